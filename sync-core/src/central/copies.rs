@@ -121,8 +121,8 @@ pub(super) fn judge(
             store(txn, site, &refused)?;
             return Ok(PushVerdict::Refused { goes_on_since: known.taken_at });
         }
-    } else if chain.number > 0 {
-        // Restored to before the first push of this site.
+    } else if chain.number > 0 && (central_restored == Cursor(0) || chain.loss_handled < central_restored) {
+        // Restored to before the first push of this site, and the site does not know it.
         lost = Some(ChangelogGap { after: Cursor(0), before: txn.last_cursor()?.next() });
     }
     let refused_at = known.as_ref().and_then(|known| known.refused_at).filter(|_| !chain.after.is_empty());
@@ -227,7 +227,7 @@ mod tests {
         }
 
         fn numbered(&self, (after, number): (&str, u64), id: &str, lost: &[ChangelogGap], at: i64) -> PushVerdict {
-            let chain = PushChain { after: after.to_owned(), id: id.to_owned(), number };
+            let chain = PushChain { after: after.to_owned(), id: id.to_owned(), number, loss_handled: Cursor(0) };
             let txn = self.0.write().unwrap();
             let verdict = judge(txn.as_ref(), SITE, Some(&chain), lost, Timestamp::from_unix_millis(at)).unwrap();
             txn.commit().unwrap();
@@ -291,7 +291,7 @@ mod tests {
         }
         // Five pushes of the site were accepted, of which this server knows three.
         let pulls = |after: &str, number| {
-            let chain = PushChain { after: after.to_owned(), id: String::new(), number };
+            let chain = PushChain { after: after.to_owned(), id: String::new(), number, loss_handled: Cursor(0) };
             goes_on_elsewhere(judge.0.read().unwrap().as_ref(), SITE, &chain).unwrap().is_none()
         };
         assert!(pulls("e", 5) && !pulls("e", 3));
@@ -304,10 +304,27 @@ mod tests {
     }
 
     #[test]
+    fn a_loss_that_the_site_has_handled_explains_a_number_that_nobody_knows_here() {
+        for (handled, is_told_more) in [(0, true), (8, true), (9, false)] {
+            let storage = MemoryStorage::new();
+            let txn = storage.write().unwrap();
+            let known = vec![ChangelogGap { after: Cursor(5), before: Cursor(9) }];
+            state::LOST.set(txn.as_ref(), known.clone()).unwrap();
+            let (after, id) = ("c".to_owned(), "d".to_owned());
+            let chain = PushChain { after, id, number: 3, loss_handled: Cursor(handled) };
+            let verdict = judge(txn.as_ref(), SITE, Some(&chain), &[], Timestamp::from_unix_millis(1)).unwrap();
+            assert!(taken(&verdict));
+            assert_eq!(lost_history(txn.as_ref(), SITE).unwrap() != known, is_told_more, "{handled}");
+        }
+    }
+
+    #[test]
     fn who_tells_nothing_is_asked_nothing() {
         let storage = MemoryStorage::new();
         let txn = storage.write().unwrap();
-        for chain in [None, Some(PushChain { after: String::new(), id: "x".repeat(65), number: 0 })] {
+        for chain in
+            [None, Some(PushChain { after: String::new(), id: "x".repeat(65), number: 0, loss_handled: Cursor(0) })]
+        {
             let verdict = judge(txn.as_ref(), SITE, chain.as_ref(), &[], Timestamp::from_unix_millis(1)).unwrap();
             assert_eq!(verdict, PushVerdict::Taken(None));
         }

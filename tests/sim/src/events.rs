@@ -428,7 +428,7 @@ impl Sim {
     /// not the same, and changes nothing.
     pub(crate) fn audit(&self, held: &[Held]) {
         let at_central = &held[0].records;
-        for site in 1..self.ends.len() {
+        for site in (1..self.ends.len()).filter(|site| !self.is_removed(*site)) {
             let found = match world::site(self, site).support().audit(&MemoryStorage::new(), &mut NoopObserver) {
                 Ok(found) => found,
                 Err(error) => {

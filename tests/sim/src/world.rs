@@ -166,7 +166,11 @@ pub(crate) fn site(sim: &Sim, index: usize) -> Site {
         config.initialisation_wait = Duration::from_secs(5 * 60);
     }
     let transport = Arc::new(Network::of(sim.me.clone(), index));
-    Replica::builder().clock(end.clock.clone()).with_storage(end.process().storage).site(transport).with_config(config)
+    let mut builder = Replica::builder().clock(end.clock.clone());
+    if let Some(machine) = sim.machine(index) {
+        builder = builder.machine_id(machine);
+    }
+    builder.with_storage(end.process().storage).site(transport).with_config(config)
 }
 
 /// What all ends hold.

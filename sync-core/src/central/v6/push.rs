@@ -291,7 +291,12 @@ mod tests {
             let taken = row(8, "x", "{}");
             taken.note(txn.as_ref(), site, now).unwrap();
             begin_count(txn.as_ref(), site, &[taken], (None, &[])).unwrap();
-            let chain = after.map(|after| PushChain { after: after.to_owned(), id: "this".to_owned(), number: 1 });
+            let chain = after.map(|after| PushChain {
+                after: after.to_owned(),
+                id: "this".to_owned(),
+                number: 1,
+                loss_handled: Cursor(0),
+            });
             begin_count(txn.as_ref(), site, &[row(7, "y", "{}")], (chain.as_ref(), &[])).unwrap();
             let replay = row(8, "x", "{}").replay(txn.as_ref(), site, much_later).unwrap();
             assert_eq!(replay, expected, "after {after:?}");

@@ -94,10 +94,18 @@ pub struct PushChain {
     /// one as high was restored.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub number: u64,
+    /// The position before which central lost its changelog, if the site handled that loss after the number was given; else 0.
+    /// That loss explains a number that central does not know.
+    #[serde(default, skip_serializing_if = "is_start")]
+    pub loss_handled: Cursor,
 }
 
 fn is_zero(number: &u64) -> bool {
     *number == 0
+}
+
+fn is_start(cursor: &Cursor) -> bool {
+    *cursor == Cursor(0)
 }
 
 /// Central's report about the copies of a site's database.

@@ -43,7 +43,7 @@ fn under_way(txn: &dyn ReadTxn) -> Result<PushChain> {
     let is_of_backup =
         restored > Cursor(0) && state::PUSH_TAKEN_AFTER.find(txn)? != Some(restored) && !planted!(BackupPushIsKnown);
     let id = if is_of_backup && !chosen.is_empty() { id_of(&[&chosen, &restored.to_string()]) } else { chosen };
-    Ok(PushChain { after, id, number: number(txn)? })
+    Ok(PushChain { after, id, number: number(txn)?, loss_handled: state::LOSS_HANDLED_SINCE_PUSH.get(txn)? })
 }
 
 fn id_of(parts: &[&str]) -> String {
@@ -59,8 +59,8 @@ fn id_of(parts: &[&str]) -> String {
 pub(crate) fn of_pull(txn: &dyn ReadTxn) -> Result<Option<PushChain>> {
     let (after, id) = (state::PUSH_TAKEN.get(txn)?, state::PUSH_UNDER_WAY.get(txn)?);
     let is_told = state::PUSH_TAKEN_AFTER.find(txn)? == Some(restored(txn)?);
-    let number = number(txn)?;
-    Ok((!after.is_empty() && is_told).then_some(PushChain { after, id, number }))
+    let (number, loss_handled) = (number(txn)?, state::LOSS_HANDLED_SINCE_PUSH.get(txn)?);
+    Ok((!after.is_empty() && is_told).then_some(PushChain { after, id, number, loss_handled }))
 }
 
 /// The number of the last accepted push.
@@ -85,6 +85,7 @@ pub(crate) fn taken(
     let next = if is_last { String::new() } else { id_of(&[&chain.id, "next"]) };
     state::PUSH_UNDER_WAY.set(txn, next)?;
     state::PUSH_TAKEN_AFTER.set(txn, restored(txn)?)?;
+    state::LOSS_HANDLED_SINCE_PUSH.set(txn, Cursor(0))?;
     // An Open mSupply central server reports nothing.
     let Some(CopyReport { refused_at, number }) = told else { return Ok(None) };
     state::PUSH_TAKEN_NUMBER.set(txn, Some(number))?;

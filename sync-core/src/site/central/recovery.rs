@@ -190,6 +190,7 @@ impl Cycle<'_, '_> {
         let txn = self.site.storage.write()?;
         if told {
             state::CENTRAL_LOST_KNOWN.set(txn.as_ref(), lost.before)?;
+            state::LOSS_HANDLED_SINCE_PUSH.set(txn.as_ref(), lost.before)?;
         }
         let pushed = state::PUSH_CURSOR_V6.get(txn.as_ref())?;
         let stands = Position::in_central(txn.as_ref())?;

@@ -10,6 +10,8 @@ pub const PUSH_TAKEN: Setting<String> = Setting::new("push_taken");
 /// The number that central gave to that push; see [`CopyReport`](crate::protocol::v6::CopyReport). Missing with an
 /// older version, and with a central server that gives none.
 pub const PUSH_TAKEN_NUMBER: Setting<Option<u64>> = Setting::lenient("push_taken_number");
+/// Where the newest loss of central ends that was handled after that push; 0 if there was none since.
+pub const LOSS_HANDLED_SINCE_PUSH: Setting<Cursor> = Setting::lenient("loss_handled_since_push");
 /// The newest restore of this database that an accepted push has reported to central.
 pub const PUSH_TAKEN_AFTER: Setting<Cursor> = Setting::lenient("push_taken_after");
 /// The id of the push that is on its way; empty if none is.

@@ -117,5 +117,9 @@ pub(crate) fn central(sim: &Sim) -> Central {
     let storage: Arc<dyn Storage> = process.storage.clone();
     let authenticator =
         Arc::new(Replica::builder().clock(end.clock.clone()).with_storage(storage).legacy_authenticator(line));
-    Replica::builder().clock(end.clock.clone()).with_storage(process.storage).central(authenticator)
+    Replica::builder()
+        .clock(end.clock.clone())
+        .with_storage(process.storage)
+        .central(authenticator)
+        .with_own_site(world::site(sim, 0))
 }
