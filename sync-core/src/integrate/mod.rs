@@ -301,7 +301,10 @@ impl<'t> Integrator<'t> {
             Plan::KeepLocal if self.came_back(incoming)? => {}
             Plan::KeepLocal => {
                 self.done.kept_local += 1;
-                // Sent already or not: it goes out with the next push, so that both ends agree in the end.
+                if self.was_sent_to_central(incoming)? {
+                    return Ok(None);
+                }
+                // It goes out with the next push, so that both ends agree in the end.
                 if planted!(LocalDeleteForgotten) && !txn.has_record(table, id)? {
                     write::upsert(txn, table, id, &incoming.data, origin, now)?;
                     return Ok(None);
@@ -314,6 +317,15 @@ impl<'t> Integrator<'t> {
         }
         self.done.integrated += 1;
         Ok(None)
+    }
+
+    /// True if the local edit was sent to central, without an answer. The next push repeats it under its position: central
+    /// accepts it if it never came, and otherwise sends what replaced it there once more. Under a new position central could not
+    /// tell it from a new edit, and would lose what replaced it.
+    fn was_sent_to_central(&self, incoming: &Incoming) -> Result<bool> {
+        let Incoming { source: Source::Central, table, id, .. } = incoming else { return Ok(false) };
+        let sent_before = state::PUSH_SENT_BEFORE.get(self.facts.txn)?;
+        Ok(!self.facts.txn.has_local_change(table, id, sent_before)?)
     }
 
     /// True if the received version equals the local one, which is an edit of this site that comes back: central has

@@ -8,7 +8,7 @@ use crate::clock::Timestamp;
 use crate::error::Result;
 use crate::protocol::v6::WireRecord;
 use crate::record::{Cursor, RecordData, RecordId, SiteId, StoreId, TableName, record_type};
-use crate::storage::{ReadTxn, Selection, WriteTxn};
+use crate::storage::{ReadTxn, Selection, Source, WriteTxn};
 
 /// Logs the local version of a record again, including a deletion, because the received version yields to it.
 pub(crate) fn reassert_local(
@@ -146,6 +146,23 @@ pub(crate) fn notify_stale_site(
         append(txn, &NewChange { source_site: None, ..row }, left_as.as_ref())?;
     }
     Ok(())
+}
+
+/// Logs again how others replaced or deleted a record that this site pushes a second time. The site had no answer to its first
+/// push: it may have read past those changes and kept its own edit.
+pub(crate) fn relog_what_replaced(txn: &dyn WriteTxn, site: SiteId, theirs: &WireRecord) -> Result<()> {
+    let (table, id) = (&theirs.table_name, &theirs.record_id);
+    if txn.buffered_cursor(Source::Site(site), table, id)?.is_some() {
+        return Ok(());
+    }
+    let is_anothers = |row: &NewChange| row.source_site != Some(site);
+    for (row, left_as) in txn.tombstones(table, id)?.into_iter().filter(|(row, _)| is_anothers(row)) {
+        relog_row(txn, &row, left_as, true)?;
+    }
+    match txn.newest_change(table, id)?.filter(is_anothers) {
+        Some(newest) => relog_row(txn, &newest, txn.record(table, id)?, true),
+        None => Ok(()),
+    }
 }
 
 fn append(txn: &dyn WriteTxn, told: &NewChange, left_as: Option<&RecordData>) -> Result<()> {

@@ -202,6 +202,9 @@ impl Central {
             let newer = txn.buffered_cursor(Source::Site(site), &record.table_name, &record.record_id)?;
             write::notify_stale_site(txn.as_ref(), (site, &stores), record, newer.is_some(), now)?;
         }
+        for row in &duplicates {
+            write::relog_what_replaced(txn.as_ref(), site, &row.element.record)?;
+        }
         // A batch that came before and arrives again starts nothing.
         let brings_something = !fresh.is_empty();
         let by_sender = Some(self.could_know(txn.as_ref(), site)?);

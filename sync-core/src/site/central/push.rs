@@ -37,7 +37,7 @@ impl Cycle<'_, '_> {
         }
         let total = left;
         if left > 0 {
-            self.begin_sending()?;
+            self.begin_sending(bound)?;
         }
         // Whether central was told that the batch was the last: it integrates only then.
         let mut told_last = false;
@@ -117,11 +117,17 @@ impl Cycle<'_, '_> {
 
     /// Marks the push as unconfirmed, from the first request until central has confirmed it: central may or may not
     /// have its records.
-    pub(crate) fn begin_sending(&self) -> Result<()> {
-        if self.is_unconfirmed()? || planted!(UnconfirmedIsSafe) {
+    pub(crate) fn begin_sending(&self, bound: Cursor) -> Result<()> {
+        let is_unconfirmed = self.is_unconfirmed()? || planted!(UnconfirmedIsSafe);
+        let sent_before = state::PUSH_SENT_BEFORE.get(self.site.storage.read()?.as_ref())?;
+        if is_unconfirmed && bound <= sent_before {
             return Ok(());
         }
         let txn = self.site.storage.write()?;
+        state::PUSH_SENT_BEFORE.set(txn.as_ref(), bound.max(sent_before))?;
+        if is_unconfirmed {
+            return txn.commit();
+        }
         state::PUSH_CONFIRMED_V6.set(txn.as_ref(), state::PUSH_CURSOR_V6.get(txn.as_ref())?)?;
         state::PUSH_UNCONFIRMED.set(txn.as_ref(), true)?;
         copies::prepare(txn.as_ref(), self.site.clock.now())?;

@@ -140,7 +140,7 @@ impl Cycle<'_, '_> {
     pub(crate) fn recover(&mut self, central: &Url) -> Result<()> {
         self.warn(says::restored())?;
         // A push may have been cut since the backup: central is told that nothing more of it comes.
-        self.begin_sending()?;
+        self.begin_sending(Cursor(0))?;
         if !self.confirm_before_pull(central)? {
             return Ok(());
         }

@@ -45,6 +45,8 @@ pub const PULL_OWN: Setting<bool> = Setting::new("pull_own");
 pub const PUSH_CURSOR_V6: Setting<Cursor> = Setting::new("push_cursor_v6");
 /// The push cursor when central last confirmed the integration; counts only while [`PUSH_UNCONFIRMED`].
 pub const PUSH_CONFIRMED_V6: Setting<Cursor> = Setting::new("push_confirmed_v6");
+/// Our own edits before this position were sent to central at least once, with or without an answer.
+pub const PUSH_SENT_BEFORE: Setting<Cursor> = Setting::lenient("push_sent_before");
 /// True if central has not confirmed that it integrated the last push.
 pub const PUSH_UNCONFIRMED: Setting<bool> = Setting::new("push_unconfirmed");
 
