@@ -9,7 +9,7 @@ use sync_core::transport::{HttpRequest, HttpResponse, Transport, TransportError}
 use sync_testkit::legacy_server::{Endpoint, Takes, add_invoices};
 use sync_tests::world::data;
 
-use crate::legacy_half::{Country, End};
+use crate::legacy_half::{Country, End, transact};
 
 fn asset(id: &str, store: &str, donor: &str, notes: &str) -> sync_core::record::RecordData {
     data(&format!(
@@ -85,4 +85,23 @@ fn a_queue_that_is_given_in_small_batches_is_read_to_its_end() {
     assert!(report.warnings.is_empty(), "{:?}", report.warnings);
     assert_eq!(country.legacy.queued("district_a"), [], "an initialised site has everything");
     assert_eq!(a.records.list(&"transact".into(), None, 100).unwrap().len(), 41);
+}
+
+/// Only central lost something. What the legacy server was sent before would undo what was written there since.
+#[test]
+fn a_restore_of_central_sends_the_legacy_server_nothing_again() {
+    let country = Country::new();
+    let own = country.world.sites[0].store_id.clone();
+    let a = country.site("district_a");
+    let backup = country.central.storage.backup();
+    // Before the other: what is logged again ends at the last edit that central was sent.
+    a.records.put("transact", [transact("t", &own, "of the site")]).unwrap();
+    a.records.put("asset", [asset("lost", &own, "", "of the site")]).unwrap();
+    assert_eq!(a.sync().pushed, 2);
+    country.central.storage.restore(&backup);
+    assert_eq!(country.central.get("asset", "lost"), None);
+
+    let pushed: u64 = (0..4).map(|_| a.sync().pushed).sum();
+    assert!(country.central.get("asset", "lost").is_some(), "central has again what it lost");
+    assert_eq!(pushed, 1, "and the legacy server, which lost nothing, was sent nothing");
 }

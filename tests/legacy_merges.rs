@@ -185,6 +185,52 @@ fn what_was_sent_and_not_confirmed_is_rewritten_once_it_has_arrived() {
     assert_eq!(state::named("merges_pending").find(a.storage.read().unwrap().as_ref()).unwrap().as_deref(), Some(""));
 }
 
+/// A line on which, for a while, the answers to pushes to central are lost.
+struct Unanswered(Arc<dyn Transport>, AtomicBool);
+
+impl Transport for Unanswered {
+    fn send(&self, request: &HttpRequest) -> Result<HttpResponse, TransportError> {
+        let answer = self.0.send(request);
+        if request.url.ends_with("/central/sync/push") && self.1.load(Ordering::Relaxed) {
+            return Err(TransportError::TimedOut("planned".into()));
+        }
+        answer
+    }
+}
+
+/// The site cannot know that central has the edit. If the merge gave the edit a new cursor, central would take it for a new
+/// one, and it would replace what was written on top.
+#[test]
+fn an_edit_whose_push_was_cut_is_rewritten_once_it_has_arrived() {
+    let country = Country::new();
+    let own = country.world.sites[0].store_id.clone();
+    for id in ["DONOR", "DOUBLE"] {
+        country.legacy.put_central("name", id, rows::name(id, id, id, "facility"));
+    }
+    country.central.sync();
+    let line = Arc::new(Unanswered(country.line.clone(), AtomicBool::new(false)));
+    let a = End::over(Arc::new(MemoryStorage::new()), line.clone());
+    a.set_up("district_a").unwrap();
+    a.sync();
+    a.records.put("asset", [asset("fridge", &own, "DOUBLE", "of the site")]).unwrap();
+    line.1.store(true, Ordering::Relaxed);
+    assert!(a.cycle().error.is_some());
+    assert!(country.central.get("asset", "fridge").is_some(), "it arrived");
+    country.legacy.merge(MergeBy::CentralLog, "name", "DONOR", "DOUBLE");
+    country.central.sync();
+    country.central.records.put("asset", [asset("fridge", &own, "DONOR", "of central")]).unwrap();
+
+    // The site hears of the merge, and cannot push.
+    assert!(a.cycle().error.is_some());
+    line.1.store(false, Ordering::Relaxed);
+    a.sync();
+    a.sync();
+    for end in [&a, &country.central] {
+        let fridge = end.get("asset", "fridge").unwrap();
+        assert!(fridge.contains("DONOR") && fridge.contains("of central"), "{fridge}");
+    }
+}
+
 #[test]
 fn of_two_joins_of_a_merged_patient_the_one_in_use_stays() {
     let country = Country::new();
