@@ -9,6 +9,7 @@ pub(crate) mod record_owner;
 pub(crate) mod records;
 pub(crate) mod relog;
 pub(crate) mod restored_site;
+mod typed_records;
 
 /// The pause after a full transaction, so that a writer of another process gets its turn: it can only retry again and
 /// again.

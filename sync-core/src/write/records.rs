@@ -133,6 +133,29 @@ impl Records {
         Ok(ids)
     }
 
+    /// Changes a record that is here: reads it, gives it to `edit` and writes what comes back, in one transaction. So
+    /// no other writer, a pull among them, can come between, and its work is not overwritten unseen. Nothing is written
+    /// if `edit` fails or panics. The transaction is open while `edit` runs: it must not call this database.
+    ///
+    /// # Errors
+    /// As [`put`](Self::put); [`Error::NotFound`] if it is not here; [`Error::InvalidRecord`] if `edit` changed the id;
+    /// the error of `edit`.
+    pub fn update(
+        &self,
+        table: &str,
+        id: &RecordId,
+        edit: impl FnOnce(RecordData) -> Result<RecordData>,
+    ) -> Result<()> {
+        let txn = self.storage.write()?;
+        let stored = txn.record(&TableName::from(table), id)?;
+        let stored = stored.ok_or_else(|| Error::NotFound { what: table.to_owned(), id: id.to_string() })?;
+        let written = self.write_all(txn.as_ref(), table, [edit(stored)?])?;
+        if written.first() != Some(id) {
+            return Err(changed_id(table, id));
+        }
+        txn.commit()
+    }
+
     /// Checks like [`put`](Self::put), without writing anything.
     ///
     /// # Errors
@@ -264,6 +287,18 @@ fn check_portable(kind: TableKind, table: &TableName, data: &RecordData) -> Resu
         let id = id.chars().filter(|c| !c.is_control()).take(RecordId::BYTES_MAX).collect::<String>();
         Error::InvalidRecord { table: table.clone(), id: RecordId::new(id), source: Box::new(error) }
     })
+}
+
+/// The error for an edit that would write another record than the one it was given.
+fn changed_id(table: &str, id: &RecordId) -> Error {
+    let key = record_type(table).map_or("ID", |kind| kind.key);
+    let fault = FieldError {
+        path: format!("$.{key}"),
+        expected: "the id that the record had".into(),
+        found: "another".into(),
+        unsupported: false,
+    };
+    Error::InvalidRecord { table: TableName::from(table), id: id.clone(), source: Box::new(fault) }
 }
 
 /// Checks a document of a legacy table that the host writes, and returns its id.
