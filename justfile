@@ -79,7 +79,7 @@ memory records="60000":
 
 # Renew every page and snapshot that is generated; read the difference before you commit it.
 docs:
-    UPDATE_DOCS=1 cargo test -p sync-tests page
+    UPDATE_DOCS=1 cargo test -p sync-tests record_types::page
     UPDATE_DOCS=1 cargo test -p sync-cli --test explain
     UPDATE_DOCS=1 cargo test -p sync-cli --test help
     INSTA_UPDATE=always cargo test -p sync-tests snapshots
