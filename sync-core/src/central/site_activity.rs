@@ -77,20 +77,23 @@ impl Central {
     /// The position of the changelog up to which a site may know the changes: the part that it has read, if known.
     /// Moves of stores come with the legacy requests, which the site may have read before the rest.
     pub(crate) fn could_know(&self, txn: &dyn ReadTxn, site: SiteId) -> Result<Cursor> {
-        let unwritten = self.activity.lock().get(&site).and_then(|visit| visit.read_to);
-        let read_to = match unwritten {
-            None => {
-                txn.central()?.activity()?.into_iter().find(|visit| visit.site == site).and_then(|visit| visit.read_to)
-            }
-            read_to => read_to,
-        };
         // Nothing shows that a site knew anything if it never read, or if its position is forgotten.
-        let read_to = read_to.unwrap_or_default();
+        let read_to = self.read_to(txn, site)?.unwrap_or_default();
         if !self.stands_alone {
             return Ok(read_to);
         }
         let of_stores = self.activity.told_of_stores().get(&site).copied();
         Ok(of_stores.unwrap_or_default().min(read_to))
+    }
+
+    /// The position of the changelog up to which a site has read; `None` if that is not known.
+    pub(crate) fn read_to(&self, txn: &dyn ReadTxn, site: SiteId) -> Result<Option<Cursor>> {
+        let unwritten = self.activity.lock().get(&site).and_then(|visit| visit.read_to);
+        if unwritten.is_some() {
+            return Ok(unwritten);
+        }
+        let stored = txn.central()?.activity()?.into_iter().find(|visit| visit.site == site);
+        Ok(stored.and_then(|visit| visit.read_to))
     }
 }
 

@@ -29,7 +29,11 @@ struct IncomingRow {
 
 impl IncomingRow {
     fn new(element: BatchElement) -> Self {
-        let WireRecord { table_name, record_id, action, record_data } = &element.record;
+        Self { fingerprint: Self::fingerprint(&element.record, element.cursor), element }
+    }
+
+    fn fingerprint(record: &WireRecord, cursor: Cursor) -> u64 {
+        let WireRecord { table_name, record_id, action, record_data } = record;
         let mut digest = Sha256::new();
         let add = |digest: &mut Sha256, text: &str| {
             digest.update((text.len() as u64).to_be_bytes());
@@ -37,12 +41,12 @@ impl IncomingRow {
         };
         add(&mut digest, table_name.as_str());
         add(&mut digest, record_id.as_str());
-        digest.update(element.cursor.0.to_be_bytes());
+        digest.update(cursor.0.to_be_bytes());
         add(&mut digest, StagedKind::of(*action).as_str());
         add(&mut digest, record_data.as_str());
         let mut first = [0; 8];
         first.copy_from_slice(&digest.finalize()[..8]);
-        Self { fingerprint: u64::from_be_bytes(first), element }
+        u64::from_be_bytes(first)
     }
 
     /// True if a site sends cursors with its rows; upstream's central never reads them.
@@ -51,15 +55,34 @@ impl IncomingRow {
     }
 
     /// Compares it with earlier pushes of the same record by the same site.
-    fn replay(&self, txn: &dyn ReadTxn, site: SiteId, now: Timestamp) -> Result<Replay> {
+    fn replay(&self, txn: &dyn ReadTxn, (site, read_to): (SiteId, Option<Cursor>), now: Timestamp) -> Result<Replay> {
         let WireRecord { table_name, record_id, .. } = &self.element.record;
         Ok(match txn.central()?.pushed(site, table_name, record_id)? {
             Some(before) if before.is_former && !is_recent(before.at, now) => Replay::New,
             Some(before) if planted!(ManyRowsForgetAll) && forgets_all(txn, site, before.cursor)? => Replay::New,
             Some(before) if before.fingerprint == self.fingerprint => Replay::Duplicate,
             Some(before) if self.element.cursor < before.cursor && is_recent(before.at, now) => Replay::Stale,
+            Some(before) if self.was_replaced_unseen(txn, &before, (site, read_to))? => Replay::Duplicate,
             _ => Replay::New,
         })
+    }
+
+    /// True if it is the edit that the site pushed before, under a new position, and another writer replaced it before the site
+    /// read that. A site without an answer logs an edit again if a smaller one behind it came through.
+    fn was_replaced_unseen(
+        &self,
+        txn: &dyn ReadTxn,
+        before: &PushedVersion,
+        (site, read_to): (SiteId, Option<Cursor>),
+    ) -> Result<bool> {
+        let record = &self.element.record;
+        let (Some(read_to), false) = (read_to, before.is_former) else { return Ok(false) };
+        if Self::fingerprint(record, before.cursor) != before.fingerprint {
+            return Ok(false);
+        }
+        let (table, id) = (&record.table_name, &record.record_id);
+        let is_unseen = txn.written_at(table, id)?.is_some_and(|at| at >= read_to);
+        Ok(is_unseen && txn.newest_change(table, id)?.is_none_or(|newest| newest.source_site != Some(site)))
     }
 
     /// Stores it as the newest version that the site pushed of the record.
@@ -191,7 +214,7 @@ impl Central {
         };
         let steady = self.steady.now(txn.as_ref(), self.clock.as_ref())?;
         let FilteredBatch { fresh, duplicates, superseded } =
-            filter_replays(txn.as_ref(), (site, steady), rows, &lost_there)?;
+            filter_replays(txn.as_ref(), (site, self.read_to(txn.as_ref(), site)?), (rows, &lost_there), steady)?;
         begin_count(txn.as_ref(), site, &fresh, (push_chain.as_ref(), &lost_there))?;
         SiteRestore::learn(txn.as_ref(), site, &lost_there)?;
         for row in fresh.iter().chain(&duplicates) {
@@ -237,9 +260,9 @@ impl Central {
 /// restored site may have pushed newer versions that it does not know.
 fn filter_replays(
     txn: &dyn WriteTxn,
-    (site, now): (SiteId, Timestamp),
-    rows: Vec<IncomingRow>,
-    lost_there: &[ChangelogGap],
+    (site, read_to): (SiteId, Option<Cursor>),
+    (rows, lost_there): (Vec<IncomingRow>, &[ChangelogGap]),
+    now: Timestamp,
 ) -> std::result::Result<FilteredBatch, EnvelopeError> {
     let known = pushed_last(txn, site)?;
     let mut filtered = FilteredBatch::default();
@@ -248,7 +271,7 @@ fn filter_replays(
         let replay = match row.is_numbered() {
             true if planted!(RepeatedPushTaken) => Replay::New,
             true if known.contains(&row.fingerprint) => Replay::Duplicate,
-            true => row.replay(txn, site, now)?,
+            true => row.replay(txn, (site, read_to), now)?,
             false => Replay::New,
         };
         last.push(row.fingerprint);
@@ -271,7 +294,7 @@ fn filter_replays(
 mod tests {
     use super::*;
     use crate::protocol::v6::Action;
-    use crate::record::RecordData;
+    use crate::record::{RecordData, RecordId, TableName};
     use crate::storage::{MemoryStorage, Storage as _};
 
     fn row(cursor: u64, id: &str, data: &str) -> IncomingRow {
@@ -301,8 +324,39 @@ mod tests {
                 loss_handled: Cursor(0),
             });
             begin_count(txn.as_ref(), site, &[row(7, "y", "{}")], (chain.as_ref(), &[])).unwrap();
-            let replay = row(8, "x", "{}").replay(txn.as_ref(), site, much_later).unwrap();
+            let replay = row(8, "x", "{}").replay(txn.as_ref(), (site, None), much_later).unwrap();
             assert_eq!(replay, expected, "after {after:?}");
+        }
+    }
+
+    #[test]
+    fn an_edit_under_a_new_position_is_the_old_one_if_the_site_did_not_read_what_replaced_it() {
+        let storage = MemoryStorage::new();
+        let txn = storage.write().unwrap();
+        let (site, now) = (SiteId(2), Timestamp::from_unix_millis(0));
+        let (table, id) = (TableName::from("campaign"), RecordId::from("x"));
+        let pushed = |cursor, data: &str| {
+            let (table_name, record_id, action) = (table.clone(), id.clone(), Action::Update);
+            let record = WireRecord { table_name, record_id, action, record_data: RecordData::parse(data).unwrap() };
+            IncomingRow::new(BatchElement { cursor: Cursor(cursor), record })
+        };
+        let theirs = r#"{"id":"x","name":"theirs"}"#;
+        let write = |data: &str, origin| {
+            crate::write::upsert(txn.as_ref(), &table, &id, &RecordData::parse(data).unwrap(), origin, now).unwrap();
+        };
+        write(theirs, crate::write::Origin::Sync(Some(site)));
+        pushed(8, theirs).note(txn.as_ref(), site, now).unwrap();
+        let replay = |row: IncomingRow, read_to| row.replay(txn.as_ref(), (site, read_to), now).unwrap();
+        assert_eq!(replay(pushed(9, theirs), Some(Cursor(1))), Replay::New, "nobody replaced it");
+        write(r#"{"id":"x","name":"of another"}"#, crate::write::Origin::Local);
+        let at = txn.written_at(&table, &id).unwrap().unwrap();
+        for (row, read_to, expected) in [
+            (pushed(9, theirs), Some(at), Replay::Duplicate),
+            (pushed(9, theirs), Some(at.next()), Replay::New),
+            (pushed(9, theirs), None, Replay::New),
+            (pushed(9, r#"{"id":"x","name":"a new edit"}"#), Some(at), Replay::New),
+        ] {
+            assert_eq!(replay(row, read_to), expected, "{read_to:?}");
         }
     }
 
@@ -312,7 +366,8 @@ mod tests {
         let txn = storage.write().unwrap();
         let (site, minutes) = (SiteId(2), |after: i64| Timestamp::from_unix_millis((1_000 + after) * 60_000));
         row(8, "x", "{}").note(txn.as_ref(), site, minutes(0)).unwrap();
-        let replay = |row: IncomingRow, after| row.replay(txn.as_ref(), site, minutes(after)).unwrap();
+        let replay =
+            |row: IncomingRow, after| row.replay(txn.as_ref(), (site, Some(Cursor(0))), minutes(after)).unwrap();
         for (cursor, id, data, after, expected) in [
             (8, "x", "{}", 1, Replay::Duplicate),
             (8, "x", "1", 1, Replay::New),
@@ -325,7 +380,7 @@ mod tests {
         ] {
             assert_eq!(replay(row(cursor, id, data), after), expected, "{cursor} {id} {data} {after}");
         }
-        let other = row(7, "x", "{}").replay(txn.as_ref(), SiteId(3), minutes(0)).unwrap();
+        let other = row(7, "x", "{}").replay(txn.as_ref(), (SiteId(3), None), minutes(0)).unwrap();
         assert_eq!(other, Replay::New, "another site counts for itself");
         row(7, "x", "{}").note(txn.as_ref(), site, minutes(1)).unwrap();
         assert_eq!(replay(row(7, "x", "1"), 1), Replay::Stale, "a repeated older row changes nothing");
