@@ -74,16 +74,16 @@ impl Activity {
 }
 
 impl Central {
-    /// The position of the changelog up to which a site may know the changes: the part that it has read, if known.
-    /// Moves of stores come with the legacy requests, which the site may have read before the rest.
-    pub(crate) fn could_know(&self, txn: &dyn ReadTxn, site: SiteId) -> Result<Cursor> {
+    /// The position of the changelog up to which a site that has read up to `read_to` may know the changes. Moves of stores come with
+    /// the legacy requests, which the site may have read before the rest.
+    pub(crate) fn could_know(&self, site: SiteId, read_to: Option<Cursor>) -> Cursor {
         // Nothing shows that a site knew anything if it never read, or if its position is forgotten.
-        let read_to = self.read_to(txn, site)?.unwrap_or_default();
+        let read_to = read_to.unwrap_or_default();
         if !self.stands_alone {
-            return Ok(read_to);
+            return read_to;
         }
         let of_stores = self.activity.told_of_stores().get(&site).copied();
-        Ok(of_stores.unwrap_or_default().min(read_to))
+        of_stores.unwrap_or_default().min(read_to)
     }
 
     /// The position of the changelog up to which a site has read; `None` if that is not known.

@@ -20,8 +20,16 @@ use crate::network::Network;
 use crate::promises::{Aside, From, Held};
 use crate::run::Sim;
 
-/// The password of every site.
+/// The password of every site at first.
 pub(crate) const PASSWORD: &str = "simulated";
+
+/// The password of a site after so many changes.
+pub(crate) fn password(changes: u32) -> PasswordHash {
+    match changes {
+        0 => PasswordHash::of_password(PASSWORD),
+        changes => PasswordHash::of_password(&format!("{PASSWORD} {changes}")),
+    }
+}
 
 /// A slow hash of what sites send for it, made with the least effort that the format knows: a world is made in a
 /// millisecond.
@@ -115,7 +123,7 @@ pub(crate) fn set_up(sim: &Sim) {
         let settings = Settings {
             legacy_url: ADDRESS.to_owned(),
             site_name: sim.ends[site].name.clone(),
-            password: PasswordHash::of_password(PASSWORD),
+            password: password(0),
             hardware_id: sim.machine(site).is_none().then(|| format!("machine-{site}")),
         };
         self::site(sim, site).set_up(&settings, &mut NoopObserver).expect("set up");

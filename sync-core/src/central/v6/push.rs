@@ -213,8 +213,9 @@ impl Central {
             }
         };
         let steady = self.steady.now(txn.as_ref(), self.clock.as_ref())?;
+        let read_to = self.read_to(txn.as_ref(), site)?;
         let FilteredBatch { fresh, duplicates, superseded } =
-            filter_replays(txn.as_ref(), (site, self.read_to(txn.as_ref(), site)?), (rows, &lost_there), steady)?;
+            filter_replays(txn.as_ref(), (site, read_to), (rows, &lost_there), steady)?;
         begin_count(txn.as_ref(), site, &fresh, (push_chain.as_ref(), &lost_there))?;
         SiteRestore::learn(txn.as_ref(), site, &lost_there)?;
         for row in fresh.iter().chain(&duplicates) {
@@ -230,7 +231,7 @@ impl Central {
         }
         // A batch that came before and arrives again starts nothing.
         let brings_something = !fresh.is_empty();
-        let by_sender = Some(self.could_know(txn.as_ref(), site)?);
+        let by_sender = Some(self.could_know(site, read_to));
         for IncomingRow { element: BatchElement { cursor, record }, .. } in fresh {
             let cursor = Some(cursor).filter(|cursor| *cursor > Cursor(0));
             let known = Known { here: None, by_sender };

@@ -118,8 +118,11 @@ impl Cycle<'_, '_> {
     /// Marks the push as unconfirmed, from the first request until central has confirmed it: central may or may not
     /// have its records.
     pub(crate) fn begin_sending(&self, bound: Cursor) -> Result<()> {
-        let is_unconfirmed = self.is_unconfirmed()? || planted!(UnconfirmedIsSafe);
-        let sent_before = state::PUSH_SENT_BEFORE.get(self.site.storage.read()?.as_ref())?;
+        let (is_unconfirmed, sent_before) = {
+            let txn = self.site.storage.read()?;
+            (state::PUSH_UNCONFIRMED.get(txn.as_ref())?, state::PUSH_SENT_BEFORE.get(txn.as_ref())?)
+        };
+        let is_unconfirmed = is_unconfirmed || planted!(UnconfirmedIsSafe);
         if is_unconfirmed && bound <= sent_before {
             return Ok(());
         }

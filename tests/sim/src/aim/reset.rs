@@ -1,6 +1,5 @@
 //! Who comes in: passwords that are changed, and machines that are replaced, beside a legacy server.
 
-use sync_core::protocol::PasswordHash;
 use sync_core::{NoopObserver, Settings};
 
 use super::{Aim, Aimed};
@@ -8,7 +7,7 @@ use crate::legacy::{LEGACY, name};
 use crate::lock;
 use crate::promises::Promise;
 use crate::run::{Chance, Sim};
-use crate::world::PASSWORD;
+use crate::world::password;
 
 /// How often the password of a site was changed, and how far its host knows that; and how many machines it had.
 #[derive(Debug, Clone, Copy, Default)]
@@ -16,13 +15,6 @@ pub(crate) struct Access {
     at_server: u32,
     at_site: u32,
     machine: u32,
-}
-
-fn password(changes: u32) -> PasswordHash {
-    match changes {
-        0 => PasswordHash::of_password(PASSWORD),
-        changes => PasswordHash::of_password(&format!("{PASSWORD} {changes}")),
-    }
 }
 
 impl Sim {
@@ -86,7 +78,7 @@ impl Sim {
             return;
         }
         let failed = self.ends[0].process().faulty.failed();
-        let added = self.sites().and_then(|sites| sites.add("by-hand", &PasswordHash::of_password(PASSWORD)));
+        let added = self.sites().and_then(|sites| sites.add("by-hand", &password(0)));
         self.notice_crash(0);
         match added {
             Ok(entry) => {

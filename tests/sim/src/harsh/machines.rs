@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
-use sync_core::protocol::PasswordHash;
 use sync_core::storage::{MemoryStorage, state};
 use sync_core::transport::HttpRequest;
 use sync_core::{NoopObserver, Settings};
@@ -14,7 +13,7 @@ use crate::lock;
 use crate::network::unzipped;
 use crate::promises::Promise;
 use crate::run::{Chance, Phase, Sim};
-use crate::world::{self, ADDRESS, PASSWORD};
+use crate::world::{self, ADDRESS, password};
 
 /// Releases in the field that read less than the newest.
 const RELEASES: [&str; 4] = ["2.4.0", "2.8.0", "2.13.0", "2.17.0"];
@@ -24,13 +23,6 @@ const RELEASES: [&str; 4] = ["2.4.0", "2.8.0", "2.13.0", "2.17.0"];
 pub(super) struct Passwords {
     at_central: u32,
     at_site: u32,
-}
-
-fn password(changes: u32) -> PasswordHash {
-    match changes {
-        0 => PasswordHash::of_password(PASSWORD),
-        changes => PasswordHash::of_password(&format!("{PASSWORD} {changes}")),
-    }
 }
 
 impl Harsh {
