@@ -1,9 +1,12 @@
 //! Finding a patient of another site at the legacy server, and linking the patient to an own store.
 
+use std::sync::{Arc, Mutex};
+
 use sync_core::protocol::v5::{FoundPatient, PatientQuery};
-use sync_core::record::{NameId, StoreId};
+use sync_core::record::{NameId, RecordId, StoreId};
 use sync_core::site::Step;
 use sync_core::storage::{Storage, state};
+use sync_core::transport::{HttpRequest, HttpResponse, Transport, TransportError};
 use sync_core::{Error, NoopObserver, SyncOutcome, SyncReport};
 use sync_testkit::legacy_server::{Endpoint, Fault, PlannedFault, legacy_id, rows};
 use sync_tests::world::{CentralEnd, Kind, SiteEnd, document};
@@ -167,5 +170,75 @@ fn without_a_legacy_server_central_finds_and_links_patients() {
         let anew = end.set_up_in("b anew", "b", end.transport());
         anew.sync();
         assert!(anew.get("name", "p").is_some(), "what was linked is given back with what the site kept");
+    }
+}
+
+/// V6 returns no names: without a legacy server central gives them to a site that begins anew, as they are now.
+#[test]
+fn a_site_that_begins_anew_gets_its_patients_as_they_are_now() {
+    for kind in [Kind::Memory, Kind::Sqlite] {
+        let end = CentralEnd::over(kind);
+        let (a, b) = (end.new_site("a"), end.new_site("b"));
+        a.sync();
+        b.sync();
+        patient_of(&a, "p", PATIENT);
+        patient_of(&a, "hidden", "Keita");
+        for (id, last) in [("own", "Touré"), ("gone", "Camara")] {
+            patient_of(&b, id, last);
+            let join = format!(r#"{{"ID":"j {id}","store_ID":"STORE_b","name_ID":"{id}","inactive":false}}"#);
+            b.records.put("name_store_join", [sync_tests::world::data(&join)]).unwrap();
+        }
+        a.sync();
+        b.sync();
+        for id in ["p", "hidden"] {
+            let linked = b.site.link_patient(&NameId::from(id), &StoreId::from("STORE_b"), &mut NoopObserver).unwrap();
+            assert_eq!(linked.outcome, SyncOutcome::Done, "{linked:?}");
+        }
+        patient_of(&b, "p", "Diallo-Bah");
+        let all = [StoreId::from("STORE_b")];
+        let joins = b.records.list(&"name_store_join".into(), None, 100).unwrap();
+        let of_hidden = joins.iter().find(|(_, join)| join.as_str().contains("hidden")).unwrap().0.clone();
+        b.records.delete("name_store_join", &of_hidden).unwrap();
+        b.records.delete("name", &RecordId::from("gone")).unwrap();
+        b.sync();
+        end.sites.reset_hardware("b").unwrap();
+        let anew = end.set_up_in("b anew", "b", end.transport());
+        assert_eq!(anew.sync().outcome, SyncOutcome::Done);
+        assert!(anew.get("name", "p").is_some_and(|name| name.contains("Diallo-Bah")), "the newest version");
+        assert!(anew.get("name", "own").is_some(), "a patient whom the site wrote itself");
+        for id in ["p", "own"] {
+            assert!(anew.storage.read().unwrap().is_visible(&NameId::from(id), &all).unwrap(), "{id}");
+        }
+        assert!(anew.get("name", "gone").is_none(), "no patient whom the site deleted");
+        assert!(!is_visible(anew.storage.as_ref(), &NameId::from("hidden"), "STORE_b"), "no join that was deleted");
+        assert_eq!(anew.sync().pushed, 0, "what was given back is no edit");
+        assert!(anew.storage.read().unwrap().quarantined(0, 10).unwrap().is_empty());
+
+        // Central deletes one after the site was told how many there are.
+        end.sites.reset_hardware("b").unwrap();
+        let central = end.records.clone();
+        let delete = move || assert!(central.delete("name", &RecordId::from("own")).is_ok());
+        let line = BeforeTheQueue { to_central: end.transport(), once: Mutex::new(Some(Box::new(delete))) };
+        let after = end.set_up_in("b after", "b", Arc::new(line));
+        assert_eq!(after.sync().outcome, SyncOutcome::Done);
+        assert!(after.get("name", "own").is_none(), "nobody who was deleted since");
+        assert!(after.get("name", "p").is_some());
+    }
+}
+
+/// Somebody writes at central before the site fetches its queue.
+struct BeforeTheQueue {
+    to_central: Arc<dyn Transport>,
+    once: Mutex<Option<Box<dyn FnOnce() + Send>>>,
+}
+
+impl Transport for BeforeTheQueue {
+    fn send(&self, request: &HttpRequest) -> Result<HttpResponse, TransportError> {
+        if request.url.contains("/sync/v5/queued_records")
+            && let Some(write) = self.once.lock().unwrap().take()
+        {
+            write();
+        }
+        self.to_central.send(request)
     }
 }

@@ -375,7 +375,8 @@ impl Judge<'_> {
     /// Why a site should not hold a record.
     fn surplus(&self, site: usize, key: &Key, content: &str) -> Option<String> {
         let version = self.ledger.version(key, content)?;
-        if !self.ledger.was_for(site, key) && self.ledger.of(key).all(|(_, version)| version.by != site) {
+        let may_have_come = self.ledger.was_for(site, key) || self.ledger.was_given_back(site, key);
+        if !may_have_come && self.ledger.of(key).all(|(_, version)| version.by != site) {
             return Some(format!("site {site} holds {}, which never was for it", shown(key)));
         }
         let rule = rule_of(&key.0, Some(content))?;

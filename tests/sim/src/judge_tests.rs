@@ -224,6 +224,23 @@ fn vaccinations_belong_where_their_patient_is_seen() {
 }
 
 #[test]
+fn a_site_that_is_initialised_is_given_the_patients_whom_its_stores_see() {
+    let mut world = JudgedWorld::new();
+    let name = key("name", "p");
+    world.write(0, &name, Some(r#"{"ID":"p","type":"patient","name":"v1"}"#));
+    world.ledger.is_initialised(2);
+    world.write(2, &key("name_store_join", "j"), Some(r#"{"ID":"j","name_ID":"p","store_ID":"s2"}"#));
+    world.copy(2, 0, &key("name_store_join", "j"));
+    world.copy(0, 2, &name);
+    assert_eq!(world.broken(), [Promise::QuietMeansEqual], "it was initialised before anybody joined the patient");
+    world.ledger.is_initialised(2);
+    assert_eq!(world.broken(), []);
+    world.copy(0, 1, &name);
+    world.ledger.is_initialised(1);
+    assert_eq!(world.broken(), [Promise::QuietMeansEqual], "no store of site 1 sees the patient");
+}
+
+#[test]
 fn a_restore_makes_void_what_nobody_holds() {
     let mut world = JudgedWorld::new();
     let key = key("asset", "a");

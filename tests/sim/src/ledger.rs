@@ -72,6 +72,8 @@ pub struct Ledger {
     came_unknowing: BTreeSet<usize>,
     /// How many versions there were when each site last read everything from the beginning, its own included.
     begun_anew: BTreeMap<usize, usize>,
+    /// How many versions there were when each site last asked to be initialised.
+    initialised: BTreeMap<usize, usize>,
     /// The sites that were removed from central's list.
     pub removed: BTreeSet<usize>,
     /// Joins of a patient with a store that its staff made, or that sites asked it for.
@@ -257,6 +259,11 @@ impl Ledger {
         self.begun_anew.insert(site, self.versions.len());
     }
 
+    /// Notes that a site asks to be initialised: central returns what it stores for the site, and the site's patients.
+    pub fn is_initialised(&mut self, site: usize) {
+        self.initialised.insert(site, self.versions.len());
+    }
+
     /// Whether a site may have lost a version that it wrote, because it has begun anew since.
     pub fn may_be_lost(&self, site: usize, version: usize) -> bool {
         self.begun_anew.get(&site).is_some_and(|at| version < *at)
@@ -401,6 +408,21 @@ impl Ledger {
     fn patients_ever(&self, key: &Key) -> BTreeSet<String> {
         let contents = self.of(key).filter_map(|(_, version)| version.content.as_deref());
         contents.filter_map(|content| rules::text(&rules::fields(content), "patient_id")).collect()
+    }
+
+    /// Whether central may have returned a record to a site that asked to be initialised. Without a legacy server these are the
+    /// patients whom its stores see, and their joins; V6 returns neither.
+    pub fn was_given_back(&self, site: usize, key: &Key) -> bool {
+        if self.has_legacy {
+            return false;
+        }
+        let Some(before) = self.initialised.get(&site) else { return false };
+        let joins = self.versions[..*before].iter().filter(|version| version.key.0 == "name_store_join");
+        joins.filter_map(|join| Some((join, rules::fields(join.content.as_deref()?)))).any(|(join, fields)| {
+            let names_it = || key.0 == "name" && rules::text(&fields, "name_ID").is_some_and(|name| name == key.1);
+            (join.key == *key || names_it())
+                && rules::text(&fields, "store_ID").is_some_and(|store| self.was_on(&store, site))
+        })
     }
 
     fn was_seen_on(&self, patient: &str, site: usize) -> bool {

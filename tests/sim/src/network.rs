@@ -5,7 +5,7 @@ use std::sync::Weak;
 use std::time::Duration;
 
 use serde_json::Value;
-use sync_core::protocol::v5::path::CENTRAL_RECORDS;
+use sync_core::protocol::v5::path::{CENTRAL_RECORDS, INITIALISE};
 use sync_core::protocol::v6::{Action, PushRequest, WireRecord, path};
 use sync_core::transport::{
     HttpRequest, HttpResponse, Method, StreamedBody, StreamedResponse, Transport, TransportError,
@@ -217,6 +217,9 @@ impl Sim {
             for violation in found {
                 self.violate(violation.promise, violation.what);
             }
+        }
+        if received.url.ends_with(INITIALISE) {
+            lock(&self.ledger).is_initialised(site);
         }
         if received.method == Method::Get && received.url.contains(CENTRAL_RECORDS) {
             // It may tell of a store that moved.

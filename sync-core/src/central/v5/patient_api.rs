@@ -5,6 +5,7 @@ use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
 use super::legacy_api::{admitted, answer, credentials, refusal, unreadable};
+use crate::central::legacy_mirror::is_deleted;
 use crate::central::{Central, EnvelopeError, RequestTrace};
 use crate::error::Result;
 use crate::protocol::hex;
@@ -91,10 +92,7 @@ impl Central {
             let page = self.storage.read()?.records(&table, after.as_ref(), PAGE)?;
             let Some((last, _)) = page.last() else { break };
             after = Some(last.clone());
-            let is_meant = |data: &RecordData| {
-                let is_deleted = data.fields().is_some_and(|fields| fields.text("deleted_datetime").is_some());
-                is_patient(data) && !is_deleted && query.is_for(data)
-            };
+            let is_meant = |data: &RecordData| is_patient(data) && !is_deleted(data) && query.is_for(data);
             found.extend(page.into_iter().map(|(_, data)| data).filter(is_meant));
         }
         found.truncate(limit);
