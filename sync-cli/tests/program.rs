@@ -54,16 +54,22 @@ fn the_demonstration_converges() {
 #[test]
 fn the_lines_of_the_readme_work_as_they_stand() {
     let section = README.split("## A first sync of your own").nth(1).expect("the section");
-    let blocks: Vec<&str> = section.split("```sh\n").skip(1).take(2).collect();
-    let lines: Vec<Vec<&str>> = blocks
-        .iter()
-        .flat_map(|block| block.split("```").next().unwrap_or_default().lines())
-        .map(|line| line.strip_prefix("oms-sync ").expect("a line of the program").split(' ').collect())
-        .collect();
-    assert_eq!(lines.len(), 5, "a first sync is five lines");
+    let section = section.split("\n## ").next().unwrap_or_default();
+    let blocks = section.split("```sh\n").skip(1).map(|block| block.split("```").next().unwrap_or_default());
+    let blocks: Vec<String> = blocks.map(|block| block.replace("\n  ", "")).collect();
+    assert_eq!(blocks.len(), 3, "a server, a site, a record");
     let desk = Desk::new();
-    let mut server = None;
-    for line in lines {
+    let (mut server, mut store, mut said) = (None, String::new(), None);
+    for line in blocks.iter().flat_map(|block| block.lines()) {
+        if line.starts_with("printf ") {
+            assert_eq!(line, "printf '%s\\n' 'a password' > pw", "the desk has its own password");
+            continue;
+        }
+        let (input, line) = match line.strip_prefix("echo '").and_then(|rest| rest.split_once("' | ")) {
+            Some((input, line)) => (input.replace("ID OF THE STORE", &store), line),
+            None => (String::new(), line),
+        };
+        let line: Vec<&str> = line.strip_prefix("oms-sync ").expect("a line of the program").split(' ').collect();
         if line.contains(&"serve") {
             assert_eq!(line, ["--db", "central.sqlite", "serve", "--listen", "127.0.0.1:8000"]);
             server = Some(desk.serve("central.sqlite"));
@@ -73,9 +79,15 @@ fn the_lines_of_the_readme_work_as_they_stand() {
         let address =
             |word: &str| server.as_ref().filter(|_| word == "http://127.0.0.1:8000").map(|s| s.address.clone());
         let line: Vec<String> = line.iter().map(|word| address(word).unwrap_or_else(|| (*word).to_owned())).collect();
-        desk.run(&line.iter().map(String::as_str).collect::<Vec<_>>()).ends(0);
+        said = Some(desk.feed(&line.iter().map(String::as_str).collect::<Vec<_>>(), &input).ends(0));
+        if store.is_empty() && line.contains(&"sync".to_owned()) {
+            let stores = desk.run(&["records", "list", "store", "--json"]).ends(0).json_lines();
+            assert_eq!(stores.len(), 1);
+            store = stores[0]["id"].as_str().expect("an id").to_owned();
+        }
     }
-    assert_eq!(desk.run(&["records", "list", "store", "--json"]).ends(0).json_lines().len(), 1);
+    let read = said.expect("the last line");
+    assert!(read.out.contains("vaccine fridge"), "central has the record: {read:?}");
 }
 
 #[test]

@@ -27,7 +27,8 @@ pub enum Step {
     PullV6,
     /// Makes a patient visible in a store of this site, at the legacy server and at the central server.
     LinkPatient,
-    /// Pulls the records of one patient from the Open mSupply central server; not part of a whole cycle.
+    /// Pulls the records of one patient from the Open mSupply central server: in a cycle if a link of a patient is
+    /// pending, else by itself.
     PullPatient,
     /// Integrates records that waited for another record.
     Integrate,

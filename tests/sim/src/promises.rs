@@ -79,7 +79,7 @@ pub struct Aside {
     pub key: Key,
     /// Nothing for a deletion.
     pub content: Option<String>,
-    /// `waiting`, `refused`, `unsupported` or `malformed`.
+    /// One of `sync_core::storage::QuarantineCause`, in snake_case.
     pub cause: &'static str,
     /// What it waits for.
     pub waits_for: Option<Key>,
