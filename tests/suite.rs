@@ -35,6 +35,7 @@ mod sent_back;
 mod skipped_steps;
 mod stop_anywhere;
 mod support_desk;
+mod transactions;
 mod typed_records;
 mod unaware;
 mod versions;

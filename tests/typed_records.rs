@@ -25,7 +25,7 @@ fn each(check: impl Fn(&Replica, &RecordId)) {
 }
 
 fn notes(replica: &Replica, id: &RecordId) -> String {
-    let asset = replica.records().get_typed::<Asset>(id).expect("reads").expect("is here");
+    let asset = replica.records().of::<Asset>().get(id).expect("reads").expect("is here");
     asset.notes.expect("notes")
 }
 
@@ -38,9 +38,9 @@ fn stored(replica: &Replica, id: &RecordId) -> serde_json::Value {
 fn a_typed_edit_keeps_the_keys_that_this_version_does_not_know() {
     each(|replica, id| {
         let records = replica.records();
-        let mut asset = records.get_typed::<Asset>(id).expect("reads").expect("is here");
+        let mut asset = records.of::<Asset>().get(id).expect("reads").expect("is here");
         asset.notes = Some("by put".to_owned());
-        records.put_typed(&asset).expect("stored");
+        records.of().put(&asset).expect("stored");
         assert_eq!(stored(replica, id)["notes"], "by put");
         assert_eq!(stored(replica, id)["of a later version"]["kept"][0], 1);
 
@@ -48,7 +48,7 @@ fn a_typed_edit_keeps_the_keys_that_this_version_does_not_know() {
             asset.notes = Some("by update".to_owned());
             Ok(())
         };
-        records.update_typed(id, edit).expect("stored");
+        records.of().update(id, edit).expect("stored");
         assert_eq!(stored(replica, id)["notes"], "by update");
         assert_eq!(stored(replica, id)["of a later version"]["kept"][0], 1);
     });
@@ -58,11 +58,11 @@ fn a_typed_edit_keeps_the_keys_that_this_version_does_not_know() {
 fn typed_records_are_listed_and_deleted() {
     each(|replica, id| {
         let records = replica.records();
-        assert_eq!(records.list_typed::<Asset>(None, 10).expect("reads").len(), 1);
-        assert!(records.list_typed::<AssetClass>(None, 10).expect("reads").is_empty());
-        assert!(records.get_typed::<AssetClass>(id).expect("reads").is_none());
-        records.delete_typed::<Asset>(id).expect("deleted");
-        let marked = records.get_typed::<Asset>(id).expect("reads").expect("an asset is marked, not removed");
+        assert_eq!(records.of::<Asset>().list(None, 10).expect("reads").len(), 1);
+        assert!(records.of::<AssetClass>().list(None, 10).expect("reads").is_empty());
+        assert!(records.of::<AssetClass>().get(id).expect("reads").is_none());
+        records.of::<Asset>().delete(id).expect("deleted");
+        let marked = records.of::<Asset>().get(id).expect("reads").expect("an asset is marked, not removed");
         assert!(marked.deleted_datetime.is_some());
     });
 }
@@ -71,26 +71,26 @@ fn typed_records_are_listed_and_deleted() {
 fn an_edit_that_fails_or_panics_writes_nothing() {
     each(|replica, id| {
         let records = replica.records();
-        let failed = records.update_typed(id, |asset: &mut Asset| {
+        let failed = records.of().update(id, |asset: &mut Asset| {
             asset.notes = Some("lost".to_owned());
             Err(Error::bad_input("not today"))
         });
         assert_eq!(failed.expect_err("fails").code(), "bad_input");
         let panicked = catch_unwind(AssertUnwindSafe(|| {
-            records.update_typed(id, |_: &mut Asset| std::panic::resume_unwind(Box::new("the host's own fault")))
+            records.of().update(id, |_: &mut Asset| std::panic::resume_unwind(Box::new("the host's own fault")))
         }));
         assert!(panicked.is_err());
-        let moved = records.update_typed(id, |asset: &mut Asset| {
+        let moved = records.of().update(id, |asset: &mut Asset| {
             asset.id = "b".into();
             Ok(())
         });
         assert!(matches!(moved, Err(Error::InvalidRecord { .. })), "{moved:?}");
-        assert!(records.get_typed::<Asset>(&RecordId::new("b")).expect("reads").is_none());
-        let missing = records.update_typed(&RecordId::new("b"), |_: &mut Asset| Ok(()));
+        assert!(records.of::<Asset>().get(&RecordId::new("b")).expect("reads").is_none());
+        let missing = records.of().update(&RecordId::new("b"), |_: &mut Asset| Ok(()));
         assert!(matches!(missing, Err(Error::NotFound { .. })), "{missing:?}");
         assert_eq!(notes(replica, id), "0");
         // The database is as usable as before.
-        records.update_typed(id, |_: &mut Asset| Ok(())).expect("stored");
+        records.of().update(id, |_: &mut Asset| Ok(())).expect("stored");
     });
 }
 
@@ -106,7 +106,7 @@ fn no_edit_is_lost_to_another_at_the_same_time() {
                             asset.notes = Some((so_far + 1).to_string());
                             Ok(())
                         };
-                        replica.records().update_typed(id, count).expect("stored");
+                        replica.records().of().update(id, count).expect("stored");
                     }
                 });
             }

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use sync_core::protocol::PasswordHash;
-use sync_core::record::RecordData;
+use sync_core::record::{Asset, DateTime};
 use sync_core::transport::HttpTransport;
 use sync_core::{NoopObserver, Replica, Settings, SyncOptions};
 
@@ -25,11 +25,17 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     site.sync(&SyncOptions::default(), &mut NoopObserver)?;
 
     let records = replica.records();
+    let now = DateTime::from(replica.clock().now());
     for store in records.active_stores()? {
-        let now = replica.clock().now().wire();
-        let dates = format!(r#""created_datetime":"{now}","modified_datetime":"{now}""#);
-        let fridge = format!(r#"{{"id":"fridge of {store}","store_id":"{store}","notes":"vaccine fridge",{dates}}}"#);
-        records.put("asset", [RecordData::parse(fridge)?])?;
+        let fridge = Asset {
+            id: format!("fridge of {store}"),
+            store_id: Some(store.to_string()),
+            notes: Some("vaccine fridge".to_owned()),
+            created_datetime: now,
+            modified_datetime: now,
+            ..Asset::default()
+        };
+        records.of().put(&fridge)?;
     }
 
     let report = site.sync(&SyncOptions::default(), &mut NoopObserver)?;

@@ -3,7 +3,7 @@
 //! `cargo run -p sync-core --example own_tables -- central.sqlite`
 
 use sync_core::Replica;
-use sync_core::record::RecordData;
+use sync_core::record::AssetClass;
 use sync_core::storage::HookedRecord;
 use sync_core::storage::rusqlite::Connection;
 
@@ -27,7 +27,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let replica = Replica::builder().host_tables(TABLES).hook(follow).open(&database)?;
     // The database of a central server may write asset classes; a site receives them.
     replica.site_registry()?;
-    replica.records().put("asset_class", [RecordData::parse(r#"{"id":"class-1","name":"Cold chain"}"#)?])?;
+    let class = AssetClass { id: "class-1".into(), name: "Cold chain".into(), ..AssetClass::default() };
+    replica.records().of().put(&class)?;
 
     let count: i64 = Connection::open(&database)?.query_row("SELECT count(*) FROM my_class", (), |row| row.get(0))?;
     println!("my_class has {count} rows");

@@ -30,12 +30,19 @@ pub struct NewChange {
     pub name: Option<NameId>,
     /// On central, the site that pushed it; on a site, the legacy server if it came from there.
     pub source_site: Option<SiteId>,
-    /// True if sync wrote it. Local edits have to be pushed.
+    /// True if it is not to be pushed, because sync wrote it or it is local only. Local edits have to be pushed.
     pub is_sync_update: bool,
     /// Its receivers.
     pub audience: Audience,
     /// The time of the write here.
     pub changed_at: Timestamp,
+}
+
+impl NewChange {
+    /// True if the host wrote it, on this database.
+    pub fn is_written_here(&self) -> bool {
+        !self.is_sync_update || self.audience == Audience::LocalOnly
+    }
 }
 
 /// A changelog row. Superseded rows are collapsed when written: there is one for each table, record and store.
@@ -60,6 +67,9 @@ pub enum Audience {
     Legacy,
     /// No site.
     Nobody,
+    /// Nobody but this database: the host wrote the record as [local only](crate::Transaction::local_only). It is no edit
+    /// to push, and a version that comes from elsewhere replaces it.
+    LocalOnly,
 }
 
 impl Audience {

@@ -62,6 +62,8 @@ pub use support::status::Status;
 pub use text::class::ErrorClass;
 pub use text::message::Message;
 pub use write::records::Records;
+pub use write::transaction::Transaction;
+pub use write::typed_records::TypedRecords;
 
 /// The example of the README of the whole project compiles as it stands there.
 #[cfg(all(doctest, feature = "sqlite", feature = "http"))]

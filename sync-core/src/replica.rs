@@ -17,6 +17,7 @@ use crate::storage::{Storage, state};
 use crate::support::{Status, Support, status};
 use crate::transport::Transport;
 use crate::write::records::Records;
+use crate::write::transaction::Transaction;
 
 #[cfg(feature = "sqlite")]
 use crate::error::Error;
@@ -88,6 +89,31 @@ impl Replica {
     /// Reads and writes records.
     pub fn records(&self) -> Records {
         Records::new(self.parts.storage.clone(), self.parts.clock.clone())
+    }
+
+    /// Writes records of several tables together: all that `edit` writes takes effect, or nothing. Its reads see its writes.
+    /// No other writer, a pull among them, comes between; others wait, so keep it short, and do not use this replica
+    /// inside it, but the transaction.
+    ///
+    /// ```
+    /// use sync_core::record::{AssetCategory, AssetClass};
+    /// # use std::sync::Arc;
+    /// # use sync_core::{Replica, storage::MemoryStorage};
+    /// # let replica = Replica::with_storage(Arc::new(MemoryStorage::new()));
+    /// # replica.site_registry()?;
+    /// let class = AssetClass { id: "cold".into(), name: "Cold chain".into(), ..AssetClass::default() };
+    /// let (id, name, class_id) = ("fridges".into(), "Fridges".into(), class.id.clone());
+    /// replica.write(|txn| {
+    ///     txn.of().put(&class)?;
+    ///     txn.of().put(&AssetCategory { id, name, class_id, ..AssetCategory::default() })
+    /// })?;
+    /// # Ok::<(), sync_core::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// The error of `edit`, or the first error of a call in it; nothing was written then. The database failed.
+    pub fn write<T>(&self, edit: impl FnOnce(&Transaction<'_>) -> Result<T>) -> Result<T> {
+        self.records().write(edit)
     }
 
     /// The remote site: sets the database up and synchronises it. Its requests go through `transport`.

@@ -184,15 +184,22 @@ fn errors_name_the_place_and_the_kind_but_not_the_value() {
     }
 }
 
-/// The check without a Rust type and the reading into the Rust type agree.
+/// The check without a Rust type and the reading into the Rust type agree, except about the spellings of later versions: a
+/// host reads and keeps them, and no record with one is integrated or written.
 #[test]
 fn checking_and_reading_agree_on_every_field() {
     for upstream in &declared_upstream() {
         let typed = typed(text(upstream, "table_name")).expect("a Rust type");
         let example = value(&example(upstream));
         let agree = |data: &RecordData, what: &str| {
-            let (checked, read) = (typed.kind.check(data).map(|_| ()), (typed.round_trip)(data).map(|_| ()));
-            assert_eq!(checked, read, "{} {what}", typed.kind.table);
+            let (checked, read) = (typed.kind.check(data).map(|_| ()), (typed.round_trip)(data));
+            match checked {
+                Err(error) if error.unsupported => {
+                    let kept = read.expect("readable");
+                    assert_eq!(typed.kind.check(&kept).map(|_| ()), Err(error), "{} {what}", typed.kind.table);
+                }
+                checked => assert_eq!(checked, read.map(|_| ()), "{} {what}", typed.kind.table),
+            }
         };
         for field in typed.kind.fields {
             let mut rest = example.as_object().expect("an object").clone();

@@ -32,6 +32,7 @@ pub(super) fn run(args: &Args, options: &Changelog, out: &Output) -> Result<Comm
             (false, _) => word("here"),
             (true, Some(site)) if is_central => out.texts.say(&written_by_site(site.to_string())),
             (true, Some(_)) => word("legacy"),
+            (true, None) if change.is_written_here() => word("here"),
             (true, None) => word("central"),
         };
         rows.push(vec![

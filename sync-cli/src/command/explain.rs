@@ -92,6 +92,9 @@ fn written(change: &ChangeHistory, is_beside: bool, out: &Output) -> Result<(), 
     if let Some(cycle) = named(change.brought_by_cycle, change.brought_by_cycle_number) {
         said = shown::with_cycle(said, cycle);
     }
+    if change.local_only {
+        said = shown::local_only(said);
+    }
     if is_beside {
         said = shown::for_store_left(said);
     }

@@ -81,6 +81,7 @@ sync_core::sentences! {
         deletion_came(at, by, number) = "{at} deletion came from {by}, change {number}";
         of_store(change, store) = "{change}, of store {store}";
         with_cycle(change, cycle) = "{change}, with {cycle}";
+        local_only(change) = "{change}, as local only: it is not synchronised";
         for_store_left(change) = "{change}; for a store that it has left";
         cycle_of(at, number) = "the cycle of {at} (oms-sync log show {number})";
         cycle_not_told() = "a cycle that is not in the log";

@@ -1,6 +1,7 @@
 //! The names of error fields in messages.
 
 use std::error::Error as StdError;
+use std::fmt;
 
 use super::{Cause, Server};
 use crate::record::{FieldError, RecordId, SiteId, TableName};
@@ -15,8 +16,37 @@ impl From<Server> for Detail {
     }
 }
 
+/// A cause in a clone of its error: its text, with the texts of the causes below. The types of causes cannot be cloned.
+#[derive(Debug)]
+struct CauseText {
+    text: String,
+    below: Option<Box<Self>>,
+}
+
+impl CauseText {
+    fn of(cause: &(dyn StdError + 'static)) -> Self {
+        Self { text: cause.to_string(), below: cause.source().map(|below| Box::new(Self::of(below))) }
+    }
+}
+
+impl fmt::Display for CauseText {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl StdError for CauseText {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.below.as_deref().map(|below| below as _)
+    }
+}
+
 /// The causes of an error are shown after its message, see [`Error::causes`](crate::Error::causes).
 impl ErrorField for Cause {
+    fn copy(&self) -> Self {
+        Box::new(CauseText::of(self.as_ref()))
+    }
+
     fn add_to(&self, _: &mut Details, _: &'static str) {}
 
     fn as_cause(&self) -> Option<&(dyn StdError + 'static)> {
@@ -25,6 +55,10 @@ impl ErrorField for Cause {
 }
 
 impl ErrorField for Option<Cause> {
+    fn copy(&self) -> Self {
+        self.as_ref().map(Cause::copy)
+    }
+
     fn add_to(&self, _: &mut Details, _: &'static str) {}
 
     fn as_cause(&self) -> Option<&(dyn StdError + 'static)> {
@@ -34,6 +68,10 @@ impl ErrorField for Option<Cause> {
 
 /// The fault of a field is the `detail` of the error, whatever the field's name in the error.
 impl ErrorField for Box<FieldError> {
+    fn copy(&self) -> Self {
+        Clone::clone(self)
+    }
+
     fn add_to(&self, details: &mut Details, _: &'static str) {
         details.push(("detail", self.says().into()));
     }
@@ -45,6 +83,10 @@ impl ErrorField for Box<FieldError> {
 
 /// [`process`] alone names it.
 impl ErrorField for Option<u32> {
+    fn copy(&self) -> Self {
+        Clone::clone(self)
+    }
+
     fn add_to(&self, _: &mut Details, _: &'static str) {}
 }
 

@@ -26,6 +26,8 @@ declare_errors! {
 /// An error. Each kind has a stable [`code`](Error::code), a [`class`](Error::class) that says who must act and an
 /// [`advice`](Error::advice) that says how. Messages name addresses, tables and ids; never a password, a hash, a
 /// hardware id or a record's content.
+///
+/// A clone keeps the texts of the causes, not their types. As JSON, an error is its code, class, message, advice and causes.
 #[derive(Debug)]
 #[non_exhaustive]
 #[allow(missing_docs, reason = "the fields are the details that the message names")]
@@ -519,6 +521,15 @@ pub enum Error {
         message: "there is no {what} \"{id}\"",
         cause: "The id is misspelled, or the record is not on this site.",
         advice: "Check the id; capital letters matter.",
+    }
+
+    /// A record that changed since the host read it.
+    ChangedMeanwhile {
+        fields: { table: TableName = "asset".into(), id: RecordId = "a1".into() },
+        code: "changed_meanwhile", class: Input,
+        message: "{table} {id} was changed since it was read",
+        cause: "Somebody else changed the record while it was edited: another user, or a sync.",
+        advice: "Read the record again, and decide which version counts; nothing was written.",
     }
 
     /// A file that is too large for central; both in bytes.

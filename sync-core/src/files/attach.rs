@@ -142,7 +142,7 @@ impl Files {
     fn write_reference(&self, id: &RecordId, reference: &Reference, now: Timestamp) -> Result<()> {
         let records = Records::new(self.storage.clone(), self.clock.clone());
         let txn = self.storage.write()?;
-        records.write_all(txn.as_ref(), TABLE, [reference.write(id, &now.wire())])?;
+        records.within(txn.as_ref(), |txn| txn.put(TABLE, [reference.write(id, &now.wire())]))?;
         let is_remote = role(txn.as_ref())? == Some(Role::Remote);
         txn.put_file(&FileEntry {
             id: id.clone(),

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use super::{Fetch, Files};
-use crate::changelog::{Change, ChangeAction};
+use crate::changelog::{Audience, Change, ChangeAction};
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
 use crate::ownership::Role;
@@ -58,6 +58,9 @@ impl Files {
 
     fn follow(&self, txn: &dyn WriteTxn, row: &Change) -> Result<()> {
         let change = &row.change;
+        if change.audience == Audience::LocalOnly {
+            return Ok(());
+        }
         if change.table == *TABLE {
             let data = txn.record(&change.table, &change.id)?;
             let reference = data.as_ref().and_then(Reference::read);

@@ -190,6 +190,7 @@ fn rewrite_some(
         let origin = match edited {
             // It is still an edit, and goes out in its new form.
             EditProgress::Waits => Origin::Local,
+            EditProgress::Arrived if write::is_local_only(txn.as_ref(), table, id)? => Origin::LocalOnly,
             EditProgress::Arrived => Origin::Sync(origin),
             EditProgress::IsOnItsWay => continue,
         };

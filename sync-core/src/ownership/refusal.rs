@@ -7,7 +7,7 @@ use crate::text::{Details, Message, MessageTemplate, declare_errors, placeholder
 
 declare_errors! {
 /// Why a write is not allowed. Hosts show these to users, so each explains the reason to them.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq)]
 #[non_exhaustive]
 #[allow(missing_docs, reason = "the fields are the details that the message names")]
 pub enum Refusal {

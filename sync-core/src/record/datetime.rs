@@ -2,8 +2,16 @@
 
 use std::fmt;
 
-/// A calendar date, `YYYY-MM-DD`; a single-digit month or day is accepted where a server sends it.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+use crate::clock::Timestamp;
+
+/// A text that is no date, or no date-time.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("a date is YYYY-MM-DD, and a date-time YYYY-MM-DDTHH:MM:SS without a zone")]
+pub struct DateError;
+
+/// A calendar date, `YYYY-MM-DD`; a single-digit month or day is accepted where a server sends it. The default is
+/// `0000-00-00`, which no record may have.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
 pub struct Date {
     year: u16,
     month: u8,
@@ -11,20 +19,38 @@ pub struct Date {
 }
 
 impl Date {
+    /// A date; `None` for a day that there is not, and outside the years 1 to 9999.
+    pub fn new(year: u16, month: u8, day: u8) -> Option<Self> {
+        let calendar_month = time::Month::try_from(month).ok()?;
+        time::Date::from_calendar_date(i32::from(year), calendar_month, day).ok()?;
+        (1..=9999).contains(&year).then_some(Self { year, month, day })
+    }
+
+    /// The year.
+    pub fn year(self) -> u16 {
+        self.year
+    }
+
+    /// The month, 1 to 12.
+    pub fn month(self) -> u8 {
+        self.month
+    }
+
+    /// The day of the month, 1 to 31.
+    pub fn day(self) -> u8 {
+        self.day
+    }
+
     /// Reads a date; text after it, an impossible day and year 0 are refused.
     pub fn parse(text: &str) -> Option<Self> {
         let mut parts = text.split('-');
         let year = digits(parts.next()?, 4, 4)?;
         let month = digits(parts.next()?, 1, 2)?;
         let day = digits(parts.next()?, 1, 2)?;
-        if parts.next().is_some() || year == 0 {
+        if parts.next().is_some() {
             return None;
         }
-        let month = u8::try_from(month).ok()?;
-        let day = u8::try_from(day).ok()?;
-        let calendar_month = time::Month::try_from(month).ok()?;
-        time::Date::from_calendar_date(i32::from(u16::try_from(year).ok()?), calendar_month, day).ok()?;
-        Some(Self { year: u16::try_from(year).ok()?, month, day })
+        Self::new(u16::try_from(year).ok()?, u8::try_from(month).ok()?, u8::try_from(day).ok()?)
     }
 }
 
@@ -47,8 +73,17 @@ pub(crate) fn is_written_date_time(text: &str) -> bool {
     DateTime::parse(text).is_some_and(|read| read.second < 60) && date.is_some_and(is_written_date) && fraction <= 9
 }
 
-/// A date-time in UTC without a zone: `YYYY-MM-DDTHH:MM:SS` and, only if not zero, a fraction of 3, 6 or 9 digits.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+/// A date-time in UTC without a zone: `YYYY-MM-DDTHH:MM:SS` and, only if not zero, a fraction of 3, 6 or 9 digits. The
+/// default is of the date `0000-00-00`, which no record may have.
+///
+/// ```
+/// use sync_core::record::{Date, DateTime};
+///
+/// let at: DateTime = "2026-11-23T08:05:00".parse()?;
+/// assert_eq!((at.date(), at.hour(), at.minute()), (Date::new(2026, 11, 23).unwrap(), 8, 5));
+/// # Ok::<(), sync_core::record::DateError>(())
+/// ```
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
 pub struct DateTime {
     date: Date,
     hour: u8,
@@ -57,7 +92,53 @@ pub struct DateTime {
     nanosecond: u32,
 }
 
+impl std::str::FromStr for Date {
+    type Err = DateError;
+
+    fn from_str(text: &str) -> Result<Self, DateError> {
+        Self::parse(text).ok_or(DateError)
+    }
+}
+
+impl std::str::FromStr for DateTime {
+    type Err = DateError;
+
+    fn from_str(text: &str) -> Result<Self, DateError> {
+        Self::parse(text).ok_or(DateError)
+    }
+}
+
 impl DateTime {
+    /// The moment, to the millisecond; `None` for the default, which is none.
+    pub fn timestamp(self) -> Option<Timestamp> {
+        Timestamp::parse(&format!("{self}Z"))
+    }
+
+    /// Its date.
+    pub fn date(self) -> Date {
+        self.date
+    }
+
+    /// Its hour, 0 to 23.
+    pub fn hour(self) -> u8 {
+        self.hour
+    }
+
+    /// Its minute.
+    pub fn minute(self) -> u8 {
+        self.minute
+    }
+
+    /// Its second; 60 in a leap second.
+    pub fn second(self) -> u8 {
+        self.second
+    }
+
+    /// Its fraction of a second.
+    pub fn nanosecond(self) -> u32 {
+        self.nanosecond
+    }
+
     /// Reads a date-time. Any number of fraction digits is accepted, and those after nine are dropped; second 60 is
     /// accepted; a zone, a blank in place of the `T` and missing seconds are refused.
     pub fn parse(text: &str) -> Option<Self> {
@@ -86,6 +167,16 @@ impl DateTime {
         };
         let small = |n: u32| u8::try_from(n).ok();
         Some(Self { date, hour: small(hour)?, minute: small(minute)?, second: small(second)?, nanosecond })
+    }
+}
+
+/// The moment, to the millisecond; a clock outside the years 1 to 9999 gives the first or the last moment of these.
+impl From<Timestamp> for DateTime {
+    fn from(at: Timestamp) -> Self {
+        const FIRST: i64 = -62_135_596_800_000;
+        const LAST: i64 = 253_402_300_799_999;
+        let within = Timestamp::from_unix_millis(at.unix_millis().clamp(FIRST, LAST));
+        Self::parse(&within.wire()).unwrap_or_default()
     }
 }
 
@@ -125,6 +216,23 @@ mod tests {
         ] {
             assert_eq!(Date::parse(text).map(|d| d.to_string()).as_deref(), read, "{text}");
         }
+    }
+
+    #[test]
+    fn moments_become_date_times_and_back() {
+        for (millis, text) in [
+            (0, "1970-01-01T00:00:00"),
+            (1_700_000_000_120, "2023-11-14T22:13:20.120"),
+            (i64::MIN, "0001-01-01T00:00:00"),
+            (i64::MAX, "9999-12-31T23:59:59.999"),
+        ] {
+            let at = DateTime::from(Timestamp::from_unix_millis(millis));
+            assert_eq!(at.to_string(), text);
+            assert_eq!(at.timestamp().map(DateTime::from), Some(at));
+        }
+        assert_eq!((DateTime::default().timestamp(), Date::new(2023, 2, 29), Date::new(0, 1, 1)), (None, None, None));
+        assert_eq!("2024-2-9".parse::<Date>().map(|date| (date.year(), date.month(), date.day())), Ok((2024, 2, 9)));
+        assert_eq!("2024-2-9".parse::<DateTime>(), Err(DateError));
     }
 
     #[test]

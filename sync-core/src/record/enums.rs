@@ -133,7 +133,7 @@ wire_enum! {
 }
 
 /// A gender in the legacy row format: `""` for none.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct LegacyGender(pub Option<Gender>);
 
 impl FieldValue for LegacyGender {
@@ -144,7 +144,7 @@ impl FieldValue for LegacyGender {
     }
 
     fn write(&self) -> Box<RawValue> {
-        self.0.map_or("", Gender::as_str).to_owned().write()
+        self.0.as_ref().map_or("", Gender::as_str).to_owned().write()
     }
 }
 
@@ -153,7 +153,7 @@ impl FieldValue for Vec<PluginType> {
 
     fn read(raw: &RawValue) -> Option<Self> {
         let list: Vec<String> = serde_json::from_str(raw.get()).ok()?;
-        list.iter().map(|text| PluginType::parse(text)).collect()
+        Some(list.into_iter().map(|text| PluginType::parse(&text).unwrap_or(PluginType::Other(text))).collect())
     }
 
     fn write(&self) -> Box<RawValue> {

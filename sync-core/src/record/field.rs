@@ -370,9 +370,15 @@ impl FieldValue for JsonText {
     }
 }
 
-/// Any JSON value, kept as its text.
+/// Any JSON value, kept as its text; null by default.
 #[derive(Clone, Debug)]
 pub struct Json(pub Box<RawValue>);
+
+impl Default for Json {
+    fn default() -> Self {
+        Self(RawValue::NULL.to_owned())
+    }
+}
 
 impl FieldValue for Json {
     const KIND: FieldKind = FieldKind::Json;
@@ -387,7 +393,7 @@ impl FieldValue for Json {
 }
 
 /// A date or date-time as the legacy server writes it, kept as text; `""` and `0000-00-00` for none.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct LegacyDate(pub String);
 
 impl FieldValue for LegacyDate {
@@ -418,7 +424,7 @@ impl<'a> FieldReader<'a> {
     /// Reads the `index`th declared field.
     pub(crate) fn take<T: FieldValue>(&self, index: usize) -> Result<T, FieldError> {
         let field = &self.declared[index];
-        field.check(&self.fields)?;
+        field.check(&self.fields).or_else(|error| if error.unsupported { Ok(()) } else { Err(error) })?;
         let missing;
         let raw = match field.find(&self.fields) {
             Some(raw) => raw,

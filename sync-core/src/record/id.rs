@@ -47,6 +47,18 @@ macro_rules! text_id {
             }
         }
 
+        impl From<&String> for $name {
+            fn from(text: &String) -> Self {
+                Self::new(text)
+            }
+        }
+
+        impl From<&Self> for $name {
+            fn from(same: &Self) -> Self {
+                same.clone()
+            }
+        }
+
         impl PartialEq<str> for $name {
             fn eq(&self, other: &str) -> bool {
                 self.0 == other

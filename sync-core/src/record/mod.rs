@@ -15,7 +15,7 @@ mod registry;
 mod same;
 pub(crate) mod types;
 
-pub use datetime::{Date, DateTime};
+pub use datetime::{Date, DateError, DateTime};
 pub use enums::*;
 pub use field::{Field, FieldError, FieldKind, FieldValue, Json, JsonText, LegacyDate};
 pub use id::{Cursor, NameId, RecordId, SiteId, StoreId, TableName};

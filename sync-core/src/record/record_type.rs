@@ -261,7 +261,7 @@ macro_rules! record_type {
         }
     ) => {
         $(#[$doc])*
-        #[derive(Debug, Clone)]
+        #[derive(Debug, Clone, Default)]
         pub struct $name {
             $($(#[$field_doc])* pub $field: $type,)*
             /// Keys that this version does not know, kept as they came.
@@ -317,20 +317,31 @@ pub(crate) use record_type;
 macro_rules! wire_enum {
     ($(#[$doc:meta])* pub enum $name:ident { $($variant:ident = $wire:literal),* $(,)? }) => {
         $(#[$doc])*
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
         #[allow(missing_docs, reason = "each is its spelling on the wire")]
-        pub enum $name { $($variant),* }
+        pub enum $name {
+            $($variant,)*
+            /// A spelling that this version does not know, kept as it came. It can be read, and no record with it is
+            /// written or integrated. A new value has the empty one.
+            Other(String),
+        }
+
+        impl Default for $name {
+            fn default() -> Self {
+                Self::Other(String::new())
+            }
+        }
 
         impl $name {
             /// The exact spellings on the wire.
             pub const SPELLINGS: &'static [&'static str] = &[$($wire),*];
 
             /// The spelling on the wire.
-            pub fn as_str(self) -> &'static str {
-                match self { $(Self::$variant => $wire),* }
+            pub fn as_str(&self) -> &str {
+                match self { $(Self::$variant => $wire,)* Self::Other(text) => text }
             }
 
-            /// Reads a spelling; case counts.
+            /// Reads a spelling that this version knows; case counts.
             pub fn parse(text: &str) -> Option<Self> {
                 match text { $($wire => Some(Self::$variant),)* _ => None }
             }
@@ -346,7 +357,7 @@ macro_rules! wire_enum {
             const KIND: $crate::record::FieldKind = $crate::record::FieldKind::Enum(stringify!($name), Self::SPELLINGS);
 
             fn read(raw: &serde_json::value::RawValue) -> Option<Self> {
-                serde_json::from_str::<String>(raw.get()).ok().and_then(|text| Self::parse(&text))
+                serde_json::from_str::<String>(raw.get()).ok().map(|text| Self::parse(&text).unwrap_or(Self::Other(text)))
             }
 
             fn write(&self) -> Box<serde_json::value::RawValue> {
@@ -358,11 +369,27 @@ macro_rules! wire_enum {
 pub(crate) use wire_enum;
 
 /// A record whose fields have Rust types. Implemented by the record types of this crate.
-pub trait TypedRecord: Sized {
+///
+/// The `Default` of each has empty texts, zeros and, for dates and enumerations, a value that no record may have: a new
+/// record in which a mandatory one is forgotten is refused by the name of the field.
+///
+/// ```
+/// use sync_core::record::{AssetLog, AssetLogStatus};
+///
+/// let log = AssetLog {
+///     id: "log-1".into(),
+///     asset_id: "fridge-1".into(),
+///     status: Some(AssetLogStatus::Functioning),
+///     log_datetime: "2026-11-23T08:00:00".parse()?,
+///     ..AssetLog::default()
+/// };
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub trait TypedRecord: Sized + Default {
     /// The declaration of the type.
     const TYPE: &'static RecordType;
 
-    /// Reads and checks a record's data.
+    /// Reads and checks a record's data. An enumeration may have a spelling that this version does not know.
     ///
     /// # Errors
     /// The first thing that is wrong, by JSON path.

@@ -38,7 +38,7 @@ impl SyncOutcome {
 }
 
 /// The report of a cycle, which is also its JSON document.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Clone, Serialize)]
 #[non_exhaustive]
 pub struct SyncReport {
     /// How it ended.
@@ -79,7 +79,6 @@ pub struct SyncReport {
     /// Warnings for the administrator of this site.
     pub warnings: Vec<Message>,
     /// The first error, if any.
-    #[serde(serialize_with = "as_logged")]
     pub error: Option<Error>,
 }
 
@@ -199,10 +198,6 @@ impl Default for SyncReport {
     }
 }
 
-fn as_logged<S: serde::Serializer>(error: &Option<Error>, serializer: S) -> Result<S::Ok, S::Error> {
-    error.as_ref().map(LoggedError::from).serialize(serializer)
-}
-
 impl From<&Error> for LoggedError {
     fn from(error: &Error) -> Self {
         Self {
@@ -212,5 +207,11 @@ impl From<&Error> for LoggedError {
             advice: error.advice().to_owned(),
             causes: error.causes(),
         }
+    }
+}
+
+impl Serialize for Error {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        LoggedError::from(self).serialize(serializer)
     }
 }

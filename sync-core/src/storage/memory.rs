@@ -14,7 +14,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use self::state::{State, lock};
-use self::txn::MemoryTxn;
+use self::txn::{MemoryTurn, MemoryTxn};
+use super::writer_thread::WriterThread;
 use super::{CycleLock, ReadTxn, Storage, WriteTxn};
 use crate::error::{Error, Result};
 use crate::record::Cursor;
@@ -40,6 +41,7 @@ pub struct MemoryStorage {
     committed: Mutex<State>,
     /// Held by the only writing transaction.
     writer: Mutex<()>,
+    writer_thread: WriterThread,
     cycle_runs: Arc<AtomicBool>,
 }
 
@@ -93,7 +95,7 @@ impl Storage for MemoryStorage {
     }
 
     fn write(&self) -> Result<Box<dyn WriteTxn + '_>> {
-        let turn = lock(&self.writer);
+        let turn = MemoryTurn::of(&self.writer, &self.writer_thread)?;
         Ok(Box::new(MemoryTxn::writing(self.snapshot(), &self.committed, turn)))
     }
 

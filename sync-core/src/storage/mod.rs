@@ -39,6 +39,7 @@ mod settings;
 mod sqlite;
 pub mod state;
 mod sync_log;
+mod writer_thread;
 
 pub use buffer::{
     BufferReads, BufferWrites, Buffered, CHUNK_BYTES, Incoming, Known, Quarantine, QuarantineCause, Source,
@@ -83,8 +84,8 @@ use crate::error::Result;
 /// dropped.
 ///
 /// # Order of calls
-/// Calls of a transaction may come in any order. A thread that holds a writer must end it before it begins another;
-/// otherwise it waits for itself.
+/// Calls of a transaction may come in any order. A thread that holds a writer must end it before it begins another,
+/// which is refused as `bad_input` instead of waiting for itself.
 ///
 /// # Restored from a backup
 /// A storage that notices that it was put back to an older state uses no cursor twice, and adds a

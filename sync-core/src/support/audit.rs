@@ -410,7 +410,8 @@ impl Comparison<'_> {
     /// A record that is here.
     fn here(&self, table: &TableName, id: RecordId, ours: RecordData, found: &mut AuditTally) -> Result<()> {
         let Some(kind) = record_type(table.as_str()) else { return Ok(()) };
-        if self.there.has_record(table, &id)? || kind.removed.is_some() {
+        if self.there.has_record(table, &id)? || kind.removed.is_some() || write::is_local_only(self.here, table, &id)?
+        {
             return Ok(());
         }
         let is_deleted_there = self.there.pushed_at(CENTRAL, table, &id)?.is_some();
@@ -453,7 +454,7 @@ impl Comparison<'_> {
         let audience = Audience::of(kind.style, kind.table, store.as_ref(), name.as_ref());
         Ok(match audience {
             Audience::Store(store) => !self.stores.contains(&store),
-            Audience::Nobody => true,
+            Audience::Nobody | Audience::LocalOnly => true,
             Audience::Everyone | Audience::Patient | Audience::Legacy => false,
         })
     }
@@ -465,7 +466,7 @@ impl Comparison<'_> {
             Audience::Everyone => true,
             Audience::Store(store) => self.stores.contains(&store),
             Audience::Patient => name.map_or(Ok(false), |name| self.here.is_visible(&name, &self.stores))?,
-            Audience::Legacy | Audience::Nobody => false,
+            Audience::Legacy | Audience::Nobody | Audience::LocalOnly => false,
         })
     }
 }

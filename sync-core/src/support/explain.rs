@@ -109,6 +109,8 @@ pub struct ChangeHistory {
     pub action: ChangeAction,
     /// Its writer: `here`, `central`, `legacy`, `site 3`.
     pub by: String,
+    /// True if the host wrote it as local only: it is not synchronised.
+    pub local_only: bool,
     /// The time of the write here.
     pub at: Timestamp,
     /// The store of the record then.
@@ -260,6 +262,9 @@ fn verdict(role: Option<Role>, set_aside: &[SetAside], is_staged: bool, changes:
     let Some(newest) = changes.first() else {
         return if set_aside.is_empty() { Verdict::NotKnown } else { Verdict::SetAside };
     };
+    if newest.local_only {
+        return Verdict::StaysHere;
+    }
     if role == Some(Role::Central) && newest.sent.is_empty() {
         return Verdict::AtCentral;
     }
@@ -286,7 +291,8 @@ fn written(
 ) -> Result<ChangeHistory> {
     let is_central = role == Some(Role::Central);
     let change = &row.change;
-    let by = match (change.is_sync_update, change.source_site) {
+    let is_received = !change.is_written_here();
+    let by = match (is_received, change.source_site) {
         (false, _) => HERE.to_owned(),
         (true, Some(site)) if is_central && !is_legacy(txn, site)? => format!("site {site}"),
         (true, Some(_)) => "legacy".to_owned(),
@@ -295,13 +301,14 @@ fn written(
     let sent = if change.is_sync_update { Vec::new() } else { ways_out(txn, (log, refused_at), &row, is_central)? };
     let receivers = if is_central { receivers(txn, &row)? } else { None };
     // Records that sites push to central belong to no cycle, even if one runs meanwhile.
-    let came_with_cycle = change.is_sync_update && !(is_central && by != "legacy");
+    let came_with_cycle = is_received && !(is_central && by != "legacy");
     let brought_by = if came_with_cycle { cycle_that_brought(log, row.cursor) } else { None };
     let Change { cursor, change } = row;
     Ok(ChangeHistory {
         cursor,
         action: change.action,
         by,
+        local_only: change.audience == Audience::LocalOnly,
         at: change.changed_at,
         store_id: change.store,
         brought_by_cycle: brought_by.map(|(_, at)| at),
@@ -402,7 +409,7 @@ fn receivers(txn: &dyn ReadTxn, row: &Change) -> Result<Option<Receivers>> {
                 Some(name) => txn.is_visible(name, &txn.stores_of_site(site)?)?,
                 None => false,
             },
-            Audience::Legacy | Audience::Nobody => return Ok(None),
+            Audience::Legacy | Audience::Nobody | Audience::LocalOnly => return Ok(None),
         };
         if !is_for {
             continue;

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::log::{Repair, note_repair};
 use super::preview_push::{TypeCount, TypeCounts};
-use crate::changelog::{Change, ChangeAction};
+use crate::changelog::{Audience, Change, ChangeAction};
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
 use crate::ownership::{Operation, Role, may_push};
@@ -111,6 +111,7 @@ impl<'l> Chosen<'l> {
             && lost.id.as_ref().is_none_or(|id| *id == change.id)
             && lost.since.is_none_or(|since| change.changed_at >= since);
         let (central, legacy) = (self.is_remote && is_pushed(row), is_pushed_to_legacy(row, self.one_server));
+        let is_meant = is_meant && change.audience != Audience::LocalOnly;
         if !is_meant || !(central || legacy) || (change.action == ChangeAction::Upsert) != data.is_some() {
             return Ok(ResendVerdict::NotMeant);
         }

@@ -23,7 +23,10 @@ pub(crate) struct Declared {
 pub(crate) type Details = Vec<(&'static str, Detail)>;
 
 /// A field of an error. Its type decides whether it is a detail of the message or the cause.
-pub(crate) trait ErrorField {
+pub(crate) trait ErrorField: Sized {
+    /// The same field for a clone of the error.
+    fn copy(&self) -> Self;
+
     /// Adds the field to the details of the message.
     fn add_to(&self, details: &mut Details, field: &'static str);
 
@@ -37,6 +40,10 @@ pub(crate) trait ErrorField {
 macro_rules! shown_fields {
     ($($kind:ty),*) => {$(
         impl $crate::text::ErrorField for $kind {
+            fn copy(&self) -> Self {
+                Clone::clone(self)
+            }
+
             fn add_to(&self, details: &mut $crate::text::Details, field: &'static str) {
                 details.push((field, $crate::text::Detail::Plain(self.to_string())));
             }
@@ -48,6 +55,10 @@ pub(crate) use shown_fields;
 shown_fields!(String, &'static str, u16, u32, u64, i64, usize);
 
 impl ErrorField for Detail {
+    fn copy(&self) -> Self {
+        self.clone()
+    }
+
     fn add_to(&self, details: &mut Details, field: &'static str) {
         details.push((field, self.clone()));
     }
@@ -117,6 +128,17 @@ macro_rules! declare_errors {
             pub(crate) fn examples() -> Vec<Self> {
                 let here = vec![$(Self::$variant { $($($field: $example),*)? }),*];
                 here.into_iter()$(.chain($module::examples()))?.collect()
+            }
+        }
+
+        impl Clone for $enum {
+            fn clone(&self) -> Self {
+                match self {
+                    $(Self::$variant { $($($field),*)? } => Self::$variant {
+                        $($($field: $crate::text::ErrorField::copy($field)),*)?
+                    },)*
+                    $(Self::$other { $($part),* } => Self::$other { $($part: $part.clone()),* },)?
+                }
             }
         }
 

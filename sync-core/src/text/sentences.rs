@@ -283,6 +283,8 @@ crate::sentences! {
         legacy_id(table, max) = "a {table} is an object with an ID of 1 to {max} bytes";
         id(table, max) = "the id of a {table} has 1 to {max} bytes";
         too_long(table, id, max) = "{table} {id} has more than {max} bytes";
+        not_local_only(table, id) = "{table} {id} is synchronised, so that it cannot be written as local only";
+        writes_already() = "this thread is in a writing transaction of this database already, and would wait for itself";
         request_unwritable(error) = "a request cannot be written: {error}";
         schema_older(found, known) = "the database has schema {found}, and this version reads {known}";
         reason_needed() = "a reason is needed, and is kept in the log";

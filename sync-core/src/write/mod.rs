@@ -9,7 +9,9 @@ pub(crate) mod record_owner;
 pub(crate) mod records;
 pub(crate) mod relog;
 pub(crate) mod restored_site;
-mod typed_records;
+mod rules;
+pub(crate) mod transaction;
+pub(crate) mod typed_records;
 
 /// The pause after a full transaction, so that a writer of another process gets its turn: it can only retry again and
 /// again.
@@ -18,3 +20,4 @@ pub(crate) const PAUSE: std::time::Duration = std::time::Duration::from_millis(4
 pub(crate) use at_central::{UnseenMove, site_in, upsert_with_fanout, went_unseen};
 pub(crate) use record::{Origin, WriteEffect, delete, is_same, marked_deleted, scope, upsert};
 pub(crate) use relog::{notify_stale_site, reassert_local, relog_range, relog_row, relog_what_replaced, requeue_edit};
+pub(crate) use transaction::is_local_only;

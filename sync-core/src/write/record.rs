@@ -13,6 +13,8 @@ use crate::storage::{ReadTxn, WriteTxn};
 pub(crate) enum Origin {
     /// The host: a site pushes it.
     Local,
+    /// The host, for this database alone.
+    LocalOnly,
     /// Sync: on central, the site that pushed it; on a site, the legacy server if it came from there.
     Sync(Option<SiteId>),
 }
@@ -49,7 +51,7 @@ pub(crate) fn upsert(
     let moved = before.is_some() && old_store != store;
     let change = change(table, id, ChangeAction::Upsert, (store, name), data, origin, now);
     txn.put_record(data, &change)?;
-    if moved && !planted!(FormerStoreNotTold) {
+    if moved && origin != Origin::LocalOnly && !planted!(FormerStoreNotTold) {
         // The site that loses the record is told too, or every site, if every site had it.
         let scope = (old_store, change.name.clone());
         let told = self::change(table, id, ChangeAction::Upsert, scope, data, origin, now);
@@ -123,8 +125,10 @@ pub(crate) fn change(
     };
     let (source_site, is_sync_update) = match origin {
         Origin::Local => (None, false),
+        Origin::LocalOnly => (None, true),
         Origin::Sync(site) => (site, true),
     };
+    let audience = if origin == Origin::LocalOnly { Audience::LocalOnly } else { audience };
     let (table, id) = (table.clone(), id.clone());
     NewChange { table, id, action, store, name, source_site, is_sync_update, audience, changed_at: now }
 }

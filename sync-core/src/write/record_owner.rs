@@ -149,7 +149,7 @@ fn writer<T: ReadTxn + ?Sized>(
     if txn.tombstones(table, id)?.iter().any(|(row, _)| row.store.as_ref().is_some_and(was_own)) {
         return Ok(WriterOnRecord::Itself);
     }
-    let is_forgotten = newest.is_sync_update && newest.source_site.is_none();
+    let is_forgotten = !newest.is_written_here() && newest.source_site.is_none();
     if planted!(ForgottenIsAnothers) && is_forgotten {
         return Ok(WriterOnRecord::Forgotten);
     }

@@ -99,7 +99,7 @@ pub(crate) fn is_sent_to(txn: &dyn ReadTxn, stores: &[StoreId], record: &WireRec
     Ok(match Audience::of(kind.style, kind.table, store.as_ref(), name.as_ref()) {
         Audience::Everyone => kind.pulled,
         Audience::Store(store) => kind.pulled && stores.contains(&store),
-        Audience::Patient | Audience::Legacy | Audience::Nobody => false,
+        Audience::Patient | Audience::Legacy | Audience::Nobody | Audience::LocalOnly => false,
     })
 }
 

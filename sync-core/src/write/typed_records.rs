@@ -1,57 +1,133 @@
 //! Records as values of Rust types, beside the documents by the name of their table.
 
+use std::fmt;
+use std::marker::PhantomData;
+
 use super::records::Records;
+use super::transaction::Transaction;
 use crate::error::{Error, Result};
 use crate::record::{RecordData, RecordId, TableName, TypedRecord};
 
-/// The calls that end in `_typed` do what those without it do, for a type instead of the name of a table.
+/// The records of one type, as values: of [`Records::of`], each call on its own, or of [`Transaction::of`], within the
+/// transaction. Keys that this version does not know stay in a value's `unknown`, and so in the record.
+///
+/// ```
+/// use sync_core::record::AssetClass;
+/// # use std::sync::Arc;
+/// # use sync_core::{Replica, storage::MemoryStorage};
+/// # let replica = Replica::with_storage(Arc::new(MemoryStorage::new()));
+/// # replica.site_registry()?;
+/// let classes = replica.records().of::<AssetClass>();
+/// classes.put(&AssetClass { id: "cold".into(), name: "Cold chain".into(), ..AssetClass::default() })?;
+/// classes.update("cold", |class| {
+///     class.name = "Cold chain equipment".into();
+///     Ok(())
+/// })?;
+/// assert_eq!(classes.get("cold")?.map(|class| class.name), Some("Cold chain equipment".into()));
+/// # Ok::<(), sync_core::Error>(())
+/// ```
+pub struct TypedRecords<'t, T> {
+    access: Access<'t>,
+    kind: PhantomData<fn() -> T>,
+}
+
+/// Where the records are read and written.
+enum Access<'t> {
+    Alone(Records),
+    Within(&'t Transaction<'t>),
+}
+
+impl<T: TypedRecord> fmt::Debug for TypedRecords<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("TypedRecords").field(&T::TYPE.table).finish()
+    }
+}
+
 impl Records {
-    /// A record as a value of its type; `None` if it is not here.
+    /// The records of a type, as values.
+    pub fn of<T: TypedRecord>(&self) -> TypedRecords<'static, T> {
+        TypedRecords { access: Access::Alone(self.clone()), kind: PhantomData }
+    }
+}
+
+impl Transaction<'_> {
+    /// The records of a type, in this transaction.
+    pub fn of<T: TypedRecord>(&self) -> TypedRecords<'_, T> {
+        TypedRecords { access: Access::Within(self), kind: PhantomData }
+    }
+}
+
+impl<T: TypedRecord> TypedRecords<'_, T> {
+    /// A record; `None` if it is not here.
     ///
     /// # Errors
     /// [`Error::InvalidRecord`] if what is stored does not have the shape of the type; the database failed.
-    pub fn get_typed<T: TypedRecord>(&self, id: &RecordId) -> Result<Option<T>> {
-        let data = self.get(&TableName::from(T::TYPE.table), id)?;
-        data.map(|data| read(id, &data)).transpose()
+    pub fn get(&self, id: impl Into<RecordId>) -> Result<Option<T>> {
+        let (table, id) = (Self::table(), id.into());
+        let data = match &self.access {
+            Access::Alone(records) => records.get(&table, &id),
+            Access::Within(txn) => txn.get(&table, &id),
+        }?;
+        data.map(|data| read(&id, &data)).transpose()
     }
 
-    /// Up to `limit` records of a type, by id, after `after`. Records that are marked as deleted are among them.
+    /// Up to `limit` records, by id, after `after`. Records that are marked as deleted are among them.
     ///
     /// # Errors
-    /// As [`get_typed`](Self::get_typed).
-    pub fn list_typed<T: TypedRecord>(&self, after: Option<&RecordId>, limit: usize) -> Result<Vec<T>> {
-        let found = self.list(&TableName::from(T::TYPE.table), after, limit)?;
+    /// As [`get`](Self::get).
+    pub fn list(&self, after: Option<&RecordId>, limit: usize) -> Result<Vec<T>> {
+        let table = Self::table();
+        let found = match &self.access {
+            Access::Alone(records) => records.list(&table, after, limit),
+            Access::Within(txn) => txn.list(&table, after, limit),
+        }?;
         found.iter().map(|(id, data)| read(id, data)).collect()
     }
 
-    /// Writes a value as the whole record. Keys that this version does not know are kept in the value's `unknown`; so a
-    /// value that was read keeps them, and a new value has none. To change a record that is here, prefer
-    /// [`update_typed`](Self::update_typed): a pull between reading and writing would be overwritten.
+    /// Writes a value as the whole record. To change a record that is here, prefer [`update`](Self::update): a pull
+    /// between reading and writing would be overwritten.
     ///
     /// # Errors
-    /// As [`put`](Self::put).
-    pub fn put_typed<T: TypedRecord>(&self, record: &T) -> Result<()> {
-        self.put(T::TYPE.table, [record.write()]).map(|_| ())
+    /// As [`Records::put`].
+    pub fn put(&self, record: &T) -> Result<()> {
+        let table = T::TYPE.table;
+        match &self.access {
+            Access::Alone(records) => records.put(table, [record.write()]),
+            Access::Within(txn) => txn.put(table, [record.write()]),
+        }
+        .map(|_| ())
     }
 
-    /// Changes a record that is here, as [`update`](Self::update) does. Keys that this version does not know stay.
+    /// Changes a record that is here, as [`Records::update`] does.
     ///
     /// # Errors
-    /// As [`update`](Self::update), and as [`get_typed`](Self::get_typed).
-    pub fn update_typed<T: TypedRecord>(&self, id: &RecordId, edit: impl FnOnce(&mut T) -> Result<()>) -> Result<()> {
-        self.update(T::TYPE.table, id, |data| {
-            let mut record = read(id, &data)?;
+    /// As [`Records::update`], and as [`get`](Self::get).
+    pub fn update(&self, id: impl Into<RecordId>, edit: impl FnOnce(&mut T) -> Result<()>) -> Result<()> {
+        let (table, id) = (T::TYPE.table, id.into());
+        let edit = |data: RecordData| {
+            let mut record = read(&id, &data)?;
             edit(&mut record)?;
             Ok(record.write())
-        })
+        };
+        match &self.access {
+            Access::Alone(records) => records.update(table, &id, edit),
+            Access::Within(txn) => txn.update(table, &id, edit),
+        }
     }
 
-    /// Deletes a record of a type, as [`delete`](Self::delete) does.
+    /// Deletes a record, as [`Records::delete`] does.
     ///
     /// # Errors
-    /// As [`delete`](Self::delete).
-    pub fn delete_typed<T: TypedRecord>(&self, id: &RecordId) -> Result<()> {
-        self.delete(T::TYPE.table, id)
+    /// As [`Records::delete`].
+    pub fn delete(&self, id: impl Into<RecordId>) -> Result<()> {
+        match &self.access {
+            Access::Alone(records) => records.delete(T::TYPE.table, &id.into()),
+            Access::Within(txn) => txn.delete(T::TYPE.table, &id.into()),
+        }
+    }
+
+    fn table() -> TableName {
+        TableName::from(T::TYPE.table)
     }
 }
 

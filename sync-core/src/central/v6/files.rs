@@ -435,6 +435,7 @@ fn is_for(
         // Its record may have moved since the site wrote the reference; no other site can upload the bytes.
         Audience::Store(store) => Ok(stores.contains(&store) || (direction == Direction::ToCentral && wrote_it()?)),
         Audience::Patient => name.map_or(Ok(false), |name| txn.is_visible(&name, &stores)),
+        Audience::LocalOnly => Ok(false),
         // It went to central and goes no further.
         Audience::Nobody if direction == Direction::ToSite => Ok(false),
         Audience::Nobody => store.map_or_else(is_writer, |store| Ok(stores.contains(&store))),

@@ -107,7 +107,7 @@ impl State {
                 Audience::Everyone => true,
                 Audience::Store(store) => stores.contains(store),
                 Audience::Patient => change.name.as_ref().is_some_and(|name| self.is_visible(name, stores)),
-                Audience::Legacy | Audience::Nobody => false,
+                Audience::Legacy | Audience::Nobody | Audience::LocalOnly => false,
             },
         }
     }

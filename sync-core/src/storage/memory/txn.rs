@@ -5,12 +5,29 @@ use std::sync::{Mutex, MutexGuard};
 
 use super::state::{State, lock};
 use crate::error::Result;
+use crate::storage::writer_thread::{WriterMark, WriterThread};
 use crate::storage::{CentralReads, CentralWrites, ReadTxn, WriteTxn};
 
 /// Reads, or reads and writes: only a writer holds the original and the turn to write.
 pub(super) struct MemoryTxn<'s> {
     pub(super) state: RefCell<State>,
-    original: Option<(&'s Mutex<State>, MutexGuard<'s, ()>)>,
+    original: Option<(&'s Mutex<State>, MemoryTurn<'s>)>,
+}
+
+/// The turn to write. The mark of its thread goes first.
+pub(super) struct MemoryTurn<'s> {
+    #[allow(dead_code, reason = "held for its drop")]
+    mark: WriterMark<'s>,
+    #[allow(dead_code, reason = "held for its drop")]
+    turn: MutexGuard<'s, ()>,
+}
+
+impl<'s> MemoryTurn<'s> {
+    pub(super) fn of(writer: &'s Mutex<()>, thread: &'s WriterThread) -> Result<Self> {
+        thread.check()?;
+        let turn = lock(writer);
+        Ok(Self { mark: thread.mark(), turn })
+    }
 }
 
 impl<'s> MemoryTxn<'s> {
@@ -18,7 +35,7 @@ impl<'s> MemoryTxn<'s> {
         Self { state: RefCell::new(state), original: None }
     }
 
-    pub(super) fn writing(state: State, original: &'s Mutex<State>, turn: MutexGuard<'s, ()>) -> Self {
+    pub(super) fn writing(state: State, original: &'s Mutex<State>, turn: MemoryTurn<'s>) -> Self {
         Self { state: RefCell::new(state), original: Some((original, turn)) }
     }
 }

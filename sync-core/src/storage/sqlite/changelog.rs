@@ -21,6 +21,7 @@ pub(super) fn audience_text(audience: &Audience) -> Option<String> {
         Audience::Patient => "patient".to_owned(),
         Audience::Legacy => "legacy".to_owned(),
         Audience::Store(store) => format!("store {store}"),
+        Audience::LocalOnly => "local only".to_owned(),
         Audience::Nobody => return None,
     })
 }

@@ -43,6 +43,7 @@ pub use self::hook::{HookedRecord, RecordHook};
 use self::place::{FileIdentity, create_private, private, real_path};
 use self::txn::{SqliteTxn, WriteTurn};
 use self::watermark::Watermark;
+use super::writer_thread::WriterThread;
 use super::{CycleLock, ReadTxn, Storage, WriteTxn};
 use crate::error::{Error, Result};
 use crate::text::sentences::input;
@@ -64,6 +65,7 @@ pub struct SqliteStorage {
     identity: Option<FileIdentity>,
     /// Fair: a waiting thread comes before the last holder.
     writer: Mutex<Writer>,
+    writer_thread: WriterThread,
     readers: IdleReaders,
     /// Nothing is written, not even what opening a database usually writes.
     only_reads: bool,
@@ -119,7 +121,14 @@ impl SqliteStorage {
         };
         let writer = Mutex::new(Writer { connection, watermark, hook: None });
         let identity = FileIdentity::of(path);
-        Ok(Self { path: path.to_owned(), identity, writer, readers: Mutex::default(), only_reads: false })
+        Ok(Self {
+            path: path.to_owned(),
+            identity,
+            writer,
+            writer_thread: WriterThread::default(),
+            readers: Mutex::default(),
+            only_reads: false,
+        })
     }
 
     /// The file, without symbolic links.
@@ -141,7 +150,14 @@ impl SqliteStorage {
         }
         let writer = Mutex::new(Writer { connection, watermark: Watermark::none(), hook: None });
         let identity = FileIdentity::of(path);
-        Ok(Self { path: path.to_owned(), identity, writer, readers: Mutex::default(), only_reads: true })
+        Ok(Self {
+            path: path.to_owned(),
+            identity,
+            writer,
+            writer_thread: WriterThread::default(),
+            readers: Mutex::default(),
+            only_reads: true,
+        })
     }
 
     /// Checks that the opened file is still the one at its path. Another file there is another database, or a restored
@@ -211,7 +227,8 @@ impl Storage for SqliteStorage {
         if self.only_reads {
             return Err(Error::DatabaseReadOnly { source: "it was opened to be read only".into() });
         }
-        let begun = SqliteTxn::begin(WriteTurn::of(&self.writer), TransactionBehavior::Immediate);
+        let begun = WriteTurn::of(&self.writer, &self.writer_thread)
+            .and_then(|turn| SqliteTxn::begin(turn, TransactionBehavior::Immediate));
         self.check_in_place()?;
         Ok(Box::new(begun?))
     }

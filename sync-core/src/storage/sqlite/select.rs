@@ -20,6 +20,7 @@ fn read_audience(text: Option<String>) -> Audience {
         Some("everyone") => Audience::Everyone,
         Some("patient") => Audience::Patient,
         Some("legacy") => Audience::Legacy,
+        Some("local only") => Audience::LocalOnly,
         Some(text) => text.strip_prefix("store ").map_or(Audience::Nobody, |id| Audience::Store(StoreId::from(id))),
         None => Audience::Nobody,
     }

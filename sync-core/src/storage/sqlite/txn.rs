@@ -11,6 +11,7 @@ use super::pending_counts::Counts;
 use crate::changelog::NewChange;
 use crate::error::{Error, Result};
 use crate::record::{Cursor, RecordData};
+use crate::storage::writer_thread::{WriterMark, WriterThread};
 use crate::storage::{CentralReads, CentralWrites, ReadTxn, WriteTxn};
 
 /// The place of the newest cursor: it is never used twice, even if the newest row goes.
@@ -34,17 +35,24 @@ pub(super) trait HoldsConnection {
 
 /// The turn to write. When it ends, the longest waiting thread gets it, even if its holder asks again at once: a push
 /// waits for the transactions that began before it, not for a whole integration.
-pub(super) struct WriteTurn<'s>(Option<MutexGuard<'s, Writer>>);
+pub(super) struct WriteTurn<'s>(Option<(WriterMark<'s>, MutexGuard<'s, Writer>)>);
 
 impl<'s> WriteTurn<'s> {
-    pub(super) fn of(writer: &'s Mutex<Writer>) -> Self {
-        Self(Some(writer.lock()))
+    pub(super) fn of(writer: &'s Mutex<Writer>, thread: &'s WriterThread) -> Result<Self> {
+        thread.check()?;
+        let guard = writer.lock();
+        Ok(Self(Some((thread.mark(), guard))))
+    }
+
+    fn writer(&self) -> Option<&Writer> {
+        self.0.as_ref().map(|(_, writer)| &**writer)
     }
 }
 
 impl Drop for WriteTurn<'_> {
     fn drop(&mut self) {
-        if let Some(guard) = self.0.take() {
+        if let Some((mark, guard)) = self.0.take() {
+            drop(mark);
             MutexGuard::unlock_fair(guard);
         }
     }
@@ -52,7 +60,7 @@ impl Drop for WriteTurn<'_> {
 
 impl HoldsConnection for WriteTurn<'_> {
     fn connection(&self) -> Option<&Connection> {
-        self.0.as_ref().map(|writer| &writer.connection)
+        self.writer().map(|writer| &writer.connection)
     }
 }
 
@@ -168,9 +176,9 @@ fn note_cost(statement: &CachedStatement<'_>) {
 impl SqliteTxn<WriteTurn<'_>> {
     /// Passes a record that was just written or, without data, removed to the host's hook, if there is one.
     pub(super) fn tell_host(&self, data: Option<&RecordData>, change: &NewChange) -> Result<()> {
-        let Some(Writer { connection, hook: Some(hook), .. }) = self.holder.0.as_deref() else { return Ok(()) };
-        let NewChange { table, id, is_sync_update, .. } = change;
-        let record = HookedRecord { table, id, data, is_sync_update: *is_sync_update };
+        let Some(Writer { connection, hook: Some(hook), .. }) = self.holder.writer() else { return Ok(()) };
+        let NewChange { table, id, .. } = change;
+        let record = HookedRecord { table, id, data, is_sync_update: !change.is_written_here() };
         let failed = |source| Error::HostFailed { table: table.clone(), id: id.clone(), source };
         hook.on_record(connection, &record).map_err(failed)
     }
@@ -197,7 +205,7 @@ impl WriteTxn for SqliteTxn<WriteTurn<'_>> {
         let newest = self.newest()?;
         self.execute("COMMIT", ())?;
         self.open = false;
-        if let Some(writer) = &mut self.holder.0 {
+        if let Some((_, writer)) = &mut self.holder.0 {
             writer.watermark.rise(commits.unwrap_or(0).unsigned_abs(), Cursor(newest.unsigned_abs()));
         }
         Ok(())

@@ -174,8 +174,9 @@ pub fn the_rows_of_a_record_are_its_own_and_those_beside_it(make: Make<'_>) {
 /// All values of a changelog row are read as they were written.
 pub fn a_change_reads_back_as_it_was_written(make: Make<'_>) {
     let storage = make();
+    let store = Audience::Store("S 1".into());
     let audiences =
-        [Audience::Everyone, Audience::Store("S 1".into()), Audience::Patient, Audience::Legacy, Audience::Nobody];
+        [Audience::Everyone, store, Audience::Patient, Audience::Legacy, Audience::Nobody, Audience::LocalOnly];
     let mut written = Vec::new();
     for (n, audience) in audiences.into_iter().enumerate() {
         let full = NewChange {

@@ -135,7 +135,7 @@ impl Expected {
                     Audience::Everyone => true,
                     Audience::Store(store) => stores.contains(store),
                     Audience::Patient => row.name.as_ref().is_some_and(|name| self.is_visible(name, stores)),
-                    Audience::Legacy | Audience::Nobody => false,
+                    Audience::Legacy | Audience::Nobody | Audience::LocalOnly => false,
                 };
                 is_for_it && !comes_from_it
             }

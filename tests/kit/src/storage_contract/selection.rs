@@ -43,7 +43,7 @@ fn join(storage: &Arc<dyn Storage>, name: &str, store: &str) {
     write(storage, |txn| txn.put_record(&data(&json), &row).unwrap());
 }
 
-/// Rows for everyone, for stores A and B, about a patient of A, of the legacy server, for nobody; one deleted.
+/// Rows for everyone, for stores A and B, about a patient of A, of the legacy server, for nobody, of this database alone; one deleted.
 fn mixed(make: Make<'_>) -> Arc<dyn Storage> {
     let storage = make();
     join(&storage, "p", "A");
@@ -54,6 +54,7 @@ fn mixed(make: Make<'_>) -> Arc<dyn Storage> {
     put(&storage, &about("q", for_audience("of q", Audience::Patient)));
     put(&storage, &for_audience("of legacy", Audience::Legacy));
     put(&storage, &NewChange { is_sync_update: false, ..for_audience("of nobody", Audience::Nobody) });
+    put(&storage, &for_audience("local only", Audience::LocalOnly));
     let deleted = in_store(for_audience("deleted in A", Audience::Store("A".into())), "A");
     put(&storage, &deleted);
     write(&storage, |txn| txn.remove_record(&deletion(&deleted)).unwrap());
@@ -63,7 +64,8 @@ fn mixed(make: Make<'_>) -> Arc<dyn Storage> {
 /// *All* selects every row.
 pub fn all_selects_every_row(make: Make<'_>) {
     let storage = mixed(make);
-    let everything = ["join p A", "everyone", "of A", "of B", "of p", "of q", "of legacy", "of nobody", "deleted in A"];
+    let first = ["join p A", "everyone", "of A", "of B", "of p", "of q", "of legacy"];
+    let everything = [&first[..], &["of nobody", "local only", "deleted in A"]].concat();
     assert_eq!(ids(&storage, &Selection::All), everything);
 }
 

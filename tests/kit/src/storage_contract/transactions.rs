@@ -151,6 +151,22 @@ pub fn writers_come_one_after_the_other(make: Make<'_>) {
     assert_eq!(counter.as_deref(), Some("30"), "no update is lost");
 }
 
+/// A thread that has a writer is refused a second one at once, instead of waiting for itself; other storages do not concern
+/// it, and after the first it writes again.
+pub fn a_thread_that_writes_gets_no_second_writer(make: Make<'_>) {
+    let storage = make();
+    for end in [|txn: Box<dyn WriteTxn + '_>| drop(txn), |txn: Box<dyn WriteTxn + '_>| txn.commit().unwrap()] {
+        let first = storage.write().unwrap();
+        let refused = storage.write().err().expect("the thread writes already");
+        assert_eq!(refused.code(), "bad_input");
+        assert!(storage.read().is_ok() && make().write().is_ok());
+        first.set_state("key", "of the first").unwrap();
+        end(first);
+        drop(storage.write().unwrap());
+    }
+    assert_eq!(read(&storage, |txn| txn.state("key").unwrap()).as_deref(), Some("of the first"));
+}
+
 /// The lock of the cycle is held once, is refused to a second at once, and is given back when it is dropped. It hinders
 /// no transaction.
 pub fn the_cycle_lock_is_held_once_and_given_back(make: Make<'_>) {

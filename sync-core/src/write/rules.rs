@@ -1,0 +1,195 @@
+//! The rules for what a host writes: the shape of records, and who may write them.
+
+use std::borrow::Cow;
+
+use crate::error::{Error, Result};
+use crate::ownership::{Operation, Refusal, Role, may_write};
+use crate::record::types::is_patient;
+use crate::record::{
+    DocumentStore, FieldError, Fields, LegacyTable, RECORD_BYTES_MAX, RecordData, RecordId, RecordType, Scope, StoreId,
+    TableName, configured_by_legacy, document_store, owned_by_sites, record_type,
+};
+use crate::storage::state::{role, site_id};
+use crate::storage::{ReadTxn, WriteTxn};
+use crate::text::sentences::input;
+use crate::write::record_owner;
+
+/// The kind of a table that the host writes.
+#[derive(Clone, Copy)]
+pub(super) enum TableKind {
+    /// It has a record type.
+    Typed(&'static RecordType),
+    /// Its records belong to the legacy server, are stored as documents, and sites own them.
+    Legacy(&'static LegacyTable),
+}
+
+impl TableKind {
+    pub(super) fn of(table: &str) -> Result<Self> {
+        match (record_type(table), owned_by_sites(table)) {
+            (Some(kind), _) => Ok(Self::Typed(kind)),
+            (None, Some(known)) => Ok(Self::Legacy(known)),
+            _ if configured_by_legacy(table) => Err(Refusal::OnlyAllowedOnLegacy { table: table.to_owned() }.into()),
+            _ => Err(Error::UnknownTable { table: table.to_owned() }),
+        }
+    }
+}
+
+/// Refuses a record that not every peer can read. If its id cannot be trusted either, the last one in the text is
+/// named.
+fn check_portable(kind: TableKind, table: &TableName, data: &RecordData) -> Result<()> {
+    data.check_portable().map_err(|error| {
+        let keys = match kind {
+            TableKind::Typed(kind) => [kind.key; 2],
+            TableKind::Legacy(_) => ["ID", "id"],
+        };
+        let fields = data.fields();
+        let id = keys.iter().find_map(|key| fields.as_ref()?.text(key)).unwrap_or_default();
+        let id = id.chars().filter(|c| !c.is_control()).take(RecordId::BYTES_MAX).collect::<String>();
+        Error::InvalidRecord { table: table.clone(), id: RecordId::new(id), source: Box::new(error) }
+    })
+}
+
+/// The error for an edit that would write another record than the one it was given.
+pub(super) fn changed_id(table: &str, id: &RecordId) -> Error {
+    let key = record_type(table).map_or("ID", |kind| kind.key);
+    let fault = FieldError {
+        path: format!("$.{key}"),
+        expected: "the id that the record had".into(),
+        found: "another".into(),
+        unsupported: false,
+    };
+    Error::InvalidRecord { table: TableName::from(table), id: id.clone(), source: Box::new(fault) }
+}
+
+/// Checks a document of a legacy table that the host writes, and returns its id.
+fn checked_legacy_id(table: &TableName, data: &RecordData) -> Result<RecordId> {
+    let id_of = |fields: &Fields<'_>| fields.text("ID").or_else(|| fields.text("id")).map(Cow::into_owned);
+    let id = RecordId::new(data.fields().as_ref().and_then(id_of).unwrap_or_default());
+    let bytes = id.as_str().len();
+    if bytes == 0 || bytes > RecordId::BYTES_MAX {
+        return Err(Error::bad_input(input::legacy_id(table.as_str(), RecordId::BYTES_MAX)));
+    }
+    if data.as_str().len() > RECORD_BYTES_MAX {
+        return Err(Error::bad_input(input::too_long(table.as_str(), id.as_str(), RECORD_BYTES_MAX)));
+    }
+    Ok(id)
+}
+
+/// Checks the shape of a record that the host writes, and returns its id.
+fn checked_id(kind: &RecordType, table: &TableName, data: &RecordData) -> Result<RecordId> {
+    let id_of = || data.fields().and_then(|fields| fields.text(kind.key).map(Cow::into_owned));
+    let id = RecordId::new(id_of().unwrap_or_default());
+    kind.check_written(data).map_err(|error| Error::InvalidRecord {
+        table: table.clone(),
+        id: id.clone(),
+        source: Box::new(error),
+    })?;
+    if id.as_str().is_empty() || id.as_str().len() > RecordId::BYTES_MAX {
+        return Err(Error::bad_input(input::id(table.as_str(), RecordId::BYTES_MAX)));
+    }
+    if data.as_str().len() > RECORD_BYTES_MAX {
+        return Err(Error::bad_input(input::too_long(table.as_str(), id.as_str(), RECORD_BYTES_MAX)));
+    }
+    Ok(id)
+}
+
+/// The active stores of this database's site; none before it is known.
+pub(super) fn active_stores(txn: &dyn ReadTxn) -> Result<Vec<StoreId>> {
+    site_id(txn)?.map_or(Ok(Vec::new()), |site| txn.stores_of_site(site))
+}
+
+/// The writer, for the rules of ownership.
+pub(super) struct RecordWriter<'t> {
+    txn: &'t dyn WriteTxn,
+    pub(super) role: Role,
+    stores: Vec<StoreId>,
+}
+
+impl<'t> RecordWriter<'t> {
+    pub(super) fn new(txn: &'t dyn WriteTxn) -> Result<Self> {
+        let role = role(txn)?.ok_or(Error::NotSetUp)?;
+        Ok(Self { txn, role, stores: active_stores(txn)? })
+    }
+
+    /// Checks the shape of a record and who may write it; returns its id.
+    pub(super) fn check(&self, kind: TableKind, table: &TableName, data: &RecordData) -> Result<RecordId> {
+        check_portable(kind, table, data)?;
+        match kind {
+            TableKind::Typed(kind) => {
+                let id = checked_id(kind, table, data)?;
+                self.ask(kind, Operation::Upsert, table, &id, Some(data))?;
+                self.ask_parent(kind, table, &id, data)?;
+                Ok(id)
+            }
+            TableKind::Legacy(_) => {
+                let id = checked_legacy_id(table, data)?;
+                self.ask_legacy(table, &id, Some(data))?;
+                Ok(id)
+            }
+        }
+    }
+
+    /// A record that belongs to the store of its parent needs the parent, because its owner is unknown without it.
+    fn ask_parent(&self, kind: &RecordType, table: &TableName, id: &RecordId, data: &RecordData) -> Result<()> {
+        let Scope::ParentStore(field, parent_table, _) = kind.scope else { return Ok(()) };
+        let fields = data.fields();
+        let parent = kind.field(field).zip(fields.as_ref()).and_then(|(field, fields)| field.find(fields));
+        let parent = parent.and_then(crate::record::json_text).unwrap_or_default();
+        if self.txn.has_record(&TableName::from(parent_table), &RecordId::new(parent.clone().into_owned()))? {
+            return Ok(());
+        }
+        Err(Error::InvalidRecord {
+            table: table.clone(),
+            id: id.clone(),
+            source: Box::new(FieldError {
+                path: format!("$.{field}"),
+                expected: format!("the id of a record of {parent_table}").into(),
+                found: "one that is not here".into(),
+                unsupported: false,
+            }),
+        })
+    }
+
+    /// For a document of a legacy table: the store that it names must be active here, and so must that of its parent.
+    pub(super) fn ask_legacy(&self, table: &TableName, id: &RecordId, new: Option<&RecordData>) -> Result<()> {
+        let stored = self.txn.record(table, id)?;
+        for data in stored.iter().chain(new) {
+            let store = match document_store(table, data) {
+                DocumentStore::In(parent, id) => {
+                    let parent = self.txn.record(&parent, &id)?.map(|data| document_store(&parent, &data));
+                    parent.unwrap_or(DocumentStore::Nowhere)
+                }
+                told => told,
+            };
+            if matches!(store, DocumentStore::Here(store) if !self.stores.contains(&store)) {
+                return Err(refused(Refusal::StoreNotActiveHere { table: table.to_string() }, id));
+            }
+        }
+        Ok(())
+    }
+
+    /// Checks the stored record and the new one.
+    pub(super) fn ask(
+        &self,
+        kind: &RecordType,
+        operation: Operation,
+        table: &TableName,
+        id: &RecordId,
+        new: Option<&RecordData>,
+    ) -> Result<()> {
+        let stored = self.txn.record(table, id)?;
+        for data in stored.iter().chain(new) {
+            if kind.table == "name" && self.role == Role::Remote && !is_patient(data) {
+                return Err(refused(Refusal::OnlyAllowedOnLegacy { table: table.to_string() }, id));
+            }
+            let owner = record_owner::owner(self.txn, table, data, &self.stores)?;
+            may_write(self.role, kind, operation, owner).map_err(|refusal| refused(refusal, id))?;
+        }
+        Ok(())
+    }
+}
+
+/// The rule of ownership that a record breaks, if any.
+fn refused(refusal: Refusal, id: &RecordId) -> Error {
+    Error::NotAllowed { refusal, id: Some(id.clone()) }
+}

@@ -1,0 +1,229 @@
+//! A host's transaction: reads and writes of several tables that take effect together.
+
+use std::cell::RefCell;
+
+use super::rules::{RecordWriter, TableKind, active_stores, changed_id};
+use crate::changelog::{Audience, ChangeAction, NewChange};
+use crate::clock::Clock;
+use crate::error::{Error, Result};
+use crate::ownership::{Operation, Refusal, Role};
+use crate::record::{Cursor, Deletion, RecordData, RecordId, StoreId, TableName};
+use crate::storage::{ReadTxn, Source, WriteTxn};
+use crate::text::sentences::input;
+use crate::write::{self, Origin, merged};
+
+/// A transaction of [`Replica::write`](crate::Replica::write): its reads see its writes, and all of them take effect
+/// together, or none. A call that fails ends it: nothing is written, even if the host goes on.
+pub struct Transaction<'t> {
+    txn: &'t dyn WriteTxn,
+    clock: &'t dyn Clock,
+    failed: &'t FirstError,
+    local_only: bool,
+}
+
+/// The first error of a transaction.
+pub(super) type FirstError = RefCell<Option<Error>>;
+
+impl std::fmt::Debug for Transaction<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Transaction").field("local_only", &self.local_only).finish_non_exhaustive()
+    }
+}
+
+impl<'t> Transaction<'t> {
+    pub(crate) fn new(txn: &'t dyn WriteTxn, clock: &'t dyn Clock, failed: &'t FirstError) -> Self {
+        Self { txn, clock, failed, local_only: false }
+    }
+
+    /// The same transaction, for records that are not to be synchronised, such as drafts: what is written through it
+    /// stays in this database. A record that has been synchronised, or waits for it, cannot be written so. A version
+    /// that comes from elsewhere replaces the record, and an ordinary write makes it an ordinary record. Records that
+    /// name it wait at central until it has come there.
+    #[must_use]
+    pub fn local_only(&self) -> Transaction<'t> {
+        Transaction { local_only: true, ..*self }
+    }
+
+    /// A record's data; `None` if it is not here.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub fn get(&self, table: &TableName, id: &RecordId) -> Result<Option<RecordData>> {
+        self.noting(|| self.txn.record(table, id))
+    }
+
+    /// Up to `limit` records of a table, by id, after `after`.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub fn list(
+        &self,
+        table: &TableName,
+        after: Option<&RecordId>,
+        limit: usize,
+    ) -> Result<Vec<(RecordId, RecordData)>> {
+        self.noting(|| self.txn.records(table, after, limit))
+    }
+
+    /// The stores that are active on this site, by id.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub fn active_stores(&self) -> Result<Vec<StoreId>> {
+        self.noting(|| active_stores(self.txn))
+    }
+
+    /// Goes on only if a record has not changed since [`Records::position`](crate::Records::position) was this cursor: for
+    /// an edit that a person made on a screen, from a version that somebody may have replaced meanwhile.
+    ///
+    /// # Errors
+    /// [`Error::ChangedMeanwhile`] if it was written or deleted since; the database failed.
+    pub fn if_unchanged_since(&self, position: Cursor, table: &TableName, id: &RecordId) -> Result<()> {
+        self.noting(|| match self.txn.written_at(table, id)? {
+            Some(written) if written >= position => {
+                Err(Error::ChangedMeanwhile { table: table.clone(), id: id.clone() })
+            }
+            _ => Ok(()),
+        })
+    }
+
+    /// Writes records, as [`Records::put`](crate::Records::put) does.
+    ///
+    /// # Errors
+    /// As [`Records::put`](crate::Records::put); [`Error::BadInput`] for a record that cannot be
+    /// [local only](Self::local_only).
+    pub fn put(&self, table: &str, records: impl IntoIterator<Item = RecordData>) -> Result<Vec<RecordId>> {
+        self.noting(|| self.put_all(table, records))
+    }
+
+    /// Changes a record that is here, as [`Records::update`](crate::Records::update) does.
+    ///
+    /// # Errors
+    /// As [`put`](Self::put); [`Error::NotFound`] if it is not here; [`Error::InvalidRecord`] if `edit` changed the id;
+    /// the error of `edit`.
+    pub fn update(
+        &self,
+        table: &str,
+        id: &RecordId,
+        edit: impl FnOnce(RecordData) -> Result<RecordData>,
+    ) -> Result<()> {
+        self.noting(|| {
+            let stored = self.txn.record(&TableName::from(table), id)?.ok_or_else(|| not_found(table, id))?;
+            match self.put_all(table, [edit(stored)?])?.first() == Some(id) {
+                true => Ok(()),
+                false => Err(changed_id(table, id)),
+            }
+        })
+    }
+
+    /// Deletes a record, as [`Records::delete`](crate::Records::delete) does.
+    ///
+    /// # Errors
+    /// As [`Records::delete`](crate::Records::delete).
+    pub fn delete(&self, table: &str, id: &RecordId) -> Result<()> {
+        self.noting(|| self.delete_one(table, id))
+    }
+
+    /// Keeps the first error, so that nothing is committed after it.
+    fn noting<T>(&self, call: impl FnOnce() -> Result<T>) -> Result<T> {
+        call().inspect_err(|error| {
+            self.failed.borrow_mut().get_or_insert_with(|| error.clone());
+        })
+    }
+
+    fn put_all(&self, table: &str, records: impl IntoIterator<Item = RecordData>) -> Result<Vec<RecordId>> {
+        let (kind, txn) = (TableKind::of(table)?, self.txn);
+        let table = TableName::from(table);
+        let now = self.clock.now();
+        let writer = RecordWriter::new(txn)?;
+        let any_set_aside = !txn.quarantine_counts()?.is_empty();
+        let any_merged = merged::any(txn)?;
+        let store = match writer.role {
+            Role::Central => write::upsert_with_fanout,
+            Role::Remote => write::upsert,
+        };
+        let mut ids = Vec::new();
+        for data in records {
+            let id = writer.check(kind, &table, &data)?;
+            let origin = self.origin_of_put(&table, &id)?;
+            // The writer may not know of the merge yet.
+            let resolved = if any_merged { merged::resolved(txn, &table, &data)? } else { None };
+            let data = resolved.unwrap_or(data);
+            store(txn, &table, &id, &data, origin, now)?;
+            if any_merged {
+                merged::stored(txn, &table, &id, &data)?;
+            }
+            if any_set_aside {
+                // Received versions in quarantine are outdated now, as are those that come before this edit is pushed.
+                for source in [Source::Central, Source::Legacy] {
+                    txn.discard(source, &table, &id)?;
+                }
+                txn.wake_waiting(&table, &id)?;
+            }
+            ids.push(id);
+        }
+        Ok(ids)
+    }
+
+    fn delete_one(&self, table: &str, id: &RecordId) -> Result<()> {
+        let (kind, txn) = (TableKind::of(table)?, self.txn);
+        let table = TableName::from(table);
+        let now = self.clock.now();
+        let data = txn.record(&table, id)?.ok_or_else(|| not_found(table.as_str(), id))?;
+        let writer = RecordWriter::new(txn)?;
+        // Nobody else knows a record that is local only, so its deletion is local only too.
+        let origin = if is_local_only(txn, &table, id)? { Origin::LocalOnly } else { self.origin_of_put(&table, id)? };
+        let kind = match kind {
+            TableKind::Typed(kind) => kind,
+            TableKind::Legacy(known) => {
+                writer.ask_legacy(&table, id, None)?;
+                if !known.deletes {
+                    return Err(Refusal::NotDeletable { table: table.to_string() }.into());
+                }
+                return write::delete(txn, &table, id, origin, now).map(|_| ());
+            }
+        };
+        match kind.deletion {
+            Deletion::Soft(field) | Deletion::SoftAndWire(field) => {
+                writer.ask(kind, Operation::Upsert, &table, id, None)?;
+                let marked = write::marked_deleted(&data, field, now).ok_or_else(|| not_found(table.as_str(), id))?;
+                write::upsert(txn, &table, id, &marked, origin, now).map(|_| ())
+            }
+            Deletion::Wire | Deletion::Never => {
+                writer.ask(kind, Operation::Delete, &table, id, None)?;
+                write::delete(txn, &table, id, origin, now).map(|_| ())
+            }
+        }
+    }
+
+    /// Whether a write travels. A local version of a record that others have would differ from theirs for ever.
+    fn origin_of_put(&self, table: &TableName, id: &RecordId) -> Result<Origin> {
+        if !self.local_only {
+            return Ok(Origin::Local);
+        }
+        match newest_change(self.txn, table, id)? {
+            Some(change) if change.audience != Audience::LocalOnly => {
+                Err(Error::bad_input(input::not_local_only(table.as_str(), id.as_str())))
+            }
+            _ => Ok(Origin::LocalOnly),
+        }
+    }
+}
+
+/// The newest row of a record, or of its deletion.
+fn newest_change(txn: &dyn ReadTxn, table: &TableName, id: &RecordId) -> Result<Option<NewChange>> {
+    if let Some(change) = txn.newest_change(table, id)? {
+        return Ok(Some(change));
+    }
+    let tombstones = txn.tombstones(table, id)?;
+    Ok(tombstones.into_iter().map(|(row, _)| row).rfind(|row| row.action == ChangeAction::Delete))
+}
+
+/// True if the host wrote the current version of a record as local only.
+pub(crate) fn is_local_only(txn: &dyn ReadTxn, table: &TableName, id: &RecordId) -> Result<bool> {
+    Ok(txn.newest_change(table, id)?.is_some_and(|change| change.audience == Audience::LocalOnly))
+}
+
+fn not_found(table: &str, id: &RecordId) -> Error {
+    Error::NotFound { what: table.to_owned(), id: id.to_string() }
+}
