@@ -39,4 +39,5 @@ mod transactions;
 mod typed_records;
 mod unaware;
 mod versions;
+mod watching;
 mod weak_points;

@@ -45,6 +45,7 @@ pub mod support;
 pub mod text;
 pub mod text_input;
 pub mod transport;
+pub mod watch;
 mod write;
 
 pub use error::list::Error;

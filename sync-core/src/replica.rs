@@ -12,10 +12,12 @@ use crate::error::Result;
 use crate::files::Files;
 use crate::machine::Machine;
 use crate::ownership::Role;
+use crate::record::Cursor;
 use crate::site::{Settings, Site};
 use crate::storage::{Storage, state};
 use crate::support::{Status, Support, status};
 use crate::transport::Transport;
+use crate::watch::Watch;
 use crate::write::records::Records;
 use crate::write::transaction::Transaction;
 
@@ -114,6 +116,20 @@ impl Replica {
     /// The error of `edit`, or the first error of a call in it; nothing was written then. The database failed.
     pub fn write<T>(&self, edit: impl FnOnce(&Transaction<'_>) -> Result<T>) -> Result<T> {
         self.records().write(edit)
+    }
+
+    /// Follows what changes from now on, whoever writes it.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub fn watch(&self) -> Result<Watch> {
+        Ok(self.watch_from(self.records().position()?))
+    }
+
+    /// Follows what changed from a position on, which is one of [`Watch::position`]; from `Cursor(0)` it begins with every
+    /// record that is here.
+    pub fn watch_from(&self, position: Cursor) -> Watch {
+        Watch::new(self.parts.storage.clone(), self.parts.clock.clone(), position)
     }
 
     /// The remote site: sets the database up and synchronises it. Its requests go through `transport`.

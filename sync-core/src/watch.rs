@@ -1,0 +1,225 @@
+//! Watching a database: which records changed, and who changed them.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::Serialize;
+
+use crate::changelog::{Change, ChangeAction};
+use crate::clock::Clock;
+use crate::error::Result;
+use crate::ownership::Role;
+use crate::record::{Cursor, RecordId, SiteId, TableName};
+use crate::storage::state::{changelog_gaps, role};
+use crate::storage::{ReadTxn, Selection, Storage, state};
+
+/// Changelog rows that are read at once, and the most records of a batch.
+const ROWS: usize = 1000;
+
+/// How often the database is looked at while nothing changes.
+const INTERVAL: Duration = Duration::from_millis(100);
+
+/// Follows the changes of a database, whoever writes them: this replica, a cycle, another process.
+///
+/// It reads the changelog from a position on. A record that changed several times since is reported once; a reader that
+/// is slow gets fewer reports and loses none. Nothing runs in the background: a host calls [`wait`](Self::wait) on a
+/// thread of its own. After a restart it goes on from a stored [`position`](Self::position), with
+/// [`Replica::watch_from`](crate::Replica::watch_from).
+///
+/// ```
+/// use std::time::Duration;
+/// # use std::sync::Arc;
+/// # use sync_core::record::AssetClass;
+/// # use sync_core::{Replica, storage::MemoryStorage};
+/// # let replica = Replica::with_storage(Arc::new(MemoryStorage::new()));
+/// # replica.site_registry()?;
+/// let mut watch = replica.watch()?.only(["asset_class"]);
+/// # let class = AssetClass { id: "cold".into(), name: "Cold chain".into(), ..AssetClass::default() };
+/// replica.records().of().put(&class)?;
+/// if let Some(batch) = watch.wait(Duration::from_secs(30))? {
+///     for record in batch.records {
+///         println!("{} {} was changed by {:?}", record.table, record.id, record.by);
+///     }
+/// }
+/// # Ok::<(), sync_core::Error>(())
+/// ```
+pub struct Watch {
+    storage: Arc<dyn Storage>,
+    clock: Arc<dyn Clock>,
+    next: Cursor,
+    tables: Option<Vec<TableName>>,
+    interval: Duration,
+}
+
+impl fmt::Debug for Watch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Watch").field("next", &self.next).field("tables", &self.tables).finish_non_exhaustive()
+    }
+}
+
+/// Records that changed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct ChangeBatch {
+    /// Each of them once, in the order of their newest changes: 1000 at most, the rest comes with the next batch.
+    pub records: Vec<ChangedRecord>,
+    /// True if a backup of this database was restored, so that changes which were reported are undone: read again
+    /// whatever is shown or derived. The batch has no records then.
+    pub restored: bool,
+}
+
+/// A record that changed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct ChangedRecord {
+    /// Its table.
+    pub table: TableName,
+    /// Its id.
+    pub id: RecordId,
+    /// Whether it is here now.
+    pub action: ChangeAction,
+    /// Who changed it last.
+    pub by: ChangeSource,
+}
+
+/// The writer of a change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum ChangeSource {
+    /// A host of this database, through [`Records`](crate::Records) or a [`Transaction`](crate::Transaction).
+    Host,
+    /// The central server: it came with a pull.
+    Central,
+    /// The legacy server: it came with a pull, or two records were merged there.
+    Legacy,
+    /// At central: a site, whose push was integrated. `None` if the changelog does not name the site any more.
+    Site(Option<SiteId>),
+}
+
+impl Watch {
+    pub(crate) fn new(storage: Arc<dyn Storage>, clock: Arc<dyn Clock>, next: Cursor) -> Self {
+        Self { storage, clock, next, tables: None, interval: INTERVAL }
+    }
+
+    /// Reports records of these tables only.
+    #[must_use]
+    pub fn only<T: Into<TableName>>(self, tables: impl IntoIterator<Item = T>) -> Self {
+        Self { tables: Some(tables.into_iter().map(Into::into).collect()), ..self }
+    }
+
+    /// Looks at the database this often while it waits, instead of ten times a second.
+    #[must_use]
+    pub fn every(self, interval: Duration) -> Self {
+        Self { interval, ..self }
+    }
+
+    /// Where the next batch begins. Store it once the last batch is dealt with, to go on from there after a restart.
+    pub fn position(&self) -> Cursor {
+        self.next
+    }
+
+    /// What changed since the last batch, without waiting; `None` if nothing did.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub fn changes(&mut self) -> Result<Option<ChangeBatch>> {
+        let txn = self.storage.read()?;
+        let txn = txn.as_ref();
+        let end = txn.last_cursor()?.next();
+        if self.next == end {
+            return Ok(None);
+        }
+        if is_undone(txn, self.next, end)? {
+            self.next = end;
+            return Ok(Some(ChangeBatch { records: Vec::new(), restored: true }));
+        }
+        let sources = Sources::of(txn)?;
+        while self.next < end {
+            let rows = txn.changes(&Selection::All, self.next, ROWS)?;
+            let from = std::mem::replace(&mut self.next, end);
+            if let Some(last) = rows.last().filter(|_| rows.len() == ROWS) {
+                self.next = last.cursor.next();
+            }
+            let records = self.changed(txn, &sources, from, rows)?;
+            if !records.is_empty() {
+                return Ok(Some(ChangeBatch { records, restored: false }));
+            }
+        }
+        Ok(None)
+    }
+
+    /// What changed since the last batch; waits for a change if there is none, for this time at most.
+    ///
+    /// # Errors
+    /// As [`changes`](Self::changes).
+    pub fn wait(&mut self, most: Duration) -> Result<Option<ChangeBatch>> {
+        let until = self.clock.monotonic().saturating_add(most);
+        loop {
+            let found = self.changes()?;
+            let left = until.saturating_sub(self.clock.monotonic());
+            if found.is_some() || left.is_zero() {
+                return Ok(found);
+            }
+            self.clock.sleep(left.min(self.interval));
+        }
+    }
+
+    /// The records of these rows whose data changed, each once. A row that was only logged again, for another reader, is
+    /// no change.
+    fn changed(
+        &self,
+        txn: &dyn ReadTxn,
+        sources: &Sources,
+        from: Cursor,
+        rows: Vec<Change>,
+    ) -> Result<Vec<ChangedRecord>> {
+        let is_watched = |table: &TableName| self.tables.as_ref().is_none_or(|tables| tables.contains(table));
+        let mut newest = BTreeMap::new();
+        for row in rows.into_iter().filter(|row| is_watched(&row.change.table)) {
+            newest.insert((row.change.table.clone(), row.change.id.clone()), row);
+        }
+        let mut found: Vec<_> = newest.into_iter().collect();
+        found.sort_by_key(|(_, row)| row.cursor);
+        let mut records = Vec::new();
+        for ((table, id), row) in found {
+            if txn.written_at(&table, &id)?.is_some_and(|written| written < from) {
+                continue;
+            }
+            let action = if txn.has_record(&table, &id)? { ChangeAction::Upsert } else { ChangeAction::Delete };
+            records.push(ChangedRecord { table, id, action, by: sources.source_of(&row) });
+        }
+        Ok(records)
+    }
+}
+
+/// True if changes before this position are not in the changelog any more, because a backup was restored.
+fn is_undone(txn: &dyn ReadTxn, position: Cursor, end: Cursor) -> Result<bool> {
+    let is_in = |(after, before): (Cursor, Cursor)| after.next() < position && position <= before.next();
+    Ok(position > end || changelog_gaps(txn)?.iter().any(|gap| is_in((gap.after, gap.before))))
+}
+
+/// What tells the writers of changes apart.
+struct Sources {
+    is_central: bool,
+    legacy: Option<SiteId>,
+}
+
+impl Sources {
+    fn of(txn: &dyn ReadTxn) -> Result<Self> {
+        Ok(Self { is_central: role(txn)? == Some(Role::Central), legacy: state::LEGACY_SITE_ID.find(txn)? })
+    }
+
+    fn source_of(&self, row: &Change) -> ChangeSource {
+        let change = &row.change;
+        match change.source_site {
+            _ if change.is_written_here() => ChangeSource::Host,
+            Some(site) if self.is_central && self.legacy != Some(site) => ChangeSource::Site(Some(site)),
+            Some(_) => ChangeSource::Legacy,
+            None if self.is_central => ChangeSource::Site(None),
+            None => ChangeSource::Central,
+        }
+    }
+}

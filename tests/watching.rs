@@ -1,0 +1,138 @@
+//! A host hears which records changed, and who changed them.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use sync_core::Replica;
+use sync_core::changelog::ChangeAction;
+use sync_core::record::{AssetClass, Cursor};
+use sync_core::storage::MemoryStorage;
+use sync_core::support::ResendFilter;
+use sync_core::watch::{ChangeSource, Watch};
+use sync_tests::world::{CentralEnd, Kind, asset, data};
+
+const LONG: Duration = Duration::from_secs(20);
+
+fn class(id: &str, name: &str) -> AssetClass {
+    AssetClass { id: id.into(), name: name.into(), ..AssetClass::default() }
+}
+
+/// The ids of the next batch.
+fn ids(watch: &mut Watch) -> Vec<String> {
+    let batch = watch.changes().expect("reads");
+    batch.map_or(Vec::new(), |batch| batch.records.into_iter().map(|record| record.id.to_string()).collect())
+}
+
+/// Table, id, action and source of the next batch.
+fn changes(watch: &mut Watch) -> Vec<(String, String, ChangeAction, ChangeSource)> {
+    let batch = watch.changes().expect("reads");
+    let records = batch.map_or(Vec::new(), |batch| batch.records);
+    records.into_iter().map(|one| (one.table.to_string(), one.id.to_string(), one.action, one.by)).collect()
+}
+
+#[test]
+fn changes_of_any_writer_come_once_and_go_on_after_a_restart() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("central.sqlite");
+    let here = Replica::open(&path).expect("opens");
+    here.site_registry().expect("a central database");
+    // As another process has it.
+    let there = Replica::open(&path).expect("opens");
+    let mut watch = here.watch().expect("reads").only(["asset_class"]);
+    assert!(ids(&mut watch).is_empty());
+    for name in ["first", "second", "third"] {
+        there.records().of().put(&class("a", name)).expect("stored");
+    }
+    here.records().of().put(&class("b", "of this one")).expect("stored");
+    there.write(|txn| txn.local_only().of().put(&class("draft", "of the host too"))).expect("stored");
+    let stored = watch.position();
+    let host = |id: &str| ("asset_class".to_owned(), id.to_owned(), ChangeAction::Upsert, ChangeSource::Host);
+    assert_eq!(changes(&mut watch), [host("a"), host("b"), host("draft")]);
+    assert!(ids(&mut watch).is_empty());
+    assert_eq!(ids(&mut there.watch_from(stored)), ["a", "b", "draft"]);
+    let everything = ids(&mut there.watch_from(Cursor(0)));
+    assert_eq!(everything, ["a", "b", "draft"]);
+    assert!(ids(&mut there.watch_from(Cursor(0)).only(["asset"])).is_empty());
+}
+
+#[test]
+fn a_commit_elsewhere_wakes_who_waits_and_silence_ends_in_time() {
+    let replica = Replica::with_storage(Arc::new(MemoryStorage::new()));
+    replica.site_registry().expect("a central database");
+    let mut watch = replica.watch().expect("reads").every(Duration::from_millis(5));
+    assert_eq!(watch.wait(Duration::from_millis(30)).expect("reads"), None);
+    let before = Instant::now();
+    let batch = std::thread::scope(|threads| {
+        threads.spawn(|| {
+            std::thread::sleep(Duration::from_millis(50));
+            replica.records().of().put(&class("a", "late")).expect("stored");
+        });
+        watch.wait(LONG).expect("reads").expect("a change")
+    });
+    assert!(before.elapsed() < LONG && batch.records.len() == 1, "{batch:?}");
+}
+
+#[test]
+fn a_change_names_who_made_it() {
+    for kind in [Kind::Sqlite, Kind::Memory] {
+        let central = CentralEnd::over(kind);
+        let site = central.new_site("north");
+        let at_site = Replica::with_storage(site.storage.clone());
+        let at_central = Replica::with_storage(central.storage.clone());
+        let mut here = at_site.watch().expect("reads");
+        site.sync();
+        let first = changes(&mut here);
+        let store = first.iter().find(|(table, ..)| table == "store").expect("the store came");
+        assert_eq!(store.3, ChangeSource::Legacy);
+
+        let mut there = at_central.watch().expect("reads");
+        site.records.put("asset", [asset("a", "STORE_north", "of the site")]).expect("stored");
+        central.records.put("asset_class", [data(r#"{"id":"c","name":"n"}"#)]).expect("stored");
+        site.sync();
+        let at = |table: &str, id: &str, by| (table.to_owned(), id.to_owned(), ChangeAction::Upsert, by);
+        let number = central.sites.list().expect("reads")[0].id;
+        let expected = [at("asset_class", "c", ChangeSource::Host), at("asset", "a", ChangeSource::Site(Some(number)))];
+        assert_eq!(changes(&mut there), expected);
+        let expected = [at("asset", "a", ChangeSource::Host), at("asset_class", "c", ChangeSource::Central)];
+        assert_eq!(changes(&mut here), expected);
+    }
+}
+
+#[test]
+fn a_row_that_is_only_logged_again_is_no_change_and_a_removal_is_one() {
+    for kind in [Kind::Sqlite, Kind::Memory] {
+        let central = CentralEnd::over(kind);
+        let site = central.new_site("north");
+        site.sync();
+        let replica = Replica::with_storage(site.storage.clone());
+        site.records.put("asset", [asset("a", "STORE_north", "of the site")]).expect("stored");
+        site.sync();
+        let mut watch = replica.watch().expect("reads");
+        let again = replica.support().resend(&ResendFilter::default(), "a test").expect("sent again");
+        assert_eq!((again.records, ids(&mut watch).len()), (1, 0));
+
+        let location = data(r#"{"ID":"d","code":"shelf"}"#);
+        replica.write(|txn| txn.local_only().put("Location", [location])).expect("stored");
+        assert_eq!(ids(&mut watch), ["d"]);
+        replica.records().delete("Location", &"d".into()).expect("deleted");
+        let removed = ("Location".to_owned(), "d".to_owned(), ChangeAction::Delete, ChangeSource::Host);
+        assert_eq!(changes(&mut watch), [removed]);
+    }
+}
+
+#[test]
+fn a_restored_backup_is_reported_to_whom_it_undoes_something() {
+    let storage = Arc::new(MemoryStorage::new());
+    let replica = Replica::with_storage(storage.clone());
+    replica.site_registry().expect("a central database");
+    replica.records().of().put(&class("a", "before")).expect("stored");
+    let (mut early, backup) = (replica.watch().expect("reads"), storage.backup());
+    replica.records().of().put(&class("b", "lost")).expect("stored");
+    let mut late = replica.watch().expect("reads");
+    storage.restore(&backup);
+    replica.records().of().put(&class("c", "after")).expect("stored");
+    assert_eq!(ids(&mut early), ["c"], "it has seen nothing that is lost");
+    assert!(late.changes().expect("reads").expect("news").restored);
+    replica.records().of().put(&class("d", "later")).expect("stored");
+    assert_eq!(ids(&mut late), ["d"]);
+}
