@@ -44,6 +44,7 @@ pub mod storage;
 pub mod support;
 pub mod text;
 pub mod text_input;
+mod trace;
 pub mod transport;
 pub mod watch;
 mod write;

@@ -31,6 +31,16 @@ pub enum Server {
     Central,
 }
 
+impl Server {
+    /// The server in snake_case.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Legacy => "legacy",
+            Self::Central => "central",
+        }
+    }
+}
+
 impl std::fmt::Display for Server {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {

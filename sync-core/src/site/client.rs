@@ -23,6 +23,7 @@ use crate::protocol::v6::{self, NameStoreJoinRequest};
 use crate::text::Message;
 use crate::text::sentences::input;
 use crate::text_input::into_utf8;
+use crate::trace::{self, RequestFigures};
 use crate::transport::{HttpRequest, HttpResponse, Method, Transport, TransportError};
 
 /// Counts of what was sent and received.
@@ -291,10 +292,18 @@ impl<'a> Client<'a> {
     fn send(&mut self, server: Server, url: &str, request: &HttpRequest) -> Result<HttpResponse> {
         self.traffic.requests += 1;
         self.traffic.bytes_sent += request.body.len() as u64;
+        let began = self.clock.monotonic();
         let response = match self.ahead.take() {
             Some((asked, response)) if asked == *request => response,
             _ => self.exchange(request),
         };
+        trace::request(&RequestFigures {
+            server: server.as_str(),
+            bytes_sent: request.body.len() as u64,
+            bytes_received: response.as_ref().map_or(0, |response| response.body.len() as u64),
+            status: response.as_ref().ok().map(|response| response.status),
+            took: self.clock.monotonic().saturating_sub(began),
+        });
         self.broke = matches!(response, Err(TransportError::Broken(_)));
         let mut response = response.map_err(|error| transport_error(error, server, url))?;
         self.traffic.bytes_received += response.body.len() as u64;
@@ -349,6 +358,7 @@ impl<'a> Client<'a> {
             return Err(error);
         }
         self.traffic.retries += 1;
+        trace::retry(error.code(), pause);
         self.wait(pause, &SyncEvent::Retrying { server, error: Message::of(&error), wait: pause })
     }
 

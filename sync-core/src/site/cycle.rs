@@ -20,6 +20,7 @@ use crate::storage::state::Checkpoint;
 use crate::storage::{LogEntry, QuarantineCause, Selection, Source, state};
 use crate::text::Message;
 use crate::text::sentences::cycle as says;
+use crate::trace::{self, CycleFigures};
 use crate::write::moved_stores;
 
 /// The work that a cycle is asked to do, and its limits.
@@ -74,6 +75,7 @@ impl Site {
         run: impl FnOnce(&mut Cycle<'_, '_>),
     ) -> Result<SyncReport> {
         let _lock = self.storage.lock_cycle()?;
+        let _span = trace::cycle();
         requeue_after_upgrade(self.storage.as_ref())?;
         let started_at = self.clock.now();
         let (identity, changes_from, sizes) = {
@@ -104,6 +106,13 @@ impl Site {
         cycle.report.changes_below = self.storage.read()?.last_cursor()?.next();
         let sizes = std::mem::take(&mut cycle.client.sizes);
         let report = cycle.finish();
+        trace::cycle_ended(&CycleFigures {
+            outcome: report.outcome.as_str(),
+            error: report.error.as_ref().map(Error::code),
+            pushed: report.pushed,
+            pulled: report.pulled,
+            requests: report.requests,
+        });
         self.log(started_at, &report, &sizes)?;
         Ok(report)
     }
@@ -202,6 +211,7 @@ impl Cycle<'_, '_> {
     pub(crate) fn step(&mut self, step: Step, run: impl FnOnce(&mut Self) -> Result<()>) -> Option<ErrorClass> {
         let began = self.site.clock.monotonic();
         self.current = (0, 0);
+        let _span = trace::step(step.label());
         let outcome = self.client.tell(&SyncEvent::StepStarted { step }).and_then(|()| run(self));
         let ended = outcome.err();
         let class = ended.as_ref().map(Error::class);
@@ -214,6 +224,7 @@ impl Cycle<'_, '_> {
         // The cycle ends anyway, so a break of the observer here changes nothing.
         let _ = self.client.tell(&SyncEvent::StepFinished { step, error: code });
         let (done, total) = self.current;
+        trace::step_ended(code, done, total);
         let seconds = self.site.clock.monotonic().saturating_sub(began).as_secs_f64();
         self.report.steps.push(StepReport { name: step, done, total, seconds, error: code });
         self.keep(error);
@@ -256,6 +267,7 @@ impl Cycle<'_, '_> {
 
     pub(crate) fn report_progress(&mut self, step: Step, done: u64, total: u64) -> Result<()> {
         self.current = (done, total.max(done));
+        trace::batch(done, total.max(done));
         self.client.tell(&SyncEvent::Progress { step, done, total: total.max(done) })
     }
 
