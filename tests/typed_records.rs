@@ -85,8 +85,8 @@ fn an_edit_that_fails_or_panics_writes_nothing() {
             Ok(())
         });
         assert!(matches!(moved, Err(Error::InvalidRecord { .. })), "{moved:?}");
-        assert!(records.of::<Asset>().get(&RecordId::new("b")).expect("reads").is_none());
-        let missing = records.of().update(&RecordId::new("b"), |_: &mut Asset| Ok(()));
+        assert!(records.of::<Asset>().get("b").expect("reads").is_none());
+        let missing = records.of().update("b", |_: &mut Asset| Ok(()));
         assert!(matches!(missing, Err(Error::NotFound { .. })), "{missing:?}");
         assert_eq!(notes(replica, id), "0");
         // The database is as usable as before.
