@@ -113,6 +113,34 @@ fn a_backup_that_was_put_back_goes_on_though_it_has_nothing_to_send() {
     a.sync();
 }
 
+/// One backup on two machines: also where it holds the id of a push that was on its way.
+#[test]
+fn two_machines_with_one_backup_are_told_apart() {
+    for chosen in ["", "chosen before the backup"] {
+        let country = Country::new();
+        let a = country.site("district_a");
+        a.records.put("asset", [asset(&country, "x", "1")]).unwrap();
+        a.sync();
+        let txn = a.storage.write().unwrap();
+        state::PUSH_UNDER_WAY.set(txn.as_ref(), chosen).unwrap();
+        txn.commit().unwrap();
+        let backup = a.storage.backup();
+        a.records.put("asset", [asset(&country, "x", "2")]).unwrap();
+        a.sync();
+        let b = copy(&country, &a);
+        for (end, id) in [(&a, "of a"), (&b, "of b")] {
+            end.storage.restore(&backup);
+            end.records.put("asset", [asset(&country, id, "1")]).unwrap();
+        }
+        a.sync();
+        assert_eq!(code(&b.cycle()), Some("database_copied"), "{chosen:?}");
+        a.sync();
+        country.central.sync();
+        assert!(country.central.get("asset", "of a").is_some());
+        assert_eq!(country.central.get("asset", "of b"), None);
+    }
+}
+
 /// A snapshot of central's whole folder includes its watermark, so central does not know that it was restored.
 #[test]
 fn central_that_was_put_back_from_a_snapshot_stops_no_site() {

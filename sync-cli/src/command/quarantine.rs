@@ -127,9 +127,7 @@ fn members(workspace: &Workspace, group: &SetAsideGroup, most: usize, out: &Outp
         let is_last = page.len() < PAGE;
         for (row, why) in page {
             after = row.sequence;
-            let same_kind = why.waits_for == group.waits_for && why.cause == group.cause;
-            let same = same_kind && row.incoming.table == group.table && source_name(row.incoming.source) == group.from;
-            if !same || (group.waits_for.is_none() && !alike(&why.reason, &group.reason)) {
+            if !group.holds(&row, &why) {
                 continue;
             }
             if shown == most {
@@ -144,12 +142,6 @@ fn members(workspace: &Workspace, group: &SetAsideGroup, most: usize, out: &Outp
         }
     }
     Ok(())
-}
-
-/// True if two reasons begin with the same field or rule.
-fn alike(one: &str, other: &str) -> bool {
-    let head = |text: &str| text.split_whitespace().next().unwrap_or_default().to_owned();
-    one == other || head(one) == head(other)
 }
 
 fn show(found: &SetAside, out: &Output) -> Result<(), Failure> {

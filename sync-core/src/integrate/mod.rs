@@ -272,11 +272,8 @@ impl<'t> Integrator<'t> {
             Plan::Upsert => {
                 let store = if self.at_central { write::upsert_with_fanout } else { write::upsert };
                 let stored = store(txn, table, id, &incoming.data, origin, now)?;
-                if let (Some(site), Origin::Sync(None)) = (self.facts.provenance.origin, origin)
-                    && stored != WriteEffect::AsBefore
-                    && self.at_central
-                {
-                    record_owner::note_writer(txn, site, (table, id), &incoming.data)?;
+                if stored != WriteEffect::AsBefore {
+                    self.note_writer(incoming, origin, &incoming.data)?;
                 }
                 if self.any_merged {
                     merged::stored(txn, table, id, &incoming.data)?;
@@ -288,6 +285,7 @@ impl<'t> Integrator<'t> {
             Plan::MarkDeleted(field) => {
                 if let Some(marked) = txn.record(table, id)?.and_then(|data| write::marked_deleted(&data, field, now)) {
                     write::upsert(txn, table, id, &marked, origin, now)?;
+                    self.note_writer(incoming, origin, &marked)?;
                 }
             }
             Plan::Delete => {
@@ -317,6 +315,16 @@ impl<'t> Integrator<'t> {
         }
         self.done.integrated += 1;
         Ok(None)
+    }
+
+    /// On central, stores the site that wrote a record whose row does not name it.
+    fn note_writer(&self, Incoming { table, id, .. }: &Incoming, origin: Origin, data: &RecordData) -> Result<()> {
+        match (self.facts.provenance.origin, origin) {
+            (Some(site), Origin::Sync(None)) if self.at_central => {
+                record_owner::note_writer(self.facts.txn, site, (table, id), data)
+            }
+            _ => Ok(()),
+        }
     }
 
     /// True if the local edit was sent to central, without an answer. The next push repeats it under its position: central

@@ -287,12 +287,9 @@ impl Support {
             if cause.is_some_and(|wanted| wanted != why.cause) {
                 return Ok(());
             }
-            let kind = match &why.waits_for {
-                Some((table, id)) => format!("{table} {id}"),
-                None => without_ids(&why.reason),
-            };
             let (table, from) = (row.incoming.table, source_name(row.incoming.source));
-            let group = groups.entry((why.cause, table.clone(), kind, from.clone())).or_insert_with(|| SetAsideGroup {
+            let kind = (why.cause, table.clone(), kind(&why), from.clone());
+            let group = groups.entry(kind).or_insert_with(|| SetAsideGroup {
                 cause: why.cause,
                 table,
                 from,
@@ -312,6 +309,25 @@ impl Support {
     }
 }
 
+impl SetAsideGroup {
+    /// True if a quarantined record is one of this group.
+    pub fn holds(&self, row: &Buffered, why: &Quarantine) -> bool {
+        let of_group = Quarantine { cause: self.cause, reason: self.reason.clone(), waits_for: self.waits_for.clone() };
+        why.cause == self.cause
+            && row.incoming.table == self.table
+            && source_name(row.incoming.source) == self.from
+            && kind(why) == kind(&of_group)
+    }
+}
+
+/// What the records of a group have in common: the record for which they wait, or the reason.
+fn kind(why: &Quarantine) -> String {
+    match &why.waits_for {
+        Some((table, id)) => format!("{table} {id}"),
+        None => without_ids(&why.reason),
+    }
+}
+
 /// A reason without its variable parts: words with a digit.
 fn without_ids(reason: &str) -> String {
     let plain = |word: &str| if word.contains(|c: char| c.is_ascii_digit()) { "#".to_owned() } else { word.to_owned() };
@@ -321,6 +337,35 @@ fn without_ids(reason: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::protocol::v6::WireRecord;
+    use crate::storage::Incoming;
+
+    /// Two reasons may begin with the same word, and two sites may have the same reason.
+    #[test]
+    fn a_record_is_in_one_group() {
+        let support = Support::in_memory();
+        let txn = support.storage.write().unwrap();
+        let reasons = ["this asset belongs to a store that is not here", "this asset was written elsewhere"];
+        for (number, (site, reason)) in [2, 3].into_iter().flat_map(|site| reasons.map(|why| (site, why))).enumerate() {
+            let (table_name, record_id) = (TableName::from("asset"), RecordId::new(number.to_string()));
+            let (action, record_data) = (Action::Update, RecordData::empty());
+            let record = WireRecord { table_name, record_id, action, record_data };
+            let (cause, reason) = (QuarantineCause::Refused, reason.to_owned());
+            let quarantine = Some(Quarantine { cause, reason, waits_for: None });
+            let incoming = Incoming { quarantine, ..Incoming::new(Source::Site(SiteId(site)), record) };
+            txn.stage(&incoming, Timestamp::from_unix_millis(0)).unwrap();
+        }
+        txn.commit().unwrap();
+        let groups = support.set_aside_groups(None).unwrap();
+        assert_eq!(groups.len(), 4);
+        each_set_aside(support.storage.read().unwrap().as_ref(), |row, why| {
+            let its: Vec<_> = groups.iter().filter(|group| group.holds(&row, &why)).collect();
+            assert_eq!(its.len(), 1, "{its:?}");
+            assert_eq!((&its[0].reason, its[0].first_number), (&why.reason, row.sequence));
+            Ok(())
+        })
+        .unwrap();
+    }
 
     #[test]
     fn a_path_is_what_a_reason_begins_with() {

@@ -167,14 +167,16 @@ fn noted_writer<T: ReadTxn + ?Sized>(txn: &T, table: &TableName, id: &RecordId) 
 }
 
 /// On central, stores the writer of a record whose row does not name it, because that site lost the record and gets it
-/// back. Only for types without a store, where it matters.
+/// back. Only for types without a store where it matters, and for names: a patient's is for its writer and for those who
+/// see the patient.
 pub(crate) fn note_writer(
     txn: &dyn WriteTxn,
     site: SiteId,
     (table, id): (&TableName, &RecordId),
     data: &RecordData,
 ) -> Result<()> {
-    let matters = record_type(table.as_str()).is_some_and(|kind| may_replace(kind).is_err());
+    let matters = |kind: &RecordType| may_replace(kind).is_err() || kind.table == "name";
+    let matters = record_type(table.as_str()).is_some_and(matters);
     if !matters || owner(txn, table, data, &[])? != StoreOwner::Nobody {
         return Ok(());
     }
@@ -270,5 +272,18 @@ mod tests {
         assert!(!is_anothers(2, &data) && is_anothers(3, &data));
         let data = write("[]");
         assert!(!is_anothers(2, &data) && !is_anothers(3, &data), "it was written since");
+    }
+
+    #[test]
+    fn a_patient_whom_a_restored_site_wrote_stays_its_own() {
+        let storage = MemoryStorage::new();
+        let txn = storage.write().unwrap();
+        let (table, id, now) = (TableName::from("name"), RecordId::from("p"), Timestamp::from_unix_millis(0));
+        let data = RecordData::parse(r#"{"ID":"p","type":"patient"}"#).unwrap();
+        write::upsert(txn.as_ref(), &table, &id, &data, Origin::Sync(None), now).unwrap();
+        let waits = |site| unseen_name(txn.as_ref(), (SiteId(site), &[]), &id).unwrap().is_some();
+        assert!(waits(2) && waits(3));
+        note_writer(txn.as_ref(), SiteId(2), (&table, &id), &data).unwrap();
+        assert!(!waits(2) && waits(3));
     }
 }

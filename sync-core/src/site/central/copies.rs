@@ -1,8 +1,6 @@
 //! Tells copies of the site's database apart: each push names the push before it, and a copy that central refused sends
 //! nothing more to any server.
 
-use sha2::{Digest as _, Sha256};
-
 use super::position::read_from_the_beginning;
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
@@ -13,46 +11,52 @@ use crate::site::Site;
 use crate::storage::{ReadTxn, WriteTxn, changelog_gaps, state};
 
 /// Chooses the id of the next push, if that is not done yet. It is stored before anything is sent, so that a repeated
-/// push has the same id. It depends on the time of the choice and on the state of the database, so two copies never
-/// choose the same id.
-pub(crate) fn prepare(txn: &dyn WriteTxn, now: Timestamp) -> Result<()> {
-    if !state::PUSH_UNDER_WAY.get(txn)?.is_empty() {
-        return Ok(());
+/// push has the same id. It is random, so two copies never choose the same id. A backup may hold the id of a push that
+/// was accepted since, or that another machine with this backup sends: after a restore a new one is chosen.
+pub(crate) fn prepare(txn: &dyn WriteTxn) -> Result<()> {
+    match is_chosen(txn)? {
+        true => Ok(()),
+        false => choose(txn),
     }
-    let after = state::PUSH_TAKEN.get(txn)?;
-    let id = id_of(&[&after, &now.unix_millis().to_string(), &txn.last_cursor()?.to_string()]);
-    state::PUSH_UNDER_WAY.set(txn, id)
+}
+
+/// True if an id was chosen since the newest restore of this database.
+fn is_chosen(txn: &dyn ReadTxn) -> Result<bool> {
+    let restored = restored(txn)?;
+    if state::PUSH_UNDER_WAY.get(txn)?.is_empty() {
+        return Ok(false);
+    }
+    if restored == Cursor(0) || planted!(BackupPushIsKnown) {
+        return Ok(true);
+    }
+    // An older version did not store when it chose.
+    let since = state::PUSH_CHOSEN_AFTER.find(txn)?.or(state::PUSH_TAKEN_AFTER.find(txn)?);
+    Ok(since == Some(restored))
+}
+
+fn choose(txn: &dyn WriteTxn) -> Result<()> {
+    state::PUSH_CHOSEN_AFTER.set(txn, restored(txn)?)?;
+    state::PUSH_UNDER_WAY.set(txn, hex(uuid::Uuid::new_v4().as_bytes()))
 }
 
 /// The identity of the current push.
 pub(crate) fn begin(site: &Site) -> Result<PushChain> {
-    let chain = under_way(site.storage.read()?.as_ref())?;
-    if !chain.id.is_empty() {
-        return Ok(chain);
+    {
+        let txn = site.storage.read()?;
+        if is_chosen(txn.as_ref())? {
+            return under_way(txn.as_ref());
+        }
     }
     let txn = site.storage.write()?;
-    prepare(txn.as_ref(), site.clock.now())?;
+    prepare(txn.as_ref())?;
+    let chain = under_way(txn.as_ref())?;
     txn.commit()?;
-    under_way(site.storage.read()?.as_ref())
+    Ok(chain)
 }
 
 fn under_way(txn: &dyn ReadTxn) -> Result<PushChain> {
-    let (after, chosen, restored) = (state::PUSH_TAKEN.get(txn)?, state::PUSH_UNDER_WAY.get(txn)?, restored(txn)?);
-    // A backup may hold the id of a push that was accepted since: a push after the restore needs a new one, so that
-    // central can tell them apart.
-    let is_of_backup =
-        restored > Cursor(0) && state::PUSH_TAKEN_AFTER.find(txn)? != Some(restored) && !planted!(BackupPushIsKnown);
-    let id = if is_of_backup && !chosen.is_empty() { id_of(&[&chosen, &restored.to_string()]) } else { chosen };
+    let (after, id) = (state::PUSH_TAKEN.get(txn)?, state::PUSH_UNDER_WAY.get(txn)?);
     Ok(PushChain { after, id, number: number(txn)?, loss_handled: state::LOSS_HANDLED_SINCE_PUSH.get(txn)? })
-}
-
-fn id_of(parts: &[&str]) -> String {
-    let mut digest = Sha256::new();
-    for part in parts {
-        digest.update((part.len() as u64).to_be_bytes());
-        digest.update(part);
-    }
-    hex(&digest.finalize()[..16])
 }
 
 /// The identity of this copy in pulls. `None` before its first push, and after a restore until a push has reported it.
@@ -82,8 +86,10 @@ pub(crate) fn taken(
     is_last: bool,
 ) -> Result<Option<Timestamp>> {
     state::PUSH_TAKEN.set(txn, &chain.id)?;
-    let next = if is_last { String::new() } else { id_of(&[&chain.id, "next"]) };
-    state::PUSH_UNDER_WAY.set(txn, next)?;
+    match is_last {
+        true => state::PUSH_UNDER_WAY.set(txn, String::new())?,
+        false => choose(txn)?,
+    }
     state::PUSH_TAKEN_AFTER.set(txn, restored(txn)?)?;
     state::LOSS_HANDLED_SINCE_PUSH.set(txn, Cursor(0))?;
     // An Open mSupply central server reports nothing.

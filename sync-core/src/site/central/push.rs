@@ -133,7 +133,7 @@ impl Cycle<'_, '_> {
         }
         state::PUSH_CONFIRMED_V6.set(txn.as_ref(), state::PUSH_CURSOR_V6.get(txn.as_ref())?)?;
         state::PUSH_UNCONFIRMED.set(txn.as_ref(), true)?;
-        copies::prepare(txn.as_ref(), self.site.clock.now())?;
+        copies::prepare(txn.as_ref())?;
         txn.commit()
     }
 

@@ -85,6 +85,13 @@ pub(super) fn fill(connection: &Connection) -> Result<()> {
     if joins_changed { see_again(connection).map_err(database_error) } else { Ok(()) }
 }
 
+/// Fills the search columns of stores once more.
+pub(super) fn read_stores_again(connection: &Connection) -> Result<()> {
+    let stores = "SELECT rowid, table_name, record_id, data, changed_at, NULL FROM sync_record WHERE rowid > ?1 \
+                  AND table_name = 'store' ORDER BY rowid LIMIT 1";
+    each(connection, stores, |old| find_by(connection, old.rowid, &Found::of(&old.table, &old.data)))
+}
+
 /// The rows of a table one by one, ordered by the first number. Each is read before any write.
 fn each(connection: &Connection, sql: &str, mut take: impl FnMut(OldRow) -> rusqlite::Result<()>) -> Result<()> {
     let mut statement = connection.prepare(sql).map_err(database_error)?;
@@ -219,6 +226,25 @@ mod tests {
         assert!(why.reason.starts_with("$.notes: "), "{}", why.reason);
         let local = txn.changes(&Selection::Local, Cursor(0), 99).unwrap();
         assert!(local.iter().all(|row| row.change.id.as_str() != "nul") && local.len() == 6);
+    }
+
+    /// An older version of schema 7 read no site from a number with a decimal point.
+    #[test]
+    fn a_store_whose_site_number_has_a_point_gets_its_site_with_the_upgrade() {
+        let folder = tempfile::tempdir().unwrap();
+        let stores = [
+            ("store", "s", r#"{"ID":"s","sync_id_remote_site":3.0}"#),
+            ("store", "t", r#"{"ID":"t","sync_id_remote_site":3}"#),
+        ];
+        let path = database(&folder, &stores);
+        drop(SqliteStorage::open(&path).unwrap());
+        let connection = Connection::open(&path).unwrap();
+        connection.execute("UPDATE sync_record SET site_number = NULL WHERE record_id = 's'", ()).unwrap();
+        connection.execute_batch("PRAGMA user_version = 7").unwrap();
+        drop(connection);
+        let storage = SqliteStorage::open(&path).unwrap();
+        let stores = storage.read().unwrap().stores_of_site(SiteId(3)).unwrap();
+        assert_eq!(stores, ["s", "t"].map(crate::record::StoreId::from));
     }
 
     /// Of a join with a key twice, SQL read the first. One that cannot be repaired is still found as this library reads

@@ -19,10 +19,14 @@ const MIGRATIONS: &[&str] = &[
     include_str!("0005.sql"),
     include_str!("0006.sql"),
     include_str!("0007.sql"),
+    include_str!("0008.sql"),
 ];
 
 /// The migration after which existing data are processed in Rust.
 const FILLED: i64 = 6;
+
+/// The migration after which the sites of stores are read again in Rust.
+const STORES_READ_AGAIN: i64 = 8;
 
 /// Marks the file as ours: "OMSS".
 const APPLICATION_ID: i64 = 0x4f4d_5353;
@@ -65,8 +69,10 @@ pub(super) fn migrate(connection: &mut Connection) -> Result<()> {
     }
     for (number, migration) in (1..).zip(MIGRATIONS).skip(usize::try_from(version).unwrap_or(0)) {
         txn.execute_batch(migration).map_err(database_error)?;
-        if number == FILLED {
-            fill::fill(&txn)?;
+        match number {
+            FILLED => fill::fill(&txn)?,
+            STORES_READ_AGAIN => fill::read_stores_again(&txn)?,
+            _ => {}
         }
     }
     txn.pragma_update(None, "application_id", APPLICATION_ID).map_err(database_error)?;

@@ -16,6 +16,8 @@ pub const LOSS_HANDLED_SINCE_PUSH: Setting<Cursor> = Setting::lenient("loss_hand
 pub const PUSH_TAKEN_AFTER: Setting<Cursor> = Setting::lenient("push_taken_after");
 /// The id of the push that is on its way; empty if none is.
 pub const PUSH_UNDER_WAY: Setting<String> = Setting::new("push_under_way");
+/// The newest restore of this database when that id was chosen. Missing with an older version.
+pub const PUSH_CHOSEN_AFTER: Setting<Cursor> = Setting::lenient("push_chosen_after");
 /// Since when another copy of this database continues as its site, as reported by central; missing once this one was
 /// set up again.
 pub const COPY_GOES_ON: Setting<Option<String>> = Setting::new("copy_goes_on");

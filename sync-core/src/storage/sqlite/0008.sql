@@ -1,0 +1,2 @@
+-- A store whose site number was written with a decimal point (3.0) stood without a site in databases of schema 6 and 7. Its search
+-- column is filled again in Rust, by the code that reads it everywhere.
