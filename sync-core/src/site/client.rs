@@ -189,11 +189,11 @@ impl<'a> Client<'a> {
         (central, path): (&Url, &str),
         most: u32,
         question: &dyn Fn(u32) -> Q,
-    ) -> Result<(Box<RawValue>, u32)> {
+    ) -> Result<Box<RawValue>> {
         self.sized((Server::Central, TransferKind::CentralPull), most.into(), |client, size| {
             let size = u32::try_from(size).unwrap_or(u32::MAX);
             let json = to_json(&question(size))?;
-            Ok((client.central_once(identity, central, path, &json)?, size))
+            client.central_once(identity, central, path, &json)
         })
     }
 

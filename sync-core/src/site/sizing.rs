@@ -336,9 +336,9 @@ impl PullBatchSize {
     pub(crate) fn note(&mut self, asked: &SizedBatch, took: Duration, sizes: &mut Sizes, config: &SyncConfig) {
         let records = asked.batch.records.len() as u64;
         self.each = (asked.bytes as u64).checked_div(records).or(self.each);
-        // Fewer than requested in the last batch: this proves only that there are no more.
-        let used = if asked.batch.is_last_batch { records } else { asked.size.into() };
-        sizes.passed(TransferKind::CentralPull, used, took, config);
+        // What came is what the line carried. Fewer than requested prove nothing of larger batches: there may be no more,
+        // or central read only a part of its changelog, which held few of this site, or none.
+        sizes.passed(TransferKind::CentralPull, records, took, config);
     }
 }
 
@@ -347,8 +347,6 @@ pub(crate) struct SizedBatch {
     pub batch: ReadBatch,
     /// Its bytes.
     pub bytes: usize,
-    /// The number of records that was finally requested.
-    pub size: u32,
 }
 
 /// The limits of a kind of transfer, from the settings: records for requests, bytes for pushes.

@@ -198,14 +198,14 @@ pub(crate) fn ask_batch<Q: Serialize>(
     most: u32,
     question: &dyn Fn(u32) -> Q,
 ) -> Result<SizedBatch> {
-    let (raw, size) = client.central_batch(identity, (central, path), most, question)?;
+    let raw = client.central_batch(identity, (central, path), most, question)?;
     let batch = read_batch(raw.get(), central)?;
     // Beyond the range of row numbers of every database: a cursor there would never come back.
     let highest = batch.last_record_cursor().unwrap_or_default().max(batch.end_cursor);
     if !highest.next().is_possible() {
         return Err(unreadable_answer(central, error_detail::cursor_out_of_range().into()));
     }
-    Ok(SizedBatch { batch, bytes: raw.get().len(), size })
+    Ok(SizedBatch { batch, bytes: raw.get().len() })
 }
 
 /// Reads a batch of central.

@@ -1,4 +1,5 @@
 use super::*;
+use crate::record::Cursor;
 
 const NO_TIME: Duration = Duration::ZERO;
 
@@ -186,4 +187,27 @@ fn only_what_limits_is_kept_and_what_cannot_be_read_is_forgotten() {
     txn.commit().unwrap();
     let mut forgotten = Sizes::load(storage.read().unwrap().as_ref()).unwrap();
     assert_eq!(forgotten.size(TransferKind::CentralPull, &config), 500);
+}
+
+/// Central may read only a part of its changelog for each answer, so that a batch has few records, or none, and is not the
+/// last: it shows nothing of what the line carries.
+#[test]
+fn a_batch_counts_for_the_records_that_came_and_not_for_those_that_were_asked_for() {
+    let config = SyncConfig { pull_records: 64, ..SyncConfig::default() };
+    let (mut sizes, mut batches) = (Sizes::default(), PullBatchSize::default());
+    for broken in [64, 32, 16, 8, 4] {
+        assert_eq!(u64::from(batches.next(&mut sizes, &config)), broken);
+        assert!(sizes.broke(TransferKind::CentralPull, broken, &config));
+    }
+    for number in 1..1000 {
+        let batch = ReadBatch {
+            end_cursor: Cursor(number),
+            total_records: 9,
+            records: Vec::new(),
+            is_last_batch: false,
+            lost_history: Vec::new(),
+        };
+        batches.note(&SizedBatch { batch, bytes: 80 }, NO_TIME, &mut sizes, &config);
+        assert_eq!(batches.next(&mut sizes, &config), 2);
+    }
 }
