@@ -27,6 +27,7 @@ mod names;
 mod narrow_lines;
 mod one_door;
 mod one_patient;
+mod overtaken;
 mod patient_links;
 mod record_types;
 mod restored;

@@ -269,6 +269,12 @@ impl<'t> Integrator<'t> {
         let (table, id) = (&incoming.table, &incoming.id);
         let origin = Origin::Sync(self.origin(incoming)?);
         match plan(incoming, &self.facts)? {
+            Plan::MarkDeleted(_) | Plan::Delete if !txn.has_record(table, id)? => {
+                // The deletion has to be on record, for the version that is integrated later.
+                if let Some(sent) = self.facts.sent_first_elsewhere(table, id)? {
+                    write::log_deletion(txn, table, id, &sent, origin, now)?;
+                }
+            }
             Plan::Upsert => {
                 let store = if self.at_central { write::upsert_with_fanout } else { write::upsert };
                 let stored = store(txn, table, id, &incoming.data, origin, now)?;
@@ -437,6 +443,11 @@ impl Facts for LocalState<'_> {
     fn is_set_aside_elsewhere(&self, table: &TableName, id: &RecordId) -> Result<bool> {
         let Source::Site(site) = self.provenance.source else { return Ok(false) };
         record_owner::is_set_aside_elsewhere(self.txn, (table, id), (site, &self.stores))
+    }
+
+    fn sent_first_elsewhere(&self, table: &TableName, id: &RecordId) -> Result<Option<RecordData>> {
+        let Source::Site(site) = self.provenance.source else { return Ok(None) };
+        record_owner::sent_first_elsewhere(self.txn, (table, id), site)
     }
 
     fn unseen_patient(&self, table: &TableName, id: &RecordId, data: &RecordData) -> Result<Option<NameId>> {

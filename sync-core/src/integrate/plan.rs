@@ -47,6 +47,8 @@ pub(super) trait Facts {
     fn was_deleted_elsewhere(&self, table: &TableName, id: &RecordId) -> Result<bool>;
     /// True if another site sent the record first, for one of its own stores, and it could not be integrated.
     fn is_set_aside_elsewhere(&self, table: &TableName, id: &RecordId) -> Result<bool>;
+    /// The data of a record that is not here, but that another site sent before the sending site did.
+    fn sent_first_elsewhere(&self, table: &TableName, id: &RecordId) -> Result<Option<RecordData>>;
     /// The patient of a record with this id and data, if the sending site may not know the patient.
     fn unseen_patient(&self, table: &TableName, id: &RecordId, data: &RecordData) -> Result<Option<NameId>>;
     /// The part of it that moved to another site before the sending site could know.
@@ -300,8 +302,13 @@ fn ask_ownership(
     }
     // The stored record and the new one: a site may neither take nor give away a record that is not its own.
     let stored = facts.stored(&incoming.table, &incoming.id)?;
+    // A site deletes what another site sent first: the rules are those for a record that is here.
+    let sent_first = match (&stored, operation) {
+        (None, Operation::Delete) => facts.sent_first_elsewhere(&incoming.table, &incoming.id)?,
+        _ => None,
+    };
     let incoming_data = (operation == Operation::Upsert).then_some(&incoming.data);
-    for data in stored.iter().chain(incoming_data) {
+    for data in stored.iter().chain(&sent_first).chain(incoming_data) {
         if kind.table == "name" && !is_patient(data) {
             return Ok(Err(Refusal::OnlyAllowedOnLegacy { table: kind.table.to_owned() }));
         }

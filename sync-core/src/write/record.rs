@@ -71,9 +71,22 @@ pub(crate) fn delete(
     now: Timestamp,
 ) -> Result<bool> {
     let Some(before) = txn.record(table, id)? else { return Ok(false) };
-    let scope = scope(txn, table, &before)?;
-    txn.remove_record(&change(table, id, ChangeAction::Delete, scope, &before, origin, now))?;
+    log_deletion(txn, table, id, &before, origin, now)?;
     Ok(true)
+}
+
+/// Logs the deletion of a record that has, or would have, this data.
+pub(crate) fn log_deletion(
+    txn: &dyn WriteTxn,
+    table: &TableName,
+    id: &RecordId,
+    data: &RecordData,
+    origin: Origin,
+    now: Timestamp,
+) -> Result<()> {
+    let scope = scope(txn, table, data)?;
+    txn.remove_record(&change(table, id, ChangeAction::Delete, scope, data, origin, now))?;
+    Ok(())
 }
 
 /// The store and the name for a record's changelog row.

@@ -3,6 +3,7 @@
 use crate::changelog::scope_of;
 use crate::error::{Error, Result};
 use crate::ownership::{StoreOwner, may_replace};
+use crate::protocol::v6::Action;
 use crate::record::file_reference::{Reference, TABLE as REFERENCES};
 use crate::record::types::is_patient;
 use crate::record::{
@@ -113,6 +114,25 @@ pub(crate) fn is_set_aside_elsewhere<T: ReadTxn + ?Sized>(
     Ok(false)
 }
 
+/// On central, the data of a record that another site sent before this site did, and that still has its turn. A push is
+/// integrated after its last batch, so what came first may be here last. A refused record is no claim.
+pub(crate) fn sent_first_elsewhere<T: ReadTxn + ?Sized>(
+    txn: &T,
+    (table, id): (&TableName, &RecordId),
+    site: SiteId,
+) -> Result<Option<RecordData>> {
+    let counts = |incoming: &Incoming| match &incoming.quarantine {
+        None => true,
+        Some(aside) => aside.cause != QuarantineCause::Refused && !aside.cause.is_settled(),
+    };
+    let versions = txn.buffered_versions(table, id)?.into_iter().map(|row| row.incoming);
+    let before = versions.take_while(|version| version.source != Source::Site(site));
+    let mut sent = before.filter(|version| {
+        matches!(version.source, Source::Site(_)) && version.action != Action::Delete && counts(version)
+    });
+    Ok(sent.next().map(|version| version.data))
+}
+
 /// True if the newest deletion of a record was in none of these stores.
 pub(crate) fn was_deleted_elsewhere<T: ReadTxn + ?Sized>(
     txn: &T,
@@ -141,7 +161,10 @@ fn writer<T: ReadTxn + ?Sized>(
     (site, stores): (SiteId, &[StoreId]),
     (table, id): (&TableName, &RecordId),
 ) -> Result<WriterOnRecord> {
-    let Some(newest) = txn.newest_change(table, id)? else { return Ok(WriterOnRecord::Itself) };
+    let Some(newest) = txn.newest_change(table, id)? else {
+        let is_anothers = sent_first_elsewhere(txn, (table, id), site)?.is_some();
+        return Ok(if is_anothers { WriterOnRecord::Another } else { WriterOnRecord::Itself });
+    };
     if newest.is_sync_update && newest.source_site == Some(site) {
         return Ok(WriterOnRecord::Itself);
     }
@@ -226,8 +249,8 @@ pub(crate) fn unseen_patient<T: ReadTxn + ?Sized>(
     }
 }
 
-/// On central, the patient whose name or properties have this id, if the patient is here, and the site neither sees the
-/// patient nor wrote the name last.
+/// On central, the patient whose name or properties have this id, if the patient is here or another site sent it first,
+/// and this site neither sees the patient nor wrote the name last.
 pub(crate) fn unseen_name<T: ReadTxn + ?Sized>(
     txn: &T,
     (site, stores): (SiteId, &[StoreId]),
@@ -235,7 +258,8 @@ pub(crate) fn unseen_name<T: ReadTxn + ?Sized>(
 ) -> Result<Option<NameId>> {
     let table = TableName::from("name");
     let patient = NameId::from(id.as_str());
-    if !txn.record(&table, id)?.as_ref().is_some_and(is_patient) || txn.is_visible(&patient, stores)? {
+    let is_other = |data: &RecordData| !is_patient(data);
+    if txn.record(&table, id)?.as_ref().is_some_and(is_other) || txn.is_visible(&patient, stores)? {
         return Ok(None);
     }
     // The writer may be forgotten: a name then waits, and is not refused.

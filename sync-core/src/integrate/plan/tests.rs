@@ -58,6 +58,16 @@ impl Facts for World {
         Ok(id.as_str() == "set aside elsewhere")
     }
 
+    fn sent_first_elsewhere(&self, table: &TableName, id: &RecordId) -> Result<Option<RecordData>> {
+        let data = match id.as_str() {
+            "of another" => "{}",
+            "sent first for theirs" => r#"{"store_id":"theirs"}"#,
+            "sent first for mine" => r#"{"store_id":"mine"}"#,
+            _ => return Ok(None),
+        };
+        Ok(self.stored(table, id)?.is_none().then(|| RecordData::parse(data).unwrap()))
+    }
+
     fn unseen_patient(&self, table: &TableName, _: &RecordId, data: &RecordData) -> Result<Option<NameId>> {
         let fields = data.fields().filter(|_| table == "vaccination");
         let patient = fields.as_ref().and_then(|fields| fields.text("patient_id"));
@@ -239,4 +249,16 @@ fn what_is_older_than_what_was_written_since_is_set_aside() {
     assert_eq!(cause(plan(&incoming, &world).unwrap()).0, QuarantineCause::Superseded);
     let edited = World { edited: true, ..world };
     assert_eq!(plan(&incoming, &edited).unwrap(), Plan::KeepLocal);
+}
+
+/// A push is integrated after its last batch, so that a deletion may come to its turn before the record does.
+#[test]
+fn a_deletion_of_what_another_site_sent_first_is_judged_as_if_that_was_here() {
+    let (refused, reason) = cause(decided(SITE, Action::Delete, "asset", "sent first for theirs", "null"));
+    assert_eq!((refused, reason.contains("not active")), (QuarantineCause::Refused, true), "{reason}");
+    let plan = decided(SITE, Action::Delete, "asset", "sent first for mine", "null");
+    assert_eq!(plan, Plan::MarkDeleted("deleted_datetime"));
+    let (refused, _) = cause(decided(SITE, Action::Delete, "sync_file_reference", "of another", "null"));
+    assert_eq!(refused, QuarantineCause::Refused, "whoever wrote it changes it");
+    assert_eq!(decided(SITE, Action::Delete, "asset", "of nobody", "null"), Plan::MarkDeleted("deleted_datetime"));
 }
