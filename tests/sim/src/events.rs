@@ -447,7 +447,10 @@ impl Sim {
                 self.violate(Promise::QuietMeansEqual, format!("site {site} compares, and says: {told:?}"));
             }
             let told: BTreeSet<Key> = found.lost.iter().chain(&found.explained).map(key).collect();
-            let differs = |(key, ours): &(&Key, &String)| at_central.get(*key).is_some_and(|theirs| theirs != *ours);
+            // A release that spells keys otherwise is no difference: a site keeps what it was sent as it was spelled then.
+            let differs = |(key, ours): &(&Key, &String)| {
+                at_central.get(*key).is_some_and(|theirs| !judge::says_the_same(&key.0, Some(ours), theirs))
+            };
             let is_compared = |key: &Key| record_type(&key.0).is_some_and(|kind| kind.pulled);
             let mut both = held[site].records.iter().filter(|(key, _)| is_compared(key));
             let is_seen = |key: &Key| judge::is_seen_to_differ(&ledger, held, site, key);

@@ -56,7 +56,7 @@ pub fn cursors(site: usize, before: [u64; 3], after: [u64; 3], may: [bool; 3]) -
 const ADDED: [&str; 3] = ["asset_log", "contact_form", "system_log"];
 
 /// Whether an end holds this content of a record, in whatever spelling of its keys.
-fn says_the_same(table: &str, held: Option<&String>, content: &str) -> bool {
+pub(crate) fn says_the_same(table: &str, held: Option<&String>, content: &str) -> bool {
     let today = |content: &str| spelled_as_today(table, content).unwrap_or_else(|| content.to_owned());
     held.is_some_and(|held| held == content || today(held) == today(content))
 }
@@ -241,7 +241,12 @@ impl Judge<'_> {
         match rule.writers {
             // What is of no store is changed by whoever wrote it; a file is its record's.
             Writers::Everyone if matches!(key.0.as_str(), "sync_file_reference" | "system_log") => {
-                self.ledger.of(key).any(|(_, version)| version.by != site || self.record_was_elsewhere(site, version))
+                // Another may have written the same to the letter, such as a deletion in the same moment.
+                let is_anothers = |number, by| by != site || self.ledger.of_several.contains(&number);
+                let mut versions = self.ledger.of(key);
+                versions.any(|(number, version)| {
+                    is_anothers(number, version.by) || self.record_was_elsewhere(site, version)
+                })
             }
             Writers::Central | Writers::Everyone => false,
             Writers::StoreSite | Writers::StoreSiteElseCentral | Writers::StoreSiteOrCentral => self

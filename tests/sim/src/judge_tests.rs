@@ -139,6 +139,35 @@ fn only_a_true_reason_excuses_what_is_set_aside() {
 }
 
 #[test]
+fn what_two_ends_wrote_to_the_letter_is_of_both() {
+    let mut world = JudgedWorld::new();
+    let file = key("sync_file_reference", "f");
+    let (first, gone, edited) = (
+        r#"{"id":"f","file_name":"v1"}"#,
+        r#"{"id":"f","file_name":"v1","deleted_datetime":"2026-01-01T00:00:00"}"#,
+        r#"{"id":"f","file_name":"v2","deleted_datetime":"2026-01-01T00:00:00"}"#,
+    );
+    world.write(1, &file, Some(first));
+    world.copy(1, 0, &file);
+    world.write(1, &file, Some(gone));
+    world.copy(1, 0, &file);
+    world.write(1, &file, Some(edited));
+    world.set_aside(1, &file, edited, "refused", None);
+    assert!(world.broken().contains(&Promise::ItEnds), "only its writer wrote it");
+    world.ends[0].records.insert(file.clone(), first.to_owned());
+    world.write(0, &file, Some(gone));
+    assert!(!world.broken().contains(&Promise::ItEnds), "central deleted it in the same moment");
+}
+
+#[test]
+fn another_spelling_of_a_key_is_no_difference() {
+    let (today, former) =
+        (r#"{"id":"i","manufacturer_id":"m"}"#, r#"{"id":"i","manufacturer_link_id":"m"}"#.to_owned());
+    assert!(says_the_same("item_variant", Some(&former), today));
+    assert!(!says_the_same("item_variant", Some(&former), r#"{"id":"i","manufacturer_id":"n"}"#));
+}
+
+#[test]
 fn forged_records_are_found_wherever_they_are_but_in_quarantine() {
     let mut world = JudgedWorld::new();
     let key = key("campaign", "c");
