@@ -32,7 +32,7 @@ pub(crate) struct Span(
 
 #[cfg(feature = "tracing")]
 mod emit {
-    use super::{CycleFigures, Duration, RequestFigures, Span};
+    use crate::trace::{CycleFigures, Duration, RequestFigures, Span};
 
     pub(crate) fn cycle() -> Span {
         Span(tracing::info_span!(target: "oms_sync", "cycle").entered())
@@ -69,7 +69,7 @@ mod emit {
 
 #[cfg(not(feature = "tracing"))]
 mod emit {
-    use super::{CycleFigures, Duration, RequestFigures, Span};
+    use crate::trace::{CycleFigures, Duration, RequestFigures, Span};
 
     pub(crate) fn cycle() -> Span {
         Span()
