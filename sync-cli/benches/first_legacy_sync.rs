@@ -4,6 +4,8 @@
 //! `cargo bench -p sync-cli --bench first_legacy_sync` prints the figures. The legacy server is the stand-in, the central
 //! server the real program; each is a process of its own, and so is each measured part.
 
+#[path = "support/mixed.rs"]
+mod mixed;
 mod support;
 
 use std::io::{BufRead as _, BufReader, Write as _, stdin};
@@ -23,7 +25,8 @@ use sync_testkit::legacy_server::{
     LegacyServer, ListeningLegacyServer, PASSWORD, add_invoices, legacy_id, small_world,
 };
 
-use self::support::{fill, now, part, peak_kb, raw, serve};
+use self::mixed::fill;
+use self::support::{now, part, peak_kb, raw, serve};
 
 fn main() {
     let args: Vec<String> = std::env::args().skip(1).collect();

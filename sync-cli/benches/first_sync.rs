@@ -3,6 +3,8 @@
 //! `cargo bench -p sync-cli` prints the figures. The central server is the real program in a process of its own; each
 //! measured part runs in a process of its own too, so that its peak of memory is its own.
 
+#[path = "support/mixed.rs"]
+mod mixed;
 mod support;
 
 use std::path::Path;
@@ -16,7 +18,8 @@ use sync_core::storage::SqliteStorage;
 use sync_core::transport::HttpTransport;
 use sync_core::{NoopObserver, Replica, Settings, SyncOptions};
 
-use self::support::{fill, now, part, peak_kb, raw, serve};
+use self::mixed::fill;
+use self::support::{now, part, peak_kb, raw, serve};
 
 const SITE: &str = "bench";
 const STORE: &str = "STORE_BENCH";

@@ -92,8 +92,7 @@ impl Central {
         if unwritten.is_some() {
             return Ok(unwritten);
         }
-        let stored = txn.central()?.activity()?.into_iter().find(|visit| visit.site == site);
-        Ok(stored.and_then(|visit| visit.read_to))
+        Ok(txn.central()?.activity_of(site)?.and_then(|visit| visit.read_to))
     }
 }
 

@@ -218,7 +218,7 @@ struct Integrator<'t> {
 
 impl<'t> Integrator<'t> {
     fn new(txn: &'t dyn WriteTxn, now: Timestamp, provenance: &'t Provenance) -> Result<Self> {
-        let any_set_aside = !txn.quarantine_counts()?.is_empty();
+        let any_set_aside = txn.any_quarantined()?;
         let at_central = crate::storage::state::role(txn)? == Some(Role::Central);
         let restore_of_source = match provenance.source {
             Source::Site(site) => SiteRestore::load(txn, site)?,
@@ -382,6 +382,8 @@ struct LocalState<'t> {
     stores: Vec<StoreId>,
     /// The first local edit that is not pushed yet; `None` if there is none.
     unpushed_from: Option<Cursor>,
+    /// False if no other source has a version of the current record in the sync buffer.
+    may_be_elsewhere: bool,
 }
 
 impl<'t> LocalState<'t> {
@@ -400,7 +402,7 @@ impl<'t> LocalState<'t> {
             Source::Site(site) => txn.stores_of_site(site)?,
             _ => Vec::new(),
         };
-        Ok(Self { txn, provenance, stores, unpushed_from })
+        Ok(Self { txn, provenance, stores, unpushed_from, may_be_elsewhere: true })
     }
 
     /// The edits that the writer of a quarantined record may have known: a local edit that the server does not have yet
@@ -442,6 +444,9 @@ impl Facts for LocalState<'_> {
 
     fn is_set_aside_elsewhere(&self, table: &TableName, id: &RecordId) -> Result<bool> {
         let Source::Site(site) = self.provenance.source else { return Ok(false) };
+        if !self.may_be_elsewhere {
+            return Ok(false);
+        }
         record_owner::is_set_aside_elsewhere(self.txn, (table, id), (site, &self.stores))
     }
 

@@ -10,7 +10,9 @@ use crate::error::{Error, Result};
 use crate::protocol::v5::{CentralRecord, QueuedRecord};
 use crate::protocol::v6::{BatchElement, WireRecord};
 use crate::record::{TableName, integration_rank};
-use crate::storage::{CHUNK_BYTES, Incoming, Quarantine, QuarantineCause, ReadTxn, Source, StagedKind, Storage};
+use crate::storage::{
+    Buffered, CHUNK_BYTES, Incoming, Quarantine, QuarantineCause, ReadTxn, Source, StagedKind, Storage,
+};
 use crate::write::PAUSE;
 
 /// The most staged records in one transaction: no other writer waits longer than for these.
@@ -66,16 +68,15 @@ impl StagedRun {
         may_go_on: &dyn Fn(&dyn ReadTxn) -> Result<bool>,
     ) -> Result<Option<Slice>> {
         loop {
-            let Some((table, kind)) = self.left.front() else {
+            if self.left.is_empty() {
                 self.begin_pass(storage, provenance.source)?;
-                if self.left.is_empty() {
-                    return Ok(None);
-                }
-                continue;
-            };
+            }
+            let Some((table, kind)) = self.left.front() else { return Ok(None) };
             let at_most = if self.one_by_one > 0 { 1 } else { CHUNK_RECORDS };
-            let place = StagedPosition { table, kind: *kind, after: self.after, at_most };
-            let attempt = || attempted(|| integrate_chunk(storage, clock, provenance, place, may_go_on));
+            let attempt = || {
+                let groups = &self.left;
+                attempted(|| integrate_chunk(storage, clock, provenance, (groups, self.after, at_most), may_go_on))
+            };
             // A single failure may be chance.
             let mut outcome = attempt();
             if let Err(failure) = outcome {
@@ -95,23 +96,15 @@ impl StagedRun {
                         self.one_by_one = CHUNK_RECORDS;
                         continue;
                     }
+                    let place = StagedPosition { table, kind: *kind, after: self.after };
                     set_failed_aside(storage, provenance.source, place, &failure)?
                 }
             };
-            let chunk = match chunk {
-                ChunkOutcome::MayNotGoOn => return Ok(None),
-                ChunkOutcome::Nothing => None,
-                ChunkOutcome::Done(last, slice) => Some((last, slice)),
-            };
-            self.one_by_one = if chunk.is_some() { self.one_by_one.saturating_sub(1) } else { 0 };
-            match &chunk {
-                Some((last, slice)) if slice.is_full => self.after = *last,
-                _ => {
-                    self.left.pop_front();
-                    self.after = 0;
-                }
-            }
-            if let Some((_, slice)) = chunk {
+            let ChunkOutcome::Done { finished, last, slice } = chunk else { return Ok(None) };
+            self.left.drain(..finished);
+            self.after = last;
+            self.one_by_one = self.one_by_one.saturating_sub(1);
+            if let Some(slice) = slice {
                 self.done = self.done.and(slice.done);
                 return Ok(Some(slice));
             }
@@ -158,16 +151,20 @@ struct StagedPosition<'r> {
     table: &'r TableName,
     kind: StagedKind,
     after: u64,
-    at_most: usize,
 }
 
 /// The result of a chunk.
 enum ChunkOutcome {
     /// The transaction says that this has to stop.
     MayNotGoOn,
-    Nothing,
-    /// The sequence of the last record, and the result.
-    Done(u64, Slice),
+    Done {
+        /// The number of groups that have no more staged records.
+        finished: usize,
+        /// The sequence of the last record that was taken of the group after those; 0 if none was.
+        last: u64,
+        /// The result; `None` if no record was staged in these groups.
+        slice: Option<Slice>,
+    },
 }
 
 /// Why a chunk failed.
@@ -219,51 +216,70 @@ fn set_failed_aside(
 ) -> Result<ChunkOutcome> {
     let txn = storage.write()?;
     let Some(row) = txn.staged(source, place.table, place.kind, place.after, 1)?.into_iter().next() else {
-        return Ok(ChunkOutcome::Nothing);
+        return Ok(ChunkOutcome::Done { finished: 1, last: 0, slice: None });
     };
     let quarantine = Quarantine { cause: QuarantineCause::Failed, reason: failure.reason(), waits_for: None };
     txn.quarantine(row.sequence, &quarantine)?;
     txn.commit()?;
     let done = Integrated { quarantined: 1, ..Integrated::default() };
-    Ok(ChunkOutcome::Done(row.sequence, Slice { done, is_full: true }))
+    Ok(ChunkOutcome::Done { finished: 0, last: row.sequence, slice: Some(Slice { done, is_full: true }) })
 }
 
-/// Integrates one chunk in one transaction.
+/// Integrates one chunk in one transaction: records of as many groups as fit, the first group's after a sequence.
 fn integrate_chunk(
     storage: &dyn Storage,
     clock: &dyn Clock,
     provenance: &Provenance,
-    StagedPosition { table, kind, after, at_most }: StagedPosition<'_>,
+    (groups, mut after, at_most): (&VecDeque<(TableName, StagedKind)>, u64, usize),
     may_go_on: &dyn Fn(&dyn ReadTxn) -> Result<bool>,
 ) -> Result<ChunkOutcome> {
     let txn = storage.write()?;
     if !may_go_on(txn.as_ref())? {
         return Ok(ChunkOutcome::MayNotGoOn);
     }
-    let rows = txn.staged(provenance.source, table, kind, after, at_most)?;
-    let Some(last) = rows.last().map(|row| row.sequence) else {
-        return Ok(ChunkOutcome::Nothing);
-    };
-    let bytes: usize = rows.iter().map(|row| row.incoming.data.as_str().len()).sum();
-    let is_full = rows.len() >= at_most || bytes >= CHUNK_BYTES / 2;
     let mut integrator = Integrator::new(txn.as_ref(), clock.now(), provenance)?;
+    let (mut finished, mut records, mut bytes) = (0, 0, 0);
+    let is_full = |records, bytes| records >= at_most || bytes >= CHUNK_BYTES / 2;
+    for (table, kind) in groups {
+        let rows = txn.staged(provenance.source, table, *kind, after, at_most - records)?;
+        let last = rows.last().map(|row| row.sequence);
+        records += rows.len();
+        bytes += rows.iter().map(|row| row.incoming.data.as_str().len()).sum::<usize>();
+        integrate_rows(&mut integrator, rows)?;
+        if let Some(last) = last.filter(|_| is_full(records, bytes)) {
+            after = last;
+            break;
+        }
+        finished += 1;
+        after = 0;
+    }
+    if records == 0 {
+        return Ok(ChunkOutcome::Done { finished, last: after, slice: None });
+    }
+    let slice = Some(Slice { done: integrator.done, is_full: is_full(records, bytes) });
+    txn.commit()?;
+    Ok(ChunkOutcome::Done { finished, last: after, slice })
+}
+
+/// Integrates staged records in the transaction of an integrator.
+fn integrate_rows(integrator: &mut Integrator<'_>, rows: Vec<Buffered>) -> Result<()> {
+    let txn = integrator.facts.txn;
     let mut settled = Vec::with_capacity(rows.len());
     for row in rows {
         let newest = txn.last_cursor()?;
         let (table, id, known) = (row.incoming.table.clone(), row.incoming.id.clone(), row.incoming.known.here);
+        let is_elsewhere = txn.is_buffered_elsewhere(row.incoming.source, &table, &id)?;
         integrator.buffered = Some(BufferPlace::of(&row));
+        integrator.facts.may_be_elsewhere = is_elsewhere;
         match integrator.integrate_one(&as_record(row.incoming))? {
             None => settled.push(row.sequence),
             Some(_) if planted!(FailedIsDropped) => settled.push(row.sequence),
             Some(quarantine) => txn.quarantine(row.sequence, &quarantine)?,
         }
-        if txn.last_cursor()? > newest {
+        if is_elsewhere && txn.last_cursor()? > newest {
             // Later versions do not count as older because this one is integrated later.
             txn.note_newer(&table, &id, (row.sequence, known.unwrap_or_default()))?;
         }
     }
-    let done = integrator.done;
-    txn.settle(&settled)?;
-    txn.commit()?;
-    Ok(ChunkOutcome::Done(last, Slice { done, is_full }))
+    txn.settle(&settled)
 }

@@ -32,6 +32,9 @@ pub struct SyncConfig {
     pub retry_wait: Duration,
     /// The interval of questions whether the server has finished integrating.
     pub integration_poll: Duration,
+    /// The wait before the first such question to a central server of this library, which knows at once that it has to
+    /// integrate. It doubles with each question, up to the interval.
+    pub integration_poll_first: Duration,
     /// How long these questions go on before the cycle continues without it.
     pub integration_wait: Duration,
     /// How long one cycle waits for the legacy server to gather this site's records; the next cycle waits again.
@@ -45,13 +48,14 @@ impl Default for SyncConfig {
             pull_records_max: 8000,
             pull_bytes: 4 * 1024 * 1024,
             legacy_pull_records: 500,
-            push_records_max: 1024,
+            push_records_max: 4096,
             push_bytes_max: 4 * 1024 * 1024,
             push_body_limit: 10 * 1024 * 1024,
             gzip_from: 4096,
             attempts: 4,
             retry_wait: Duration::from_secs(2),
             integration_poll: Duration::from_secs(1),
+            integration_poll_first: Duration::from_millis(10),
             integration_wait: Duration::from_secs(120),
             initialisation_wait: Duration::from_secs(30 * 60),
         }

@@ -55,6 +55,8 @@ pub(crate) struct Cycle<'s, 'c> {
     pub recovering: bool,
     /// Identifies this copy of the database in pulls.
     pub pull_chain: Option<PushChain>,
+    /// True once central has answered as a server of this library: it knows from the last batch on that it integrates.
+    pub knows_at_once: bool,
 }
 
 impl Site {
@@ -97,6 +99,7 @@ impl Site {
             ended_early: false,
             recovering: false,
             pull_chain: None,
+            knows_at_once: false,
         };
         cycle.client.sizes = sizes;
         let set_aside = Cycle::set_aside(self)?;

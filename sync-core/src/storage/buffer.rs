@@ -200,8 +200,12 @@ pub trait BufferReads {
     fn buffered_cursor(&self, source: Source, table: &TableName, id: &RecordId) -> Result<Option<Cursor>>;
     /// All buffered versions of a record, in order of arrival.
     fn buffered_versions(&self, table: &TableName, id: &RecordId) -> Result<Vec<Buffered>>;
+    /// True if a version of a record from another source than this one is buffered.
+    fn is_buffered_elsewhere(&self, source: Source, table: &TableName, id: &RecordId) -> Result<bool>;
     /// Up to `limit` quarantined records, in order of arrival after `after`.
     fn quarantined(&self, after: u64, limit: usize) -> Result<Vec<(Buffered, Quarantine)>>;
+    /// True if the quarantine is not empty; costs the same whatever it holds.
+    fn any_quarantined(&self) -> Result<bool>;
     /// The number of quarantined records by cause.
     fn quarantine_counts(&self) -> Result<Vec<(QuarantineCause, u64)>>;
 }
@@ -219,7 +223,7 @@ pub trait BufferWrites: BufferReads {
     fn settle(&self, sequences: &[u64]) -> Result<()>;
     /// Removes a record from the buffer in any state, because a newer version was integrated; merges stay.
     fn discard(&self, source: Source, table: &TableName, id: &RecordId) -> Result<()>;
-    /// Marks buffered versions of a record as newer than the version just written: those that came after this sequence,
+    /// Marks buffered versions of a record, but no merge, as newer than the version just written: those that came after this sequence,
     /// and not before the changelog ended there.
     fn note_newer(&self, table: &TableName, id: &RecordId, than: (u64, Cursor)) -> Result<()>;
     /// Puts a buffered record into quarantine; a missing one changes nothing.

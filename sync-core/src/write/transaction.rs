@@ -136,7 +136,7 @@ impl<'t> Transaction<'t> {
         let table = TableName::from(table);
         let now = self.clock.now();
         let writer = RecordWriter::new(txn)?;
-        let any_set_aside = !txn.quarantine_counts()?.is_empty();
+        let any_set_aside = txn.any_quarantined()?;
         let any_merged = merged::any(txn)?;
         let store = match writer.role {
             Role::Central => write::upsert_with_fanout,

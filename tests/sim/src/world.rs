@@ -183,6 +183,8 @@ pub(crate) fn site(sim: &Sim, index: usize) -> Site {
         config.integration_poll = Duration::from_secs(10);
         config.initialisation_wait = Duration::from_secs(5 * 60);
     }
+    // Seeds mean what they meant before this wait was shorter than the interval.
+    config.integration_poll_first = config.integration_poll;
     let transport = Arc::new(Network::of(sim.me.clone(), index));
     let mut builder = Replica::builder().clock(end.clock.clone());
     if let Some(machine) = sim.machine(index) {

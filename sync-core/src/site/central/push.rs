@@ -1,5 +1,7 @@
 //! Push V6: sends local edits to central, then waits until it has integrated them.
 
+use std::time::Duration;
+
 use url::Url;
 
 use super::copies;
@@ -184,6 +186,7 @@ impl Cycle<'_, '_> {
         if accepted != sent {
             return Err(Error::PartlyAccepted { server: Server::Central, sent, accepted }.into());
         }
+        self.knows_at_once |= told.is_some();
         // Central has this batch, but may have lost earlier pushes. This is handled first, so that a cycle that is cut
         // in between sends the batch again.
         let before = state::PUSH_CURSOR_V6.get(self.site.storage.read()?.as_ref())?;
@@ -283,10 +286,14 @@ impl Cycle<'_, '_> {
         }
         let began = self.site.clock.monotonic();
         let elapsed = |site: &crate::site::Site| site.clock.monotonic().saturating_sub(began);
+        let config = &self.site.config;
+        let (first, interval) = (config.integration_poll_first, config.integration_poll);
+        // An Open mSupply central server takes a moment to begin, and would say that it is done.
+        let mut pause = if self.knows_at_once { first.min(interval) } else { interval };
         loop {
-            // Also waits before the first question: central takes a moment to begin, and would say that it is done.
             let waited = elapsed(self.site);
-            self.client.wait(self.site.config.integration_poll, &SyncEvent::WaitingForIntegration { waited })?;
+            self.client.wait(pause, &SyncEvent::WaitingForIntegration { waited })?;
+            pause = (pause * 2).max(Duration::from_millis(1)).min(interval);
             let request =
                 SiteStatusRequest { sync_v5_settings: self.identity.credentials(), sync_v6_version: V6_VERSION };
             let status: SiteStatus = self.client.central(&self.identity, central, path::SITE_STATUS, &request)?;

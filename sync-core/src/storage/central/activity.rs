@@ -41,6 +41,8 @@ impl SiteActivity {
 pub trait ActivityReads {
     /// The visits of sites, by number.
     fn activity(&self) -> Result<Vec<SiteActivity>>;
+    /// The visits of one site, if it ever came.
+    fn activity_of(&self, site: SiteId) -> Result<Option<SiteActivity>>;
 }
 
 /// Writes the visits of sites.

@@ -70,11 +70,19 @@ impl BufferReads for MemoryTxn<'_> {
         Ok(self.state.borrow().buffer.values().filter(is_version).cloned().collect())
     }
 
+    fn is_buffered_elsewhere(&self, source: Source, table: &TableName, id: &RecordId) -> Result<bool> {
+        Ok(self.buffered_versions(table, id)?.iter().any(|row| row.incoming.source != source))
+    }
+
     fn quarantined(&self, after: u64, limit: usize) -> Result<Vec<(Buffered, Quarantine)>> {
         let state = self.state.borrow();
         let rows = state.buffer.range((Bound::Excluded(after), Bound::Unbounded));
         let set_aside = rows.filter_map(|(_, row)| Some((row.clone(), row.incoming.quarantine.clone()?)));
         Ok(set_aside.take(limit).collect())
+    }
+
+    fn any_quarantined(&self) -> Result<bool> {
+        Ok(self.state.borrow().buffer.values().any(|row| row.incoming.quarantine.is_some()))
     }
 
     fn quarantine_counts(&self) -> Result<Vec<(QuarantineCause, u64)>> {
@@ -116,7 +124,8 @@ impl BufferWrites for MemoryTxn<'_> {
         let later = (Bound::Excluded(after), Bound::Unbounded);
         for (_, row) in Arc::make_mut(&mut state.buffer).range_mut(later) {
             let incoming = &mut row.incoming;
-            if incoming.table == *table && incoming.id == *id && incoming.known.here >= Some(from) {
+            let is_version = incoming.table == *table && incoming.id == *id && incoming.action != Action::Merge;
+            if is_version && incoming.known.here >= Some(from) {
                 incoming.known.here = Some(newest);
             }
         }

@@ -41,6 +41,10 @@ impl ActivityReads for MemoryTxn<'_> {
     fn activity(&self) -> Result<Vec<SiteActivity>> {
         Ok(self.state.borrow().activity.values().cloned().collect())
     }
+
+    fn activity_of(&self, site: SiteId) -> Result<Option<SiteActivity>> {
+        Ok(self.state.borrow().activity.get(&site).cloned())
+    }
 }
 
 impl ActivityWrites for MemoryTxn<'_> {

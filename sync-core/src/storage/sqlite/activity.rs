@@ -14,25 +14,32 @@ fn texts(row: &Row<'_>) -> rusqlite::Result<ActivityRow> {
     Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?, row.get(5)?, row.get(6)?))
 }
 
+/// Parses a row.
+fn read((site, name, app_version, seen, pulled, pushed, read_to): ActivityRow) -> Result<SiteActivity> {
+    let damaged = || Error::DamagedState { what: format!("the visits of site {site}") };
+    let moment = |text: String| Timestamp::parse(&text).ok_or_else(damaged);
+    Ok(SiteActivity {
+        site: SiteId(site),
+        name,
+        app_version,
+        seen_at: moment(seen)?,
+        pulled_at: pulled.map(moment).transpose()?,
+        pushed_at: pushed.map(moment).transpose()?,
+        read_to: read_to.map(|cursor| Cursor(cursor.unsigned_abs())),
+    })
+}
+
+const COLUMNS: &str = "site_id, name, app_version, seen_at, pulled_at, pushed_at, read_to";
+
 impl<C: HoldsConnection> ActivityReads for SqliteTxn<C> {
     fn activity(&self) -> Result<Vec<SiteActivity>> {
-        let sql = "SELECT site_id, name, app_version, seen_at, pulled_at, pushed_at, read_to \
-                   FROM sync_activity ORDER BY site_id";
-        let rows = self.all(sql, (), texts)?;
-        let read = |(site, name, app_version, seen, pulled, pushed, read_to): ActivityRow| {
-            let damaged = || Error::DamagedState { what: format!("the visits of site {site}") };
-            let moment = |text: String| Timestamp::parse(&text).ok_or_else(damaged);
-            Ok(SiteActivity {
-                site: SiteId(site),
-                name,
-                app_version,
-                seen_at: moment(seen)?,
-                pulled_at: pulled.map(moment).transpose()?,
-                pushed_at: pushed.map(moment).transpose()?,
-                read_to: read_to.map(|cursor| Cursor(cursor.unsigned_abs())),
-            })
-        };
-        rows.into_iter().map(read).collect()
+        let sql = format!("SELECT {COLUMNS} FROM sync_activity ORDER BY site_id");
+        self.all(&sql, (), texts)?.into_iter().map(read).collect()
+    }
+
+    fn activity_of(&self, site: SiteId) -> Result<Option<SiteActivity>> {
+        let sql = format!("SELECT {COLUMNS} FROM sync_activity WHERE site_id = ?1");
+        self.first(&sql, [site.0], texts)?.map(read).transpose()
     }
 }
 

@@ -148,6 +148,12 @@ impl<C: HoldsConnection> BufferReads for SqliteTxn<C> {
         self.all(&sql, [table.as_str(), id.as_str()], read_row)?.into_iter().map(BufferRow::read).collect()
     }
 
+    fn is_buffered_elsewhere(&self, source: Source, table: &TableName, id: &RecordId) -> Result<bool> {
+        let sql = "SELECT 1 FROM sync_buffer WHERE table_name = ?1 AND record_id = ?2 AND source <> ?3 \
+                   AND action <> 'merge' LIMIT 1";
+        Ok(self.first(sql, [table.as_str(), id.as_str(), &source_text(source)], |_| Ok(()))?.is_some())
+    }
+
     fn quarantined(&self, after: u64, limit: usize) -> Result<Vec<(Buffered, Quarantine)>> {
         let sql = format!(
             "SELECT {COLUMNS} FROM sync_buffer WHERE state <> 'staged' AND sequence > ?1 ORDER BY sequence LIMIT ?2"
@@ -158,6 +164,10 @@ impl<C: HoldsConnection> BufferReads for SqliteTxn<C> {
             .into_iter()
             .filter_map(|row| row.incoming.quarantine.clone().map(|quarantine| (row, quarantine)))
             .collect())
+    }
+
+    fn any_quarantined(&self) -> Result<bool> {
+        Ok(self.first("SELECT 1 FROM sync_buffer WHERE state <> 'staged' LIMIT 1", (), |_| Ok(()))?.is_some())
     }
 
     fn quarantine_counts(&self) -> Result<Vec<(QuarantineCause, u64)>> {
@@ -215,7 +225,7 @@ impl BufferWrites for SqliteTxn<WriteTurn<'_>> {
 
     fn note_newer(&self, table: &TableName, id: &RecordId, (after, from): (u64, Cursor)) -> Result<()> {
         let sql = "UPDATE sync_buffer SET known_here = ?5 WHERE table_name = ?1 AND record_id = ?2 AND sequence > ?3 \
-                   AND known_here >= ?4";
+                   AND known_here >= ?4 AND action <> 'merge'";
         self.execute(sql, (table.as_str(), id.as_str(), signed(after), signed(from.0), self.newest()?))?;
         Ok(())
     }

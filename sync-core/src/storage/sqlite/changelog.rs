@@ -99,6 +99,7 @@ impl RecordWrites for SqliteTxn<WriteTurn<'_>> {
                           WHERE table_name = ?1 AND record_id = ?2";
             self.execute(update, params)?;
         }
+        self.lately.borrow_mut().forget(&change.table, &change.id);
         for (name, store) in [joined_before, joined(&change.table, Some(data))].into_iter().flatten() {
             self.index_rows_about(&name, &store)?;
         }
@@ -115,6 +116,7 @@ impl RecordWrites for SqliteTxn<WriteTurn<'_>> {
         self.record_goes(change)?;
         let sql = "DELETE FROM sync_record WHERE table_name = ?1 AND record_id = ?2";
         let was_here = self.execute(sql, [change.table.as_str(), change.id.as_str()])? > 0;
+        self.lately.borrow_mut().forget(&change.table, &change.id);
         if let Some((name, store)) = joined_before {
             self.index_rows_about(&name, &store)?;
         }
@@ -224,7 +226,7 @@ impl<C: HoldsConnection> SqliteTxn<C> {
     }
 
     /// True if there are any tombstones; a first sync has none.
-    fn any_tombstones(&self) -> Result<bool> {
+    pub(super) fn any_tombstones(&self) -> Result<bool> {
         if let Some(known) = self.any_tombstones.get() {
             return Ok(known);
         }

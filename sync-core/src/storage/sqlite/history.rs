@@ -13,6 +13,9 @@ use crate::storage::HistoryReads;
 
 impl<C: HoldsConnection> HistoryReads for SqliteTxn<C> {
     fn newest_change(&self, table: &TableName, id: &RecordId) -> Result<Option<NewChange>> {
+        if self.lately.borrow().is_absent(table, id) {
+            return Ok(None);
+        }
         let sql = format!("SELECT {COLUMNS} FROM sync_record WHERE table_name = ?1 AND record_id = ?2");
         let read = |row: &Row<'_>| read_change(row, ChangeAction::Upsert).map(|row| row.change);
         self.first(&sql, [table.as_str(), id.as_str()], read)
@@ -33,8 +36,11 @@ impl<C: HoldsConnection> HistoryReads for SqliteTxn<C> {
     fn written_at(&self, table: &TableName, id: &RecordId) -> Result<Option<Cursor>> {
         let of_record = "SELECT ifnull(written, cursor) FROM sync_record WHERE table_name = ?1 AND record_id = ?2";
         let params = (table.as_str(), id.as_str());
-        let mut found: Option<i64> = self.first(of_record, params, |row| row.get(0))?;
-        if found.is_none() {
+        let mut found: Option<i64> = None;
+        if !self.lately.borrow().is_absent(table, id) {
+            found = self.first(of_record, params, |row| row.get(0))?;
+        }
+        if found.is_none() && self.any_tombstones()? {
             let deleted = "SELECT max(ifnull(written, cursor)) FROM sync_change \
                            WHERE table_name = ?1 AND record_id = ?2 AND action = 'delete'";
             found = self.first(deleted, params, |row| row.get(0))?.flatten();
@@ -64,6 +70,9 @@ impl<C: HoldsConnection> HistoryReads for SqliteTxn<C> {
     }
 
     fn deleted_in(&self, table: &TableName, id: &RecordId) -> Result<Option<StoreId>> {
+        if !self.any_tombstones()? {
+            return Ok(None);
+        }
         let sql = "SELECT store_id FROM sync_change WHERE table_name = ?1 AND record_id = ?2 AND action = 'delete' \
                    ORDER BY cursor DESC LIMIT 1";
         let found: Option<Option<String>> = self.first(sql, (table.as_str(), id.as_str()), |row| row.get(0))?;

@@ -18,14 +18,26 @@ fn text(row: &Row<'_>) -> rusqlite::Result<String> {
 
 impl<C: HoldsConnection> RecordReads for SqliteTxn<C> {
     fn record(&self, table: &TableName, id: &RecordId) -> Result<Option<RecordData>> {
+        if let Some(known) = self.lately.borrow().record(table, id) {
+            return Ok(known.cloned());
+        }
         let sql = "SELECT data FROM sync_record WHERE table_name = ?1 AND record_id = ?2";
         let found = self.first(sql, [table.as_str(), id.as_str()], text)?;
-        found.map(|json| data(json, &format!("{table} {id}"))).transpose()
+        let found = found.map(|json| data(json, &format!("{table} {id}"))).transpose()?;
+        self.lately.borrow_mut().note(table, id, found.as_ref());
+        Ok(found)
     }
 
     fn has_record(&self, table: &TableName, id: &RecordId) -> Result<bool> {
+        if let Some(known) = self.lately.borrow().record(table, id) {
+            return Ok(known.is_some());
+        }
         let sql = "SELECT 1 FROM sync_record WHERE table_name = ?1 AND record_id = ?2";
-        Ok(self.first(sql, [table.as_str(), id.as_str()], |_| Ok(()))?.is_some())
+        let is_here = self.first(sql, [table.as_str(), id.as_str()], |_| Ok(()))?.is_some();
+        if !is_here {
+            self.lately.borrow_mut().note(table, id, None);
+        }
+        Ok(is_here)
     }
 
     fn records(

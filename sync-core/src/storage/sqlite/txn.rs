@@ -10,7 +10,7 @@ use super::hook::HookedRecord;
 use super::pending_counts::Counts;
 use crate::changelog::NewChange;
 use crate::error::{Error, Result};
-use crate::record::{Cursor, RecordData};
+use crate::record::{Cursor, RecordData, RecordId, TableName};
 use crate::storage::writer_thread::{WriterMark, WriterThread};
 use crate::storage::{CentralReads, CentralWrites, ReadTxn, WriteTxn};
 
@@ -21,11 +21,57 @@ const NEWEST_CURSOR: &str = "newest_cursor";
 pub(super) struct SqliteTxn<C: HoldsConnection> {
     holder: C,
     open: bool,
-    /// The newest cursor, once this transaction has created one.
+    /// The newest cursor, once this transaction has looked for it.
     newest: Cell<Option<i64>>,
+    /// Whether this transaction has created a cursor.
+    has_new_cursor: Cell<bool>,
     /// Whether there are any tombstones, once this transaction has checked.
     pub(super) any_tombstones: Cell<Option<bool>>,
     pub(super) counts: RefCell<Counts>,
+    /// What was read last. Before a record is written, it and its parent are asked for several times.
+    pub(super) lately: RefCell<LatelyRead>,
+}
+
+/// A larger record is not kept: it is rarely asked for again, and a copy would cost more than the question.
+const LATELY_BYTES: usize = 16 * 1024;
+
+/// The last record that was found, and the last that is not here.
+#[derive(Default)]
+pub(super) struct LatelyRead {
+    present: Option<(TableName, RecordId, RecordData)>,
+    absent: Option<(TableName, RecordId)>,
+}
+
+impl LatelyRead {
+    /// The record, or that it is not here; `None` if that is not known.
+    pub(super) fn record(&self, table: &TableName, id: &RecordId) -> Option<Option<&RecordData>> {
+        if self.is_absent(table, id) {
+            return Some(None);
+        }
+        self.present.as_ref().filter(|(of, which, _)| which == id && of == table).map(|(.., data)| Some(data))
+    }
+
+    pub(super) fn is_absent(&self, table: &TableName, id: &RecordId) -> bool {
+        self.absent.as_ref().is_some_and(|(of, which)| which == id && of == table)
+    }
+
+    pub(super) fn note(&mut self, table: &TableName, id: &RecordId, found: Option<&RecordData>) {
+        match found {
+            Some(data) if data.as_str().len() > LATELY_BYTES => {}
+            Some(data) => self.present = Some((table.clone(), id.clone(), data.clone())),
+            None => self.absent = Some((table.clone(), id.clone())),
+        }
+    }
+
+    /// Forgets a record, because it is about to change.
+    pub(super) fn forget(&mut self, table: &TableName, id: &RecordId) {
+        if let Some(None) = self.record(table, id) {
+            self.absent = None;
+        }
+        if let Some(Some(_)) = self.record(table, id) {
+            self.present = None;
+        }
+    }
 }
 
 /// A holder of a connection.
@@ -72,8 +118,16 @@ impl HoldsConnection for ReadConnection<'_> {
 
 impl<C: HoldsConnection> SqliteTxn<C> {
     pub(super) fn begin(holder: C, behavior: TransactionBehavior) -> Result<Self> {
-        let (newest, any_tombstones) = (Cell::new(None), Cell::new(None));
-        let txn = Self { holder, open: true, newest, any_tombstones, counts: RefCell::default() };
+        let (newest, any_tombstones, has_new_cursor) = (Cell::new(None), Cell::new(None), Cell::new(false));
+        let txn = Self {
+            holder,
+            open: true,
+            newest,
+            has_new_cursor,
+            any_tombstones,
+            counts: RefCell::default(),
+            lately: RefCell::default(),
+        };
         txn.execute(
             match behavior {
                 TransactionBehavior::Immediate => "BEGIN IMMEDIATE",
@@ -90,13 +144,16 @@ impl<C: HoldsConnection> SqliteTxn<C> {
             return Ok(newest);
         }
         let sql = "SELECT CAST(value AS INTEGER) FROM sync_state WHERE key = ?1";
-        Ok(self.first(sql, [NEWEST_CURSOR], |row| row.get(0))?.unwrap_or(0))
+        let newest = self.first(sql, [NEWEST_CURSOR], |row| row.get(0))?.unwrap_or(0);
+        self.newest.set(Some(newest));
+        Ok(newest)
     }
 
     /// Creates a cursor. Writers come one after the other, so no lower one can appear once this one is visible.
     pub(super) fn next_cursor(&self) -> Result<i64> {
         let next = self.newest()? + 1;
         self.newest.set(Some(next));
+        self.has_new_cursor.set(true);
         Ok(next)
     }
 
@@ -197,7 +254,7 @@ impl WriteTxn for SqliteTxn<WriteTurn<'_>> {
 
     fn commit(mut self: Box<Self>) -> Result<()> {
         self.write_counts()?;
-        if let Some(newest) = self.newest.get() {
+        if let Some(newest) = self.newest.get().filter(|_| self.has_new_cursor.get()) {
             self.execute("INSERT OR REPLACE INTO sync_state (key, value) VALUES (?1, ?2)", (NEWEST_CURSOR, newest))?;
         }
         let count = "UPDATE sync_state SET value = value + 1 WHERE key = 'commits' RETURNING CAST(value AS INTEGER)";

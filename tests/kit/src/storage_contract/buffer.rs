@@ -331,6 +331,7 @@ pub fn quarantine_is_counted_by_cause_and_paged(make: Make<'_>) {
     let storage = make();
     assert!(read(&storage, |txn| txn.quarantine_counts().unwrap()).is_empty());
     stage(&storage, &[central("staged")]);
+    assert!(!read(&storage, |txn| txn.any_quarantined().unwrap()));
     for (n, cause) in QuarantineCause::ALL.into_iter().enumerate() {
         for m in 0..n {
             stage(&storage, &[set_aside(central(&format!("{n}{m}")), because(cause))]);
@@ -346,6 +347,7 @@ pub fn quarantine_is_counted_by_cause_and_paged(make: Make<'_>) {
             (QuarantineCause::Ignored, 6),
         ];
         assert_eq!(txn.quarantine_counts().unwrap(), counts);
+        assert!(txn.any_quarantined().unwrap());
         let mut paged: Vec<Buffered> = Vec::new();
         loop {
             let page = txn.quarantined(paged.last().map_or(0, |row| row.sequence), 4).unwrap();
@@ -405,4 +407,9 @@ pub fn all_versions_of_a_record_in_the_buffer_are_known(make: Make<'_>) {
     assert_eq!(versions("x"), expected);
     assert_eq!((versions("y"), versions("z")), (vec![(site(6), None)], vec![]));
     assert!(of("x").is_sorted_by_key(|row| row.sequence));
+    let elsewhere = |source, id: &str| {
+        read(&storage, |txn| txn.is_buffered_elsewhere(source, &"asset".into(), &id.into()).unwrap())
+    };
+    assert!(elsewhere(site(3), "x") && elsewhere(site(5), "x") && elsewhere(Source::Central, "y"));
+    assert!(!elsewhere(site(6), "y") && !elsewhere(site(6), "z"));
 }

@@ -128,6 +128,8 @@ pub fn the_visits_of_a_site_add_up(make: Make<'_>) {
         }
     });
     let both = SiteActivity { pulled_at: Some(at(1)), pushed_at: Some(at(2)), read_to: Some(Cursor(7)), ..visit(9, 3) };
+    let of = |site| read(&storage, |txn| txn.central().unwrap().activity_of(SiteId(site)).unwrap());
+    assert_eq!((of(4), of(5), of(9)), (Some(visit(4, 5)), None, Some(both.clone())));
     assert_eq!(read(&storage, |txn| txn.central().unwrap().activity().unwrap()), [visit(4, 5), both]);
 }
 

@@ -43,6 +43,11 @@ impl<T: ReadTxn + ?Sized> ActivityReads for WatchedTxn<'_, T> {
         self.call("activity")?;
         self.central()?.activity()
     }
+
+    fn activity_of(&self, site: SiteId) -> Result<Option<SiteActivity>> {
+        self.call("activity_of")?;
+        self.central()?.activity_of(site)
+    }
 }
 
 impl<T: ReadTxn + ?Sized> SitePushReads for WatchedTxn<'_, T> {

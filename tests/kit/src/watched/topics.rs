@@ -141,9 +141,19 @@ impl<T: ReadTxn + ?Sized> BufferReads for WatchedTxn<'_, T> {
         self.inner.buffered_versions(table, id)
     }
 
+    fn is_buffered_elsewhere(&self, source: Source, table: &TableName, id: &RecordId) -> Result<bool> {
+        self.call("is_buffered_elsewhere")?;
+        self.inner.is_buffered_elsewhere(source, table, id)
+    }
+
     fn quarantined(&self, after: u64, limit: usize) -> Result<Vec<(Buffered, Quarantine)>> {
         self.call("quarantined")?;
         self.inner.quarantined(after, limit)
+    }
+
+    fn any_quarantined(&self) -> Result<bool> {
+        self.call("any_quarantined")?;
+        self.inner.any_quarantined()
     }
 
     fn quarantine_counts(&self) -> Result<Vec<(QuarantineCause, u64)>> {
