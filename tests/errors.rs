@@ -13,9 +13,9 @@ fn quoted_after(source: &str, mark: &str) -> BTreeSet<String> {
 /// The codes of `doctor`'s findings that are no errors.
 fn found_by_doctor() -> BTreeSet<String> {
     let sources = [
-        include_str!("../sync-core/src/support/doctor/asked/mod.rs"),
-        include_str!("../sync-core/src/support/doctor/asked/ends.rs"),
-        include_str!("../sync-core/src/support/doctor/asked/judge.rs"),
+        include_str!("../sync-core/src/support/doctor/over_network/mod.rs"),
+        include_str!("../sync-core/src/support/doctor/over_network/ends.rs"),
+        include_str!("../sync-core/src/support/doctor/over_network/judge.rs"),
         include_str!("../sync-core/src/support/doctor/local.rs"),
     ];
     let tight = |source: &str| source.split_whitespace().collect::<String>();

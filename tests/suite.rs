@@ -5,7 +5,7 @@ mod bad_input;
 mod broken_off;
 mod central_access;
 mod contracts;
-mod copies;
+mod copied_databases;
 mod cycle;
 mod docs;
 mod driver;

@@ -9,27 +9,9 @@
 mod refusal;
 
 use crate::record::{Deletion, RecordType, Writers};
+use crate::role::Role;
 
 pub use refusal::Refusal;
-
-/// The role of a database.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Role {
-    /// The one Open mSupply central server.
-    Central,
-    /// A remote site.
-    Remote,
-}
-
-impl Role {
-    /// `"central"` or `"remote"`.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Central => "central",
-            Self::Remote => "remote",
-        }
-    }
-}
 
 /// The action on a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

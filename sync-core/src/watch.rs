@@ -10,8 +10,8 @@ use serde::Serialize;
 use crate::changelog::{Change, ChangeAction};
 use crate::clock::Clock;
 use crate::error::Result;
-use crate::ownership::Role;
 use crate::record::{Cursor, RecordId, SiteId, TableName};
+use crate::role::Role;
 use crate::storage::state::{changelog_gaps, role};
 use crate::storage::{ReadTxn, Selection, Storage, state};
 

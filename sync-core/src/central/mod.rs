@@ -3,7 +3,7 @@
 mod admission;
 pub(crate) mod auth;
 mod caller;
-pub(crate) mod copies;
+pub(crate) mod copied_databases;
 pub(crate) mod handled_request;
 pub(crate) mod in_process;
 pub(crate) mod legacy_mirror;
@@ -11,7 +11,7 @@ mod limits;
 pub(crate) mod request_log;
 pub(crate) mod site_activity;
 pub(crate) mod site_registry;
-mod steady;
+mod uptime;
 pub(crate) mod v5;
 pub(crate) mod v6;
 
@@ -38,12 +38,12 @@ use crate::clock::{Clock, Timestamp};
 use crate::error::Result;
 use crate::files::FileStore;
 use crate::integrate;
-use crate::ownership::Role;
 use crate::protocol::v6::{
     Credentials, PatientPullRequest, PullRequest, PushRequest, SiteStatus, SiteStatusRequest, WireError, check_version,
     encode_data, encode_error, path,
 };
 use crate::record::SiteId;
+use crate::role::Role;
 use crate::site::Site;
 use crate::storage::Storage;
 use crate::transport::{HttpRequest, HttpResponse, Method};
@@ -98,9 +98,9 @@ pub struct Central {
     stands_alone: bool,
     work: (Mutex<bool>, Condvar),
     /// Tells how long ago a push came.
-    steady: steady::Steady,
+    uptime: uptime::Uptime,
     attempts: auth::throttle::Attempts,
-    queue: integrate::Queue,
+    queue: integrate::IntegrationQueue,
     activity: site_activity::Activity,
     /// True once the quarantine of an older version was tried again.
     is_up_to_date: AtomicBool,
@@ -128,7 +128,7 @@ impl Central {
         clock: Arc<dyn Clock>,
         authenticator: Arc<dyn SiteAuthenticator>,
     ) -> Self {
-        let steady = steady::Steady::new(clock.as_ref());
+        let uptime = uptime::Uptime::new(clock.as_ref());
         Self {
             storage,
             clock,
@@ -136,9 +136,9 @@ impl Central {
             config: CentralConfig::default(),
             stands_alone: false,
             work: (Mutex::new(false), Condvar::new()),
-            steady,
+            uptime,
             attempts: auth::throttle::Attempts::default(),
-            queue: integrate::Queue::default(),
+            queue: integrate::IntegrationQueue::default(),
             activity: site_activity::Activity::default(),
             is_up_to_date: AtomicBool::new(false),
             files: None,
@@ -370,7 +370,7 @@ impl Central {
     fn is_integrating(&self, site: SiteId) -> Result<bool> {
         let waits = self.storage.read()?.central()?.integration_waits(site)?;
         if !waits {
-            copies::note_integrated(self.storage.as_ref(), site)?;
+            copied_databases::note_integrated(self.storage.as_ref(), site)?;
         }
         Ok(waits)
     }

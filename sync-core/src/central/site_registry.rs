@@ -7,9 +7,9 @@ use serde::Serialize;
 use super::auth::local::stored_secret;
 use crate::clock::Clock;
 use crate::error::{Error, Result};
-use crate::ownership::Role;
 use crate::protocol::PasswordHash;
 use crate::record::{RecordData, RecordId, SiteId, StoreId, TableName};
+use crate::role::Role;
 use crate::storage::{SiteEntry, Source, Storage, WriteTxn, state};
 use crate::text::quoted;
 use crate::text::sentences::input;
@@ -184,7 +184,7 @@ impl SiteRegistry {
     pub fn reset_hardware(&self, name: &str) -> Result<()> {
         let txn = self.storage.write()?;
         let site = named(txn.as_ref(), name)?;
-        super::copies::forget(txn.as_ref(), site.id)?;
+        super::copied_databases::forget(txn.as_ref(), site.id)?;
         SiteRestore::counts_anew(txn.as_ref(), site.id)?;
         txn.central()?.put_site(&SiteEntry { hardware_id: None, ..site })?;
         txn.commit()

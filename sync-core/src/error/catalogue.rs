@@ -1,9 +1,9 @@
-//! The catalogue of errors: an example of each, its cause and its advice.
+//! The texts of errors as messages that a host can replace, and the catalogue of all errors with an example of each.
 
 use crate::error::findings::FINDINGS;
 use crate::error::{Error, ErrorClass};
 use crate::ownership::Refusal;
-use crate::text::Declared;
+use crate::text::{Declared, Message, MessageTemplate};
 
 /// An error, or a finding of a diagnosis, with its texts.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,4 +49,18 @@ fn entry(declared: &Declared, message: String, is_finding: bool) -> CatalogueEnt
 /// The declarations of all errors and findings.
 pub(crate) fn declared() -> impl Iterator<Item = &'static Declared> {
     Error::DECLARED.iter().chain(Refusal::DECLARED).chain(FINDINGS)
+}
+
+impl Message {
+    /// The text that an error prints.
+    pub fn of(error: &Error) -> Self {
+        let declared = error.declared();
+        Self::new(MessageTemplate::new(declared.code, "message", declared.message), error.details())
+    }
+
+    /// The advice for an error or a finding of this code; empty for an unknown code.
+    pub fn advice(code: &'static str) -> Self {
+        let english = declared().find(|declared| declared.code == code).map_or("", |declared| declared.advice);
+        Self::new(MessageTemplate::new(code, "advice", english), Vec::new())
+    }
 }

@@ -2,9 +2,8 @@
 
 pub(crate) mod catalogue;
 mod details;
+pub(crate) mod errors_with_texts;
 pub(crate) mod findings;
-pub(crate) mod list;
-mod message;
 mod not_allowed;
 pub(crate) mod result;
 
@@ -16,7 +15,7 @@ use crate::text::Detail;
 pub use crate::ownership::Refusal;
 pub(crate) use crate::text::ErrorClass;
 pub use catalogue::{CatalogueEntry, catalogue};
-pub(crate) use list::Error;
+pub(crate) use errors_with_texts::Error;
 pub(crate) use result::Result;
 
 /// A cause from below: a database, a socket, a parser.

@@ -8,9 +8,9 @@ use super::{Fetch, Files};
 use crate::changelog::{Audience, Change, ChangeAction};
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
-use crate::ownership::Role;
 use crate::record::file_reference::{Reference, TABLE};
 use crate::record::{RecordId, TableName};
+use crate::role::Role;
 use crate::storage::state::role;
 use crate::storage::{FileDirection, FileEntry, FileState, Selection, WriteTxn, state};
 

@@ -9,10 +9,10 @@ use super::Files;
 use super::queue::{later, table};
 use super::store::{hash_file, remove};
 use crate::error::Result;
-use crate::ownership::Role;
 use crate::record::RecordId;
 use crate::record::file_name::disk_name;
 use crate::record::file_reference::Reference;
+use crate::role::Role;
 use crate::storage::state::role;
 use crate::storage::{FileDirection, FileEntry, FileState, state};
 

@@ -9,9 +9,9 @@ use std::collections::{HashMap, HashSet};
 
 use crate::clock::{Clock, Timestamp};
 use crate::error::{Result, Server};
-use crate::ownership::Role;
 use crate::record::references::MERGED;
 use crate::record::{RecordData, RecordId, SiteId, TableName, record_type};
+use crate::role::Role;
 use crate::storage::state::{PendingMerge, confirmed_to, role};
 use crate::storage::{Incoming, ReadTxn, Storage, WriteTxn, state};
 use crate::write;

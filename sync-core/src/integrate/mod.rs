@@ -2,23 +2,24 @@
 //!
 //! A site integrates pulled records as they arrive, in the transaction that moves its cursor ([`receive`]); records
 //! that cannot be integrated go into quarantine in the sync buffer. Central first stages a push, and integrates it
-//! after the last batch, in turns of one transaction for each site ([`Queue`]). Records that waited for a parent are
+//! after the last batch, in turns of one transaction for each site ([`IntegrationQueue`]). Records that waited for a parent are
 //! staged too, on sites as well.
 
 pub(crate) mod merge;
 mod plan;
-mod queue;
 mod sent_back;
 mod staged;
+mod turns;
 
 use std::collections::HashSet;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 use crate::clock::Timestamp;
 use crate::error::{Error, Result, Server};
-use crate::ownership::{Role, StoreOwner};
+use crate::ownership::StoreOwner;
 use crate::protocol::v6::Action;
 use crate::record::{Cursor, NameId, RecordData, RecordId, SiteId, StoreId, TableName, integration_rank};
+use crate::role::Role;
 use crate::storage::state::{Setting, confirmed_to};
 use crate::storage::{
     Incoming, Known, Quarantine, QuarantineCause, ReadTxn, Selection, Source, Storage, WriteTxn, state,
@@ -30,9 +31,9 @@ use crate::write::restored_site::SiteRestore;
 use crate::write::{Origin, UnseenMove, WriteEffect};
 
 use self::plan::{Facts, Plan, plan};
-pub(crate) use self::queue::Queue;
 use self::sent_back::BufferPlace;
 pub(crate) use self::staged::integrate;
+pub(crate) use self::turns::IntegrationQueue;
 
 /// The result of an integration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::Site;
-use super::central::copies;
+use super::central::copied_database;
 use super::client::Client;
 use super::identity::Identity;
 use super::legacy::discover::central_url;
@@ -155,7 +155,7 @@ impl Cycle<'_, '_> {
 
     /// Asks the legacy server who this site is, and for initialisation if that is not done.
     pub(super) fn ask_who_we_are(&mut self) -> Result<()> {
-        copies::check(self.site.storage.read()?.as_ref(), &self.identity.site_name)?;
+        copied_database::check(self.site.storage.read()?.as_ref(), &self.identity.site_name)?;
         let discovered = self.site.discover_as(&self.identity, &mut self.client)?;
         for change in &discovered.changes {
             self.warn(says::something_new(change.clone()))?;
@@ -221,7 +221,7 @@ impl Cycle<'_, '_> {
         let error = ended.filter(|error| !self.is_out_of_time(error));
         if let Some(Error::DatabaseCopied { since, .. }) = &error {
             // If it cannot be stored, the next cycle learns it again.
-            let _ = copies::give_up(self.site, since);
+            let _ = copied_database::give_up(self.site, since);
         }
         let code = error.as_ref().map(Error::code);
         // The cycle ends anyway, so a break of the observer here changes nothing.

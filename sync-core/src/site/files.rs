@@ -19,7 +19,7 @@ use super::sizing::Sizes;
 use super::watch::{ExchangeProgress, apart};
 use crate::error::{Error, ErrorClass, Result};
 use crate::files::{Files, Retry, failed};
-use crate::ownership::Role;
+use crate::role::Role;
 use crate::storage::state::role;
 use crate::storage::{FileDirection, FileEntry, FileState, LoggedError};
 use crate::text::sentences::cycle as says;

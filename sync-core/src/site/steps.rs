@@ -10,7 +10,7 @@ use super::observer::Step;
 use super::progress::{BackupState, CycleProgress, LegacyProgress, PushState};
 use super::report::SkipReason;
 use crate::error::{Error, Result, Server};
-use crate::ownership::Role;
+use crate::role::Role;
 use crate::text::sentences::cycle as says;
 
 /// Whether a step runs.
@@ -264,7 +264,7 @@ impl<'s, 'c> Cycle<'s, 'c> {
     }
 
     fn pull_legacy_data(&mut self) {
-        if self.step(Step::PullCentral, Self::pull_central).is_none() {
+        if self.step(Step::PullCentral, Self::read_legacy_data).is_none() {
             self.progress.legacy = LegacyProgress::DataRead;
         }
     }
@@ -278,7 +278,7 @@ impl<'s, 'c> Cycle<'s, 'c> {
     }
 
     fn pull_legacy_queue(&mut self) {
-        if self.step(Step::PullRemote, Self::pull_remote).is_none() {
+        if self.step(Step::PullRemote, Self::read_legacy_queue).is_none() {
             self.progress.legacy = LegacyProgress::AllRead;
         }
     }

@@ -5,9 +5,9 @@ use url::Url;
 
 use crate::changelog::{Audience, ChangeAction, NewChange};
 use crate::error::{Error, Result, Server};
-use crate::ownership::Role;
 use crate::protocol::v6::{Action, PullRequest, ReadBatch, V6_VERSION, path};
 use crate::record::Cursor;
+use crate::role::Role;
 use crate::site::central::position::Position;
 use crate::site::central::pull::{ask_batch, set_aside};
 use crate::site::client::Client;

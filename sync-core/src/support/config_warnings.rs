@@ -6,9 +6,9 @@ use serde::Serialize;
 
 use crate::address::parse_url;
 use crate::error::Result;
-use crate::ownership::Role;
 use crate::record::{Cursor, RecordId, StoreId, TableName};
 use crate::redaction::masked_url;
+use crate::role::Role;
 use crate::storage::state::{role, site_id};
 use crate::storage::{ReadTxn, state};
 use crate::text::sentences::concern as say;

@@ -4,8 +4,8 @@ use serde::Serialize;
 
 use super::log::{Repair, note_repair};
 use crate::error::{Error, Result, Server};
-use crate::ownership::Role;
 use crate::record::Cursor;
+use crate::role::Role;
 use crate::storage::state::{Setting, role};
 use crate::storage::{ReadTxn, WriteTxn, state};
 use crate::support::Support;

@@ -7,10 +7,10 @@ use super::quarantine::{SetAside, each_set_aside, set_aside_in, staged_of};
 use crate::changelog::{Audience, Change, ChangeAction};
 use crate::clock::Timestamp;
 use crate::error::{Result, Server};
-use crate::ownership::Role;
 use crate::record::{
     Cursor, RecordId, SiteId, StoreId, TableName, configured_by_legacy, owned_by_sites, record_type, record_types,
 };
+use crate::role::Role;
 use crate::site::central::push::is_pushed;
 use crate::site::legacy::push::is_pushed_to_legacy;
 use crate::storage::state::{central_is_legacy, confirmed_to, role};

@@ -8,10 +8,10 @@ use url::Url;
 
 use crate::address::shown;
 use crate::error::{ErrorClass, Result};
-use crate::ownership::Role;
 use crate::protocol::v5::{LegacyStatus, ReadCentralBatch, path as v5_path};
 use crate::protocol::v6::{self, PullRequest, ReadBatch, SiteStatusRequest, V6_VERSION};
 use crate::record::record_type;
+use crate::role::Role;
 use crate::site::Site;
 use crate::site::central::pull::read_batch;
 use crate::site::client::Client;

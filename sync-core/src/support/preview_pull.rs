@@ -5,9 +5,9 @@ use serde::Serialize;
 
 use crate::error::{Error, ErrorClass, Result, Server};
 use crate::integrate::{Provenance, receive};
-use crate::ownership::Role;
 use crate::protocol::v5::{ReadCentralBatch, ReadQueueBatch, path as v5_path};
 use crate::protocol::v6::{Action, PullRequest, V6_VERSION, path};
+use crate::role::Role;
 use crate::site::central::pull::{ask_batch, from_legacy, set_aside};
 use crate::site::client::Client;
 use crate::site::identity::Identity;

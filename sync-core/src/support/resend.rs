@@ -7,10 +7,11 @@ use super::preview_push::{TypeCount, TypeCounts};
 use crate::changelog::{Audience, Change, ChangeAction};
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
-use crate::ownership::{Operation, Role, may_push};
+use crate::ownership::{Operation, may_push};
 use crate::record::{
     Cursor, RecordData, RecordId, StoreId, TableName, configured_by_legacy, owned_by_sites, record_type,
 };
+use crate::role::Role;
 use crate::site::central::push::is_pushed;
 use crate::site::legacy::push::is_pushed_to_legacy;
 use crate::storage::state::{central_is_legacy, role, site_id};

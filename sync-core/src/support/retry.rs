@@ -5,7 +5,7 @@ use serde::Serialize;
 use super::quarantine::{each_set_aside, row_of};
 use crate::clock::Clock;
 use crate::error::{Error, Result};
-use crate::integrate::{Integrated, Provenance, Queue, integrate, merge};
+use crate::integrate::{Integrated, IntegrationQueue, Provenance, integrate, merge};
 use crate::protocol::v6::Action;
 use crate::record::{RecordId, TableName};
 use crate::storage::{Buffered, Incoming, Quarantine, QuarantineCause, Source, Storage, WriteTxn, state};
@@ -155,7 +155,7 @@ fn integrate_now(storage: &dyn Storage, clock: &dyn Clock, retried: &mut Retried
         Err(Error::CycleRunning { .. }) => return Ok(()),
         Err(error) => return Err(error),
     };
-    let queue = Queue::default();
+    let queue = IntegrationQueue::default();
     if storage.read()?.as_central().is_some() {
         queue.work(storage, clock, &|| true)?;
     }

@@ -3,12 +3,13 @@
 use std::borrow::Cow;
 
 use crate::error::{Error, Result};
-use crate::ownership::{Operation, Refusal, Role, may_write};
+use crate::ownership::{Operation, Refusal, may_write};
 use crate::record::types::is_patient;
 use crate::record::{
     DocumentStore, FieldError, Fields, LegacyTable, RECORD_BYTES_MAX, RecordData, RecordId, RecordType, Scope, StoreId,
     TableName, configured_by_legacy, document_store, owned_by_sites, record_type,
 };
+use crate::role::Role;
 use crate::storage::state::{role, site_id};
 use crate::storage::{ReadTxn, WriteTxn};
 use crate::text::sentences::input;

@@ -1,7 +1,7 @@
 //! Pull: selects the rows for a site, and makes the batch.
 
 use super::withheld::{CatchUpRange, PullQuery, WithheldRecords};
-use crate::central::{Central, EnvelopeError, copies};
+use crate::central::{Central, EnvelopeError, copied_databases};
 use crate::changelog::{Change, ChangeAction};
 use crate::error::{Error, Result};
 use crate::ownership::StoreOwner;
@@ -42,7 +42,7 @@ impl Central {
         if batch.is_last_batch && !request.is_initialised {
             self.remember_first_pull(site, &request.sync_v5_settings.username)?;
         }
-        batch.lost_history = copies::lost_history(self.storage.read()?.as_ref(), site)?;
+        batch.lost_history = copied_databases::lost_history(self.storage.read()?.as_ref(), site)?;
         Ok(batch)
     }
 
@@ -140,12 +140,13 @@ impl Central {
     /// A copy that only reads would never notice another copy that pushes, because no site gets its own records.
     fn refuse_stale_copy(&self, site: SiteId, request: &PullRequest) -> std::result::Result<(), EnvelopeError> {
         let Some(chain) = request.push_chain.as_ref().filter(|_| request.is_initialised) else { return Ok(()) };
-        let Some(goes_on_since) = copies::goes_on_elsewhere(self.storage.read()?.as_ref(), site, chain)? else {
-            copies::note_went_back(self.storage.as_ref(), site, chain)?;
+        let Some(goes_on_since) = copied_databases::goes_on_elsewhere(self.storage.read()?.as_ref(), site, chain)?
+        else {
+            copied_databases::note_went_back(self.storage.as_ref(), site, chain)?;
             return Ok(());
         };
         let txn = self.storage.write()?;
-        copies::note_refused(txn.as_ref(), site, self.clock.now())?;
+        copied_databases::note_refused(txn.as_ref(), site, self.clock.now())?;
         txn.commit()?;
         Err(EnvelopeError(WireError::database_copied(&goes_on_since.to_string())))
     }

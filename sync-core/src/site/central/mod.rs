@@ -1,7 +1,7 @@
 //! The steps of the cycle that speak to the Open mSupply central server (protocol V6).
 
 pub(crate) mod checkpoints;
-pub(crate) mod copies;
+pub(crate) mod copied_database;
 pub(crate) mod outdated;
 pub(crate) mod position;
 pub(crate) mod pull;

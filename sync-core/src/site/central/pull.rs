@@ -6,7 +6,7 @@ use serde::Serialize;
 use sha2::Digest as _;
 use url::Url;
 
-use super::copies;
+use super::copied_database;
 use super::outdated::{compare_with_central, yield_to_newer};
 use super::position::{Advance, Position};
 use crate::address::shown;
@@ -39,7 +39,7 @@ impl Cycle<'_, '_> {
         let mut pace = PullBatchSize::default();
         // An answer that was requested ahead seems to come at once, so the time of the whole round counts.
         let mut last_round = Duration::ZERO;
-        self.pull_chain = copies::of_pull(self.site.storage.read()?.as_ref())?;
+        self.pull_chain = copied_database::of_pull(self.site.storage.read()?.as_ref())?;
         loop {
             let (stands, newest, pulls_own, restore_point) = {
                 let txn = self.site.storage.read()?;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use url::Url;
 
-use super::copies;
+use super::copied_database;
 use super::position::Position;
 use crate::changelog::{Change, ChangeAction};
 use crate::error::{Error, Result, Server};
@@ -135,7 +135,7 @@ impl Cycle<'_, '_> {
         }
         state::PUSH_CONFIRMED_V6.set(txn.as_ref(), state::PUSH_CURSOR_V6.get(txn.as_ref())?)?;
         state::PUSH_UNCONFIRMED.set(txn.as_ref(), true)?;
-        copies::prepare(txn.as_ref())?;
+        copied_database::prepare(txn.as_ref())?;
         txn.commit()
     }
 
@@ -180,7 +180,7 @@ impl Cycle<'_, '_> {
             state::PUSH_CURSOR_V6.set(txn.as_ref(), outgoing.next)?;
             txn.commit()?;
         }
-        let chain = copies::begin(self.site)?;
+        let chain = copied_database::begin(self.site)?;
         let PushResult { records_pushed: accepted, lost_history, copies: told } =
             self.post(central, batch, Some(chain.clone()), parcel)?;
         if accepted != sent {
@@ -195,7 +195,7 @@ impl Cycle<'_, '_> {
         let next = if planted!(PushWithoutBound) { txn.last_cursor()?.next() } else { outgoing.next };
         state::PUSH_CURSOR_V6.set(txn.as_ref(), next)?;
         let passed_over = outgoing.log_passed_over(txn.as_ref(), self.site.clock.now())?;
-        let news = copies::taken(txn.as_ref(), &chain, told, outgoing.is_last)?;
+        let news = copied_database::taken(txn.as_ref(), &chain, told, outgoing.is_last)?;
         txn.commit()?;
         if let Some(refused_at) = news {
             self.warn(says::copy_refused(refused_at.to_string()))?;

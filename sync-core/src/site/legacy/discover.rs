@@ -5,13 +5,13 @@ use url::Url;
 use crate::address::parse_url;
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
-use crate::ownership::Role;
 use crate::protocol::v5::{InitialisationStatus, SiteInfo, path};
 use crate::protocol::v6::{self, SiteStatusRequest, V6_VERSION};
 use crate::redaction::excerpt;
 use crate::redaction::masked_url;
+use crate::role::Role;
 use crate::site::Site;
-use crate::site::central::copies;
+use crate::site::central::copied_database;
 use crate::site::client::Client;
 use crate::site::identity::{Discovered, Hardware, Identity, Settings};
 use crate::site::observer::SyncObserver;
@@ -57,7 +57,7 @@ impl Site {
         state::SITE_NAME.set(txn.as_ref(), &identity.site_name)?;
         state::PASSWORD_HASH.set(txn.as_ref(), settings.password.clone())?;
         identity.hardware.store(txn.as_ref(), &self.machine)?;
-        copies::set_up(txn.as_ref())?;
+        copied_database::set_up(txn.as_ref())?;
         txn.commit()?;
         Ok(discovered)
     }

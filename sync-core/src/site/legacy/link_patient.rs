@@ -114,7 +114,7 @@ impl Cycle<'_, '_> {
             return;
         }
         // The legacy server has queued the patient's name and its other records of the patient.
-        if self.step(Step::PullRemote, Self::pull_remote).is_some() {
+        if self.step(Step::PullRemote, Self::read_legacy_queue).is_some() {
             return;
         }
         if self.step(Step::PullPatient, |cycle| cycle.fetch_linked(&central, link)).is_none() {

@@ -4,6 +4,6 @@ pub(crate) mod discover;
 pub(crate) mod initialise;
 pub(crate) mod link_patient;
 pub(crate) mod patients;
-pub(crate) mod pull_central_data;
-pub(crate) mod pull_queue;
+pub(crate) mod pull_legacy_data;
+pub(crate) mod pull_legacy_queue;
 pub(crate) mod push;

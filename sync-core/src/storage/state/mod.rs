@@ -15,20 +15,21 @@
 //! # Ok::<(), sync_core::Error>(())
 //! ```
 
-mod copies;
+mod copied_database;
 mod files;
 mod gaps;
 mod lines;
 mod merges;
 mod of_site;
 mod recovery;
+mod role;
 mod setting;
 mod site;
 mod stored;
 
 use url::Url;
 
-pub use copies::*;
+pub use copied_database::*;
 pub use files::*;
 pub use gaps::{LOST, changelog_gaps};
 pub(crate) use gaps::{newest_gaps, with_gap};
@@ -36,6 +37,8 @@ pub(crate) use lines::*;
 pub(crate) use merges::*;
 pub use of_site::*;
 pub use recovery::*;
+pub use role::ROLE;
+pub(crate) use role::role;
 pub use setting::{Setting, SiteSetting, named};
 pub use site::*;
 pub use stored::SettingValue;
@@ -43,7 +46,6 @@ pub(crate) use stored::{JsonList, StoredJson};
 
 use super::ReadTxn;
 use crate::error::{Result, Server};
-use crate::ownership::Role;
 use crate::record::{Cursor, SiteId};
 
 /// True if two addresses are those of one server.
@@ -55,11 +57,6 @@ pub(crate) fn is_one_server(legacy: &str, central: Option<&str>) -> bool {
 /// True if one server is both the legacy server and central.
 pub(crate) fn central_is_legacy(txn: &dyn ReadTxn) -> Result<bool> {
     Ok(is_one_server(&LEGACY_URL.get(txn)?, CENTRAL_URL.find(txn)?.as_deref()))
-}
-
-/// The role of a database, once it is known.
-pub(crate) fn role(txn: &dyn ReadTxn) -> Result<Option<Role>> {
-    ROLE.find(txn)
 }
 
 /// The number of the site that a database belongs to, once it is known.

@@ -2,7 +2,6 @@
 
 use super::{Setting, SettingValue};
 use crate::clock::Timestamp;
-use crate::ownership::Role;
 use crate::protocol::PasswordHash;
 use crate::record::{Cursor, SiteId};
 use crate::storage::state::stored::JsonList;
@@ -24,8 +23,6 @@ pub const HARDWARE_ID_BOUND: Setting<String> = Setting::new("hardware_id_bound")
 pub const SITE_UUID: Setting<String> = Setting::new("site_uuid");
 /// The site's number.
 pub const SITE_ID: Setting<SiteId> = Setting::lenient("site_id");
-/// The role of the database.
-pub const ROLE: Setting<Role> = Setting::lenient("role");
 /// The address of the Open mSupply central server; empty if the legacy server knows none.
 pub const CENTRAL_URL: Setting<String> = Setting::new("central_url");
 /// The number of the legacy server's own site.

@@ -6,7 +6,6 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::clock::Timestamp;
-use crate::ownership::Role;
 use crate::protocol::PasswordHash;
 use crate::record::{Cursor, RecordId, SiteId};
 
@@ -81,16 +80,6 @@ impl SettingValue for PasswordHash {
 
     fn to_text(&self) -> String {
         self.expose().to_owned()
-    }
-}
-
-impl SettingValue for Role {
-    fn from_text(text: &str) -> Option<Self> {
-        [Self::Central, Self::Remote].into_iter().find(|role| role.as_str() == text)
-    }
-
-    fn to_text(&self) -> String {
-        self.as_str().to_owned()
     }
 }
 
@@ -169,6 +158,7 @@ impl<T: Serialize + DeserializeOwned> SettingValue for JsonList<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::role::Role;
 
     #[test]
     fn what_is_written_is_read_again() {

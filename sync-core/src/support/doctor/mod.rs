@@ -3,8 +3,8 @@
 //! [`Replica::examine`](crate::Replica::examine) checks the database file;
 //! [`SiteSupport::doctor`](crate::support::SiteSupport::doctor) checks the rest. Neither changes anything, here or at a server.
 
-pub(crate) mod asked;
 mod local;
+pub(crate) mod over_network;
 
 use serde::Serialize;
 

@@ -1,7 +1,7 @@
 //! Worlds that aim at one thing: what happens seldom elsewhere happens often in them, so that what goes wrong with it is
 //! found soon. Nothing of this is drawn in other worlds, whose seeds mean what they always meant.
 
-mod copies;
+mod copied_databases;
 mod files;
 mod lines;
 mod patients;

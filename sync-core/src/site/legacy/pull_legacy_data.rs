@@ -18,7 +18,7 @@ use crate::text::sentences::error_detail;
 use crate::write;
 
 impl Cycle<'_, '_> {
-    pub(crate) fn pull_central(&mut self) -> Result<()> {
+    pub(crate) fn read_legacy_data(&mut self) -> Result<()> {
         let mut done = 0;
         let mut stride: u64 = 1;
         let mut reread = false;

@@ -11,7 +11,7 @@ use crate::storage::{WriteTxn, state};
 /// uses the monotonic clock of the process, and continues after a start from the value in the database. The time
 /// without a running server does not count, because only the unreliable clock could tell it.
 #[derive(Debug)]
-pub(super) struct Steady {
+pub(super) struct Uptime {
     /// The clocks at the start of this server.
     wall: Timestamp,
     monotonic: Duration,
@@ -19,7 +19,7 @@ pub(super) struct Steady {
     begin: Mutex<Option<Timestamp>>,
 }
 
-impl Steady {
+impl Uptime {
     /// The time of a server that starts now.
     pub(super) fn new(clock: &dyn Clock) -> Self {
         Self { wall: clock.now(), monotonic: clock.monotonic(), begin: Mutex::default() }
@@ -67,7 +67,7 @@ mod tests {
         fn sleep(&self, _: Duration) {}
     }
 
-    fn tell(steady: &Steady, storage: &dyn Storage, clock: &Set) -> i64 {
+    fn tell(steady: &Uptime, storage: &dyn Storage, clock: &Set) -> i64 {
         let txn = storage.write().unwrap();
         let now = steady.now(txn.as_ref(), clock).unwrap();
         txn.commit().unwrap();
@@ -78,7 +78,7 @@ mod tests {
     fn it_begins_with_the_clock_and_goes_on_without_it() {
         let (storage, clock) = (MemoryStorage::new(), Set::default());
         clock.wall.store(1_000_000, Relaxed);
-        let steady = Steady::new(&clock);
+        let steady = Uptime::new(&clock);
         assert_eq!(tell(&steady, &storage, &clock), 1_000_000);
         for wall in [0, 9_000_000, i64::MAX, i64::MIN] {
             clock.wall.store(wall, Relaxed);
@@ -92,14 +92,14 @@ mod tests {
     fn a_restart_goes_on_where_the_last_process_was_whatever_the_clock_says() {
         let (storage, clock) = (MemoryStorage::new(), Set::default());
         clock.wall.store(1_000_000, Relaxed);
-        let first = Steady::new(&clock);
+        let first = Uptime::new(&clock);
         tell(&first, &storage, &clock);
         clock.monotonic.store(500, Relaxed);
         assert_eq!(tell(&first, &storage, &clock), 1_000_500);
         // The machine was off; its clock and the monotonic one start anew.
         clock.wall.store(0, Relaxed);
         clock.monotonic.store(0, Relaxed);
-        let second = Steady::new(&clock);
+        let second = Uptime::new(&clock);
         assert_eq!(tell(&second, &storage, &clock), 1_000_500);
         clock.monotonic.store(20, Relaxed);
         assert_eq!(tell(&second, &storage, &clock), 1_000_520);

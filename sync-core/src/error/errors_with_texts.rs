@@ -1,5 +1,5 @@
-//! All errors: each with its fields and an example, its code and class, Open mSupply's own code, and its texts. Each is
-//! declared only here.
+//! All errors with the texts that they print. Each is declared only here: its fields with an example, its code and class,
+//! Open mSupply's own code, and its message, cause and advice. They are sorted by class, that is by who must act.
 
 use super::details::{process, told};
 use super::{Cause, Server, not_allowed};

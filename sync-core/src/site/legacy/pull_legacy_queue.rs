@@ -38,7 +38,7 @@ enum Acknowledgement {
 }
 
 impl Cycle<'_, '_> {
-    pub(crate) fn pull_remote(&mut self) -> Result<()> {
+    pub(crate) fn read_legacy_queue(&mut self) -> Result<()> {
         let mut done = 0;
         let mut most = None;
         let (mut before, mut repeats, mut unheard) = (Vec::new(), 0, 0);

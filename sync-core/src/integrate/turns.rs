@@ -17,7 +17,7 @@ use crate::write::PAUSE;
 
 /// Shared by all threads that integrate; no two of them work for one site.
 #[derive(Debug, Default)]
-pub(crate) struct Queue(Mutex<QueueState>);
+pub(crate) struct IntegrationQueue(Mutex<QueueState>);
 
 #[derive(Debug, Default)]
 struct QueueState {
@@ -30,7 +30,7 @@ struct QueueState {
     done: Integrated,
 }
 
-impl Queue {
+impl IntegrationQueue {
     /// Integrates until only the work of other threads is left, or until it has to stop. A site whose records fail
     /// delays no other; its request stays.
     ///
@@ -93,7 +93,7 @@ fn is_push_open<T: ReadTxn + ?Sized>(txn: &T, site: SiteId) -> Result<bool> {
 
 /// The turn of a site; ended when dropped, also by a panic.
 struct SiteTurn<'q> {
-    queue: &'q Queue,
+    queue: &'q IntegrationQueue,
     site: SiteId,
     run: StagedRun,
 }
