@@ -5,6 +5,7 @@ mod dialects;
 mod fields;
 mod history;
 mod page;
+mod seed_documents;
 
 use serde_json::Value;
 use sync_core::record::RecordData;

@@ -4,5 +4,5 @@ pub mod capture;
 pub mod fuzz;
 pub mod raw_server;
 pub mod record_types_page;
-pub mod typed;
+pub mod record_value;
 pub mod world;

@@ -388,20 +388,6 @@ pub enum Error {
         advice: "Nothing is lost, the records are sent again; tell the server's administrator.",
     }
 
-    /// A record that is too large for a server, in `bytes`.
-    RecordTooLarge {
-        fields: {
-            server: Server = Central,
-            table: TableName = "asset".into(),
-            id: RecordId = "a1".into(),
-            bytes: usize = 9_000_000,
-        },
-        code: "record_too_large", class: Input,
-        message: "{table} {id} alone is too large for {server}: {bytes} bytes",
-        cause: "A single record, such as a report with pictures, is larger than central accepts.",
-        advice: "Make the record smaller; it stays here and blocks no other record.",
-    }
-
     /// The database is locked by another program.
     DatabaseBusy {
         fields: { source: Cause = a_cause() },
@@ -492,6 +478,20 @@ pub enum Error {
         advice: "The database was changed by another program; restore a backup.",
     }
 
+    /// A record that is too large for a server, in `bytes`.
+    RecordTooLarge {
+        fields: {
+            server: Server = Central,
+            table: TableName = "asset".into(),
+            id: RecordId = "a1".into(),
+            bytes: usize = 9_000_000,
+        },
+        code: "record_too_large", class: Input,
+        message: "{table} {id} alone is too large for {server}: {bytes} bytes",
+        cause: "A single record, such as a report with pictures, is larger than central accepts.",
+        advice: "Make the record smaller; it stays here and blocks no other record.",
+    }
+
     /// A record that does not fit its type.
     InvalidRecord {
         fields: {
@@ -550,6 +550,15 @@ pub enum Error {
         advice: "Correct the input; nothing was changed.",
     }
 
+    /// A site that is not in central's list.
+    UnknownSiteId {
+        fields: { site: SiteId = SiteId(7) },
+        code: "unknown_site", class: Input,
+        message: "site {site} is not known here",
+        cause: "The site was removed, or never added.",
+        advice: "See the list of sites.",
+    }
+
     /// Another cycle has the database; `holder` is its process, if known.
     CycleRunning {
         fields: { holder: Option<u32> as process = Some(4711) },
@@ -565,15 +574,6 @@ pub enum Error {
         message: "stopped on request",
         cause: "Somebody stopped it: a signal, or the program that embeds this.",
         advice: "Sync again to continue where it stopped.",
-    }
-
-    /// A site that is not in central's list.
-    UnknownSiteId {
-        fields: { site: SiteId = SiteId(7) },
-        code: "unknown_site", class: Input,
-        message: "site {site} is not known here",
-        cause: "The site was removed, or never added.",
-        advice: "See the list of sites.",
     }
 
     ..

@@ -287,6 +287,11 @@ fn is_legacy_date(text: &str) -> bool {
 }
 
 /// A Rust type for a field of a typed record.
+#[diagnostic::on_unimplemented(
+    message = "a field of a record cannot have the type `{Self}`",
+    note = "the types are `String`, `bool`, `i32`, `f64`, `Date`, `DateTime`, `JsonText`, `Json`, `LegacyDate`, the enumerations of \
+            `record/enums.rs`, and `Option` of each of them where null is allowed"
+)]
 pub trait FieldValue: Sized {
     /// The format of the value on the wire.
     const KIND: FieldKind;

@@ -85,8 +85,8 @@ impl SyncStyle {
     }
 }
 
-/// Who may create and change a record (`record-types`: *Per style*, column "who may create / edit"). Asked by
-/// the room `ownership`.
+/// Who may create and change a record (`record-types`: *Per style*, column "who may create / edit"). The rules that follow
+/// from it are in the room `ownership`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Writers {
     /// The central server alone.
@@ -164,12 +164,23 @@ pub struct RecordType {
     pub key: &'static str,
     /// Its fields, in the order of the spec.
     pub fields: &'static [Field],
+    /// Reads data into the Rust type and writes it again.
+    pub(crate) rewrite: fn(&RecordData) -> Result<RecordData, FieldError>,
 }
 
 impl RecordType {
-    /// True if a new record of it takes nothing from anybody: it is added to another record, or to none.
+    /// True if a new record of it takes nothing from anybody: it is added to another record, or to none. The simulator
+    /// has its own list (`ADDED` in `tests/sim/src/judge.rs`).
     pub fn is_only_added(&self) -> bool {
         matches!(self.table, "asset_log" | "contact_form" | "sync_file_reference" | "system_log")
+    }
+
+    /// Reads a record's data into its Rust type and writes it again: keys in alphabetical order, unknown keys included.
+    ///
+    /// # Errors
+    /// The first thing that is wrong, by JSON path.
+    pub fn rewrite(&self, data: &RecordData) -> Result<RecordData, FieldError> {
+        (self.rewrite)(data)
     }
 
     /// Checks a record's data against the declared fields and gives a view into it. Unknown keys are fine.
@@ -287,6 +298,7 @@ macro_rules! record_type {
                     fields: &[
                         $($crate::record::Field::of::<$type>($wire)$(.$rule($($arg),*))*,)*
                     ],
+                    rewrite: |data| Ok($crate::record::TypedRecord::write(&<$name>::read(data)?)),
                 };
                 &TYPE
             };

@@ -23,6 +23,11 @@ pub(crate) struct Declared {
 pub(crate) type Details = Vec<(&'static str, Detail)>;
 
 /// A field of an error. Its type decides whether it is a detail of the message or the cause.
+#[diagnostic::on_unimplemented(
+    message = "a field of an error cannot have the type `{Self}`",
+    note = "the types are `String`, `&'static str`, `u16`, `u32`, `u64`, `i64`, `usize`, `Detail`, `Server`, `TableName`, `RecordId`, \
+            `SiteId`, `Cause` and `Option<Cause>`"
+)]
 pub(crate) trait ErrorField: Sized {
     /// The same field for a clone of the error.
     fn copy(&self) -> Self;

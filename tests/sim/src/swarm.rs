@@ -105,7 +105,7 @@ impl Swarm {
         let quiet = rng.u32(..100) < 15;
         let share = [25, 50, 75, 100][rng.usize(..4)];
         let mut tables: Vec<bool> = RULES.iter().map(|_| rng.u32(..100) < share).collect();
-        for (on, rule) in tables.iter_mut().zip(&RULES) {
+        for (on, rule) in tables.iter_mut().zip(RULES) {
             *on |= rng.bool() && rule.table == "asset";
             *on &= !rule.table.starts_with("store") && !rule.table.contains(' ');
         }
@@ -163,7 +163,7 @@ impl Swarm {
     pub fn with_harsh(self, seed: u64) -> Self {
         let harsh = HarshSwarm::of(seed);
         let mut swarm = Self { harsh: Some(harsh.clone()), ..self };
-        for (on, rule) in swarm.tables.iter_mut().zip(&RULES) {
+        for (on, rule) in swarm.tables.iter_mut().zip(RULES) {
             // What an older release spells otherwise comes back in the newer spelling, and not as it was written.
             *on &= !harsh.old || !matches!(rule.table, "item_variant" | "vaccination" | "rnr_form");
         }

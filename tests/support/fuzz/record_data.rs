@@ -5,30 +5,29 @@
 use serde_json::Value;
 use serde_json::value::RawValue;
 use sync_core::Records;
-use sync_core::record::{FieldKind, Fields, RecordData, RecordId, RecordType, TableName};
+use sync_core::record::{FieldKind, Fields, RecordData, RecordId, RecordType, TableName, record_type, record_types};
 use sync_core::storage::{QuarantineCause, Storage};
 
 use super::answers::first_line;
 use super::promises::{as_it_travels, assert_error};
 use super::seeds::examples;
 use super::small_world::{B, SmallWorld, good_cycle};
-use crate::typed::{ALL, Typed};
 
 pub(super) fn run(input: &[u8]) {
     let (table, json) = first_line(input);
     let number = input.iter().map(|byte| usize::from(*byte)).sum::<usize>();
-    let typed = ALL.iter().find(|typed| typed.kind.table == table).unwrap_or(&ALL[number % ALL.len()]);
+    let kind = record_type(&table).unwrap_or(record_types()[number % record_types().len()]);
     let Ok(text) = String::from_utf8(json.to_vec()) else { return };
     let Ok(data) = RecordData::parse(text) else { return };
-    if is_checked_and_read_alike(typed, &data) {
-        travels(typed.kind, &data);
+    if is_checked_and_read_alike(kind, &data) {
+        travels(kind, &data);
     }
 }
 
 /// The check and the typed read agree; written data are accepted and equal in value. Returns whether it is accepted.
-fn is_checked_and_read_alike(typed: &Typed, data: &RecordData) -> bool {
-    let (kind, table) = (typed.kind, typed.kind.table);
-    let read = (typed.round_trip)(data);
+fn is_checked_and_read_alike(kind: &RecordType, data: &RecordData) -> bool {
+    let table = kind.table;
+    let read = kind.rewrite(data);
     let written = match (kind.check(data), read) {
         (Ok(_), Ok(written)) => written,
         (Ok(_), Err(error)) => panic!("{table}: the check accepts what reading refuses: {error}"),
@@ -52,7 +51,7 @@ fn is_checked_and_read_alike(typed: &Typed, data: &RecordData) -> bool {
         }
     };
     kind.check(&written).unwrap_or_else(|error| panic!("{table}: what is written is refused: {error}"));
-    let again = (typed.round_trip)(&written).unwrap_or_else(|error| panic!("{table}: {error}"));
+    let again = kind.rewrite(&written).unwrap_or_else(|error| panic!("{table}: {error}"));
     assert_eq!(again.as_str(), written.as_str(), "{table}: written twice");
     let (before, after) = (data.fields().expect("an object"), written.fields().expect("an object"));
     for (key, _) in before.iter() {
@@ -147,8 +146,7 @@ fn plant_parents(world: &SmallWorld, kind: &RecordType, data: &RecordData) {
     for field in kind.fields {
         let (Some(parent), Some(_)) = (field.parent, field.find(&fields)) else { continue };
         let Some((_, example)) = examples().iter().find(|(table, _)| table == parent) else { continue };
-        let typed = ALL.iter().find(|typed| typed.kind.table == parent).expect("a record type");
-        plant_parents(world, typed.kind, example);
+        plant_parents(world, record_type(parent).expect("a record type"), example);
         // If central may not write it, the record waits.
         let _ = world.records.put(parent, [example.clone()]);
     }

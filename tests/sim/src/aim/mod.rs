@@ -190,7 +190,7 @@ fn table(name: &str) -> usize {
 
 /// Lets hosts write these tables only.
 fn only(swarm: &mut Swarm, tables: &[&str]) {
-    for (on, rule) in swarm.tables.iter_mut().zip(&RULES) {
+    for (on, rule) in swarm.tables.iter_mut().zip(RULES) {
         *on = tables.contains(&rule.table);
     }
 }
