@@ -30,8 +30,8 @@ pub struct SyncOptions {
     pub push_only: bool,
     /// Leave out pushing, except to confirm an earlier push.
     pub pull_only: bool,
-    /// Begin no further batch after this time. A running request is then broken off within two seconds, if the
-    /// transport can do that; the next cycle sends it again.
+    /// Begin no further batch after this time. A running request is then cancelled within two seconds, if the transport
+    /// can do that; the next cycle sends it again.
     pub max_time: Option<Duration>,
     /// Begin no further batch after this many bytes of bodies in both directions. Sent bytes count as sent, received
     /// bytes as decoded, so gzip makes fewer of them on the line.
@@ -53,7 +53,7 @@ pub(crate) struct Cycle<'s, 'c> {
     ended_early: bool,
     /// Set while a restored database reads its lost records.
     pub recovering: bool,
-    /// Identifies this copy of the database in pulls.
+    /// Identifies this database in pulls, among databases that were copied from one another.
     pub pull_chain: Option<PushChain>,
     /// True once central has answered as a server of this library: it knows from the last batch on that it integrates.
     pub knows_at_once: bool,
@@ -63,8 +63,8 @@ impl Site {
     /// Runs one cycle. Failures are in the report; finished work stays, and the next cycle continues from there.
     ///
     /// # Errors
-    /// The cycle could not begin: [`Error::NotSetUp`], [`Error::CycleRunning`], or the database failed. Also if the
-    /// database failed at the very end, so that the cycle is not in the sync log; its work stays all the same.
+    /// The cycle could not begin: [`Error::NotSetUp`], [`Error::CycleRunning`], or the database failed. The error of the
+    /// database is also returned if the sync log could not be written at the end; the work of the cycle is kept.
     pub fn sync(&self, options: &SyncOptions, observer: &mut dyn SyncObserver) -> Result<SyncReport> {
         self.cycle(options, observer, |cycle| cycle.run())
     }
@@ -224,7 +224,7 @@ impl Cycle<'_, '_> {
             let _ = copied_database::give_up(self.site, since);
         }
         let code = error.as_ref().map(Error::code);
-        // The cycle ends anyway, so a break of the observer here changes nothing.
+        // An observer that asks to stop here is ignored, because the step has ended.
         let _ = self.client.tell(&SyncEvent::StepFinished { step, error: code });
         let (done, total) = self.current;
         trace::step_ended(code, done, total);

@@ -19,9 +19,9 @@ pub enum Step {
     PushV6,
     /// Pushes to the legacy server and waits until it has integrated.
     Push,
-    /// Pulls central data of the legacy server.
+    /// Pulls the central data of the legacy server (`site/legacy/pull_legacy_data.rs`).
     PullCentral,
-    /// Pulls the queue of the legacy server for this site.
+    /// Pulls the queue of the legacy server for this site (`site/legacy/pull_legacy_queue.rs`).
     PullRemote,
     /// Pulls from the Open mSupply central server, and integrates records that need no missing record.
     PullV6,

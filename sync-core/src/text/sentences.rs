@@ -1,4 +1,5 @@
-//! All English texts of this library that are no errors: `group { name(details) = "text"; }`.
+//! All English texts of this library besides those of errors, which are in `error/errors_with_texts.rs`:
+//! `group { name(details) = "text"; }`.
 
 crate::sentences! {
     /// The results of a diagnosis: all is well, or why a check was not made.

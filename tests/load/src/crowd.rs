@@ -1,5 +1,5 @@
-//! A crowd that takes all it can get, and one site that is known: how long it waits beside each, and how long without them.
-//! All come from this machine; everything is bounded in count and time.
+//! Measures how long one known site waits while a hostile crowd loads the server, and how long without a crowd. All clients
+//! run on this machine; everything is bounded in count and time.
 
 use std::fmt::Write as _;
 use std::io::{Read as _, Write as _};
@@ -22,7 +22,7 @@ const ROWS: u64 = 60_000;
 /// How long the site is measured beside each crowd, and how often it asks.
 const MEASURED: Duration = Duration::from_secs(6);
 const EVERY: Duration = Duration::from_millis(20);
-/// Longer than anything should take.
+/// The time limit of everything here.
 const LIMIT: Duration = Duration::from_secs(30);
 
 const PULL: &str = "POST /central/sync/pull";

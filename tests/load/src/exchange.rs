@@ -14,11 +14,11 @@ use sync_core::transport::{HttpRequest, HttpTransport, Method, Transport as _};
 use crate::figures::Figures;
 use crate::seed::{PASSWORD, asset, hardware_id, site_name};
 
-/// One exchange of this many pushes something.
+/// Every third exchange pushes something.
 const PUSHES_EVERY: u64 = 3;
 /// How many records a push holds: with a third of 133 exchanges a second that is 500 a second.
 const PUSHED: u64 = 11;
-/// One push of this many holds a record for every site.
+/// Every hundredth push holds a record for every site.
 const FOR_EVERYONE_EVERY: u64 = 100;
 /// How often a site asks whether its push is integrated.
 const POLL: Duration = Duration::from_millis(100);
@@ -31,7 +31,7 @@ pub(crate) struct Exchanges {
     password: String,
     /// Where central's changelog ended before the run: how far all sites have read.
     newest: u64,
-    /// Where sites that came are since.
+    /// The cursor of each site that came.
     cursors: Mutex<HashMap<u64, u64>>,
 }
 

@@ -11,7 +11,7 @@ pub struct Figures {
     exchanges: Vec<Duration>,
     /// The time of each request that was answered, by what was asked.
     requests: BTreeMap<&'static str, Vec<Duration>>,
-    /// What went wrong, with its number.
+    /// The text of each error, and how often it happened.
     pub errors: BTreeMap<String, u64>,
     /// Records that sites pushed: their tables and ids.
     pub(crate) pushed_ids: Vec<(&'static str, String)>,
@@ -21,8 +21,8 @@ pub struct Figures {
     pub pulled: u64,
     /// Pushed records that central does not have at the end.
     pub missing: u64,
-    /// How long after its time the latest exchange began.
-    latest: Duration,
+    /// The largest delay of an exchange against its plan.
+    largest_delay: Duration,
     pub(crate) took: Duration,
     pub(crate) filled_in: Duration,
     pub(crate) memory_kb: (u64, u64),
@@ -42,7 +42,7 @@ impl Figures {
     }
 
     pub(crate) fn note_late(&mut self, by: Duration) {
-        self.latest = self.latest.max(by);
+        self.largest_delay = self.largest_delay.max(by);
     }
 
     pub(crate) fn note_pushed(&mut self, ids: Vec<(&'static str, String)>) {
@@ -61,7 +61,7 @@ impl Figures {
         self.pushed_ids.extend(other.pushed_ids);
         self.pushed += other.pushed;
         self.pulled += other.pulled;
-        self.latest = self.latest.max(other.latest);
+        self.largest_delay = self.largest_delay.max(other.largest_delay);
     }
 
     /// The number of exchanges that were completed.
@@ -75,7 +75,7 @@ impl Figures {
     }
 }
 
-/// The time below which this part of them (in a thousand) stays.
+/// The quantile of these times, in thousandths: 500 is the median.
 pub(crate) fn quantile(times: &[Duration], thousandths: usize) -> f64 {
     let mut times = times.to_vec();
     times.sort_unstable();
@@ -98,7 +98,7 @@ impl fmt::Display for Figures {
         writeln!(
             f,
             "late        {:>8.0} ms at the most, from its time to the beginning of an exchange",
-            self.latest.as_secs_f64() * 1000.0
+            self.largest_delay.as_secs_f64() * 1000.0
         )?;
         writeln!(f, "\n              number     p50 ms     p99 ms     max ms")?;
         let all: Vec<Duration> = self.requests.values().flatten().copied().collect();

@@ -31,11 +31,11 @@ pub struct Plan {
     pub rows: u64,
     /// How many exchanges begin in a second; 0 for the next as soon as one has ended.
     pub rate: u64,
-    /// How long exchanges begin.
+    /// For how many seconds new exchanges are started.
     pub seconds: u64,
     /// How many exchanges run at once at the most.
     pub at_once: usize,
-    /// How many different sites come; each comes again once all have.
+    /// How many different sites come. They come in turn.
     pub active: u64,
 }
 

@@ -17,16 +17,18 @@ pub fn judge(ledger: &Ledger, ends: &[Held]) -> Vec<Violation> {
     found
 }
 
-/// Whether a record that a site holds is to stay as it is when the site reads everything again. Not if it is none of the
-/// site's now: a site that lost a record is told by the record as it is then. Nor where the site's own edit is set aside.
+/// True if a site that reads everything again must keep this record as it is. False if the record does not belong to the
+/// site any more, because a site that lost a record may get a newer version of it. False if the site's own edit is in
+/// quarantine.
 pub fn is_to_stay(ledger: &Ledger, ends: &[Held], site: usize, key: &Key) -> bool {
     let judge = Judge { ledger, ends };
     let content = ends[0].records.get(key).or_else(|| ends[site].records.get(key));
     content.is_some_and(|content| judge.is_for(site, key, content) && !judge.is_explained(site, key, content))
 }
 
-/// Whether a site can see that it holds another version of a record than central does. Not of a child that is none of the
-/// site's, of a record that two ends made with one id: the site was told of the child as it went, and takes the record for its own.
+/// True if a site can see that it holds another version of a record than central does. False in this case: two ends made a
+/// record with one id, say asset x, and a log of x does not belong to the site any more. The site got the last version
+/// of the log, and treats its own asset x as the log's parent.
 pub(crate) fn is_seen_to_differ(ledger: &Ledger, ends: &[Held], site: usize, key: &Key) -> bool {
     let judge = Judge { ledger, ends };
     let is_for = |content: &String| judge.is_for(site, key, content);
@@ -45,7 +47,8 @@ pub fn strangers(ledger: &Ledger, ends: &[Held]) -> Vec<Violation> {
     Judge { ledger, ends }.strangers()
 }
 
-/// Checks that no cursor of a site fell in a cycle (pull, push, and that of the legacy half), except those that `may`.
+/// Checks that no cursor of a site fell in a cycle (pull, push, and that of the legacy half). `may` says which of them may
+/// fall.
 pub fn cursors(site: usize, before: [u64; 3], after: [u64; 3], may: [bool; 3]) -> Option<Violation> {
     let fell = (0..3).any(|cursor| after[cursor] < before[cursor] && !may[cursor]);
     let what = || format!("the cursors of site {site} (pull, push, legacy) were {before:?} and are {after:?}");
@@ -87,7 +90,7 @@ impl Judge<'_> {
         found
     }
 
-    /// Versions that were acknowledged and had to be at central, or something written on top of them.
+    /// Acknowledged versions that central lacks: it has neither the version nor one on top of it.
     fn lost(&self) -> Vec<Violation> {
         let mut found = Vec::new();
         for key in self.ledger.records().filter(|key| self.ledger.is_of_v6(&key.0)) {
@@ -119,10 +122,10 @@ impl Judge<'_> {
         later.find(|number| !self.is_excused(*number) && !self.may_be_replaced(*number, held))
     }
 
-    /// Whether an older version, of a site, may have come in the place of one that was written on top of it. A restore of
-    /// the site or of central makes a site send again what it had sent, and what one end wrote on top of what another had
-    /// written, on either side of a restore, counts as written at the same time. Where both went back, nobody knows what came
-    /// last.
+    /// True if a restore may have let an older version of a site replace a version on top of it. After a restore of the site
+    /// or of central, the site sends again what it had sent. Then two versions of different ends count as independent, if
+    /// one was written before the restore and the other after it. If both the site and central were restored, nobody knows
+    /// which of two versions came last.
     fn may_be_replaced(&self, later: usize, older: usize) -> bool {
         let (site, writer) = (self.ledger.versions[older].by, self.ledger.versions[later].by);
         let site_went_back = self.ledger.was_restored_after(site, older);
@@ -131,8 +134,8 @@ impl Judge<'_> {
         site > 0 && (by_another || both_went_back)
     }
 
-    /// Where central holds nothing: a deletion that nothing was written on top of, or a version that is set aside there,
-    /// or else nothing of the record may have been acknowledged.
+    /// If central holds nothing of a record, one of these must be true: a deletion is its last version, a version is in
+    /// central's quarantine, or no version was acknowledged. Returns an acknowledged version if none of them is.
     fn missing_where_there_is_nothing(&self, key: &Key) -> Option<usize> {
         let versions: Vec<(usize, &Version)> = self.ledger.of(key).collect();
         let may_win = |(number, version): &&(usize, &Version)| version.is_gone() || self.is_set_aside(*number);
@@ -143,8 +146,8 @@ impl Judge<'_> {
         versions.iter().map(|(number, _)| *number).find(|number| !self.is_excused(*number))
     }
 
-    /// Whether a version may be missing at central: it, or one that was written on top of it, is set aside there for a
-    /// reason that is true, or its site was told that it is too large.
+    /// True if a version may be missing at central: the version, or one on top of it, is in quarantine there for a reason
+    /// that the judge confirms, or the site got the error that the record is too large.
     fn is_excused(&self, number: usize) -> bool {
         if self.ledger.versions[number].is_void || self.is_rewritten(number) {
             return true;
@@ -153,9 +156,9 @@ impl Judge<'_> {
         std::iter::once(number).chain(later).any(|number| self.is_set_aside(number) || self.gave_place(number))
     }
 
-    /// Whether central had set a version aside and holds another one of the same site in its place: one that came later, or
-    /// any where the site went back, and wrote on top of what its backup held, or central did, and got the newer one only. Of
-    /// what a site sent, the newest version is set aside.
+    /// True if central's quarantine holds another version of the same site instead of this one. Central keeps only the newest
+    /// version of each site there. The other version must have come later. After a restore of the site or of central it
+    /// may be any, because the site may have written on top of its backup, or central may have got only the newer one.
     fn gave_place(&self, number: usize) -> bool {
         let version = &self.ledger.versions[number];
         let went_back = |end| self.ledger.was_restored_after(end, number);
@@ -168,8 +171,8 @@ impl Judge<'_> {
         self.central().aside.iter().filter(took_it).any(|aside| self.is_true(aside, 0))
     }
 
-    /// Whether a merge rewrote a version at its site, which central lost when it was restored: what is rewritten is no edit
-    /// of the site any more, and is not sent again.
+    /// True if central lost this version in a restore, and a merge had rewritten it at its site. A rewritten version is no
+    /// edit of the site any more, so the site does not send it again.
     fn is_rewritten(&self, number: usize) -> bool {
         let version = &self.ledger.versions[number];
         let names_gone = |content: &String| self.ledger.merges.names_gone(&version.key.0, content).is_some();
@@ -189,7 +192,8 @@ impl Judge<'_> {
                 && self.ledger.is_same(&aside.key.0, aside.content.as_deref(), content)
                 && self.is_true(aside, 0)
         });
-        // An edit that was in a backup of its own site is kept there, where it cannot be told whether it is the later one.
+        // A restored site keeps an edit of its backup in its own quarantine, if nothing shows whether the edit is the later
+        // version.
         let at_its_site = self.ends.get(version.by).is_some_and(|end| {
             let is_it = |aside: &&Aside| aside.key == version.key && aside.content.as_deref() == content;
             end.aside.iter().filter(is_it).any(|aside| self.gave_way(aside, version.by))
@@ -197,19 +201,19 @@ impl Judge<'_> {
         at_central || at_its_site || self.ledger.is_too_large(version.by, &version.key, content)
     }
 
-    /// Whether something of this site gave way when a backup was put back, here or at central.
+    /// True if an edit of this site yielded after a restore of the site or of central.
     fn gave_way(&self, aside: &Aside, site: usize) -> bool {
         site > 0 && aside.from == From::Here && aside.of_backup && (self.went_back(site) || self.went_back(0))
     }
 
-    /// Whether something was set aside at an end for a reason that the judge finds true.
+    /// True if the judge confirms the reason for which an end put something into quarantine.
     fn is_true(&self, aside: &Aside, end: usize) -> bool {
         let is_poisoned = aside.content.as_deref().is_some_and(|content| content.contains(POISON));
         if end == 0 && is_poisoned {
             return true;
         }
         match (aside.cause, &aside.waits_for, aside.from) {
-            // For a join, told by the patient's id, that makes the patient visible on the site.
+            // It waits for a join (named by the patient's id) that makes the patient visible on the site.
             ("waiting", Some((table, patient)), From::Site(site))
                 if table == "name_store_join"
                     && matches!(aside.key.0.as_str(), "vaccination" | "name" | "name_oms_fields") =>
@@ -217,7 +221,7 @@ impl Judge<'_> {
                 !self.is_seen_on(patient, site)
             }
             ("waiting", Some(parent), From::Site(_) | From::Central) => !self.ends[end].records.contains_key(parent),
-            // What a site wrote of a record before it heard that the record was merged into another one.
+            // A site wrote the record before it knew that the record was merged into another one.
             ("ignored", _, From::Site(_)) => self.ledger.merges.is_gone(&aside.key.0, &aside.key.1),
             ("refused", _, From::Site(site)) => self.may_be_refused(site, &aside.key),
             ("superseded", _, From::Site(site)) => {
@@ -231,15 +235,15 @@ impl Judge<'_> {
         }
     }
 
-    /// Whether a site may have been refused a record that it was allowed to write when it wrote it: the record's store,
-    /// or the store of its parent, was elsewhere at some time, or it had none.
+    /// True if central may refuse a record that the site was allowed to write when it wrote it: at some time the store of the
+    /// record or of its parent was on another site, or the record or its parent had no store.
     fn may_be_refused(&self, site: usize, key: &Key) -> bool {
         let Some(rule) = rule_of(&key.0, None) else { return false };
         if self.is_added_unknowing(site, key) {
             return false;
         }
         match rule.writers {
-            // What is of no store is changed by whoever wrote it; a file is its record's.
+            // These have no store. A log may be changed by its writer; a reference of a file by the site of its record.
             Writers::Everyone if matches!(key.0.as_str(), "sync_file_reference" | "system_log") => {
                 // Another may have written the same to the letter, such as a deletion in the same moment.
                 let is_anothers = |number, by| by != site || self.ledger.of_several.contains(&number);
@@ -257,7 +261,8 @@ impl Judge<'_> {
         }
     }
 
-    /// Whether a site added a record, of a kind that is written once, to what is elsewhere since, before it could hear of that.
+    /// True if a site added a write-once record to a store or parent that had moved away, before the site could know of the
+    /// move.
     fn is_added_unknowing(&self, site: usize, key: &Key) -> bool {
         let mut versions = self.ledger.of(key);
         let (Some((number, version)), None) = (versions.next(), versions.next()) else { return false };
@@ -271,8 +276,8 @@ impl Judge<'_> {
             && !self.ledger.stores_ever(key).iter().flatten().any(|store| self.ledger.may_have_passed_unheard(store))
     }
 
-    /// Whether two ends made the parent that a version names, with one id and neither knowing of the other's: then nothing went
-    /// elsewhere. Central has its own under that id, and what the site adds is not to that.
+    /// True if two ends made the parent that a version names, independently and with one id. Then the parent did not move:
+    /// central has its own record under that id, and the site added to another one.
     fn is_of_a_record_made_twice(&self, version: &Version) -> bool {
         let (Some(content), Some(rule)) = (&version.content, rule_of(&version.key.0, version.content.as_deref()))
         else {
@@ -287,7 +292,7 @@ impl Judge<'_> {
         makers.len() > 1
     }
 
-    /// Whether the record that the reference of a file names was of another site's store at some time, or of none.
+    /// True if the record that a reference of a file names belonged to another site's store at some time, or to none.
     fn record_was_elsewhere(&self, site: usize, reference: &Version) -> bool {
         let Some(content) = &reference.content else { return false };
         let content = fields(content);
@@ -298,12 +303,12 @@ impl Judge<'_> {
         })
     }
 
-    /// The sites, without those that were removed: what they hold is nobody's to judge.
+    /// The sites, without removed ones: nothing is asked of these.
     fn sites(&self) -> impl Iterator<Item = (usize, &Held)> {
         self.ends.iter().enumerate().skip(1).filter(|(site, _)| !self.ledger.removed.contains(site))
     }
 
-    /// Records that a site should hold as central does and does not, and those that it should not hold.
+    /// Records that differ between a site and central but should not, and records that a site should not have.
     fn unequal(&self) -> Vec<Violation> {
         let mut found = Vec::new();
         for (site, held) in self.sites() {
@@ -342,8 +347,8 @@ impl Judge<'_> {
                 let patient = text(&fields(content), "patient_id");
                 patient.is_some_and(|patient| self.is_seen_on(&patient, site))
             }
-            // Nobody sends it back; where only this site writes it, it holds what central holds.
-            // A site that went back does not get them again.
+            // Central sends such a record to nobody. If only this site wrote it, the site has central's version, unless it
+            // was restored: then it does not get the record back.
             Audience::Nobody => !self.went_back(site) && self.ledger.of(key).all(|(_, version)| version.by == site),
         }
     }
@@ -356,13 +361,13 @@ impl Judge<'_> {
         })
     }
 
-    /// Whether two names are one, by what the legacy server merged.
+    /// True if the legacy server merged two names into one.
     fn is_one(&self, name: &str, other: &str) -> bool {
         self.ledger.merges.kept("name", name) == self.ledger.merges.kept("name", other)
     }
 
-    /// Whether there is a reason why a site does not hold what central holds: it waits there for a record that is not
-    /// there, or the site's own edit is set aside.
+    /// True if a site has a reason not to hold central's version: the version waits in the site's quarantine for a missing
+    /// record, or the site's own edit is in quarantine.
     fn is_explained(&self, site: usize, key: &Key, content: &str) -> bool {
         let waits = self.ends[site]
             .aside
@@ -399,9 +404,9 @@ impl Judge<'_> {
         None
     }
 
-    /// Whether the parent that a child names was in several stores, or in none for a time. A child that went to another parent
-    /// or was deleted while its parent was away was none of the site's then: it is not told, and has the child again when the
-    /// parent comes back.
+    /// True if the parent that a child names was in several stores, or in none for a time. While the parent is away, the child
+    /// does not belong to the site. If it moves to another parent or is deleted then, the site does not learn of it, and
+    /// the child is the site's again when the parent returns.
     fn parent_was_away(&self, key: &Key, content: &str) -> bool {
         let Some(StoreOf::Parent(field, table)) = rule_of(&key.0, Some(content)).map(|rule| rule.store) else {
             return false;
@@ -413,15 +418,16 @@ impl Judge<'_> {
         })
     }
 
-    /// Records that say at a site that they belong to a store of that site, and central knows better. Not what a restore of
-    /// central took away: it has nothing left by which to tell the site.
+    /// Records that a site treats as its own, although central assigns them to another site or none. Leaves out records that
+    /// central lost in a restore, because central cannot tell the site of them.
     fn believed(&self) -> Vec<Violation> {
         let mut found = Vec::new();
         for (site, held) in self.sites() {
             for (key, content) in held.records.iter().filter(|(key, _)| self.ledger.is_of_v6(&key.0)) {
                 let Some(rule) = rule_of(&key.0, Some(content)) else { continue };
                 let is_sent = matches!(rule.audience, Audience::Store | Audience::StoreOrEveryone);
-                // Whose children are whose follows from their parents, about which both agree or are asked.
+                // The owner of a child follows from its parent. If site and central differ about the parent, that is a
+                // finding of its own.
                 let parent = |table: &str, id: &str| {
                     let key = (table.to_owned(), id.to_owned());
                     held.records.get(&key).filter(|held| self.central().records.get(&key) == Some(*held)).cloned()
@@ -438,7 +444,7 @@ impl Judge<'_> {
                 let explained = match ours {
                     _ if is_void || self.parent_was_away(key, content) => true,
                     Some(ours) => self.is_explained(site, key, ours) || self.knows_better(site, key),
-                    // What `surplus` says of records that central does not hold holds here too.
+                    // `surplus` checks records that central does not hold.
                     None => true,
                 };
                 if !explained {

@@ -5,9 +5,9 @@ use crate::ledger::Version;
 use crate::promises::{Aside, Promise, Violation, name_of, short, shown};
 
 impl Judge<'_> {
-    /// Versions that came to central later than the one that it holds, of which they knew nothing, and that are nowhere: an
-    /// older version was put over a newer one. Who comes last wins, unless it is set aside. After a restore nobody can tell
-    /// what came last.
+    /// Versions that came to central after the one that it holds, are independent of that one, and are now nowhere: so an
+    /// older version replaced a newer one. The version that comes last wins, unless it goes into quarantine. After a restore
+    /// nobody knows what came last.
     pub(super) fn undone(&self) -> Vec<Violation> {
         let mut found = Vec::new();
         if !self.ledger.restored.is_empty() || !self.ledger.judges_order {
@@ -30,7 +30,7 @@ impl Judge<'_> {
         found
     }
 
-    /// The first version of another end that came to central after this one, which knew nothing of it, and is nowhere.
+    /// The first version of another end that came to central after this one, is independent of it, and is nowhere.
     fn undone_by(&self, held: usize) -> Option<usize> {
         let at = self.ledger.when_it_came(held).filter(|_| self.ledger.came_for_sure(held))?;
         let version = &self.ledger.versions[held];
@@ -49,7 +49,7 @@ impl Judge<'_> {
         self.ledger.of(&version.key).filter(|_| is_of_one).find(is_undone).map(|(number, _)| number)
     }
 
-    /// Whether what is set aside is a version that this site wrote after another one, and that came to central after it.
+    /// True if the quarantined version is one that this site wrote after the given one, and that came to central after it.
     pub(super) fn came_after(&self, site: usize, aside: &Aside, number: usize) -> bool {
         let came = self.ledger.when_it_came(number);
         self.ledger.of(&aside.key).any(|(later, version)| {
@@ -60,8 +60,8 @@ impl Judge<'_> {
         })
     }
 
-    /// Whether anybody but this site wrote a record, and that came to central after what the site sent of it, as far as it is
-    /// known what came when: what the site sent may have given way to that.
+    /// True if a version of another end may have come to central after the site's version, so that the site's may have yielded
+    /// to it. Also true if it is not known which came first.
     pub(super) fn was_overtaken(&self, aside: &Aside, site: usize) -> bool {
         let (ledger, key) = (self.ledger, &aside.key);
         let knows_order = ledger.judges_order && ledger.restored.is_empty();

@@ -1,4 +1,4 @@
-//! A judge that cannot find what is wrong proves nothing.
+//! Tests that the judge finds each kind of fault.
 
 use super::*;
 use crate::ledger::Ledger;
@@ -12,7 +12,7 @@ fn asset(text: &str, store: &str) -> String {
     format!(r#"{{"id":"a","notes":"{text}","store_id":"{store}"}}"#)
 }
 
-/// Central and two sites, each with a store, and one asset of the first, as the given versions on top of each other.
+/// Central and two sites with a store each, and an asset of the first site in several versions, each on top of the one before.
 struct JudgedWorld {
     ledger: Ledger,
     ends: Vec<Held>,

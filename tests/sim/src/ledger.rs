@@ -1,5 +1,5 @@
-//! The judge's own book: every version of every record that a host wrote and was told so, who wrote it, and what it was
-//! written on top of.
+//! The judge's ledger: every version of every record that a host wrote and the engine acknowledged, who wrote it, and the
+//! version that it is on top of. Version B is on top of A if the end that wrote B held A, or a version on top of A.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -17,7 +17,8 @@ KIND: [--legacy] [--files] [--harsh] [--aim WHAT]
 
 Without --from, seeds begin at a number of the time of day, which is printed.
 --legacy plays worlds with a legacy server behind central, --files worlds with files, --harsh
-worlds as harsh as the field; all may be given. --mixed plays all kinds in turn, --aimed all worlds that aim at something. --at-once lets real threads push to one central server.
+worlds as harsh as the field; all may be given. --mixed plays all kinds in turn, --aimed all
+worlds that aim at something. --at-once lets real threads push to one central server.
 --mutations plants each bug in the kind of world that shows it, and fails if one is not found; it needs the feature
 planted-bugs. --kept runs the seeds of tests/sim/seeds.txt first. --all goes on after a broken promise, and lists each.";
 
@@ -78,7 +79,7 @@ fn main() -> ExitCode {
         eprintln!("{USAGE}");
         return ExitCode::from(2);
     };
-    // A panic of the engine is a broken promise, and is told as one.
+    // A panic of the engine is reported as a broken promise.
     std::panic::set_hook(Box::new(|_| {}));
     let threads = args.threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
     if args.at_once {
@@ -110,7 +111,7 @@ fn main() -> ExitCode {
     if failed(&tally, args.all) { ExitCode::FAILURE } else { ExitCode::SUCCESS }
 }
 
-/// Real threads at central, in the order of each seed.
+/// Runs real threads against central; the seed decides their order.
 fn at_once(args: &Args) -> ExitCode {
     let (from, count) = (args.from.unwrap_or(1), args.seeds.unwrap_or(200));
     #[cfg(feature = "planted-bugs")]

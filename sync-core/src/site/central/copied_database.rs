@@ -1,5 +1,5 @@
-//! Tells copies of the site's database apart: each push names the push before it, and a copy that central refused sends
-//! nothing more to any server.
+//! The site's part of the defence against copied databases: each push names the push before it, and a database that
+//! central refused as the wrong copy sends nothing more to any server. `central/copied_databases.rs` is central's part.
 
 use super::position::read_from_the_beginning;
 use crate::clock::Timestamp;

@@ -41,7 +41,7 @@ impl Cycle<'_, '_> {
         if left > 0 {
             self.begin_sending(bound)?;
         }
-        // Whether central was told that the batch was the last: it integrates only then.
+        // True once a batch was sent as the last one; central integrates only then.
         let mut told_last = false;
         let mut sieve = SingleRecordPushes::default();
         while left > 0 {
@@ -97,8 +97,8 @@ impl Cycle<'_, '_> {
         }
         let Some(error) = sieve.error() else { return self.confirm(central, told_last) };
         self.client.sizes.gave_up(TransferKind::CentralPush);
-        // Records that break the line stay to be pushed; the rest is integrated, so that this site may pull. A server
-        // that accepted nothing and may be down gets no more requests.
+        // Records that break the connection are pushed later. Central integrates the others now, so that this site may
+        // pull. But a server that accepted nothing and may be down gets no more requests.
         if left < total || is_surely_no_outage(&error) {
             let _ = self.confirm(central, told_last);
         }
@@ -144,7 +144,7 @@ impl Cycle<'_, '_> {
         state::PUSH_UNCONFIRMED.get(self.site.storage.read()?.as_ref())
     }
 
-    /// The next rows as records: as many as fit, without those of so many bytes and more that the line does not carry.
+    /// The next rows as records: as many as fit. Leaves out records of `below` bytes and more, which the line did not carry.
     fn gather(&mut self, bound: Cursor, below: Option<u64>) -> Result<Gathered<BatchElement>> {
         let config = &self.site.config;
         let room = BatchBudget {
@@ -187,8 +187,8 @@ impl Cycle<'_, '_> {
             return Err(Error::PartlyAccepted { server: Server::Central, sent, accepted }.into());
         }
         self.knows_at_once |= told.is_some();
-        // Central has this batch, but may have lost earlier pushes. This is handled first, so that a cycle that is cut
-        // in between sends the batch again.
+        // Central has this batch, but may have lost earlier pushes. The loss is handled before the cursor moves, so that a
+        // cycle that is interrupted in between sends the batch again.
         let before = state::PUSH_CURSOR_V6.get(self.site.storage.read()?.as_ref())?;
         self.learn_of_loss(&lost_history, Some(before))?;
         let txn = self.site.storage.write()?;
@@ -220,9 +220,9 @@ impl Cycle<'_, '_> {
         self.client.push(&self.identity, central, path::PUSH, &to_json(&request)?, parcel)
     }
 
-    /// Puts a record that a server refuses even alone into quarantine, where it blocks no other. If it was edited again
-    /// since, the newer version goes out in its turn, and nothing else has to be done. Returns how many records were
-    /// passed over: they stay to be pushed, as after an accepted batch.
+    /// Puts a record that a server refuses in a batch of its own into quarantine, where it blocks no other. If it was
+    /// edited again since, the newer version is pushed in its turn, and the record does not go into quarantine. Returns
+    /// the number of records that were skipped, which are pushed later.
     pub(crate) fn set_aside_too_large<E>(
         &mut self,
         server: Server,
@@ -251,8 +251,8 @@ impl Cycle<'_, '_> {
         Ok(passed_over)
     }
 
-    /// Makes sure before a pull that central has integrated the last push. Only then does a pulled record that differs
-    /// from the pushed one have a later edit. Returns whether it has.
+    /// Makes sure before a pull that central has integrated the last push. Before that, a pulled record that differs from
+    /// the pushed one may be older. Returns true if central has integrated.
     pub(crate) fn confirm_before_pull(&mut self, central: &Url) -> Result<bool> {
         if self.is_unconfirmed()? && self.ended_early() {
             return Ok(false);
@@ -266,12 +266,13 @@ impl Cycle<'_, '_> {
             return Ok(());
         }
         if !told_last {
-            // A restored site asks for what it lost after this: what central integrates from now on of it goes back too.
+            // Reports a restore of this site. From now on central sends the site its own records back, so the pull after
+            // this brings what was lost, also of the push that is integrated now.
             let lost_history = newest_gaps(self.site.storage.read()?.as_ref())?;
             let (empty, whole) = (Batch { lost_history, ..Batch::empty(Cursor(0)) }, self.client.whole());
             match self.post(central, empty, None, whole) {
                 Ok(result) => {
-                    // An unconfirmed push may be lost with the rest.
+                    // If central was restored, it may have lost the unconfirmed push too.
                     self.learn_of_loss(&result.lost_history, None)?;
                 }
                 Err(PushFault::Error(error) | PushFault::Broke(error)) => return Err(error),
@@ -325,7 +326,7 @@ fn count_pushed(txn: &dyn ReadTxn, stands: Position) -> Result<u64> {
     }
 }
 
-/// True if central was seen to have an edit since it was made.
+/// True if a pull has shown, since an edit was made here, that central has it.
 fn came_back(txn: &dyn ReadTxn, row: &Change) -> Result<bool> {
     let (table, id) = (&row.change.table, &row.change.id);
     Ok(seen_at_central(txn, Source::Central, table, id)? > row.cursor)

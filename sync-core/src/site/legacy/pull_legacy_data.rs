@@ -1,4 +1,5 @@
-//! Pull central: central data of the legacy server, such as stores and names (`protocol-v5` §7.1).
+//! The step Pull central: reads the central data of the legacy server, such as stores and names (`protocol-v5` §7.1). The
+//! pull from the Open mSupply central server is `site/central/pull.rs`.
 
 use std::collections::HashSet;
 

@@ -1,4 +1,4 @@
-//! Pull remote: reads the legacy server's queue for this site (`protocol-v5` §7.2).
+//! The step Pull remote: reads the legacy server's queue for this site (`protocol-v5` §7.2).
 
 use std::collections::HashSet;
 

@@ -1,4 +1,4 @@
-//! The settings by which a site tells copies of its database apart.
+//! The settings by which copied databases of one site are told apart: each knows its own last push.
 
 use super::Setting;
 use crate::clock::Timestamp;
