@@ -8,7 +8,6 @@ use sync_core::protocol::v6::{Action, WireRecord};
 use sync_core::record::RecordData;
 use sync_core::storage::{Incoming, MemoryStorage, Quarantine, QuarantineCause, Source, Storage as _, state};
 use sync_core::transport::{HttpRequest, HttpResponse, Transport, TransportError};
-use sync_core::{NoopObserver, SyncOptions};
 use sync_testkit::legacy_server::{MergeBy, rows};
 use sync_tests::world::data;
 
@@ -141,94 +140,103 @@ fn what_a_merge_rewrites_is_no_edit_of_the_site_and_overwrites_none_of_central()
     assert!(a.get("transact", "t").unwrap().contains("of the server"));
 }
 
-/// A line on which central cannot be asked, for a while, whether it has integrated a push.
-struct Unconfirmed(Arc<dyn Transport>, AtomicBool);
-
-impl Transport for Unconfirmed {
-    fn send(&self, request: &HttpRequest) -> Result<HttpResponse, TransportError> {
-        if request.url.ends_with("/central/sync/site_status") && self.1.load(Ordering::Relaxed) {
-            return Err(TransportError::TimedOut("planned".into()));
-        }
-        self.0.send(request)
-    }
+/// A line that loses the answers to one request of central while it is told to.
+struct LosesAnswers {
+    line: Arc<dyn Transport>,
+    path: &'static str,
+    loses: AtomicBool,
 }
 
-/// A pushed edit is not sent again because of a merge: by then somebody may have written on top of it.
-#[test]
-fn what_was_sent_and_not_confirmed_is_rewritten_once_it_has_arrived() {
-    let country = Country::new();
-    let own = country.world.sites[0].store_id.clone();
-    for id in ["DONOR", "DOUBLE"] {
-        country.legacy.put_central("name", id, rows::name(id, id, id, "facility"));
-    }
-    country.central.sync();
-    let line = Arc::new(Unconfirmed(country.line.clone(), AtomicBool::new(false)));
-    let a = End::over(Arc::new(MemoryStorage::new()), line.clone());
-    a.set_up("district_a").unwrap();
-    a.sync();
-    a.records.put("asset", [asset("fridge", &own, "DOUBLE", "of the site")]).unwrap();
-    country.legacy.merge(MergeBy::CentralLog, "name", "DONOR", "DOUBLE");
-    line.1.store(true, Ordering::Relaxed);
-    let report = a.site.sync(&SyncOptions::default(), &mut NoopObserver).unwrap();
-    assert_eq!((report.pushed, report.error.is_some()), (1, true));
-    country.central.sync();
-    country.central.records.put("asset", [asset("fridge", &own, "DONOR", "of central")]).unwrap();
-
-    line.1.store(false, Ordering::Relaxed);
-    for _ in 0..2 {
-        assert_eq!(a.sync().pushed, 0, "nobody edited anything here");
-    }
-    for end in [&a, &country.central] {
-        let fridge = end.get("asset", "fridge").unwrap();
-        assert!(fridge.contains("DONOR") && fridge.contains("of central"), "{fridge}");
-    }
-    assert_eq!(state::named("merges_pending").find(a.storage.read().unwrap().as_ref()).unwrap().as_deref(), Some(""));
-}
-
-/// A line on which, for a while, the answers to pushes to central are lost.
-struct Unanswered(Arc<dyn Transport>, AtomicBool);
-
-impl Transport for Unanswered {
+impl Transport for LosesAnswers {
     fn send(&self, request: &HttpRequest) -> Result<HttpResponse, TransportError> {
-        let answer = self.0.send(request);
-        if request.url.ends_with("/central/sync/push") && self.1.load(Ordering::Relaxed) {
+        let answer = self.line.send(request);
+        if request.url.ends_with(self.path) && self.loses.load(Ordering::Relaxed) {
             return Err(TransportError::TimedOut("planned".into()));
         }
         answer
     }
 }
 
+/// A country with two names of one facility, and a site with an edit that names one of them. It synchronises once while the
+/// answers to this request are lost.
+struct EditBeforeMerge {
+    country: Country,
+    line: Arc<LosesAnswers>,
+    a: End,
+    own: String,
+}
+
+impl EditBeforeMerge {
+    fn new(path: &'static str) -> Self {
+        let country = Country::new();
+        let own = country.world.sites[0].store_id.clone();
+        for id in ["DONOR", "DOUBLE"] {
+            country.legacy.put_central("name", id, rows::name(id, id, id, "facility"));
+        }
+        country.central.sync();
+        let line = Arc::new(LosesAnswers { line: country.line.clone(), path, loses: AtomicBool::new(false) });
+        let a = End::over(Arc::new(MemoryStorage::new()), line.clone());
+        a.set_up("district_a").unwrap();
+        a.sync();
+        a.records.put("asset", [asset("fridge", &own, "DOUBLE", "of the site")]).unwrap();
+        Self { country, line, a, own }
+    }
+
+    fn merge(&self) {
+        self.country.legacy.merge(MergeBy::CentralLog, "name", "DONOR", "DOUBLE");
+    }
+
+    /// Central learns of the merge and edits the record.
+    fn central_edits(&self) {
+        self.country.central.sync();
+        self.country.central.records.put("asset", [asset("fridge", &self.own, "DONOR", "of central")]).unwrap();
+    }
+
+    fn all_have_the_edit_of_central(&self) {
+        for end in [&self.a, &self.country.central] {
+            let fridge = end.get("asset", "fridge").unwrap();
+            assert!(fridge.contains("DONOR") && fridge.contains("of central"), "{fridge}");
+        }
+    }
+}
+
+/// A pushed edit is not sent again because of a merge: by then somebody may have written on top of it.
+#[test]
+fn what_was_sent_and_not_confirmed_is_rewritten_once_it_has_arrived() {
+    let world = EditBeforeMerge::new("/central/sync/site_status");
+    let a = &world.a;
+    world.merge();
+    world.line.loses.store(true, Ordering::Relaxed);
+    let report = a.cycle();
+    assert_eq!((report.pushed, report.error.is_some()), (1, true));
+    world.central_edits();
+
+    world.line.loses.store(false, Ordering::Relaxed);
+    for _ in 0..2 {
+        assert_eq!(a.sync().pushed, 0, "nobody edited anything here");
+    }
+    world.all_have_the_edit_of_central();
+    assert_eq!(state::named("merges_pending").find(a.storage.read().unwrap().as_ref()).unwrap().as_deref(), Some(""));
+}
+
 /// The site cannot know that central has the edit. If the merge gave the edit a new cursor, central would take it for a new
 /// one, and it would replace what was written on top.
 #[test]
 fn an_edit_whose_push_was_cut_is_rewritten_once_it_has_arrived() {
-    let country = Country::new();
-    let own = country.world.sites[0].store_id.clone();
-    for id in ["DONOR", "DOUBLE"] {
-        country.legacy.put_central("name", id, rows::name(id, id, id, "facility"));
-    }
-    country.central.sync();
-    let line = Arc::new(Unanswered(country.line.clone(), AtomicBool::new(false)));
-    let a = End::over(Arc::new(MemoryStorage::new()), line.clone());
-    a.set_up("district_a").unwrap();
-    a.sync();
-    a.records.put("asset", [asset("fridge", &own, "DOUBLE", "of the site")]).unwrap();
-    line.1.store(true, Ordering::Relaxed);
+    let world = EditBeforeMerge::new("/central/sync/push");
+    let a = &world.a;
+    world.line.loses.store(true, Ordering::Relaxed);
     assert!(a.cycle().error.is_some());
-    assert!(country.central.get("asset", "fridge").is_some(), "it arrived");
-    country.legacy.merge(MergeBy::CentralLog, "name", "DONOR", "DOUBLE");
-    country.central.sync();
-    country.central.records.put("asset", [asset("fridge", &own, "DONOR", "of central")]).unwrap();
+    assert!(world.country.central.get("asset", "fridge").is_some(), "it arrived");
+    world.merge();
+    world.central_edits();
 
-    // The site hears of the merge, and cannot push.
+    // The site learns of the merge, and cannot push.
     assert!(a.cycle().error.is_some());
-    line.1.store(false, Ordering::Relaxed);
+    world.line.loses.store(false, Ordering::Relaxed);
     a.sync();
     a.sync();
-    for end in [&a, &country.central] {
-        let fridge = end.get("asset", "fridge").unwrap();
-        assert!(fridge.contains("DONOR") && fridge.contains("of central"), "{fridge}");
-    }
+    world.all_have_the_edit_of_central();
 }
 
 #[test]

@@ -5,6 +5,7 @@
 //! after the last batch, in turns of one transaction for each site ([`IntegrationQueue`]). Records that waited for a parent are
 //! staged too, on sites as well.
 
+mod failed_batch;
 pub(crate) mod merge;
 mod plan;
 mod sent_back;
@@ -12,24 +13,23 @@ mod staged;
 mod turns;
 
 use std::collections::HashSet;
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 use crate::clock::Timestamp;
-use crate::error::{Error, Result, Server};
+use crate::error::{Result, Server};
 use crate::ownership::StoreOwner;
 use crate::protocol::v6::Action;
 use crate::record::{Cursor, NameId, RecordData, RecordId, SiteId, StoreId, TableName, integration_rank};
 use crate::role::Role;
-use crate::storage::state::{Setting, confirmed_to};
-use crate::storage::{
-    Incoming, Known, Quarantine, QuarantineCause, ReadTxn, Selection, Source, Storage, WriteTxn, state,
-};
+use crate::storage::state::confirmed_to;
+use crate::storage::{Incoming, Known, Quarantine, QuarantineCause, ReadTxn, Selection, Source, WriteTxn, state};
 use crate::write;
 use crate::write::merged;
 use crate::write::record_owner;
 use crate::write::restored_site::SiteRestore;
 use crate::write::{Origin, UnseenMove, WriteEffect};
 
+use self::failed_batch::{failed_before, forget_failure};
+pub(crate) use self::failed_batch::{noting_failure, requeue_after_upgrade, requeue_failed, staging_what_fails};
 use self::plan::{Facts, Plan, plan};
 use self::sent_back::BufferPlace;
 pub(crate) use self::staged::integrate;
@@ -113,20 +113,6 @@ pub(crate) fn receive(
     Ok(integrator.done)
 }
 
-/// The setting that records that a batch of a source failed.
-fn batch_failed(source: Source) -> Option<Setting<bool>> {
-    let name = match source {
-        Source::Central => "central",
-        Source::Legacy => "legacy",
-        Source::Site(_) | Source::Local => return None,
-    };
-    Some(state::batch_failed(name))
-}
-
-fn failed_before(txn: &dyn ReadTxn, source: Source) -> Result<bool> {
-    batch_failed(source).map_or(Ok(false), |failed| failed.get(txn))
-}
-
 /// Stages a batch unchanged, because one like it failed: staged records are integrated one by one if needed, so that a
 /// failing record stops no other.
 fn stage_all(txn: &dyn WriteTxn, now: Timestamp, provenance: &Provenance, batch: Vec<Incoming>) -> Result<Integrated> {
@@ -135,52 +121,8 @@ fn stage_all(txn: &dyn WriteTxn, now: Timestamp, provenance: &Provenance, batch:
         let known = facts.known_when_it_came(&incoming)?;
         txn.stage(&Incoming { known, ..incoming }, now)?;
     }
-    if let Some(failed) = batch_failed(provenance.source) {
-        failed.set(txn, false)?;
-    }
+    forget_failure(txn, provenance.source)?;
     Ok(Integrated::default())
-}
-
-/// True if a record may have caused an error, rather than the machine or the host.
-fn may_be_of_a_record(error: &Error) -> bool {
-    matches!(error, Error::Database { .. } | Error::DamagedState { .. })
-}
-
-/// Runs a transaction that receives a batch. If the database or the code fails, that is stored, so that the batch is
-/// staged when it comes again.
-pub(crate) fn noting_failure<T>(storage: &dyn Storage, source: Source, run: impl FnOnce() -> Result<T>) -> Result<T> {
-    let note = || {
-        let Some(failed) = batch_failed(source) else { return Ok(()) };
-        let txn = storage.write()?;
-        failed.set(txn.as_ref(), true)?;
-        txn.commit()
-    };
-    match catch_unwind(AssertUnwindSafe(run)) {
-        Ok(Err(error)) if may_be_of_a_record(&error) => {
-            // The first failure is returned; a database that cannot store it fails again.
-            let _ = note();
-            Err(error)
-        }
-        Ok(outcome) => outcome,
-        Err(panic) => {
-            let _ = note();
-            resume_unwind(panic)
-        }
-    }
-}
-
-/// For a batch that comes again only after others that do not fail and would be staged in its place: it is tried once
-/// more at once.
-pub(crate) fn staging_what_fails<T>(
-    storage: &dyn Storage,
-    source: Source,
-    mut run: impl FnMut() -> Result<T>,
-) -> Result<T> {
-    match catch_unwind(AssertUnwindSafe(|| noting_failure(storage, source, &mut run))) {
-        Ok(Err(error)) if may_be_of_a_record(&error) => run(),
-        Ok(outcome) => outcome,
-        Err(_) => run(),
-    }
 }
 
 /// The sender's last version of a record counts, in any order of actions: a batch may delete a record in one store and
@@ -510,28 +452,4 @@ pub(crate) fn seen_at_central(txn: &dyn ReadTxn, source: Source, table: &TableNa
     }
     let own = crate::storage::state::site_id(txn)?.unwrap_or(SiteId(0));
     Ok(txn.pushed_at(own, table, id)?.unwrap_or_default())
-}
-
-/// Records that failed are tried again when central restarts, because the machine may have been at fault.
-pub(crate) fn requeue_failed(storage: &dyn Storage) -> Result<()> {
-    if storage.read()?.quarantine_counts()?.iter().all(|(cause, _)| *cause != QuarantineCause::Failed) {
-        return Ok(());
-    }
-    let txn = storage.write()?;
-    txn.requeue(QuarantineCause::Failed, None)?;
-    txn.commit()
-}
-
-/// After an upgrade of this library, records that an older version could not read or did not know are tried again.
-pub(crate) fn requeue_after_upgrade(storage: &dyn Storage) -> Result<()> {
-    let version = env!("CARGO_PKG_VERSION");
-    if state::LIBRARY_VERSION.find(storage.read()?.as_ref())?.as_deref() == Some(version) {
-        return Ok(());
-    }
-    let txn = storage.write()?;
-    for cause in [QuarantineCause::Unsupported, QuarantineCause::Malformed, QuarantineCause::Failed] {
-        txn.requeue(cause, None)?;
-    }
-    state::LIBRARY_VERSION.set(txn.as_ref(), version)?;
-    txn.commit()
 }

@@ -3,8 +3,9 @@
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use super::failed_batch::may_be_of_a_record;
 use super::sent_back::BufferPlace;
-use super::{Integrated, Integrator, Provenance, may_be_of_a_record};
+use super::{Integrated, Integrator, Provenance};
 use crate::clock::Clock;
 use crate::error::{Error, Result};
 use crate::protocol::v5::{CentralRecord, QueuedRecord};
