@@ -29,6 +29,7 @@ mod one_door;
 mod one_patient;
 mod overtaken;
 mod patient_links;
+mod queries;
 mod record_types;
 mod restored;
 mod restored_later;

@@ -11,13 +11,17 @@ use sync_core::{NoopObserver, Replica, Settings, SyncOptions};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let [database, legacy_url, site_name, password] = arguments.as_slice() else {
+    run(&arguments.iter().map(String::as_str).collect::<Vec<_>>())
+}
+
+pub(crate) fn run(arguments: &[&str]) -> Result<(), Box<dyn std::error::Error>> {
+    let &[database, legacy_url, site_name, password] = arguments else {
         return Err("usage: embed DATABASE ADDRESS SITE PASSWORD".into());
     };
     let replica = Replica::open(database)?;
     let site = replica.site(Arc::new(HttpTransport::default()));
     if replica.settings()?.is_none() {
-        let (legacy_url, site_name) = (legacy_url.clone(), site_name.clone());
+        let (legacy_url, site_name) = (legacy_url.to_owned(), site_name.to_owned());
         let password = PasswordHash::of_password(password);
         site.set_up(&Settings { legacy_url, site_name, password, hardware_id: None }, &mut NoopObserver)?;
     }

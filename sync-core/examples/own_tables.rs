@@ -23,14 +23,18 @@ fn follow(connection: &Connection, record: &HookedRecord<'_>) -> Result<(), sync
 }
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let database = std::env::args().nth(1).ok_or("usage: own_tables DATABASE")?;
-    let replica = Replica::builder().host_tables(TABLES).hook(follow).open(&database)?;
+    run(&std::env::args().nth(1).ok_or("usage: own_tables DATABASE")?)
+}
+
+pub(crate) fn run(database: &str) -> Result<(), Box<dyn std::error::Error>> {
+    let replica = Replica::builder().host_tables(TABLES).hook(follow).open(database)?;
     // The database of a central server may write asset classes; a site receives them.
     replica.site_registry()?;
     let class = AssetClass { id: "class-1".into(), name: "Cold chain".into(), ..AssetClass::default() };
     replica.records().of().put(&class)?;
 
-    let count: i64 = Connection::open(&database)?.query_row("SELECT count(*) FROM my_class", (), |row| row.get(0))?;
+    let count: i64 =
+        replica.read_sql(|connection| connection.query_row("SELECT count(*) FROM my_class", (), |row| row.get(0)))?;
     println!("my_class has {count} rows");
     Ok(())
 }

@@ -261,6 +261,32 @@ impl Replica {
         self.parts.file.as_ref().map_or(Ok(()), |file| file.check_in_place())
     }
 
+    /// Reads the database file in SQL, from one snapshot. Each record type has a view of its name with a column for each
+    /// field, to filter, join and count by; a host's own tables are there too. The connection cannot write.
+    ///
+    /// ```
+    /// # use sync_core::Replica;
+    /// # let folder = tempfile::tempdir()?;
+    /// # let replica = Replica::open(folder.path().join("clinic.sqlite"))?;
+    /// let per_class = "SELECT class_id, count(*) FROM asset_category GROUP BY class_id";
+    /// let counts = replica.read_sql(|connection| {
+    ///     let mut statement = connection.prepare(per_class)?;
+    ///     let rows = statement.query_map((), |row| Ok((row.get::<_, String>(0)?, row.get::<_, i64>(1)?)))?;
+    ///     rows.collect::<Result<Vec<_>, _>>()
+    /// })?;
+    /// # assert!(counts.is_empty());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::BadInput`] for a storage that is no file; the error of `read`.
+    pub fn read_sql<T>(
+        &self,
+        read: impl FnOnce(&crate::storage::rusqlite::Connection) -> crate::storage::rusqlite::Result<T>,
+    ) -> Result<T> {
+        self.parts.file.as_ref().ok_or_else(|| Error::bad_input(input::no_sql()))?.read_sql(read)
+    }
+
     /// Copies the database into a new file that only its owner may read, between two cycles.
     ///
     /// # Errors

@@ -284,6 +284,8 @@ crate::sentences! {
         legacy_id(table, max) = "a {table} is an object with an ID of 1 to {max} bytes";
         id(table, max) = "the id of a {table} has 1 to {max} bytes";
         too_long(table, id, max) = "{table} {id} has more than {max} bytes";
+        no_sql() = "only a database file is asked in SQL";
+        no_field(table, field) = "a {table} has no field \"{field}\"";
         not_local_only(table, id) = "{table} {id} is synchronised, so that it cannot be written as local only";
         writes_already() = "this thread is in a writing transaction of this database already, and would wait for itself";
         request_unwritable(error) = "a request cannot be written: {error}";

@@ -1,6 +1,7 @@
 //! Writing records: each record with its changelog row, and the other effects of a write.
 
 pub(crate) mod at_central;
+mod find;
 pub(crate) mod merged;
 pub(crate) mod moved_stores;
 pub(crate) mod outgoing;

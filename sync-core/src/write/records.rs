@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::sync::Arc;
 
+use super::find::find;
 use super::rules::active_stores;
 use super::transaction::Transaction;
 use crate::changelog::Change;
@@ -12,7 +13,7 @@ use crate::error::Error;
 use crate::error::Result;
 #[cfg(doc)]
 use crate::record::RECORD_BYTES_MAX;
-use crate::record::{Cursor, RecordData, RecordId, StoreId, TableName};
+use crate::record::{Cursor, Query, RecordData, RecordId, StoreId, TableName};
 use crate::storage::{Selection, Storage, WriteTxn};
 
 /// Reads and writes records as the site, or the central server, that a database belongs to.
@@ -53,6 +54,14 @@ impl Records {
         limit: usize,
     ) -> Result<Vec<(RecordId, RecordData)>> {
         self.storage.read()?.records(table, after, limit)
+    }
+
+    /// The records of a table that a query asks for, from one snapshot.
+    ///
+    /// # Errors
+    /// [`Error::BadInput`] for a field that the record type does not have; the database failed.
+    pub fn find(&self, table: &TableName, query: &Query) -> Result<Vec<(RecordId, RecordData)>> {
+        find(self.storage.read()?.as_ref(), table, query)
     }
 
     /// The number of records of each table that has any.

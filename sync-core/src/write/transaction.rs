@@ -2,12 +2,13 @@
 
 use std::cell::RefCell;
 
+use super::find::find;
 use super::rules::{RecordWriter, TableKind, active_stores, changed_id};
 use crate::changelog::{Audience, ChangeAction, NewChange};
 use crate::clock::Clock;
 use crate::error::{Error, Result};
 use crate::ownership::{Operation, Refusal};
-use crate::record::{Cursor, Deletion, RecordData, RecordId, StoreId, TableName};
+use crate::record::{Cursor, Deletion, Query, RecordData, RecordId, StoreId, TableName};
 use crate::role::Role;
 use crate::storage::{ReadTxn, Source, WriteTxn};
 use crate::text::sentences::input;
@@ -64,6 +65,14 @@ impl<'t> Transaction<'t> {
         limit: usize,
     ) -> Result<Vec<(RecordId, RecordData)>> {
         self.noting(|| self.txn.records(table, after, limit))
+    }
+
+    /// The records of a table that a query asks for.
+    ///
+    /// # Errors
+    /// As [`Records::find`](crate::Records::find).
+    pub fn find(&self, table: &TableName, query: &Query) -> Result<Vec<(RecordId, RecordData)>> {
+        self.noting(|| find(self.txn, table, query))
     }
 
     /// The stores that are active on this site, by id.

@@ -6,7 +6,7 @@ use std::marker::PhantomData;
 use super::records::Records;
 use super::transaction::Transaction;
 use crate::error::{Error, Result};
-use crate::record::{RecordData, RecordId, TableName, TypedRecord};
+use crate::record::{Query, RecordData, RecordId, TableName, TypedRecord};
 
 /// The records of one type, as values: of [`Records::of`], each call on its own, or of [`Transaction::of`], within the
 /// transaction. Keys that this version does not know stay in a value's `unknown`, and so in the record.
@@ -80,6 +80,19 @@ impl<T: TypedRecord> TypedRecords<'_, T> {
         let found = match &self.access {
             Access::Alone(records) => records.list(&table, after, limit),
             Access::Within(txn) => txn.list(&table, after, limit),
+        }?;
+        found.iter().map(|(id, data)| read(id, data)).collect()
+    }
+
+    /// The records that a query asks for.
+    ///
+    /// # Errors
+    /// As [`get`](Self::get), and as [`Records::find`].
+    pub fn find(&self, query: &Query) -> Result<Vec<T>> {
+        let table = Self::table();
+        let found = match &self.access {
+            Access::Alone(records) => records.find(&table, query),
+            Access::Within(txn) => txn.find(&table, query),
         }?;
         found.iter().map(|(id, data)| read(id, data)).collect()
     }

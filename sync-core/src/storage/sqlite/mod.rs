@@ -196,6 +196,21 @@ impl SqliteStorage {
         done.map_err(database_error)
     }
 
+    /// Runs a host's queries on one snapshot.
+    ///
+    /// # Errors
+    /// The error of `read`; the file cannot be read.
+    pub(crate) fn read_sql<T>(&self, read: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T> {
+        let connection = self.reader();
+        self.check_in_place()?;
+        let connection = connection?;
+        // The connection is not used again: a host may have changed its settings.
+        let snapshot = connection.unchecked_transaction().map_err(database_error)?;
+        let found = read(&snapshot).map_err(database_error)?;
+        drop(snapshot);
+        Ok(found)
+    }
+
     fn reader(&self) -> Result<Connection> {
         if let Some(connection) = self.readers.lock().pop() {
             return Ok(connection);

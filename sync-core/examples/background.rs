@@ -1,0 +1,57 @@
+//! A host that synchronises in the background: a driver on a thread of its own, with progress, a deadline for each cycle,
+//! and an end. A phone that gives an app half a minute in the background does useful work in it.
+//!
+//! `cargo run -p sync-core --example background -- clinic.sqlite`, for a database that `embed` has set up
+
+use std::ops::ControlFlow;
+use std::sync::{Arc, mpsc};
+use std::time::Duration;
+
+use sync_core::driver::{CycleEnd, Driver, DriverConfig, DriverObserver};
+use sync_core::transport::HttpTransport;
+use sync_core::{Replica, SyncEvent, SyncObserver};
+
+/// Shows progress, and passes the end of each cycle on.
+struct Screen {
+    ends: mpsc::Sender<String>,
+}
+
+impl SyncObserver for Screen {
+    fn on_event(&mut self, event: &SyncEvent) -> ControlFlow<()> {
+        if let SyncEvent::Progress { step, done, total } = event {
+            println!("{}: {done} of {total}", step.label());
+        }
+        ControlFlow::Continue(()) // Break would end the cycle; what is done stays.
+    }
+}
+
+impl DriverObserver for Screen {
+    fn on_cycle(&mut self, end: &CycleEnd) {
+        let outcome = match end.error() {
+            Some(error) => format!("{}. {}", error, error.advice()),
+            None => "done".to_owned(),
+        };
+        let _ = self.ends.send(outcome); // The host may be gone.
+    }
+}
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    println!("{}", run(&std::env::args().nth(1).ok_or("usage: background DATABASE")?)?);
+    Ok(())
+}
+
+/// Runs until the first cycle has ended, and returns how it ended.
+pub(crate) fn run(database: &str) -> Result<String, Box<dyn std::error::Error>> {
+    let site = Replica::open(database)?.site(Arc::new(HttpTransport::default()));
+    let mut config = DriverConfig::default();
+    config.options.max_time = Some(Duration::from_secs(25));
+    let mut driver = Driver::new(site, config);
+    let handle = driver.handle();
+    let (ends, ended) = mpsc::channel();
+    let thread = std::thread::spawn(move || driver.run(&mut Screen { ends }));
+    // A user who wants to sync now: handle.trigger(); a metered line: handle.suspend(); a closed app: handle.stop().
+    let outcome = ended.recv()?;
+    handle.stop();
+    thread.join().map_err(|_| "the driver panicked")?;
+    Ok(outcome)
+}

@@ -1,0 +1,122 @@
+//! Queries of one table by fields, over both storages, and of a file in SQL.
+
+use std::sync::Arc;
+
+use sync_core::Replica;
+use sync_core::record::{AssetCatalogueItem, Property, PropertyValueType, Query};
+use sync_core::storage::MemoryStorage;
+use sync_tests::world::data;
+
+/// Central databases, one for each storage.
+fn each(check: impl Fn(&Replica)) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let replicas = [
+        Replica::with_storage(Arc::new(MemoryStorage::new())),
+        Replica::open(folder.path().join("central.sqlite")).expect("opens"),
+    ];
+    for replica in replicas {
+        replica.site_registry().expect("a central database");
+        check(&replica);
+    }
+}
+
+fn item(number: usize) -> AssetCatalogueItem {
+    AssetCatalogueItem {
+        id: format!("item-{number:04}"),
+        code: format!("code {}", number % 7),
+        model: if number.is_multiple_of(2) { "Fridge".into() } else { "Freezer".into() },
+        manufacturer: (!number.is_multiple_of(5)).then(|| format!("maker {}", number % 3)),
+        ..AssetCatalogueItem::default()
+    }
+}
+
+fn ids(replica: &Replica, query: &Query) -> Vec<String> {
+    let items: Vec<AssetCatalogueItem> = replica.records().of().find(query).expect("found");
+    items.into_iter().map(|item| item.id).collect()
+}
+
+/// What the query should find, computed the plain way.
+fn expected(
+    count: usize,
+    holds: impl Fn(&AssetCatalogueItem) -> bool,
+    key: impl Fn(&AssetCatalogueItem) -> (Option<String>, String),
+) -> Vec<String> {
+    let mut found: Vec<_> = (0..count).map(item).filter(holds).collect();
+    found.sort_by_key(|item| (key(item), item.id.clone()));
+    found.into_iter().map(|item| item.id).collect()
+}
+
+#[test]
+fn conditions_order_and_pages_are_those_of_the_plain_way() {
+    const COUNT: usize = 1300;
+    each(|replica| {
+        replica.write(|txn| (0..COUNT).try_for_each(|number| txn.of().put(&item(number)))).expect("stored");
+        let plain = |_: &AssetCatalogueItem| (None, String::new());
+        assert_eq!(ids(replica, &Query::new()), expected(COUNT, |_| true, plain));
+        let fridges = Query::new().is("model", "Fridge").is("code", "code 3");
+        let is_fridge = |item: &AssetCatalogueItem| item.model == "Fridge" && item.code == "code 3";
+        assert_eq!(ids(replica, &fridges), expected(COUNT, is_fridge, plain));
+        assert_eq!(ids(replica, &fridges.clone().limit(2)), expected(COUNT, is_fridge, plain)[..2]);
+        let none = Query::new().is_null("manufacturer").contains("model", "FREEZ");
+        let is_none = |item: &AssetCatalogueItem| item.manufacturer.is_none() && item.model == "Freezer";
+        assert_eq!(ids(replica, &none), expected(COUNT, is_none, plain));
+        let range = Query::new().at_least("code", "code 2").below("code", "code 4");
+        let is_in = |item: &AssetCatalogueItem| (("code 2")..("code 4")).contains(&item.code.as_str());
+        assert_eq!(ids(replica, &range), expected(COUNT, is_in, plain));
+
+        let sorted = Query::new().order_by("manufacturer").order_by("code");
+        let all = expected(COUNT, |_| true, |item| (item.manufacturer.clone(), item.code.clone()));
+        assert_eq!(ids(replica, &sorted), all);
+        for (skip, limit) in [(0, 10), (5, 0), (250, 30), (1290, 100), (5000, 10)] {
+            let page: Vec<_> = all.iter().skip(skip).take(limit).cloned().collect();
+            assert_eq!(ids(replica, &sorted.clone().skip(skip).limit(limit)), page, "{skip} {limit}");
+        }
+        let down = Query::new().order_by_descending("code").limit(1);
+        assert_eq!(ids(replica, &down), ["item-0006"], "of equal ones the first by id");
+    });
+}
+
+#[test]
+fn a_query_in_a_transaction_sees_its_writes_and_an_unknown_field_is_refused() {
+    each(|replica| {
+        let property = |id: &str, key: &str| Property {
+            id: id.into(),
+            key: key.into(),
+            name: key.into(),
+            value_type: PropertyValueType::Integer,
+            ..Property::default()
+        };
+        let found = replica.write(|txn| {
+            txn.of().put(&property("a", "doors"))?;
+            txn.of().put(&property("b", "shelves"))?;
+            let query = Query::new().is("key", "shelves").is("value_type", PropertyValueType::Integer.as_str());
+            txn.of::<Property>().find(&query)
+        });
+        assert_eq!(found.expect("found").iter().map(|one| one.id.as_str()).collect::<Vec<_>>(), ["b"]);
+        let wrong = replica.records().of::<Property>().find(&Query::new().order_by("kez"));
+        assert_eq!(wrong.expect_err("no such field").to_string(), "a property has no field \"kez\"");
+    });
+}
+
+#[test]
+fn a_file_is_asked_in_sql_from_one_snapshot_and_not_written() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let replica = Replica::open(folder.path().join("central.sqlite")).expect("opens");
+    replica.site_registry().expect("a central database");
+    let put = |id: &str| {
+        let class = format!(r#"{{"id":"{id}","name":"n"}}"#);
+        replica.records().put("asset_class", [data(&class)]).map(|_| ())
+    };
+    put("a").expect("stored");
+    let counts = replica.read_sql(|connection| {
+        let count = || connection.query_row("SELECT count(*) FROM asset_class", (), |row| row.get::<_, i64>(0));
+        let before = count()?;
+        put("b").expect("a writer does not wait for a reader");
+        Ok((before, count()?))
+    });
+    assert_eq!(counts.expect("read"), (1, 1));
+    let refused = replica.read_sql(|connection| connection.execute("DELETE FROM sync_record", ()));
+    assert!(refused.is_err(), "{refused:?}");
+    let memory = Replica::with_storage(Arc::new(MemoryStorage::new()));
+    assert_eq!(memory.read_sql(|_| Ok(())).expect_err("no file").code(), "bad_input");
+}
