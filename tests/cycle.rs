@@ -127,6 +127,10 @@ fn an_edit_made_during_the_cycle_wins_over_what_was_pulled(central: CentralEnd) 
     };
     let report = a.site.sync(&SyncOptions::default(), &mut edit_after_the_push).unwrap();
     assert_eq!((report.kept_local, report.integrated), (1, 0));
+    let named: Vec<_> = report.conflicts.iter().map(|one| (one.table.as_str(), one.id.as_str(), one.from)).collect();
+    assert_eq!(named, [("asset", "x", "central")]);
+    let support = sync_core::Replica::with_storage(a.storage.clone()).support();
+    assert!(support.explain(&"asset".into(), &"x".into()).unwrap().conflict_at.is_some());
     assert!(a.get("asset", "x").unwrap().contains("of the clinic"));
     a.sync();
     assert!(get(&central.records, "asset", "x").unwrap().contains("of the clinic"), "and goes out with the next push");

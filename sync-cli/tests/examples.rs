@@ -33,7 +33,7 @@ fn the_examples_work_with_a_real_server() {
     let database = desk.path("app.sqlite");
     let database = database.to_string_lossy();
     embed::run(&[&database, &server.address, "clinic", password.trim()]).expect("a synchronised record");
-    let fridge = desk.run(&["--db", "central.sqlite", "get", "asset", "fridge of STORE_1"]);
+    let fridge = desk.run(&["--db", "central.sqlite", "records", "get", "asset", "fridge of STORE_1"]);
     assert!(fridge.ends(0).out.contains("vaccine fridge"), "central has it");
     assert_eq!(background::run(&database).expect("a cycle"), "done");
 

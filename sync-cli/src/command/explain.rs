@@ -41,6 +41,9 @@ fn show(found: &Explanation, out: &Output) -> Result<(), Failure> {
     for (index, change) in found.changes.iter().enumerate() {
         written(change, index > 0 && found.bytes.is_some(), out)?;
     }
+    if let Some(at) = found.conflict_at {
+        say(out, "", &shown::conflict_at(moment(at)))?;
+    }
     if let Some(since) = found.staged_since {
         say(out, "", &shown::staged_since(moment(since)))?;
     }

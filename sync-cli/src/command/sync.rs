@@ -92,6 +92,9 @@ struct SyncDocument<'r> {
     files: Option<&'r FilesReport>,
 }
 
+/// The most records with a conflict that are named; `--json` names more.
+const CONFLICTS_SHOWN: usize = 10;
+
 pub(super) fn show(report: &SyncReport, out: &Output) -> Result<(), Failure> {
     let SyncReport { pushed, pulled, integrated, requests, .. } = report;
     let (sent, received) = (bytes(report.bytes_sent), bytes(report.bytes_received));
@@ -105,6 +108,9 @@ pub(super) fn show(report: &SyncReport, out: &Output) -> Result<(), Failure> {
     say(out, "", &shown::told(outcome, *pushed, *pulled, *integrated, *requests, sent, received))?;
     if report.kept_local > 0 {
         say(out, "", &shown::kept_local(report.kept_local))?;
+        for conflict in report.conflicts.iter().take(CONFLICTS_SHOWN) {
+            say(out, "  ", &shown::conflict(conflict.table.as_str(), conflict.id.as_str(), conflict.from))?;
+        }
     }
     if report.quarantined + report.refused > 0 {
         say(out, "", &shown::set_aside(report.quarantined, report.refused))?;

@@ -100,6 +100,7 @@ sync_core::sentences! {
         one_site() = "1 site";
         sites(count) = "{count} sites";
 
+        conflict_at(at) = "{at} a version from elsewhere yielded to an edit made here, in the cycle that began then.";
         staged_since(at) = "{at} a version came. It is integrated by the next cycle here; by a central server, once \
             its site has sent the rest.";
         not_taken(at, cause, number, reason) =
@@ -212,6 +213,7 @@ sync_core::sentences! {
         partial() = "ended at the given limit; the next sync goes on";
         failed() = "not completed; what was done so far is kept";
         stopped() = "stopped; what was done so far is kept";
+        conflict(table, id, from) = "{table} {id}: a version of {from} yielded";
         kept_local(count) = "{count} edits made here were kept; they go out with the next sync";
         set_aside(count, refused) =
             "into quarantine: {refused} refused, {count} for other causes; see oms-sync quarantine list";

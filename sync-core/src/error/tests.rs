@@ -27,3 +27,20 @@ fn names_are_quoted_so_that_a_message_stays_one_line() {
     let error = Error::WrongPassword { site: site.clone() };
     assert_eq!(error.to_string(), format!("the password of site {site:?} is wrong"));
 }
+
+#[test]
+fn a_clone_says_the_same_down_to_its_causes_and_so_does_its_json() {
+    let below = std::io::Error::other(std::io::Error::other("the root"));
+    let deep = Error::Database { source: Box::new(std::io::Error::other(Error::Database { source: Box::new(below) })) };
+    for error in Error::examples().into_iter().chain([deep]) {
+        let clone = error.clone();
+        assert_eq!(
+            (clone.to_string(), clone.code(), clone.causes()),
+            (error.to_string(), error.code(), error.causes())
+        );
+        let json = serde_json::to_value(&clone).unwrap();
+        assert_eq!(json["code"], error.code());
+        assert_eq!(json["causes"], serde_json::json!(error.causes()));
+        assert_eq!(json["advice"], error.advice());
+    }
+}

@@ -14,6 +14,8 @@ mod turns;
 
 use std::collections::HashSet;
 
+use serde::Serialize;
+
 use crate::clock::Timestamp;
 use crate::error::{Result, Server};
 use crate::ownership::StoreOwner;
@@ -36,7 +38,7 @@ pub(crate) use self::staged::integrate;
 pub(crate) use self::turns::IntegrationQueue;
 
 /// The result of an integration.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Integrated {
     /// Integrated records, including those that were here already.
     pub integrated: u64,
@@ -46,20 +48,53 @@ pub(crate) struct Integrated {
     pub refused: u64,
     /// Pulled records that yielded to a local edit.
     pub kept_local: u64,
+    /// The first of them.
+    pub conflicts: Vec<Conflict>,
+}
+
+/// A record that was edited here while a version of it came from elsewhere. The edit was kept, and goes out with the next
+/// push.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Conflict {
+    /// Its table.
+    pub table: TableName,
+    /// Its id.
+    pub id: RecordId,
+    /// The server whose version yielded: `central` or `legacy`.
+    pub from: &'static str,
+    /// True if that version was a deletion.
+    pub is_deletion: bool,
+}
+
+impl Conflict {
+    /// The most that are named, in a report and for each batch.
+    pub const NAMED_MAX: usize = 100;
+
+    fn of(incoming: &Incoming) -> Self {
+        let from = if incoming.source == Source::Legacy { "legacy" } else { "central" };
+        let is_deletion = incoming.action == Action::Delete;
+        Self { table: incoming.table.clone(), id: incoming.id.clone(), from, is_deletion }
+    }
+
+    /// Adds to those that are named already, as far as there is room.
+    pub(crate) fn add_to(named: &mut Vec<Self>, more: &[Self]) {
+        let room = Self::NAMED_MAX.saturating_sub(named.len());
+        named.extend(more.iter().take(room).cloned());
+    }
 }
 
 impl Integrated {
-    /// Both together.
-    pub(crate) fn and(self, other: Self) -> Self {
-        Self {
-            integrated: self.integrated + other.integrated,
-            quarantined: self.quarantined + other.quarantined,
-            refused: self.refused + other.refused,
-            kept_local: self.kept_local + other.kept_local,
-        }
+    /// Adds another result.
+    pub(crate) fn add(&mut self, other: &Self) {
+        self.integrated += other.integrated;
+        self.quarantined += other.quarantined;
+        self.refused += other.refused;
+        self.kept_local += other.kept_local;
+        Conflict::add_to(&mut self.conflicts, &other.conflicts);
     }
 
-    fn count(self) -> u64 {
+    fn count(&self) -> u64 {
         self.integrated + self.quarantined + self.refused + self.kept_local
     }
 }
@@ -248,6 +283,7 @@ impl<'t> Integrator<'t> {
             Plan::KeepLocal if self.came_back(incoming)? => {}
             Plan::KeepLocal => {
                 self.done.kept_local += 1;
+                Conflict::add_to(&mut self.done.conflicts, &[Conflict::of(incoming)]);
                 if self.was_sent_to_central(incoming)? {
                     return Ok(None);
                 }

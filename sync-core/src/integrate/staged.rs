@@ -51,7 +51,7 @@ pub(super) struct StagedRun {
 }
 
 /// The result of one transaction.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(super) struct Slice {
     pub done: Integrated,
     /// True if it was as long as a transaction may be.
@@ -106,7 +106,7 @@ impl StagedRun {
             self.after = last;
             self.one_by_one = self.one_by_one.saturating_sub(1);
             if let Some(slice) = slice {
-                self.done = self.done.and(slice.done);
+                self.done.add(&slice.done);
                 return Ok(Some(slice));
             }
         }

@@ -50,7 +50,7 @@ impl IntegrationQueue {
 
     /// The result since this queue was made.
     pub(crate) fn done(&self) -> Integrated {
-        self.lock().done
+        self.lock().done.clone()
     }
 
     fn lock(&self) -> MutexGuard<'_, QueueState> {
@@ -119,7 +119,7 @@ impl SiteTurn<'_> {
         };
         {
             let mut state = self.queue.lock();
-            state.done = state.done.and(slice.done);
+            state.done.add(&slice.done);
             state.runs.insert(self.site, std::mem::take(&mut self.run));
         }
         if slice.is_full {

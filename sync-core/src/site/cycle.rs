@@ -13,7 +13,7 @@ use super::report::{StepReport, SyncOutcome, SyncReport};
 use super::sizing::Sizes;
 use crate::clock::Timestamp;
 use crate::error::{Error, ErrorClass, Result};
-use crate::integrate::{Integrated, Provenance, integrate, merge, requeue_after_upgrade};
+use crate::integrate::{Conflict, Integrated, Provenance, integrate, merge, requeue_after_upgrade};
 use crate::protocol::v6::PushChain;
 use crate::record::{Cursor, NameId};
 use crate::storage::state::Checkpoint;
@@ -172,7 +172,7 @@ impl Cycle<'_, '_> {
             let done = integrate(site.storage.as_ref(), site.clock.as_ref(), &provenance, |done, total| {
                 self.report_progress(Step::Integrate, base.0 + done, base.1 + total)
             })?;
-            self.count(done);
+            self.count(&done);
         }
         merge::rewrite(site.storage.as_ref(), site.clock.as_ref(), self.identity.legacy_site_id)?;
         moved_stores::relog_pending(site.storage.as_ref(), site.clock.as_ref())?;
@@ -180,10 +180,11 @@ impl Cycle<'_, '_> {
     }
 
     /// Adds the counts of an integration to the report.
-    pub(crate) fn count(&mut self, done: Integrated) {
+    pub(crate) fn count(&mut self, done: &Integrated) {
         self.report.integrated += done.integrated;
         self.report.refused += done.refused;
         self.report.kept_local += done.kept_local;
+        Conflict::add_to(&mut self.report.conflicts, &done.conflicts);
     }
 
     /// The number of records in quarantine, without those that a rule of ownership refused.

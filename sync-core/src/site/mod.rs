@@ -17,6 +17,7 @@ pub(crate) mod sizing;
 mod steps;
 pub(crate) mod watch;
 
+pub use crate::integrate::Conflict;
 pub use crate::machine::machine_id;
 pub(crate) use cycle::SyncOptions;
 pub use files::{FilesOptions, FilesReport};

@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use super::observer::Step;
 use crate::error::{Error, Server};
+use crate::integrate::Conflict;
 use crate::record::{Cursor, NameId};
 use crate::storage::LoggedError;
 use crate::text::{Localize, Message};
@@ -58,6 +59,8 @@ pub struct SyncReport {
     pub refused: u64,
     /// Pulled records that yielded to a local edit.
     pub kept_local: u64,
+    /// The first hundred of these.
+    pub conflicts: Vec<Conflict>,
     /// The steps that ran.
     pub steps: Vec<StepReport>,
     /// The steps that did not run, with the reason.
@@ -183,6 +186,7 @@ impl Default for SyncReport {
             quarantined: 0,
             refused: 0,
             kept_local: 0,
+            conflicts: Vec::new(),
             steps: Vec::new(),
             skipped: Vec::new(),
             pushed_ranges: Vec::new(),

@@ -42,6 +42,8 @@ pub struct Explanation {
     pub bytes: Option<u64>,
     /// Its changes, newest first: its own, then those for stores that it has left.
     pub changes: Vec<ChangeHistory>,
+    /// The last cycle, if the log has it, in which a version from elsewhere yielded to an edit of it made here.
+    pub conflict_at: Option<Timestamp>,
     /// Since when a version of it waits to be integrated here.
     pub staged_since: Option<Timestamp>,
     /// Its versions in quarantine.
@@ -208,6 +210,7 @@ impl Support {
             travels: travels(table.as_str()),
             bytes: data.map(|data| data.as_str().len() as u64),
             changes,
+            conflict_at: conflict_of(&log, table, id),
             staged_since: staged.map(|row| row.received_at),
             set_aside,
             awaited_by,
@@ -217,6 +220,12 @@ impl Support {
             id: id.clone(),
         })
     }
+}
+
+/// The beginning of the last cycle that reports a conflict about a record.
+fn conflict_of(log: &[LogEntry], table: &TableName, id: &RecordId) -> Option<Timestamp> {
+    let is_it = |conflict: &Value| conflict["table"] == table.as_str() && conflict["id"] == id.as_str();
+    newest(log, |report| report["conflicts"].as_array().is_some_and(|all| all.iter().any(is_it))).map(|(_, at)| at)
 }
 
 /// The changelog rows of a record, oldest first.

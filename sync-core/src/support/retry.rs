@@ -163,7 +163,7 @@ fn integrate_now(storage: &dyn Storage, clock: &dyn Clock, retried: &mut Retried
     let origin = state::LEGACY_SITE_ID.find(storage.read()?.as_ref())?;
     for (source, origin) in [(Source::Legacy, origin), (Source::Central, None)] {
         let door = Provenance { source, origin };
-        done = done.and(integrate(storage, clock, &door, |_, _| Ok(()))?);
+        done.add(&integrate(storage, clock, &door, |_, _| Ok(()))?);
     }
     merge::rewrite(storage, clock, origin)?;
     moved_stores::relog_pending(storage, clock)?;

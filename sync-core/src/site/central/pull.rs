@@ -154,7 +154,7 @@ impl Cycle<'_, '_> {
 
     fn take_batch(&mut self, batch: ReadBatch, next: Cursor, since: Option<RestorePoint>) -> Result<()> {
         let done = take_or_note(self.site, batch, next, since)?;
-        self.count(done);
+        self.count(&done);
         Ok(())
     }
 
@@ -168,7 +168,7 @@ impl Cycle<'_, '_> {
     ) -> Result<()> {
         let (site, question) = (self.site, question(&self.identity, &self.pull_chain, (next, pulls_own), size));
         let done = self.client.ask_ahead(central, path::PULL, &question, || take_or_note(site, batch, next, since))?;
-        self.count(done);
+        self.count(&done);
         Ok(())
     }
 }

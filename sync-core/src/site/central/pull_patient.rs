@@ -88,7 +88,7 @@ impl Cycle<'_, '_> {
                 txn.commit()?;
                 Ok(integrated)
             })?;
-            self.count(integrated);
+            self.count(&integrated);
             done += records;
             self.report.pulled += records;
             self.report_progress(Step::PullPatient, done, done + total.saturating_sub(records))?;

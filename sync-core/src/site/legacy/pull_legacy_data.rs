@@ -108,7 +108,7 @@ impl Cycle<'_, '_> {
             state::LEGACY_POSITION_SEEN.set(txn.as_ref(), Cursor(batch.max_cursor))?;
         }
         txn.commit()?;
-        self.count(done);
+        self.count(&done);
         let listed = |stores: &[StoreId]| stores.iter().map(StoreId::as_str).collect::<Vec<_>>().join(", ");
         if !left.is_empty() {
             self.warn(says::stores_left(listed(&left)))?;

@@ -192,7 +192,7 @@ impl Cycle<'_, '_> {
         let done = receive(txn.as_ref(), self.site.clock.now(), &provenance, incoming)?;
         state::QUEUE_TAKEN.set(txn.as_ref(), QueueTaken(known))?;
         txn.commit()?;
-        self.count(done);
+        self.count(&done);
         Ok(())
     }
 }
