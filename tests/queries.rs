@@ -61,7 +61,7 @@ fn conditions_order_and_pages_are_those_of_the_plain_way() {
         let is_none = |item: &AssetCatalogueItem| item.manufacturer.is_none() && item.model == "Freezer";
         assert_eq!(ids(replica, &none), expected(COUNT, is_none, plain));
         let range = Query::new().at_least("code", "code 2").below("code", "code 4");
-        let is_in = |item: &AssetCatalogueItem| (("code 2")..("code 4")).contains(&item.code.as_str());
+        let is_in = |item: &AssetCatalogueItem| ("code 2".."code 4").contains(&item.code.as_str());
         assert_eq!(ids(replica, &range), expected(COUNT, is_in, plain));
 
         let sorted = Query::new().order_by("manufacturer").order_by("code");
