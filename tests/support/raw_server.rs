@@ -11,7 +11,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use sync_core::central::Central;
-use sync_core::transport::{HttpRequest, HttpResponse, Method};
+use sync_core::transport::{HttpRequest, HttpResponse};
+use sync_testkit::http::{read_head, send};
 use sync_testkit::legacy_server::{self, LegacyServer};
 
 /// What is made of a request.
@@ -243,42 +244,4 @@ fn choose(shared: &Shared, path: &str, length: usize) -> Option<Reply> {
     }
     let once = script.once.iter_mut().find(|(of, _)| of == path).and_then(|(_, replies)| replies.pop_front());
     once.or_else(|| script.always.iter().find(|(of, _)| of == path).map(|(_, reply)| reply.clone()))
-}
-
-/// Reads a request up to its body; `None` if it is invalid.
-fn read_head(reader: &mut BufReader<&TcpStream>) -> std::io::Result<Option<(HttpRequest, usize)>> {
-    let mut line = String::new();
-    reader.read_line(&mut line)?;
-    let mut words = line.split_whitespace();
-    let method = match words.next() {
-        Some("GET") => Method::Get,
-        Some("POST") => Method::Post,
-        Some("PUT") => Method::Put,
-        _ => return Ok(None),
-    };
-    let url = words.next().unwrap_or_default().to_owned();
-    let mut headers = Vec::new();
-    loop {
-        let mut line = String::new();
-        reader.read_line(&mut line)?;
-        match line.trim_end().split_once(':') {
-            Some((name, value)) => headers.push((name.to_ascii_lowercase(), value.trim().to_owned())),
-            None => break,
-        }
-    }
-    let request = HttpRequest { method, url, headers, body: Vec::new() };
-    let length = request.header("content-length").and_then(|length| length.parse().ok()).unwrap_or(0);
-    Ok(Some((request, length)))
-}
-
-/// Sends a response whose head announces the whole body, and this many bytes of it.
-fn send(mut stream: &TcpStream, response: &HttpResponse, bytes: usize) -> std::io::Result<()> {
-    let mut head = format!("HTTP/1.1 {} Scripted\r\nconnection: close\r\n", response.status);
-    // The length is that of the body, whatever the headers say.
-    for (name, value) in response.headers.iter().filter(|(name, _)| name != "content-length") {
-        head.push_str(&format!("{name}: {value}\r\n"));
-    }
-    head.push_str(&format!("content-length: {}\r\n\r\n", response.body.len()));
-    stream.write_all(head.as_bytes())?;
-    stream.write_all(&response.body[..bytes.min(response.body.len())])
 }

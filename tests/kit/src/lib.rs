@@ -8,6 +8,7 @@
 
 mod counting;
 mod faulty;
+pub mod http;
 pub mod legacy_server;
 mod remote_only;
 pub mod storage_contract;

@@ -63,13 +63,6 @@ impl LegacyServer {
         Some(self.state().account(site)?.status.clone())
     }
 
-    /// Sets the state of a site's initialisation; nothing else changes.
-    pub fn set_initialisation_status(&self, site: &str, status: InitialisationStatus) {
-        if let Some(account) = self.state().account_mut(site) {
-            account.status = status;
-        }
-    }
-
     /// The queue of a site, in order, with the present data.
     pub fn queued(&self, site: &str) -> Vec<QueuedRecord> {
         let state = self.state();
@@ -236,11 +229,6 @@ impl LegacyServer {
     /// Sets the spelling of values.
     pub fn set_spelling(&self, spelling: Spelling) {
         self.state().spelling = spelling;
-    }
-
-    /// Sets the V5 versions that are accepted.
-    pub fn set_versions(&self, versions: std::ops::RangeInclusive<u32>) {
-        self.state().versions = versions;
     }
 
     /// Plans a fault; of several for a request, the one that was planned first happens.

@@ -99,7 +99,6 @@ struct State {
     initialise_takes: Takes,
     integration_takes: Takes,
     spelling: Spelling,
-    versions: std::ops::RangeInclusive<u32>,
     requests: BTreeMap<Endpoint, u64>,
     unknown_requests: u64,
 }
@@ -116,7 +115,6 @@ impl LegacyServer {
             initialise_takes: Takes::default(),
             integration_takes: Takes::default(),
             spelling: Spelling::default(),
-            versions: 1..=14,
             requests: BTreeMap::new(),
             unknown_requests: 0,
         };

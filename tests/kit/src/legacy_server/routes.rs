@@ -35,6 +35,9 @@ pub enum Endpoint {
     Patient,
 }
 
+/// The V5 versions that are accepted.
+const VERSIONS: std::ops::RangeInclusive<u32> = 1..=14;
+
 impl Endpoint {
     /// All of them.
     pub const ALL: [Self; 9] = [
@@ -169,7 +172,7 @@ impl State {
                 return Err(invalid(&format!("the header {name} is missing")));
             }
         }
-        if !self.versions.contains(&headers.version) {
+        if !VERSIONS.contains(&headers.version) {
             return Err(refused(Refusal::ApiVersionIncompatible));
         }
         let bound = self.sites[at].hardware_id.get_or_insert_with(|| headers.hardware_id.clone());

@@ -1,14 +1,15 @@
 //! The stand-in legacy server on a socket: a thread for each connection, one exchange each.
 
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::io::{BufReader, Read as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use sync_core::transport::{HttpRequest, HttpResponse, Method};
+use sync_core::transport::HttpRequest;
 
 use super::{LegacyServer, Reply};
+use crate::http::{read_head, send};
 
 /// The longest accepted body.
 const BODY_MAX: usize = 64 * 1024 * 1024;
@@ -70,44 +71,10 @@ fn exchange(stream: &TcpStream, legacy: &LegacyServer) -> std::io::Result<()> {
 
 /// Reads a request; `None` if it is not one for the legacy server.
 fn read(reader: &mut BufReader<&TcpStream>) -> std::io::Result<Option<HttpRequest>> {
-    let mut line = String::new();
-    reader.read_line(&mut line)?;
-    let mut words = line.split_whitespace();
-    let method = match words.next() {
-        Some("GET") => Method::Get,
-        Some("POST") => Method::Post,
-        _ => return Ok(None),
-    };
-    let url = words.next().unwrap_or_default().to_owned();
-    let mut headers = Vec::new();
-    loop {
-        let mut line = String::new();
-        reader.read_line(&mut line)?;
-        match line.trim_end().split_once(':') {
-            Some((name, value)) => headers.push((name.to_ascii_lowercase(), value.trim().to_owned())),
-            None => break,
-        }
-    }
-    let mut request = HttpRequest { method, url, headers, body: Vec::new() };
-    let length = request.header("content-length").and_then(|length| length.parse().ok()).unwrap_or(0);
-    if length > BODY_MAX {
+    let Some((mut request, length)) = read_head(reader)?.filter(|(_, length)| *length <= BODY_MAX) else {
         return Ok(None);
-    }
+    };
     request.body = vec![0; length];
     reader.read_exact(&mut request.body)?;
     Ok(Some(request))
-}
-
-/// Sends a response whose head announces the whole body, and this many bytes of it.
-fn send(mut stream: &TcpStream, response: &HttpResponse, bytes: usize) -> std::io::Result<()> {
-    let mut head = format!("HTTP/1.1 {} Legacy\r\nconnection: close\r\n", response.status);
-    for (name, value) in &response.headers {
-        head.push_str(&format!("{name}: {value}\r\n"));
-    }
-    if response.status != 204 {
-        head.push_str(&format!("content-length: {}\r\n", response.body.len()));
-    }
-    head.push_str("\r\n");
-    stream.write_all(head.as_bytes())?;
-    stream.write_all(&response.body[..bytes.min(response.body.len())])
 }
