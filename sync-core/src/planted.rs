@@ -137,8 +137,6 @@ bugs! {
     RefusedUnknowing,
     /// An edit of a site that comes back to it is logged again as one that is not pushed.
     OwnEditLoggedAgain,
-    /// Whether an integration waits is asked before the transaction that stages a push.
-    PushDuringIntegration,
     /// What a record was when it left a store is not kept: whoever reads again gets it as it is today.
     LeftAsToday,
     /// The hash of a file is not compared.
