@@ -165,7 +165,9 @@ impl Ledger {
         }
         let number = self.versions.len();
         if let Some(content) = &content {
-            self.of_content.insert((key.clone(), content.clone()), number);
+            // A site of an older release writes over what it got in an older spelling, and both are looked up as one.
+            let today = rules::spelled_as_today(&key.0, content).unwrap_or_else(|| content.clone());
+            self.of_content.insert((key.clone(), today), number);
         }
         self.of_record.entry(key.clone()).or_default().push(number);
         if by > 0 {

@@ -231,7 +231,9 @@ impl Read for Up<'_> {
             // From here on central may hold what only one can hold.
             self.half.keeping.store(true, Relaxed);
         } else {
-            self.sim.meanwhile(Spot::Request, self.site);
+            // A stranger has no end of its own: what happens meanwhile happens at central.
+            let end = if self.site < self.sim.ends.len() { self.site } else { 0 };
+            self.sim.meanwhile(Spot::Request, end);
         }
         Ok(read)
     }

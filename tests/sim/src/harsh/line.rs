@@ -151,11 +151,15 @@ impl Sim {
         let is_end = batch["is_last_batch"] == true && batch["records"].as_array().is_some_and(Vec::is_empty);
         let Some(end) = batch["end_cursor"].as_u64().filter(|_| is_end) else { return };
         let mut gone = lock(&harsh.newest_gone);
-        if *gone != Some(end) {
+        if !gone.contains(&end) {
             let goes = self.is_for_nobody(end) && lock(&self.state).phase == Phase::Chaos;
-            *gone = (goes && self.happens(Chance::Harsh, 300)).then_some(end);
+            // One row at a time: two of them are like a restore.
+            if goes && self.happens(Chance::Harsh, 300) && !gone.contains(&(end - 1)) {
+                gone.insert(end);
+            }
         }
-        if gone.is_some() {
+        // A row that is gone stays so: a number that comes again shows a restore.
+        if gone.contains(&end) {
             batch["end_cursor"] = (end - 1).into();
             response.body = answer.to_string().into_bytes();
         }

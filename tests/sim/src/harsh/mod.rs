@@ -8,7 +8,7 @@ mod neighbour;
 mod people;
 mod swarm;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
 use std::sync::atomic::AtomicBool;
 
@@ -32,8 +32,8 @@ pub(crate) struct Harsh {
     passwords: Mutex<BTreeMap<usize, Passwords>>,
     /// How often others may still push in the midst of central's work.
     crowd_left: Mutex<u32>,
-    /// The newest row of central's changelog, if it is gone.
-    newest_gone: Mutex<Option<u64>>,
+    /// The rows of central's changelog that are gone; each was the newest.
+    newest_gone: Mutex<BTreeSet<u64>>,
     /// Whether a line that ends with the chaos is as it was, so that it is seen what comes through all the same.
     line_stays: AtomicBool,
 }
