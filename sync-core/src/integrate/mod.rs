@@ -16,6 +16,7 @@ use std::collections::HashSet;
 
 use serde::Serialize;
 
+use crate::changelog::Change;
 use crate::clock::Timestamp;
 use crate::error::{Result, Server};
 use crate::ownership::StoreOwner;
@@ -318,7 +319,19 @@ impl<'t> Integrator<'t> {
     fn was_sent_to_central(&self, incoming: &Incoming) -> Result<bool> {
         let Incoming { source: Source::Central, table, id, .. } = incoming else { return Ok(false) };
         let sent_before = state::PUSH_SENT_BEFORE.get(self.facts.txn)?;
-        Ok(!self.facts.txn.has_local_change(table, id, sent_before)?)
+        if !self.facts.txn.has_local_change(table, id, sent_before)? {
+            return Ok(true);
+        }
+        // Logged again after it was sent: it goes out with its first position.
+        for row in state::RENUMBERED.get(self.facts.txn)? {
+            let logged = self.facts.txn.changes(&Selection::Local, row.at, 1)?;
+            let is_it =
+                |found: &Change| found.cursor == row.at && found.change.table == *table && found.change.id == *id;
+            if logged.first().is_some_and(is_it) && !self.facts.txn.has_local_change(table, id, row.at.next())? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// True if the received version equals the local one, which is an edit of this site that comes back: central has

@@ -2,9 +2,10 @@
 
 use crate::changelog::{Change, NewChange};
 use crate::clock::Timestamp;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, Server};
 use crate::record::{Cursor, RecordData};
-use crate::storage::{ReadTxn, Selection, WriteTxn};
+use crate::storage::state::Renumbered;
+use crate::storage::{ReadTxn, Selection, WriteTxn, state};
 use crate::write;
 
 use super::central::position::Position;
@@ -83,15 +84,26 @@ pub(crate) fn gather<E>(
 
 impl<E> Gathered<E> {
     /// Logs the rows that were passed over again, in the transaction that moves the cursor past them: they stay to be
-    /// pushed, after all edits so far. Returns their number.
-    pub(crate) fn log_passed_over(&self, txn: &dyn WriteTxn, now: Timestamp) -> Result<u64> {
+    /// pushed, after all edits so far. Each may have arrived, so central is told its first position with it. Returns their number.
+    pub(crate) fn log_passed_over(&self, txn: &dyn WriteTxn, server: Server, now: Timestamp) -> Result<u64> {
         let mut logged = 0;
-        for (_, change) in self.passed_over.iter().filter(|(at, _)| *at < self.next) {
+        let known = state::RENUMBERED.get(txn)?;
+        let mut renumbered: Vec<_> = known.iter().copied().filter(|row| row.at >= self.next).collect();
+        for (at, change) in self.passed_over.iter().filter(|(at, _)| *at < self.next) {
             logged += 1;
             // Edited again meanwhile: the newer edit goes out in its turn.
             if !txn.has_local_change(&change.table, &change.id, self.next)? {
+                let before = txn.last_cursor()?;
                 write::requeue_edit(txn, change.clone(), now)?;
+                let last = txn.last_cursor()?;
+                if last > before {
+                    let since = state::sent_since(&known, *at).unwrap_or(*at);
+                    renumbered.push(Renumbered { at: last, since });
+                }
             }
+        }
+        if server == Server::Central && renumbered != known {
+            state::RENUMBERED.set(txn, renumbered)?;
         }
         Ok(logged)
     }

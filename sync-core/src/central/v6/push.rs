@@ -68,7 +68,7 @@ impl Central {
         // A batch with repeated rows alone opens no push.
         let brings_something = !fresh.is_empty();
         let by_sender = Some(self.could_know(site, read_to));
-        for IncomingRow { element: BatchElement { cursor, record }, .. } in fresh {
+        for IncomingRow { element: BatchElement { cursor, record, .. }, .. } in fresh {
             let cursor = Some(cursor).filter(|cursor| *cursor > Cursor(0));
             let known = Known { here: None, by_sender };
             txn.stage(&Incoming { cursor, known, ..Incoming::new(Source::Site(site), record) }, now)?;

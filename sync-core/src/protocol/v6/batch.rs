@@ -44,6 +44,11 @@ pub struct BatchElement {
     pub cursor: Cursor,
     /// The record.
     pub record: WireRecord,
+    /// In a push: the position under which this edit was first sent. Smaller ones passed it and it got a new position, although
+    /// it may have arrived. Only in this project. Open mSupply neither sends nor reads it (unknown keys are ignored,
+    /// `protocol-v6` §2).
+    #[serde(default, deserialize_with = "super::request::if_it_is_ours", skip_serializing_if = "Option::is_none")]
+    pub sent_since: Option<Cursor>,
 }
 
 /// A batch as it is sent, and as central reads a push: all or nothing.

@@ -185,7 +185,7 @@ fn asked_cursor<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Cur
 }
 
 /// Another meaning of the key stops no push.
-fn if_it_is_ours<'de, D: serde::Deserializer<'de>, T: serde::de::DeserializeOwned>(
+pub(super) fn if_it_is_ours<'de, D: serde::Deserializer<'de>, T: serde::de::DeserializeOwned>(
     deserializer: D,
 ) -> Result<Option<T>, D::Error> {
     let value = serde_json::Value::deserialize(deserializer)?;

@@ -154,9 +154,11 @@ impl Cycle<'_, '_> {
         };
         let txn = self.site.storage.read()?;
         let stands = Position { end: bound, ..Position::in_own(txn.as_ref())? };
+        let renumbered = state::RENUMBERED.get(txn.as_ref())?;
         gather(txn.as_ref(), stands, room, |row, data| {
             let is_left = is_pushed(&row) && !came_back(txn.as_ref(), &row)?;
-            let Some(element) = is_left.then(|| outgoing::element(row, data)).flatten() else { return Ok(None) };
+            let Some(mut element) = is_left.then(|| outgoing::element(row, data)).flatten() else { return Ok(None) };
+            element.sent_since = state::sent_since(&renumbered, element.cursor);
             let bytes = element.record.record_data.as_str().len() as u64 + ENVELOPE;
             Ok(Some((element, bytes)))
         })
@@ -194,7 +196,7 @@ impl Cycle<'_, '_> {
         let txn = self.site.storage.write()?;
         let next = if planted!(PushWithoutBound) { txn.last_cursor()?.next() } else { outgoing.next };
         state::PUSH_CURSOR_V6.set(txn.as_ref(), next)?;
-        let passed_over = outgoing.log_passed_over(txn.as_ref(), self.site.clock.now())?;
+        let passed_over = outgoing.log_passed_over(txn.as_ref(), Server::Central, self.site.clock.now())?;
         let news = copied_database::taken(txn.as_ref(), &chain, told, outgoing.is_last)?;
         txn.commit()?;
         if let Some(refused_at) = news {
@@ -232,7 +234,7 @@ impl Cycle<'_, '_> {
         let txn = self.site.storage.write()?;
         state::push_to(server).cursor.set(txn.as_ref(), outgoing.next)?;
         let is_written_again = txn.has_local_change(&record.table_name, &record.record_id, outgoing.next)?;
-        let passed_over = outgoing.log_passed_over(txn.as_ref(), self.site.clock.now())?;
+        let passed_over = outgoing.log_passed_over(txn.as_ref(), server, self.site.clock.now())?;
         if is_written_again {
             txn.commit()?;
             return Ok(passed_over);

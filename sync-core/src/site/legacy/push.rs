@@ -111,7 +111,7 @@ impl Cycle<'_, '_> {
         let txn = self.site.storage.write()?;
         let before = state::PUSH_CURSOR_LEGACY.get(txn.as_ref())?;
         state::PUSH_CURSOR_LEGACY.set(txn.as_ref(), outgoing.next)?;
-        let passed_over = outgoing.log_passed_over(txn.as_ref(), self.site.clock.now())?;
+        let passed_over = outgoing.log_passed_over(txn.as_ref(), Server::Legacy, self.site.clock.now())?;
         txn.commit()?;
         self.report.note_pushed(Server::Legacy, before, outgoing.next);
         Ok(passed_over)
