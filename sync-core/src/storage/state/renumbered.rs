@@ -4,7 +4,8 @@ use super::Setting;
 use super::stored::{StoredLine, numbers};
 use crate::record::Cursor;
 
-/// The edits before which smaller ones went to central, and which were logged again: those that are still to be pushed.
+/// The edits before which smaller ones went to central, and which were logged again: those that are still to be pushed, by
+/// their position now.
 pub(crate) const RENUMBERED: Setting<Vec<Renumbered>> = Setting::lenient("renumbered");
 
 /// An edit that was sent under one position and logged again under another.
@@ -18,7 +19,8 @@ pub(crate) struct Renumbered {
 
 /// The first position of the edit at this position, if it had another.
 pub(crate) fn sent_since(renumbered: &[Renumbered], at: Cursor) -> Option<Cursor> {
-    renumbered.iter().find(|row| row.at == at).map(|row| row.since)
+    let found = renumbered.binary_search_by_key(&at, |row| row.at).ok()?;
+    renumbered.get(found).map(|row| row.since)
 }
 
 impl StoredLine for Renumbered {
