@@ -7,7 +7,7 @@ use sync_core::record::SiteId;
 use sync_tests::capture::captures;
 use sync_tests::world::{CentralEnd, Kind, PASSWORD, data};
 
-use super::{credentials_of, json, pull_request};
+use super::{credentials_of, json, pull_request, push_request};
 
 fn central() -> CentralEnd {
     let end = CentralEnd::over(Kind::Memory);
@@ -82,6 +82,34 @@ fn what_a_release_cannot_read_is_held_back_counted_and_comes_with_the_upgrade() 
             assert_eq!(end.sites.withheld(SiteId(2)).unwrap(), 0, "{what}");
         }
     }
+}
+
+/// A site that began anew reads its own records too, so they may be among what its old release could not read.
+#[test]
+fn its_own_record_that_was_held_back_comes_with_the_upgrade_too() {
+    let end = central();
+    let of = |release: &str| credentials_of("a", PASSWORD, "machine-a", release);
+    let pushed = end
+        .central
+        .handle(&push_request(&of("2.19.0"), &[("name_oms_fields", "n", r#"{"id":"n","properties":null}"#)]));
+    assert_eq!(json(&pushed)["data"]["records_pushed"], 1);
+    end.central.integrate_waiting().unwrap();
+    let anew = |cursor: u64| {
+        let mut request = pull_request(&of("2.0.5"), cursor, 500);
+        request.body = String::from_utf8(request.body)
+            .unwrap()
+            .replace(r#""isInitialised":true"#, r#""isInitialised":false"#)
+            .into_bytes();
+        json(&end.central.handle(&request))
+    };
+    let first = anew(0);
+    assert_eq!(first["data"]["records"], serde_json::json!([]), "its release does not know the table");
+    assert_eq!(end.sites.withheld(SiteId(2)).unwrap(), 1);
+    let mut cursor = first["data"]["end_cursor"].as_u64().unwrap() + 1;
+    let beyond = pull(&end, "2.19.0", cursor + 1_000_000, 500);
+    assert!(beyond.0.is_empty() && beyond.2, "no row brings it there: {beyond:?}");
+    assert_eq!(pull_all(&end, "2.19.0", &mut cursor, 500, &[]), ["n"]);
+    assert_eq!(pull_all(&end, "2.19.0", &mut cursor, 500, &[]), [""; 0]);
 }
 
 #[test]

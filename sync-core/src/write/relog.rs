@@ -57,16 +57,23 @@ pub(crate) fn relog_range(
         let mut change = row.change;
         let restore = change.source_site.map_or(Ok(None), |site| SiteRestore::load(txn, site))?;
         if restore.is_some_and(|restore| restore.lost_logged(row.cursor)) {
-            if let (Some(site), Some(data)) = (change.source_site, &data)
-                && txn.newest_change(&change.table, &change.id)?.as_ref() == Some(&change)
-            {
-                note_writer(txn, site, (&change.table, &change.id), data)?;
-            }
-            change.source_site = None;
+            leave_source_out(txn, &mut change, data.as_ref())?;
         }
         relog_row(txn, &change, data, and_beside)?;
     }
     Ok(next)
+}
+
+/// Leaves the source out of a row that is logged again, because its site does not have the record: a site gets no row of its own.
+/// The writer stays known.
+pub(crate) fn leave_source_out(txn: &dyn WriteTxn, change: &mut NewChange, data: Option<&RecordData>) -> Result<()> {
+    if let (Some(site), Some(data)) = (change.source_site, data)
+        && txn.newest_change(&change.table, &change.id)?.as_ref() == Some(change)
+    {
+        note_writer(txn, site, (&change.table, &change.id), data)?;
+    }
+    change.source_site = None;
+    Ok(())
 }
 
 /// Logs a row again: that of a current record, or a tombstone if those are wanted.

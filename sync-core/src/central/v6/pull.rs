@@ -16,6 +16,8 @@ use crate::write::restored_site::SiteRestore;
 /// Rows that are searched at once for withheld records, and the most of one answer.
 const LATE_ROWS: usize = 500;
 const LOOKED_MAX: usize = 50_000;
+/// How often one answer is begun anew.
+const TRIES: u32 = 16;
 
 impl Central {
     pub(crate) fn pull(
@@ -34,11 +36,15 @@ impl Central {
         if !request.is_initialised && request.cursor == Cursor(0) {
             self.begins_anew(site)?;
         }
-        let mut batch = loop {
-            if let Some(batch) = self.answer_pull(site, request, bytes_max)? {
-                break batch;
+        let mut answer = None;
+        for _ in 0..TRIES {
+            answer = self.answer_pull(site, request, bytes_max)?;
+            if answer.is_some() {
+                break;
             }
-        };
+        }
+        // Other requests of the site came between each time: it asks again.
+        let mut batch = answer.ok_or(EnvelopeError(WireError::IntegrationInProgress))?;
         if batch.is_last_batch && !request.is_initialised {
             self.remember_first_pull(site, &request.sync_v5_settings.username)?;
         }
@@ -87,8 +93,11 @@ impl Central {
                 Some(batch)
             }
             PullScope::NeedsRow(at) => {
-                let rows = txn.changed_records(&selection, at, 1, usize::MAX)?;
-                for (row, data) in rows.into_iter().filter(|(row, _)| row.cursor == at) {
+                let rows = txn.changed_records(&own_too(&selection), at, 1, usize::MAX)?;
+                for (mut row, data) in rows.into_iter().filter(|(row, _)| row.cursor == at) {
+                    if row.change.source_site == Some(site) {
+                        write::leave_source_out(txn.as_ref(), &mut row.change, data.as_ref())?;
+                    }
                     write::relog_row(txn.as_ref(), &row.change, data, true)?;
                 }
                 None
@@ -127,6 +136,10 @@ impl Central {
             held.looked_to(found.reached);
             return Ok(PullScope::Batch(batch));
         };
+        if asked > txn.last_cursor()?.next() {
+            // No row of this changelog brings the site there. It has to notice that; the withheld records come later.
+            return Ok(PullScope::Batch(batch));
+        }
         if batch.end_cursor < asked {
             return Ok(PullScope::NeedsRow(last));
         }

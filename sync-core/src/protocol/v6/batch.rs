@@ -47,8 +47,16 @@ pub struct BatchElement {
     /// In a push: the position under which this edit was first sent. Smaller ones passed it and it got a new position, although
     /// it may have arrived. Only in this project. Open mSupply neither sends nor reads it (unknown keys are ignored,
     /// `protocol-v6` §2).
-    #[serde(default, deserialize_with = "super::request::if_it_is_ours", skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "if_it_is_ours", skip_serializing_if = "Option::is_none")]
     pub sent_since: Option<Cursor>,
+}
+
+/// Another meaning of the key stops no push.
+pub(super) fn if_it_is_ours<'de, D: serde::Deserializer<'de>, T: serde::de::DeserializeOwned>(
+    deserializer: D,
+) -> Result<Option<T>, D::Error> {
+    let value = serde_json::Value::deserialize(deserializer)?;
+    Ok(serde_json::from_value(value).ok())
 }
 
 /// A batch as it is sent, and as central reads a push: all or nothing.

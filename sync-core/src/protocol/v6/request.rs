@@ -46,7 +46,7 @@ pub struct PullRequest {
     #[serde(default, deserialize_with = "is_true", skip_serializing_if = "std::ops::Not::not")]
     pub looks_only: bool,
     /// Identifies the copy of the database that pulls; see [`PushRequest::push_chain`].
-    #[serde(default, deserialize_with = "if_it_is_ours", skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "super::batch::if_it_is_ours", skip_serializing_if = "Option::is_none")]
     pub push_chain: Option<PushChain>,
 }
 
@@ -130,7 +130,7 @@ pub struct PushRequest {
     #[serde(default)]
     pub sync_v6_version: u32,
     /// Identifies the copy of the site's database. Open mSupply ignores it, as it does all unknown keys.
-    #[serde(default, deserialize_with = "if_it_is_ours", skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "super::batch::if_it_is_ours", skip_serializing_if = "Option::is_none")]
     pub push_chain: Option<PushChain>,
 }
 
@@ -154,7 +154,7 @@ pub struct PushResult {
     #[serde(default, deserialize_with = "super::batch::lost_history", skip_serializing_if = "Vec::is_empty")]
     pub lost_history: Vec<ChangelogGap>,
     /// The copies of the site's database, if the request identified its own.
-    #[serde(default, deserialize_with = "if_it_is_ours", skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "super::batch::if_it_is_ours", skip_serializing_if = "Option::is_none")]
     pub copies: Option<CopyReport>,
 }
 
@@ -182,12 +182,4 @@ fn asked_cursor<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Cur
         CursorNumber::Unsigned(position) => Cursor(position),
         CursorNumber::Signed(position) => Cursor(position as u64),
     })
-}
-
-/// Another meaning of the key stops no push.
-pub(super) fn if_it_is_ours<'de, D: serde::Deserializer<'de>, T: serde::de::DeserializeOwned>(
-    deserializer: D,
-) -> Result<Option<T>, D::Error> {
-    let value = serde_json::Value::deserialize(deserializer)?;
-    Ok(serde_json::from_value(value).ok())
 }

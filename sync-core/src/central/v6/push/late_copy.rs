@@ -67,9 +67,19 @@ impl IncomingRow {
             Some(before) if planted!(ManyRowsForgetAll) && forgets_all(txn, site, before.cursor)? => Replay::New,
             Some(before) if before.fingerprint == self.fingerprint => Replay::Duplicate,
             Some(before) if self.element.cursor < before.cursor && is_recent(before.at, now) => Replay::Stale,
+            Some(before) if self.came_under_an_earlier_position(&before) => Replay::Duplicate,
             Some(before) if self.was_replaced_unseen(txn, &before, (site, read_to))? => Replay::Duplicate,
             _ => Replay::New,
         })
+    }
+
+    /// True if this row repeats the edit that the site pushed before, as the site says: it has not changed since it was first
+    /// sent, and it came under one of the cursors that it had since.
+    fn came_under_an_earlier_position(&self, before: &PushedVersion) -> bool {
+        let BatchElement { cursor, record, sent_since } = &self.element;
+        sent_since.is_some_and(|since| since <= before.cursor && before.cursor <= *cursor)
+            && !before.is_former
+            && Self::fingerprint(record, before.cursor) == before.fingerprint
     }
 
     /// True if this row repeats the edit that the site pushed before, under a new cursor, and another writer has replaced
@@ -241,7 +251,7 @@ mod tests {
             action: Action::Update,
             record_data: RecordData::parse(data).unwrap(),
         };
-        IncomingRow::new(BatchElement { cursor: Cursor(cursor), record })
+        IncomingRow::new(BatchElement { cursor: Cursor(cursor), record, sent_since: None })
     }
 
     #[test]
@@ -275,7 +285,7 @@ mod tests {
         let pushed = |cursor, data: &str| {
             let (table_name, record_id, action) = (table.clone(), id.clone(), Action::Update);
             let record = WireRecord { table_name, record_id, action, record_data: RecordData::parse(data).unwrap() };
-            IncomingRow::new(BatchElement { cursor: Cursor(cursor), record })
+            IncomingRow::new(BatchElement { cursor: Cursor(cursor), record, sent_since: None })
         };
         let theirs = r#"{"id":"x","name":"theirs"}"#;
         let write = |data: &str, origin| {
@@ -294,6 +304,29 @@ mod tests {
             (pushed(9, r#"{"id":"x","name":"a new edit"}"#), Some(at), Replay::New),
         ] {
             assert_eq!(replay(row, read_to), expected, "{read_to:?}");
+        }
+    }
+
+    #[test]
+    fn an_edit_that_names_its_first_position_is_the_one_that_came_since() {
+        let storage = MemoryStorage::new();
+        let txn = storage.write().unwrap();
+        let (site, now) = (SiteId(2), Timestamp::from_unix_millis(0));
+        row(8, "x", "{}").note(txn.as_ref(), site, now).unwrap();
+        // Whether central knows how far the site has read, and how far that is, changes nothing.
+        for read_to in [None, Some(Cursor(0)), Some(Cursor(1_000))] {
+            for (sent_since, data, expected) in [
+                (Some(8), "{}", Replay::Duplicate),
+                (Some(5), "{}", Replay::Duplicate),
+                (Some(9), "{}", Replay::New),
+                (Some(8), "1", Replay::New),
+                (None, "{}", Replay::New),
+            ] {
+                let mut again = row(12, "x", data);
+                again.element.sent_since = sent_since.map(Cursor);
+                let replay = again.replay(txn.as_ref(), (site, read_to), now).unwrap();
+                assert_eq!(replay, expected, "{sent_since:?} {data} {read_to:?}");
+            }
         }
     }
 
