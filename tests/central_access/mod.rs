@@ -7,6 +7,7 @@ mod local;
 mod looks;
 mod neighbours;
 mod patients;
+mod release_3;
 mod roles;
 mod stand_alone;
 

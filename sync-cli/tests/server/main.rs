@@ -6,6 +6,7 @@ mod client;
 mod crowd;
 mod files;
 mod limits;
+mod release_3;
 mod seeds;
 mod stop;
 #[allow(dead_code, reason = "each test binary uses a part of it")]

@@ -17,6 +17,8 @@ pub enum Endpoint {
     DownloadFile,
     /// An endpoint of the legacy server.
     Legacy,
+    /// An endpoint of V7, the protocol of Open mSupply 3.x, which is refused.
+    V7,
     /// An unknown endpoint.
     #[default]
     Unknown,
@@ -34,6 +36,7 @@ impl Endpoint {
             Self::UploadFile => "upload_file",
             Self::DownloadFile => "download_file",
             Self::Legacy => "legacy",
+            Self::V7 => "v7",
             Self::Unknown => "unknown",
         }
     }

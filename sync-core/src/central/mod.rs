@@ -14,6 +14,7 @@ pub(crate) mod site_registry;
 mod uptime;
 pub(crate) mod v5;
 pub(crate) mod v6;
+mod v7;
 
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -210,6 +211,9 @@ impl Central {
         let route = route.trim_start_matches('/');
         if route.starts_with("central/") && !self.is_central() {
             return not_central();
+        }
+        if route.starts_with(v7::PREFIX) {
+            return v7::refused(trace);
         }
         match (request.method, route) {
             (Method::Post, path::PULL) => {

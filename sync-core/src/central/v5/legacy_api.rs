@@ -64,6 +64,7 @@ impl Central {
                 },
                 Err(_) => unreadable(),
             },
+            (Method::Get, path::V7_URL_AND_UPGRADE) => stays_with_v6(),
             _ => refusal(404, "not_found", "There is no such question"),
         }
     }
@@ -184,6 +185,14 @@ fn pushed(body: &[u8]) -> Option<(u64, Vec<QueuedRecord>)> {
 
 fn failed(error: &Error) -> HttpResponse {
     refusal(500, error.code(), "Internal error")
+}
+
+/// Answers an upgraded site of Open mSupply 3.x, which asks after each good cycle whether it may change over to V7. The
+/// site stays with V5 and V6, and shows the text. Any answer with 200 would make it leave V6 for good.
+fn stays_with_v6() -> HttpResponse {
+    let said = "This central server does not speak V7, so this site stays with V5 and V6. Its data was synchronised all \
+                the same; nobody needs to do anything";
+    refusal(503, "stores_not_migrated", said)
 }
 
 fn too_many(records: usize) -> HttpResponse {

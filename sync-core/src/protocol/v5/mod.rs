@@ -32,6 +32,8 @@ pub mod path {
     pub const ACKNOWLEDGED_RECORDS: &str = "/sync/v5/acknowledged_records";
     /// Central data, by cursor.
     pub const CENTRAL_RECORDS: &str = "/sync/v5/central_records";
+    /// Where a site of Open mSupply 3.x asks after each good cycle whether it may change over to V7.
+    pub const V7_URL_AND_UPGRADE: &str = "/sync/v5/v7_url_and_upgrade";
     /// Finds patients; needs only name and password.
     pub const PATIENT: &str = "/api/v4/patient";
     /// Makes a name visible in a store; needs only name and password.
