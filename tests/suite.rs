@@ -29,6 +29,7 @@ mod one_door;
 mod one_patient;
 mod overtaken;
 mod patient_links;
+mod public_api;
 mod queries;
 mod record_types;
 mod restored;
