@@ -49,6 +49,8 @@ pub struct Watch {
     storage: Arc<dyn Storage>,
     clock: Arc<dyn Clock>,
     next: Cursor,
+    /// Where the current round began: what was written since then and logged again behind this reader was not reported yet.
+    round: Cursor,
     tables: Option<Vec<TableName>>,
     interval: Duration,
 }
@@ -101,7 +103,7 @@ pub enum ChangeSource {
 
 impl Watch {
     pub(crate) fn new(storage: Arc<dyn Storage>, clock: Arc<dyn Clock>, next: Cursor) -> Self {
-        Self { storage, clock, next, tables: None, interval: INTERVAL }
+        Self { storage, clock, next, round: next, tables: None, interval: INTERVAL }
     }
 
     /// Reports records of these tables only.
@@ -118,7 +120,7 @@ impl Watch {
 
     /// Where the next batch begins. Store it once the last batch is dealt with, to go on from there after a restart.
     pub fn position(&self) -> Cursor {
-        self.next
+        self.round
     }
 
     /// What changed since the last batch, without waiting; `None` if nothing did.
@@ -133,17 +135,20 @@ impl Watch {
             return Ok(None);
         }
         if is_undone(txn, self.next, end)? {
-            self.next = end;
+            (self.next, self.round) = (end, end);
             return Ok(Some(ChangeBatch { records: Vec::new(), restored: true }));
         }
         let sources = Sources::of(txn)?;
         while self.next < end {
             let rows = txn.changes(&Selection::All, self.next, ROWS)?;
-            let from = std::mem::replace(&mut self.next, end);
+            self.next = end;
             if let Some(last) = rows.last().filter(|_| rows.len() == ROWS) {
                 self.next = last.cursor.next();
             }
-            let records = self.changed(txn, &sources, from, rows)?;
+            let records = self.changed(txn, &sources, self.round, rows)?;
+            if self.next == end {
+                self.round = end;
+            }
             if !records.is_empty() {
                 return Ok(Some(ChangeBatch { records, restored: false }));
             }
@@ -221,5 +226,36 @@ impl Sources {
             None if self.is_central => ChangeSource::Site(None),
             None => ChangeSource::Central,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::RecordData;
+    use crate::storage::MemoryStorage;
+    use crate::write::{self, Origin};
+
+    #[test]
+    fn a_change_that_is_logged_again_behind_a_slow_reader_is_reported() {
+        let storage = Arc::new(MemoryStorage::new());
+        let mut watch = Watch::new(storage.clone(), Arc::new(crate::clock::SystemClock::new()), Cursor(1));
+        let txn = storage.write().unwrap();
+        let now = crate::clock::Timestamp::from_unix_millis(0);
+        let put = |id: &str| {
+            let data = RecordData::parse(format!(r#"{{"id":"{id}"}}"#)).unwrap();
+            write::upsert(txn.as_ref(), &"asset_class".into(), &id.into(), &data, Origin::Local, now).unwrap();
+        };
+        put("x");
+        (0..1200).for_each(|n| put(&format!("n{n}")));
+        let data = txn.record(&"asset_class".into(), &"x".into()).unwrap().unwrap();
+        let change = txn.newest_change(&"asset_class".into(), &"x".into()).unwrap().unwrap();
+        txn.put_record(&data, &change).unwrap();
+        txn.commit().unwrap();
+        let mut seen = Vec::new();
+        while let Some(batch) = watch.changes().unwrap() {
+            seen.extend(batch.records.into_iter().map(|record| record.id));
+        }
+        assert!(seen.contains(&"x".into()), "{} reported, x is lost", seen.len());
     }
 }
