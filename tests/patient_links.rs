@@ -242,3 +242,43 @@ impl Transport for BeforeTheQueue {
         self.to_central.send(request)
     }
 }
+
+/// A request for the queue is held up on its way: central fills the queue once more, with patients as they are then.
+#[test]
+fn a_patient_who_comes_again_yields_to_no_edit_that_central_has() {
+    for kind in [Kind::Memory, Kind::Sqlite] {
+        let end = CentralEnd::over(kind);
+        end.new_site("b").sync();
+        end.sites.reset_hardware("b").unwrap();
+        let line = Arc::new(KeepsInitialise { to_central: end.transport(), kept: Mutex::default() });
+        let b = end.set_up_in("b anew", "b", line.clone());
+        b.sync();
+        patient_of(&b, "own", "Touré");
+        let join = r#"{"ID":"j","store_ID":"STORE_b","name_ID":"own","inactive":false}"#;
+        b.records.put("name_store_join", [sync_tests::world::data(join)]).unwrap();
+        b.sync();
+        let newer = b.get("name", "own").unwrap().replace("Touré", "Camara");
+        end.records.put("name", [sync_tests::world::data(&newer)]).unwrap();
+        let late = line.kept.lock().unwrap().clone().expect("it was asked for once");
+        assert_eq!(end.transport().send(&late).unwrap().status, 200);
+        assert_eq!(b.sync().kept_local, 0);
+        assert_eq!(b.sync().pushed, 0, "central has had the edit");
+        assert_eq!(b.get("name", "own").as_deref(), Some(newer.as_str()));
+        assert_eq!(sync_tests::world::get(&end.records, "name", "own"), Some(newer));
+    }
+}
+
+/// Keeps the request by which a site has its queue filled.
+struct KeepsInitialise {
+    to_central: Arc<dyn Transport>,
+    kept: Mutex<Option<HttpRequest>>,
+}
+
+impl Transport for KeepsInitialise {
+    fn send(&self, request: &HttpRequest) -> Result<HttpResponse, TransportError> {
+        if request.url.contains("/sync/v5/initialise") {
+            *self.kept.lock().unwrap() = Some(request.clone());
+        }
+        self.to_central.send(request)
+    }
+}

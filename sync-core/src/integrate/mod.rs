@@ -21,7 +21,7 @@ use crate::clock::Timestamp;
 use crate::error::{Result, Server};
 use crate::ownership::StoreOwner;
 use crate::protocol::v6::Action;
-use crate::record::{Cursor, NameId, RecordData, RecordId, SiteId, StoreId, TableName, integration_rank};
+use crate::record::{Cursor, NameId, RecordData, RecordId, SiteId, StoreId, TableName, integration_rank, record_type};
 use crate::role::Role;
 use crate::storage::state::confirmed_to;
 use crate::storage::{Incoming, Known, Quarantine, QuarantineCause, ReadTxn, Selection, Source, WriteTxn, state};
@@ -317,7 +317,12 @@ impl<'t> Integrator<'t> {
     /// accepts it if it never came, and otherwise sends what replaced it there once more. Under a new position central could not
     /// tell it from a new edit, and would lose what replaced it.
     fn was_sent_to_central(&self, incoming: &Incoming) -> Result<bool> {
-        let Incoming { source: Source::Central, table, id, .. } = incoming else { return Ok(false) };
+        let Incoming { source, table, id, .. } = incoming;
+        let by_its_legacy_half =
+            *source == Source::Legacy && self.facts.is_one_server && record_type(table.as_str()).is_some();
+        if *source != Source::Central && !by_its_legacy_half {
+            return Ok(false);
+        }
         let sent_before = state::PUSH_SENT_BEFORE.get(self.facts.txn)?;
         if !self.facts.txn.has_local_change(table, id, sent_before)? {
             return Ok(true);
@@ -372,8 +377,12 @@ struct LocalState<'t> {
     provenance: &'t Provenance,
     /// On central, the active stores of the site that pushed, in this transaction.
     stores: Vec<StoreId>,
-    /// The first local edit that is not pushed yet; `None` if there is none.
-    unpushed_from: Option<Cursor>,
+    /// The first local edit of a legacy table that is not pushed yet; `None` if there is none.
+    unpushed_legacy: Option<Cursor>,
+    /// The same for record types. Where one server is both, they go to it over V6, and may come from its legacy half.
+    unpushed_typed: Option<Cursor>,
+    /// True if the legacy server, from which the records come, is central too.
+    is_one_server: bool,
     /// False if no other source has a version of the current record in the sync buffer.
     may_be_elsewhere: bool,
 }
@@ -385,22 +394,30 @@ impl<'t> LocalState<'t> {
             Source::Legacy => Some(Server::Legacy),
             Source::Site(_) | Source::Local => None,
         };
-        let from = server.map(|server| confirmed_to(txn, server)).transpose()?;
-        let unpushed_from = match from {
-            Some(from) if !txn.changes(&Selection::Local, from, 1)?.is_empty() => Some(from),
-            _ => None,
+        let unpushed = |server: Option<Server>| -> Result<Option<Cursor>> {
+            let Some(server) = server else { return Ok(None) };
+            let from = confirmed_to(txn, server)?;
+            let is_any = !txn.changes(&Selection::Local, from, 1)?.is_empty();
+            Ok(is_any.then_some(from))
         };
+        let unpushed_legacy = unpushed(server)?;
+        let is_one_server = server == Some(Server::Legacy) && state::central_is_legacy(txn)?;
+        let unpushed_typed = if is_one_server { unpushed(Some(Server::Central))? } else { unpushed_legacy };
         let stores = match provenance.source {
             Source::Site(site) => txn.stores_of_site(site)?,
             _ => Vec::new(),
         };
-        Ok(Self { txn, provenance, stores, unpushed_from, may_be_elsewhere: true })
+        Ok(Self { txn, provenance, stores, unpushed_legacy, unpushed_typed, is_one_server, may_be_elsewhere: true })
+    }
+
+    fn unpushed_from(&self, table: &TableName) -> Option<Cursor> {
+        if record_type(table.as_str()).is_some() { self.unpushed_typed } else { self.unpushed_legacy }
     }
 
     /// The edits that the writer of a quarantined record may have known: a local edit that the server does not have yet
     /// is newer, although it is stored already.
     fn known_when_it_came(&self, incoming: &Incoming) -> Result<Known> {
-        let from = self.unpushed_from.filter(|_| incoming.known.here.is_none());
+        let from = self.unpushed_from(&incoming.table).filter(|_| incoming.known.here.is_none());
         Ok(match from {
             Some(from) if self.is_edited_here(incoming)? => {
                 Known { here: Some(Cursor(from.0.saturating_sub(1))), ..incoming.known }
@@ -480,7 +497,7 @@ impl Facts for LocalState<'_> {
         if planted!(LocalEditOverwritten) {
             return Ok(false);
         }
-        let Some(from) = self.unpushed_from else { return Ok(false) };
+        let Some(from) = self.unpushed_from(table) else { return Ok(false) };
         // An edit that came back from central does not wait any more.
         let from = from.max(seen_at_central(self.txn, self.provenance.source, table, id)?);
         self.txn.has_local_change(table, id, from)
