@@ -5,20 +5,7 @@ use std::sync::Arc;
 use sync_core::Replica;
 use sync_core::record::{AssetCatalogueItem, Property, PropertyValueType, Query};
 use sync_core::storage::MemoryStorage;
-use sync_tests::world::data;
-
-/// Central databases, one for each storage.
-fn each(check: impl Fn(&Replica)) {
-    let folder = tempfile::tempdir().expect("a folder");
-    let replicas = [
-        Replica::with_storage(Arc::new(MemoryStorage::new())),
-        Replica::open(folder.path().join("central.sqlite")).expect("opens"),
-    ];
-    for replica in replicas {
-        replica.site_registry().expect("a central database");
-        check(&replica);
-    }
-}
+use sync_tests::world::{data, each_central};
 
 fn item(number: usize) -> AssetCatalogueItem {
     AssetCatalogueItem {
@@ -49,7 +36,7 @@ fn expected(
 #[test]
 fn conditions_order_and_pages_are_those_of_the_plain_way() {
     const COUNT: usize = 1300;
-    each(|replica| {
+    each_central(|replica| {
         replica.write(|txn| (0..COUNT).try_for_each(|number| txn.of().put(&item(number)))).expect("stored");
         let plain = |_: &AssetCatalogueItem| (None, String::new());
         assert_eq!(ids(replica, &Query::new()), expected(COUNT, |_| true, plain));
@@ -78,7 +65,7 @@ fn conditions_order_and_pages_are_those_of_the_plain_way() {
 
 #[test]
 fn a_query_in_a_transaction_sees_its_writes_and_an_unknown_field_is_refused() {
-    each(|replica| {
+    each_central(|replica| {
         let property = |id: &str, key: &str| Property {
             id: id.into(),
             key: key.into(),

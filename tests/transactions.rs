@@ -4,23 +4,10 @@
 use std::sync::Arc;
 
 use sync_core::record::{Asset, AssetCategory, AssetClass, AssetLog, AssetLogStatus, DateTime, RecordData, RecordId};
-use sync_core::storage::{HookedRecord, MemoryStorage, rusqlite::Connection};
+use sync_core::storage::{HookedRecord, rusqlite::Connection};
 use sync_core::support::Verdict;
 use sync_core::{Error, Replica};
-use sync_tests::world::{CentralEnd, Kind, asset, data};
-
-/// Central databases, one for each storage.
-fn each(check: impl Fn(&Replica)) {
-    let folder = tempfile::tempdir().expect("a folder");
-    let replicas = [
-        Replica::with_storage(Arc::new(MemoryStorage::new())),
-        Replica::open(folder.path().join("central.sqlite")).expect("opens"),
-    ];
-    for replica in replicas {
-        replica.site_registry().expect("a central database");
-        check(&replica);
-    }
-}
+use sync_tests::world::{CentralEnd, Kind, asset, data, each_central};
 
 fn class(id: &str, name: &str) -> AssetClass {
     AssetClass { id: id.into(), name: name.into(), ..AssetClass::default() }
@@ -32,7 +19,7 @@ fn category(id: &str, class_id: &str) -> AssetCategory {
 
 #[test]
 fn several_tables_take_effect_together_and_reads_see_the_writes() {
-    each(|replica| {
+    each_central(|replica| {
         let classes = replica.records().of::<AssetClass>();
         let seen = replica.write(|txn| {
             txn.of().put(&class("cold", "Cold chain"))?;
@@ -54,7 +41,7 @@ fn several_tables_take_effect_together_and_reads_see_the_writes() {
 
 #[test]
 fn nothing_is_written_if_a_call_fails_even_if_the_host_goes_on() {
-    each(|replica| {
+    each_central(|replica| {
         let classes = replica.records().of::<AssetClass>();
         let failed = replica.write(|txn| {
             txn.of().put(&class("cold", "Cold chain"))?;
@@ -76,7 +63,7 @@ fn nothing_is_written_if_a_call_fails_even_if_the_host_goes_on() {
 
 #[test]
 fn an_edit_of_an_outdated_version_is_refused() {
-    each(|replica| {
+    each_central(|replica| {
         let (records, table, id) = (replica.records(), "asset_class".into(), RecordId::new("cold"));
         records.of().put(&class("cold", "Cold chain")).expect("stored");
         let position = records.position().expect("reads");
@@ -95,7 +82,7 @@ fn an_edit_of_an_outdated_version_is_refused() {
 
 #[test]
 fn a_call_of_the_replica_inside_a_transaction_is_refused_instead_of_waiting() {
-    each(|replica| {
+    each_central(|replica| {
         let inner = replica.write(|_| replica.records().of().put(&class("cold", "Cold chain")));
         assert_eq!(inner.expect_err("it would wait for itself").code(), "bad_input");
         replica.records().of().put(&class("cold", "Cold chain")).expect("it writes afterwards");
@@ -124,7 +111,7 @@ fn a_spelling_of_a_later_version_is_read_and_not_written() {
     let log = r#"{"id":"log","asset_id":"a","user_id":"u","status":"MELTED","log_datetime":"2026-11-23T08:00:00"}"#;
     let log = <AssetLog as sync_core::record::TypedRecord>::read(&data(log)).expect("it is read");
     assert_eq!(log.status, Some(AssetLogStatus::Other("MELTED".to_owned())));
-    each(|replica| {
+    each_central(|replica| {
         let records = replica.records();
         let at = DateTime::from(replica.clock().now());
         let asset = Asset { id: "a".into(), created_datetime: at, modified_datetime: at, ..Asset::default() };

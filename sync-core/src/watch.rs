@@ -49,7 +49,8 @@ pub struct Watch {
     storage: Arc<dyn Storage>,
     clock: Arc<dyn Clock>,
     next: Cursor,
-    /// Where the current round began: what was written since then and logged again behind this reader was not reported yet.
+    /// Where the first of the batches began that bring this reader to the end of the changelog. What was written since then
+    /// may have been logged again after the batches that were read, and is not reported yet.
     round: Cursor,
     tables: Option<Vec<TableName>>,
     interval: Duration,
@@ -118,7 +119,8 @@ impl Watch {
         Self { interval, ..self }
     }
 
-    /// Where the next batch begins. Store it once the last batch is dealt with, to go on from there after a restart.
+    /// Where to go on after a restart. Store it once the last batch is dealt with. While more batches are there at once, it
+    /// stays where the first of them began, and a restart repeats them.
     pub fn position(&self) -> Cursor {
         self.round
     }
@@ -145,7 +147,7 @@ impl Watch {
             if let Some(last) = rows.last().filter(|_| rows.len() == ROWS) {
                 self.next = last.cursor.next();
             }
-            let records = self.changed(txn, &sources, self.round, rows)?;
+            let records = self.changed(txn, &sources, rows)?;
             if self.next == end {
                 self.round = end;
             }
@@ -174,13 +176,7 @@ impl Watch {
 
     /// The records of these rows whose data changed, each once. A row that was only logged again, for another reader, is
     /// no change.
-    fn changed(
-        &self,
-        txn: &dyn ReadTxn,
-        sources: &Sources,
-        from: Cursor,
-        rows: Vec<Change>,
-    ) -> Result<Vec<ChangedRecord>> {
+    fn changed(&self, txn: &dyn ReadTxn, sources: &Sources, rows: Vec<Change>) -> Result<Vec<ChangedRecord>> {
         let is_watched = |table: &TableName| self.tables.as_ref().is_none_or(|tables| tables.contains(table));
         let mut newest = BTreeMap::new();
         for row in rows.into_iter().filter(|row| is_watched(&row.change.table)) {
@@ -190,7 +186,7 @@ impl Watch {
         found.sort_by_key(|(_, row)| row.cursor);
         let mut records = Vec::new();
         for ((table, id), row) in found {
-            if txn.written_at(&table, &id)?.is_some_and(|written| written < from) {
+            if txn.written_at(&table, &id)?.is_some_and(|written| written < self.round) {
                 continue;
             }
             let action = if txn.has_record(&table, &id)? { ChangeAction::Upsert } else { ChangeAction::Delete };

@@ -281,3 +281,16 @@ pub fn count(storage: &dyn Storage, table: &str) -> u64 {
     let counts = storage.read().and_then(|txn| txn.record_counts()).expect("counts");
     counts.iter().find(|(name, _)| name.as_str() == table).map_or(0, |(_, count)| *count)
 }
+
+/// Runs a check over a new central database in each storage.
+pub fn each_central(check: impl Fn(&Replica)) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let replicas = [
+        Replica::with_storage(Arc::new(MemoryStorage::new())),
+        Replica::open(folder.path().join("central.sqlite")).expect("opens"),
+    ];
+    for replica in replicas {
+        replica.site_registry().expect("a central database");
+        check(&replica);
+    }
+}

@@ -16,7 +16,7 @@ use crate::write::restored_site::SiteRestore;
 /// Rows that are searched at once for withheld records, and the most of one answer.
 const LATE_ROWS: usize = 500;
 const LOOKED_MAX: usize = 50_000;
-/// How often one answer is begun anew.
+/// How often central tries to answer one pull, while other requests of the site come between.
 const TRIES: u32 = 16;
 
 impl Central {

@@ -119,16 +119,19 @@ impl SqliteStorage {
                 prepared => break prepared.map_err(named)?,
             }
         };
-        let writer = Mutex::new(Writer { connection, watermark, hook: None });
-        let identity = FileIdentity::of(path);
-        Ok(Self {
+        let writer = Writer { connection, watermark, hook: None };
+        Ok(Self::over(path, writer, false))
+    }
+
+    fn over(path: &Path, writer: Writer, only_reads: bool) -> Self {
+        Self {
             path: path.to_owned(),
-            identity,
-            writer,
+            identity: FileIdentity::of(path),
+            writer: Mutex::new(writer),
             writer_thread: WriterThread::default(),
             readers: Mutex::default(),
-            only_reads: false,
-        })
+            only_reads,
+        }
     }
 
     /// The file, without symbolic links.
@@ -148,16 +151,8 @@ impl SqliteStorage {
         if found < known {
             return Err(Error::bad_input(input::schema_older(found, known)));
         }
-        let writer = Mutex::new(Writer { connection, watermark: Watermark::none(), hook: None });
-        let identity = FileIdentity::of(path);
-        Ok(Self {
-            path: path.to_owned(),
-            identity,
-            writer,
-            writer_thread: WriterThread::default(),
-            readers: Mutex::default(),
-            only_reads: true,
-        })
+        let writer = Writer { connection, watermark: Watermark::none(), hook: None };
+        Ok(Self::over(path, writer, true))
     }
 
     /// Checks that the opened file is still the one at its path. Another file there is another database, or a restored

@@ -65,12 +65,8 @@ impl LatelyRead {
 
     /// Forgets a record, because it is about to change.
     pub(super) fn forget(&mut self, table: &TableName, id: &RecordId) {
-        if let Some(None) = self.record(table, id) {
-            self.absent = None;
-        }
-        if let Some(Some(_)) = self.record(table, id) {
-            self.present = None;
-        }
+        self.present.take_if(|(of, which, _)| which == id && of == table);
+        self.absent.take_if(|(of, which)| which == id && of == table);
     }
 }
 
