@@ -6,7 +6,7 @@ use sync_core::central::InProcess;
 use sync_core::record::{RecordData, StoreId};
 use sync_core::storage::QuarantineCause;
 use sync_core::transport::{HttpRequest, HttpResponse, Transport, TransportError};
-use sync_tests::world::{CentralEnd, Kind, asset, data, get};
+use sync_tests::world::{CentralEnd, Kind, asset, data, document, get};
 
 fn causes(central: &CentralEnd) -> Vec<(QuarantineCause, u64)> {
     central.storage.read().unwrap().quarantine_counts().unwrap()
@@ -93,4 +93,25 @@ fn what_is_added_in_a_store_that_moved_is_taken_by_a_server_that_forgot_how_far_
     a.sync();
     restarted.integrate_waiting().unwrap();
     assert!(get(&central.records, "asset_log", "l").is_some(), "{:?}", causes(&central));
+}
+
+/// A photo of a log belongs where the log does: with the asset, wherever that is by now.
+#[test]
+fn the_photo_of_a_log_of_an_asset_that_moved_unseen_is_taken_with_the_log() {
+    let central = CentralEnd::over(Kind::Memory);
+    let (a, b) = (central.new_site("a"), central.new_site("b"));
+    a.sync();
+    b.sync();
+    a.records.put("asset", [asset("x", "STORE_a", "1")]).unwrap();
+    a.sync();
+    central.records.put("asset", [asset("x", "STORE_b", "1")]).unwrap();
+    a.records.put("asset_log", [log("l", "x")]).unwrap();
+    let photo = [("id", "photo"), ("table_name", "asset_log"), ("record_id", "l"), ("file_name", "seal.jpg")];
+    a.records.put("sync_file_reference", [document("sync_file_reference", &photo)]).unwrap();
+    a.sync();
+    b.sync();
+    for end in [&central.records, &b.records] {
+        assert!(get(end, "asset_log", "l").is_some() && get(end, "sync_file_reference", "photo").is_some());
+    }
+    assert_eq!(causes(&central), []);
 }

@@ -77,7 +77,7 @@ pub(crate) fn went_unseen(
     let Some(kind) = record_type(table.as_str()) else { return Ok(went) };
     let stored = txn.record(table, id)?;
     for version in stored.iter().chain(std::iter::once(data)) {
-        let (of_table, of_id) = decided_by(kind, id, version);
+        let (of_table, of_id) = decided_by(txn, kind, id, version)?;
         // A store that moved to another site unseen still counts as the site's own.
         let mut own = own.to_vec();
         for store in txn.tombstones(&of_table, &of_id)?.into_iter().filter_map(|(row, _)| row.store) {
@@ -99,13 +99,22 @@ pub(crate) fn went_unseen(
     Ok(went)
 }
 
-/// The record that decides the store of a version of a record: itself, its parent, or the record whose file it
-/// describes.
-fn decided_by(kind: &RecordType, id: &RecordId, version: &RecordData) -> (TableName, RecordId) {
+/// The record that decides the store of a version of a record: itself, its parent, or that of the record whose file it
+/// describes, such as the asset of a log with a photo.
+fn decided_by(
+    txn: &dyn ReadTxn,
+    kind: &RecordType,
+    id: &RecordId,
+    version: &RecordData,
+) -> Result<(TableName, RecordId)> {
     if *kind.table == *REFERENCES
         && let Some(Reference { table, record_id, .. }) = Reference::read(version)
     {
-        return (table, record_id);
+        let of = record_type(table.as_str()).filter(|of| *of.table != *REFERENCES);
+        return match of.zip(txn.record(&table, &record_id)?) {
+            Some((of, data)) => decided_by(txn, of, &record_id, &data),
+            None => Ok((table, record_id)),
+        };
     }
     let parent = match kind.scope {
         Scope::ParentStore(field, parent, _) => version
@@ -113,7 +122,7 @@ fn decided_by(kind: &RecordType, id: &RecordId, version: &RecordData) -> (TableN
             .and_then(|fields| fields.text(field).map(|id| (TableName::from(parent), RecordId::new(id.into_owned())))),
         _ => None,
     };
-    parent.unwrap_or_else(|| (TableName::from(kind.table), id.clone()))
+    Ok(parent.unwrap_or_else(|| (TableName::from(kind.table), id.clone())))
 }
 
 /// True if a store moved to another site after the part that its former site had read.
