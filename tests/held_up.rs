@@ -177,3 +177,53 @@ fn an_edit_that_a_smaller_one_passed_is_not_a_new_one() {
     world.b.sync();
     assert_eq!(world.everywhere(), vec![Some(fields("b, who had read a").as_str().to_owned()); 3]);
 }
+
+/// Keeps the pushes of legacy records on their way to central.
+struct KeepsLegacyPushes {
+    to_central: Arc<dyn Transport>,
+    kept: Mutex<Vec<HttpRequest>>,
+}
+
+impl Transport for KeepsLegacyPushes {
+    fn send(&self, request: &HttpRequest) -> Result<HttpResponse, TransportError> {
+        if request.url.ends_with("/queued_records") {
+            self.kept.lock().unwrap().push(request.clone());
+        }
+        self.to_central.send(request)
+    }
+}
+
+/// What central keeps of the legacy tables is the only copy of it, for a site that begins anew.
+#[test]
+fn a_late_copy_of_a_legacy_push_undoes_nothing_that_central_keeps() {
+    let stock = |quantity: u32| data(&format!(r#"{{"ID":"s","store_ID":"STORE_a","quantity":{quantity}}}"#));
+    for kind in [Kind::Memory, Kind::Sqlite] {
+        let central = CentralEnd::over(kind);
+        central.add_site("a");
+        let line = Arc::new(KeepsLegacyPushes { to_central: central.transport(), kept: Mutex::default() });
+        let a = central.set_up_in("a", "a", line.clone());
+        a.sync();
+        let push = |change: &dyn Fn()| {
+            line.kept.lock().unwrap().clear();
+            change();
+            a.sync();
+            line.kept.lock().unwrap()[0].clone()
+        };
+        let first = push(&|| assert!(a.records.put("item_line", [stock(1)]).is_ok()));
+        let second = push(&|| assert!(a.records.put("item_line", [stock(2)]).is_ok()));
+        let gone = push(&|| assert!(a.records.put("item_line", [data(r#"{"ID":"t","store_ID":"STORE_a"}"#)]).is_ok()));
+        push(&|| assert!(a.records.delete("item_line", &"t".into()).is_ok()));
+        let restarted = sync_core::central::InProcess::new(central.restarted());
+        for (copy, status) in [(&first, 503), (&second, 200), (&gone, 503)] {
+            assert_eq!(restarted.send(copy).unwrap().status, status);
+        }
+        central.sites.reset_hardware("a").unwrap();
+        let anew = central.set_up_in("a anew", "a", central.transport());
+        anew.sync();
+        assert_eq!(anew.get("item_line", "s").as_deref(), Some(stock(2).as_str()));
+        assert_eq!(anew.get("item_line", "t"), None);
+        // Somebody else's numbers begin anew.
+        anew.records.put("item_line", [data(r#"{"ID":"u","store_ID":"STORE_a"}"#)]).unwrap();
+        assert!(anew.sync().error.is_none());
+    }
+}

@@ -7,6 +7,7 @@
 use std::collections::HashSet;
 
 use super::Central;
+use super::v6::push::late_copy::{Replay, note_legacy_row};
 use crate::changelog::ChangeAction;
 use crate::error::Result;
 use crate::protocol::v5::{Acknowledged, PushedAnswer, QueueBatch, QueueLength, QueuedRecord};
@@ -52,20 +53,29 @@ impl Central {
         state::LINKED_OF_SITE.of(site).set(txn, Numbers(still_kept.chain([number]).collect()))
     }
 
-    /// Stores a push. The site gets its answer once it is on the disk.
+    /// Stores a push. The site gets its answer once it is on the disk. `None` if a newer version of one of its records came a
+    /// short time ago, so that this request is a late copy: nothing of it is stored.
     pub(crate) fn keep_for_site(
         &self,
         site: SiteId,
         queue_length: u64,
         records: Vec<QueuedRecord>,
-    ) -> Result<PushedAnswer> {
-        let answer = PushedAnswer { integration_started: queue_length == 0 };
+    ) -> Result<Option<PushedAnswer>> {
+        let answer = Some(PushedAnswer { integration_started: queue_length == 0 });
         if records.is_empty() {
             return Ok(answer);
         }
         let txn = self.storage.write()?;
+        let uptime = self.uptime.now(txn.as_ref(), self.clock.as_ref())?;
         for record in records {
-            let QueuedRecord { table_name: table, record_id: id, action, record_data: data, .. } = record;
+            let sync_out_id = record.sync_out_id.clone();
+            let record = WireRecord::from(record);
+            match note_legacy_row(txn.as_ref(), (site, uptime), &sync_out_id, &record)? {
+                Replay::New => {}
+                Replay::Duplicate => continue,
+                Replay::Stale => return Ok(None),
+            }
+            let WireRecord { table_name: table, record_id: id, action, record_data: data } = record;
             if action == Action::Delete {
                 txn.central()?.drop_mirrored(site, &table, &id)?;
                 continue;

@@ -53,7 +53,11 @@ impl Central {
             (Method::Get, path::QUEUED_RECORDS) => answer(self.queue(site, limit(query), self.answer_bytes_max(trace))),
             (Method::Post, path::QUEUED_RECORDS) => match pushed(&body) {
                 Some((_, records)) if records.len() > LEGACY_RECORDS_MAX => too_many(records.len()),
-                Some((left, records)) => answer(self.keep_for_site(site, left, records)),
+                Some((left, records)) => match self.keep_for_site(site, left, records) {
+                    Ok(Some(kept)) => answer(Ok(kept)),
+                    Ok(None) => came_late(),
+                    Err(error) => failed(&error),
+                },
                 None => unreadable(),
             },
             (Method::Post, path::ACKNOWLEDGED_RECORDS) => match serde_json::from_slice::<Acknowledged>(&body) {
@@ -198,6 +202,11 @@ fn stays_with_v6() -> HttpResponse {
 fn too_many(records: usize) -> HttpResponse {
     let said = format!("The request has {records} records; at most {LEGACY_RECORDS_MAX} are taken");
     refusal(413, "too_many_records", &said)
+}
+
+/// Whoever delivers a request late does not read the answer, and a site tries again.
+fn came_late() -> HttpResponse {
+    refusal(503, "integration_in_progress", "A newer version of a record of this push came a short time ago; try again")
 }
 
 pub(crate) fn unreadable() -> HttpResponse {

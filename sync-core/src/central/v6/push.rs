@@ -1,7 +1,7 @@
 //! Push: stores a site's records in the sync buffer, and integrates them after the last batch. [`late_copy`] refuses a
 //! push that arrives late, and passes over rows that came before.
 
-mod late_copy;
+pub(crate) mod late_copy;
 
 use self::late_copy::{FilteredBatch, IncomingRow, filter_replays, note_highest_cursor};
 use crate::central::copied_databases::{self, PushVerdict};

@@ -18,7 +18,7 @@ use crate::changelog::ChangelogGap;
 use crate::clock::Timestamp;
 use crate::error::Result;
 use crate::protocol::v6::{BatchElement, PushChain, WireError, WireRecord};
-use crate::record::{Cursor, SiteId};
+use crate::record::{Cursor, SiteId, TableName};
 use crate::storage::state::Fingerprints;
 use crate::storage::{PushedVersion, ReadTxn, Source, StagedKind, WriteTxn, state};
 use crate::write::restored_site::SiteRestore;
@@ -126,9 +126,30 @@ fn is_recent(at: Timestamp, now: Timestamp) -> bool {
     now.since(at).max(at.since(now)) < REPLAY_WINDOW
 }
 
+/// Compares a row of a V5 push with earlier ones, and notes it: legacy tables are numbered by the same changelog of the site,
+/// and noted beside those of V6. A row whose number cannot be read counts as new.
+pub(crate) fn note_legacy_row(
+    txn: &dyn WriteTxn,
+    (site, now): (SiteId, Timestamp),
+    sync_out_id: &str,
+    record: &WireRecord,
+) -> Result<Replay> {
+    let Some(cursor) = sync_out_id.parse().ok().map(Cursor).filter(|cursor| cursor.next().is_possible()) else {
+        return Ok(Replay::New);
+    };
+    let table_name = TableName::new(format!("V5 {}", record.table_name));
+    let record = WireRecord { table_name, ..record.clone() };
+    let row = IncomingRow::new(BatchElement { cursor, record, sent_since: None });
+    let replay = if row.is_numbered() { row.replay(txn, (site, None), now)? } else { Replay::New };
+    if replay != Replay::Stale {
+        row.note(txn, site, now)?;
+    }
+    Ok(replay)
+}
+
 /// The relation of a row to earlier pushes of the same site.
 #[derive(Debug, PartialEq, Eq)]
-enum Replay {
+pub(crate) enum Replay {
     New,
     /// It came already.
     Duplicate,
@@ -241,7 +262,7 @@ pub(super) fn filter_replays(
 mod tests {
     use super::*;
     use crate::protocol::v6::Action;
-    use crate::record::{RecordData, RecordId, TableName};
+    use crate::record::{RecordData, RecordId};
     use crate::storage::{MemoryStorage, Storage as _};
 
     fn row(cursor: u64, id: &str, data: &str) -> IncomingRow {
