@@ -32,6 +32,12 @@ pub(super) fn may_be_of_a_record(error: &Error) -> bool {
     matches!(error, Error::Database { .. } | Error::DamagedState { .. })
 }
 
+/// Why a record is set aside at which the database fails, without content of the record.
+pub(super) fn failure_reason(error: &Error) -> String {
+    let causes: String = error.causes().iter().map(|cause| format!(": {cause}")).collect();
+    format!("it cannot be integrated: {error}{causes}")
+}
+
 /// Runs a transaction that receives a batch. If the database or the code fails, that is stored, so that the batch is
 /// staged when it comes again.
 pub(crate) fn noting_failure<T>(storage: &dyn Storage, source: Source, run: impl FnOnce() -> Result<T>) -> Result<T> {

@@ -8,12 +8,14 @@
 use std::collections::{HashMap, HashSet};
 
 use crate::clock::{Clock, Timestamp};
-use crate::error::{Result, Server};
+use crate::error::{Error, Result, Server};
+use crate::integrate::failed_batch::{failure_reason, may_be_of_a_record};
+use crate::protocol::v6::{Action, WireRecord};
 use crate::record::references::MERGED;
 use crate::record::{RecordData, RecordId, SiteId, TableName, record_type};
 use crate::role::Role;
 use crate::storage::state::{PendingMerge, confirmed_to, role};
-use crate::storage::{Incoming, ReadTxn, Storage, WriteTxn, state};
+use crate::storage::{Incoming, Quarantine, QuarantineCause, ReadTxn, Source, Storage, WriteTxn, state};
 use crate::write;
 use crate::write::Origin;
 use crate::write::merged::{append_pending, is_gone, kept, resolved};
@@ -141,7 +143,13 @@ pub(crate) fn rewrite(storage: &dyn Storage, clock: &dyn Clock, origin: Option<S
                 (page, stale)
             };
             if !stale.is_empty() {
-                let done = rewrite_some(storage, clock, origin, table, &stale)?;
+                let done =
+                    one_by_one_if_it_fails(&stale, |ids| match rewrite_some(storage, clock, origin, table, ids) {
+                        Err(error) if ids.len() == 1 && may_be_of_a_record(&error) => {
+                            set_aside(storage, clock, (table, &ids[0]), &error)
+                        }
+                        done => done,
+                    })?;
                 rewritten += done;
                 left += stale.len() as u64 - done;
             }
@@ -162,6 +170,38 @@ pub(crate) fn rewrite(storage: &dyn Storage, clock: &dyn Clock, origin: Option<S
     state::MERGES_PENDING.set(txn.as_ref(), left)?;
     txn.commit()?;
     Ok(rewritten)
+}
+
+/// Does something with records in one transaction. If the database fails at one of them, does it with each alone, so that the
+/// one stops no other.
+fn one_by_one_if_it_fails(ids: &[RecordId], mut run: impl FnMut(&[RecordId]) -> Result<u64>) -> Result<u64> {
+    match run(ids) {
+        Err(error) if ids.len() > 1 && may_be_of_a_record(&error) => {
+            ids.iter().try_fold(0, |done, id| Ok(done + run(std::slice::from_ref(id))?))
+        }
+        done => done,
+    }
+}
+
+/// Puts what should have become of a record into quarantine, because the database fails at it: otherwise the merge would fail
+/// in every cycle. A version of it that is buffered already is changed when it is integrated.
+fn set_aside(
+    storage: &dyn Storage,
+    clock: &dyn Clock,
+    (table, id): (&TableName, &RecordId),
+    why: &Error,
+) -> Result<u64> {
+    let txn = storage.write()?;
+    let is_buffered = txn.buffered_versions(table, id)?.iter().any(|row| row.incoming.source == Source::Legacy);
+    let Some(data) = txn.record(table, id)?.filter(|_| !is_buffered) else { return Ok(1) };
+    let resolved = if is_gone(txn.as_ref(), table, id)? { None } else { resolved(txn.as_ref(), table, &data)? };
+    let action = if resolved.is_some() { Action::Update } else { Action::Delete };
+    let (table_name, record_id, record_data) = (table.clone(), id.clone(), resolved.unwrap_or_else(RecordData::empty));
+    let record = WireRecord { table_name, record_id, action, record_data };
+    let quarantine = Quarantine { cause: QuarantineCause::Failed, reason: failure_reason(why), waits_for: None };
+    txn.stage(&Incoming { quarantine: Some(quarantine), ..Incoming::new(Source::Legacy, record) }, clock.now())?;
+    txn.commit()?;
+    Ok(1)
 }
 
 fn rewrite_some(
@@ -259,20 +299,36 @@ fn tidy_joins(
         }
     }
     drop(txn);
-    let mut left = 0;
+    let mut done = 0;
     for ids in surplus.chunks(ROWS) {
-        let txn = storage.write()?;
-        for id in ids {
-            match edited_here(txn.as_ref(), &table, id)? {
-                EditProgress::Arrived => {
-                    write::delete(txn.as_ref(), &table, id, Origin::Sync(origin), clock.now())?;
-                }
-                EditProgress::Waits | EditProgress::IsOnItsWay => left += 1,
+        done += one_by_one_if_it_fails(ids, |ids| match remove_arrived(storage, clock, origin, &table, ids) {
+            Err(error) if ids.len() == 1 && may_be_of_a_record(&error) => {
+                set_aside(storage, clock, (&table, &ids[0]), &error)
             }
-        }
-        txn.commit()?;
+            done => done,
+        })?;
     }
-    Ok(left)
+    Ok(surplus.len() as u64 - done)
+}
+
+/// Removes those of these records of which every server has all local edits. Returns their number.
+fn remove_arrived(
+    storage: &dyn Storage,
+    clock: &dyn Clock,
+    origin: Option<SiteId>,
+    table: &TableName,
+    ids: &[RecordId],
+) -> Result<u64> {
+    let txn = storage.write()?;
+    let mut done = 0;
+    for id in ids {
+        if edited_here(txn.as_ref(), table, id)? == EditProgress::Arrived {
+            write::delete(txn.as_ref(), table, id, Origin::Sync(origin), clock.now())?;
+            done += 1;
+        }
+    }
+    txn.commit()?;
+    Ok(done)
 }
 
 #[cfg(test)]
@@ -280,8 +336,7 @@ mod tests {
     use super::*;
     use crate::clock::SystemClock;
     use crate::integrate::{Provenance, receive};
-    use crate::protocol::v6::{Action, WireRecord};
-    use crate::storage::{MemoryStorage, Source};
+    use crate::storage::MemoryStorage;
 
     fn message(table: &str, id: &str, action: Action, data: &str) -> Incoming {
         let record_data = RecordData::parse(data).unwrap();
@@ -382,5 +437,55 @@ mod tests {
         let aside = txn.quarantined(0, 10).unwrap();
         assert_eq!(aside.len(), 1);
         assert!(aside[0].1.reason.contains("merged this name"), "{:?}", aside[0].1);
+    }
+
+    /// The database fails at one record that a merge changes, and at one that it removes.
+    #[cfg(feature = "sqlite")]
+    #[test]
+    fn a_record_at_which_the_database_fails_stops_no_merge() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("site.sqlite");
+        let (storage, clock) = (crate::storage::SqliteStorage::open(&path).unwrap(), SystemClock::new());
+        let provenance = Provenance { source: Source::Legacy, origin: Some(SiteId(1)) };
+        let receive_all = |messages: Vec<Incoming>| {
+            let txn = storage.write().unwrap();
+            receive(txn.as_ref(), clock.now(), &provenance, messages).unwrap();
+            txn.commit().unwrap();
+        };
+        let invoice = |id: &str| message("transact", id, Action::Insert, &format!(r#"{{"ID":"{id}","name_ID":"B"}}"#));
+        let joins = [join("jA", "A", false), join("jB", "B", false)];
+        receive_all(
+            [name("A"), name("B"), invoice("1"), invoice("bad"), invoice("2")].into_iter().chain(joins).collect(),
+        );
+        let damage = rusqlite::Connection::open(&path).unwrap();
+        for (what, when) in [
+            ("UPDATE", "new.record_id = 'bad'"),
+            ("INSERT", "new.record_id = 'bad'"),
+            ("DELETE", "old.record_id = 'jB'"),
+        ] {
+            let sql = format!(
+                "CREATE TRIGGER fails_at_{what} BEFORE {what} ON sync_record WHEN {when} BEGIN SELECT RAISE(ABORT, 'no'); END"
+            );
+            damage.execute(&sql, ()).unwrap();
+        }
+        receive_all(vec![merge("B", "A")]);
+        rewrite(&storage, &clock, None).unwrap();
+        let txn = storage.read().unwrap();
+        assert_eq!(state::MERGES_PENDING.find(txn.as_ref()).unwrap(), Some(Vec::new()));
+        let named = |id: &str| txn.record(&"transact".into(), &id.into()).unwrap().unwrap();
+        assert!(named("1").as_str().contains("\"A\"") && named("2").as_str().contains("\"A\""));
+        let aside = txn.quarantined(0, 10).unwrap();
+        let aside: Vec<_> = aside.iter().map(|(row, why)| (row.incoming.id.as_str(), why.cause)).collect();
+        assert_eq!(aside, [("bad", QuarantineCause::Failed), ("jB", QuarantineCause::Failed)]);
+        drop(txn);
+        for what in ["UPDATE", "INSERT", "DELETE"] {
+            damage.execute(&format!("DROP TRIGGER fails_at_{what}"), ()).unwrap();
+        }
+        crate::integrate::requeue_failed(&storage).unwrap();
+        crate::integrate::integrate(&storage, &clock, &provenance, |_, _| Ok(())).unwrap();
+        let txn = storage.read().unwrap();
+        assert!(txn.record(&"transact".into(), &"bad".into()).unwrap().unwrap().as_str().contains("\"A\""));
+        assert!(!txn.has_record(&"name_store_join".into(), &"jB".into()).unwrap());
+        assert!(txn.quarantined(0, 10).unwrap().is_empty());
     }
 }

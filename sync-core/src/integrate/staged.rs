@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use super::failed_batch::may_be_of_a_record;
+use super::failed_batch::{failure_reason, may_be_of_a_record};
 use super::sent_back::BufferPlace;
 use super::{Integrated, Integrator, Provenance};
 use crate::clock::Clock;
@@ -191,10 +191,7 @@ impl ChunkFailure {
     /// The failure as text, without content of the record.
     fn reason(&self) -> String {
         match self {
-            Self::Error(error) => {
-                let causes: String = error.causes().iter().map(|cause| format!(": {cause}")).collect();
-                format!("it cannot be integrated: {error}{causes}")
-            }
+            Self::Error(error) => failure_reason(error),
             Self::Panic => "it cannot be integrated: the program has a fault that it brings to light".to_owned(),
         }
     }
