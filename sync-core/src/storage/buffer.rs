@@ -234,4 +234,6 @@ pub trait BufferWrites: BufferReads {
     /// Stages the records in quarantine for this cause, from this source or any, in their old places and marked as
     /// quarantined before, and requests the integration of the sites that had pushed them; returns their number.
     fn requeue(&self, cause: QuarantineCause, source: Option<Source>) -> Result<u64>;
+    /// The same for the one record in quarantine with this sequence.
+    fn requeue_one(&self, sequence: u64) -> Result<u64>;
 }

@@ -81,7 +81,7 @@ impl Support {
                 let (row, _) = row_of(txn.as_ref(), number)?;
                 match row.incoming.source {
                     Source::Local => send_again(txn.as_ref(), self.clock.as_ref(), row, &mut retried)?,
-                    _ => stage_one(txn.as_ref(), row, &mut retried)?,
+                    _ => retried.staged += txn.requeue_one(number)?,
                 }
                 txn.commit()?;
             }
@@ -97,16 +97,6 @@ impl Support {
         integrate_now(self.storage.as_ref(), self.clock.as_ref(), &mut retried)?;
         Ok(retried)
     }
-}
-
-fn stage_one(txn: &dyn WriteTxn, row: Buffered, retried: &mut Retried) -> Result<()> {
-    txn.settle(&[row.sequence])?;
-    txn.stage(&Incoming { quarantine: None, ..row.incoming.clone() }, row.received_at)?;
-    if let Source::Site(site) = row.incoming.source {
-        txn.central()?.request_integration(site, row.received_at)?;
-    }
-    retried.staged += 1;
-    Ok(())
 }
 
 fn stage_causes(

@@ -155,6 +155,11 @@ impl BufferWrites for MemoryTxn<'_> {
         };
         Ok(self.state.borrow_mut().stage_again(chosen))
     }
+
+    fn requeue_one(&self, sequence: u64) -> Result<u64> {
+        let chosen = |row: &Buffered| row.sequence == sequence && row.incoming.source != Source::Local;
+        Ok(self.state.borrow_mut().stage_again(chosen))
+    }
 }
 
 impl State {

@@ -255,6 +255,10 @@ impl BufferWrites for SqliteTxn<WriteTurn<'_>> {
         let source = source.map(source_text);
         self.stage_again(chosen, (cause.as_str(), source.as_deref()))
     }
+
+    fn requeue_one(&self, sequence: u64) -> Result<u64> {
+        self.stage_again("sequence = ?1 AND state <> 'staged' AND source <> 'local'", [signed(sequence)])
+    }
 }
 
 impl SqliteTxn<WriteTurn<'_>> {

@@ -273,6 +273,32 @@ pub fn requeue_stages_a_cause_again_but_not_what_is_from_here(make: Make<'_>) {
     assert_eq!(left.iter().map(|(id, _)| id.as_str()).collect::<Vec<_>>(), ["y", "mine"]);
 }
 
+/// Requeueing one record stages it in its old place, marked as quarantined before, and no other; one written here stays.
+pub fn requeue_one_stages_it_again_in_its_old_place(make: Make<'_>) {
+    let storage = make();
+    let refused = || because(QuarantineCause::Refused);
+    let pushed = |id: &str| incoming(Source::Site(SiteId(7)), id, Action::Update);
+    stage(
+        &storage,
+        &[
+            set_aside(pushed("first"), refused()),
+            set_aside(pushed("second"), refused()),
+            pushed("staged"),
+            set_aside(incoming(Source::Local, "mine", Action::Update), refused()),
+        ],
+    );
+    let aside = read(&storage, |txn| txn.quarantined(0, 9).unwrap());
+    let numbers: Vec<u64> = aside.iter().map(|(row, _)| row.sequence).collect();
+    let again = |sequence| write(&storage, |txn| txn.requeue_one(sequence).unwrap());
+    assert_eq!((again(numbers[0]), again(numbers[0]), again(numbers[2]), again(99)), (1, 0, 0, 0));
+    let rows = staged(&storage, Source::Site(SiteId(7)), StagedKind::Upserts);
+    let seen: Vec<_> =
+        rows.iter().map(|row| (row.incoming.id.as_str(), row.sequence == numbers[0], row.was_set_aside)).collect();
+    assert_eq!(seen, [("first", true, true), ("staged", false, false)]);
+    let left = quarantined(&storage);
+    assert_eq!(left.iter().map(|(id, _)| id.as_str()).collect::<Vec<_>>(), ["second", "mine"]);
+}
+
 /// A record staged from the quarantine is marked as such, whoever requested it; a newer version is not.
 pub fn what_was_set_aside_is_known_once_it_is_staged_again(make: Make<'_>) {
     let storage = make();

@@ -263,4 +263,10 @@ pub fn requeueing_what_a_site_pushed_requests_its_integration(make: Make<'_>) {
     assert_eq!(waiting(), []);
     assert_eq!(requeue(QuarantineCause::Refused, Some(Source::Site(SiteId(7)))), 1);
     assert_eq!(waiting(), [SiteId(7)]);
+
+    let alone = incoming(Source::Site(SiteId(9)), "alone", Action::Update);
+    stage(&storage, &[set_aside(alone, because(QuarantineCause::Failed))]);
+    let number = read(&storage, |txn| txn.quarantined(0, 9).unwrap()[0].0.sequence);
+    assert_eq!(write(&storage, |txn| txn.requeue_one(number).unwrap()), 1);
+    assert!(waiting().contains(&SiteId(9)));
 }

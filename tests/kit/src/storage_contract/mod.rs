@@ -169,6 +169,7 @@ macro_rules! storage_contract {
             buffer::a_record_may_arrive_set_aside,
             buffer::the_parent_wakes_what_waits_for_it_and_nothing_else,
             buffer::requeue_stages_a_cause_again_but_not_what_is_from_here,
+            buffer::requeue_one_stages_it_again_in_its_old_place,
             buffer::what_was_set_aside_is_known_once_it_is_staged_again,
             buffer::discard_takes_a_record_whatever_its_state,
             buffer::quarantine_is_counted_by_cause_and_paged,

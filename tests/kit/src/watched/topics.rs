@@ -268,6 +268,11 @@ impl BufferWrites for WatchedTxn<'_, dyn WriteTxn + '_> {
         self.call("requeue")?;
         self.inner.requeue(cause, source)
     }
+
+    fn requeue_one(&self, sequence: u64) -> Result<u64> {
+        self.call("requeue_one")?;
+        self.inner.requeue_one(sequence)
+    }
 }
 
 impl StateWrites for WatchedTxn<'_, dyn WriteTxn + '_> {
