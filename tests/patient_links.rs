@@ -282,3 +282,57 @@ impl Transport for KeepsInitialise {
         self.to_central.send(request)
     }
 }
+
+/// Answers one path itself while it has something to say.
+struct SaysItself {
+    to_central: Arc<dyn Transport>,
+    path: &'static str,
+    says: Mutex<Option<String>>,
+}
+
+impl Transport for SaysItself {
+    fn send(&self, request: &HttpRequest) -> Result<HttpResponse, TransportError> {
+        match self.says.lock().unwrap().clone().filter(|_| request.url.ends_with(self.path)) {
+            Some(says) => Ok(HttpResponse::json(200, says.into_bytes())),
+            None => self.to_central.send(request),
+        }
+    }
+}
+
+/// A join of somebody else, one with an unusable id, and success that is not central's: none of them links anybody.
+#[test]
+fn a_strange_answer_to_a_join_is_an_error_and_the_link_is_made_later() {
+    const LEGACY: &str = "/api/v4/name_store_join";
+    const CENTRAL: &str = "/central/name-store-join";
+    let of = |name: &str, store: &str| format!(r#"{{"ID":"j","name_ID":"{name}","store_ID":"{store}"}}"#);
+    let with_id = |id: &str| format!(r#"{{"ID":"{id}","name_ID":"p","store_ID":"STORE_b"}}"#);
+    for (path, says, code, is_left) in [
+        (LEGACY, of("another", "STORE_b"), "peer_error", false),
+        (LEGACY, of("p", "STORE_a"), "peer_error", false),
+        (LEGACY, with_id(""), "unreadable_answer", true),
+        (LEGACY, with_id("\\u0000"), "unreadable_answer", true),
+        (LEGACY, with_id(&"x".repeat(300)), "unreadable_answer", true),
+        (CENTRAL, "<html>Log in here</html>".to_owned(), "not_an_msupply_server", true),
+        (CENTRAL, r#"{"error":{"otherServerError":"no"}}"#.to_owned(), "peer_error", true),
+    ] {
+        let end = CentralEnd::over(Kind::Memory);
+        let (a, b) = (end.new_site("a"), end.new_site("b"));
+        a.sync();
+        b.sync();
+        patient_of(&a, "p", PATIENT);
+        a.sync();
+        end.sites.reset_hardware("b").unwrap();
+        let line = Arc::new(SaysItself { to_central: end.transport(), path, says: Mutex::new(Some(says.clone())) });
+        let b = end.set_up_in("b anew", "b", line.clone());
+        b.sync();
+        let to_b = || b.site.link_patient(&NameId::from("p"), &StoreId::from("STORE_b"), &mut NoopObserver).unwrap();
+        let report = to_b();
+        assert_eq!(report.error.as_ref().map(|error| error.code()), Some(code), "{says} {report:?}");
+        let left = state::named("links").find(b.storage.read().unwrap().as_ref()).unwrap().unwrap_or_default();
+        assert_eq!(left.contains("STORE_b"), is_left, "{says}");
+        *line.says.lock().unwrap() = None;
+        let healed = if is_left { b.sync() } else { to_b() };
+        assert_eq!(healed.outcome, SyncOutcome::Done, "{says} {healed:?}");
+        assert!(is_visible(b.storage.as_ref(), &NameId::from("p"), "STORE_b"), "{says}");
+    }
+}

@@ -5,6 +5,7 @@ mod central_door;
 mod database;
 mod disk;
 mod files;
+mod legacy_answers;
 mod network;
 mod peer;
 mod peer_words;

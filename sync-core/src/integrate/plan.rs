@@ -215,8 +215,15 @@ fn from_legacy(incoming: &Incoming, kind: &RecordType, operation: Operation) -> 
 fn document(incoming: &Incoming, operation: Operation) -> Decision {
     match operation {
         Operation::Delete => Ok(Plan::Delete),
-        Operation::Upsert if incoming.data.fields().is_some() => Ok(Plan::Upsert),
-        Operation::Upsert => Err(bad_shape(&crate::record::field::not_an_object(&incoming.data))),
+        Operation::Upsert => match incoming.data.fields() {
+            // It would replace the stored record by nothing.
+            Some(fields) if fields.iter().next().is_none() => {
+                let (path, expected, found) = ("$".to_owned(), "the data of the record".into(), "none".into());
+                Err(bad_shape(&FieldError { path, expected, found, unsupported: false }))
+            }
+            Some(_) => Ok(Plan::Upsert),
+            None => Err(bad_shape(&crate::record::field::not_an_object(&incoming.data))),
+        },
     }
 }
 

@@ -7,7 +7,7 @@ use super::identity::Identity;
 use crate::address::shown;
 use crate::error::{Cause, Error, Result, Server};
 use crate::protocol::v5::{V5_VERSION, V5Error, V5ErrorBody};
-use crate::protocol::v6::{Answer, EnvelopeFault, WireError, decode_answer};
+use crate::protocol::v6::{Answer, EnvelopeFault, WireError, decode_answer, marked_text};
 use crate::redaction::{excerpt, whole_words};
 use crate::text::Detail;
 use crate::text::sentences::error_detail as words;
@@ -150,10 +150,16 @@ pub(crate) fn not_central(response: &HttpResponse, url: &str) -> Error {
     Error::NotAServer { server: Server::Central, url: url.to_owned(), found }
 }
 
-/// Central's answer to a join: empty, or status 500 with the reason as text.
+/// Central's answer to a join: empty, or status 500 with the reason as text. Where something else answers with success, such
+/// as the log-in page of a network, central has not joined anybody.
 pub(crate) fn joined(response: &HttpResponse, url: &str, of: &Identity) -> Result<()> {
     match response.status {
-        200..=299 => Ok(()),
+        200..=299 if response.body.iter().all(u8::is_ascii_whitespace) => Ok(()),
+        200..=299 => match decode_answer(&response.body) {
+            Ok(Answer::Error(error)) => Err(wire_error(error, url, of)),
+            _ if is_json(response) => Ok(()),
+            _ => Err(not_central(response, url)),
+        },
         405 => Err(Error::NotCentral { url: url.to_owned() }),
         500 => {
             let text = String::from_utf8_lossy(&response.body).into_owned();
@@ -165,7 +171,8 @@ pub(crate) fn joined(response: &HttpResponse, url: &str, of: &Identity) -> Resul
 
 pub(crate) fn legacy_answer<T: DeserializeOwned>(response: &HttpResponse, url: &str, of: &Identity) -> Result<T> {
     let is_success = (200..=299).contains(&response.status);
-    let stated_error = || serde_json::from_slice::<V5Error>(&response.body).ok().map(|answer| answer.error);
+    let text = marked_text(&response.body);
+    let stated_error = || serde_json::from_str::<V5Error>(&text).ok().map(|answer| answer.error);
     if !is_success && let Some(error) = stated_error() {
         return Err(match (response.status, error.code.as_str()) {
             // The wording of this library's central server; the protocol has no code for it.
@@ -174,7 +181,7 @@ pub(crate) fn legacy_answer<T: DeserializeOwned>(response: &HttpResponse, url: &
         });
     }
     common_status(response, Server::Legacy, url, of)?;
-    serde_json::from_slice(&response.body).map_err(|error| {
+    serde_json::from_str(&text).map_err(|error| {
         // A stated error is kept, whatever the status.
         if let Some(stated) = stated_error() {
             return legacy_error(&stated, response.status, of);
@@ -184,7 +191,9 @@ pub(crate) fn legacy_answer<T: DeserializeOwned>(response: &HttpResponse, url: &
             serde_json::error::Category::Eof if !response.body.is_empty() => {
                 Error::CutOff { server: Server::Legacy, url, source: error.into() }
             }
-            serde_json::error::Category::Data if response.body.first() == Some(&b'{') => {
+            serde_json::error::Category::Data | serde_json::error::Category::Syntax
+                if response.body.first() == Some(&b'{') =>
+            {
                 Error::UnreadableAnswer { server: Server::Legacy, url, detail: peers_words(&error.to_string()) }
             }
             _ => Error::NotAServer { server: Server::Legacy, url, found: looks_like(response) },

@@ -144,6 +144,7 @@ crate::sentences! {
             is read again from the beginning.";
         queue_fills(left) = "the legacy server's queue for this site fills as fast as it is read ({left} records are \
             left): the next sync goes on with it";
+        queue_without_ids(count) = "{count} entries of the legacy server's queue for this site have no id that can be read, so that they cannot be acknowledged: they are kept here, and come again with each sync until the server's administrator removes them";
         file_failed(direction, id, reason) = "{direction} of file {id} failed: {reason}";
         link_waits(patient, store, reason) = "linking patient {patient} to store {store} is not done yet, and continues with the next sync: {reason}";
         restored() = "this database was restored from a backup: everything synchronised since then is read again";
@@ -328,6 +329,8 @@ crate::sentences! {
         cursor_out_of_range() = "a cursor in it is out of range";
         empty_batch() = "an empty batch";
         legacy_says(code) = "the legacy server says {code}";
+        another_join() = "it answered with a join of another patient or store";
+        unusable_join() = "the id of the join is empty, too long, or not readable for every server";
         integration_not_begun() = "it did not begin to integrate what was pushed";
         gathering_stopped() = "it stopped gathering this site's records before they were all there";
         process(number) = " (process {number})";

@@ -4,8 +4,8 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use crate::protocol::v6::{Action, WireRecord};
-use crate::record::{Fields, RecordData, RecordId, TableName};
+use crate::protocol::v6::{Action, NOT_UTF8, WireRecord};
+use crate::record::{Cursor, Fields, RecordData, RecordId, TableName};
 use crate::redaction::excerpt;
 
 /// The answer to `GET /sync/v5/central_records`.
@@ -89,25 +89,34 @@ impl<'de> Deserialize<'de> for ReadCentralBatch {
         }
 
         let raw = RawCentralRecord::deserialize(deserializer)?;
-        Ok(Self {
-            max_cursor: raw.max_cursor,
-            data: raw.data.iter().map(|element| read_element(element, position)).collect(),
-        })
+        Ok(Self { max_cursor: raw.max_cursor, data: raw.data.iter().map(|element| read_positioned(element)).collect() })
+    }
+}
+
+/// A record whose position no server can have is as unreadable as one without a position, and stops no other.
+fn read_positioned(raw: &RawValue) -> Result<CentralRecord, UnreadableRecord<u64>> {
+    match read_element(raw, position)? {
+        CentralRecord { position, .. } if !Cursor(position).is_possible() => {
+            Err(unreadable(raw, "its position is out of range".to_owned(), |_| None))
+        }
+        record => Ok(record),
     }
 }
 
 impl ReadCentralBatch {
-    /// The highest position of its records, readable or not.
+    /// The highest position of its records, readable or not. Positions beyond the end that the server states count only if
+    /// there are no others: a single wrong one would skip everything after it for ever.
     pub fn last_position(&self) -> Option<u64> {
         let position = |element: &Result<CentralRecord, UnreadableRecord<u64>>| {
             element.as_ref().map_or_else(|bad| bad.key, |record| Some(record.position))
         };
-        self.data.iter().filter_map(position).max()
+        let all = || self.data.iter().filter_map(position);
+        all().filter(|position| *position <= self.max_cursor).max().or(all().max())
     }
 }
 
 fn position(fields: &Fields<'_>) -> Option<u64> {
-    fields.get("ID")?.get().parse().ok()
+    fields.get("ID")?.get().parse().ok().filter(|position| Cursor(*position).is_possible())
 }
 
 /// Reads one element of a batch; `key` finds its position or its `syncOutId`.
@@ -116,16 +125,21 @@ pub(super) fn read_element<T: DeserializeOwned, K>(
     key: impl FnOnce(&Fields<'_>) -> Option<K>,
 ) -> Result<T, UnreadableRecord<K>> {
     let reason = match serde_json::from_str(raw.get()) {
-        Ok(record) => return Ok(record),
+        Ok(record) if !raw.get().contains(NOT_UTF8) => return Ok(record),
+        Ok(_) => "its text is not UTF-8".to_owned(),
         Err(error) => excerpt(error.to_string().as_bytes()),
     };
+    Err(unreadable(raw, reason, key))
+}
+
+fn unreadable<K>(raw: &RawValue, reason: String, key: impl FnOnce(&Fields<'_>) -> Option<K>) -> UnreadableRecord<K> {
     let fields = Fields::parse(raw.get());
     let text = |name| fields.as_ref().and_then(|f| f.text(name)).map(std::borrow::Cow::into_owned);
-    Err(UnreadableRecord {
+    UnreadableRecord {
         key: fields.as_ref().and_then(key),
         table: text("tableName").map(TableName::new),
         id: text("recordId").map(RecordId::new),
         reason,
         raw: RecordData::of(&raw),
-    })
+    }
 }

@@ -134,6 +134,12 @@ pub struct MadeJoin {
     /// Its id.
     #[serde(rename = "ID")]
     pub id: RecordId,
+    /// The name, if the answer has it.
+    #[serde(default, rename = "name_ID", skip_serializing_if = "Option::is_none")]
+    pub name_id: Option<NameId>,
+    /// The store, if the answer has it.
+    #[serde(default, rename = "store_ID", skip_serializing_if = "Option::is_none")]
+    pub store_id: Option<StoreId>,
 }
 
 #[cfg(test)]

@@ -63,8 +63,7 @@ pub enum EnvelopeFault {
 /// # Errors
 /// The kind of body that came in place of an envelope.
 pub fn decode_answer(body: &[u8]) -> Result<Answer, EnvelopeFault> {
-    let body = as_utf8(body);
-    let text = marked(&body);
+    let text = marked_text(body);
     if text.trim().is_empty() {
         return Err(EnvelopeFault::Empty);
     }
@@ -82,7 +81,15 @@ pub fn decode_answer(body: &[u8]) -> Result<Answer, EnvelopeFault> {
 }
 
 /// Replaces bytes that are not UTF-8: a noncharacter of Unicode, which no text uses.
-pub(super) const NOT_UTF8: char = '\u{fdd0}';
+pub(crate) const NOT_UTF8: char = '\u{fdd0}';
+
+/// A peer's body as text, without a byte order mark, and with bytes that are not UTF-8 replaced by [`NOT_UTF8`].
+pub(crate) fn marked_text(body: &[u8]) -> Cow<'_, str> {
+    match as_utf8(body) {
+        Cow::Borrowed(body) => marked(body),
+        Cow::Owned(body) => Cow::Owned(marked(&body).into_owned()),
+    }
+}
 
 /// The body as text, with bytes that are not UTF-8 replaced by [`NOT_UTF8`]. If that character itself was sent, it is
 /// escaped, which in JSON is the same.

@@ -8,11 +8,12 @@ use time::macros::format_description;
 use url::Url;
 
 use super::discover::central_url;
+use crate::address::shown;
 use crate::error::{Error, ErrorClass, Result, Server};
 use crate::ownership::Refusal;
 use crate::protocol::v5::{self, FoundPatient, MadeJoin, NewJoin, PatientQuery};
 use crate::protocol::v6::NameStoreJoinRequest;
-use crate::record::{NameId, RecordData, RecordId, StoreId};
+use crate::record::{NameId, RecordData, RecordId, StoreId, portable};
 use crate::site::Site;
 use crate::site::client::Client;
 use crate::site::cycle::{Cycle, SyncOptions};
@@ -21,7 +22,7 @@ use crate::site::observer::{Step, SyncObserver};
 use crate::site::report::SyncReport;
 use crate::storage::state::{JsonList, Setting};
 use crate::storage::{ReadTxn, WriteTxn, state};
-use crate::text::sentences::{cycle as says, input};
+use crate::text::sentences::{cycle as says, error_detail, input};
 use crate::text::{Message, quoted};
 
 /// A patient who is being linked to a store, and the state of the link.
@@ -188,7 +189,8 @@ impl Cycle<'_, '_> {
 
     fn join_at_legacy(&mut self, link: &Link) -> Result<RecordId> {
         let join = NewJoin { name_id: link.patient.clone(), store_id: link.store.clone() };
-        let made: Result<MadeJoin> = self.client.legacy_post(&self.identity, v5::path::NAME_STORE_JOIN, &join);
+        let made = self.client.legacy_post(&self.identity, v5::path::NAME_STORE_JOIN, &join);
+        let made = made.and_then(|made: MadeJoin| self.checked_join(&join, made));
         // It will refuse again, so this link ends here.
         if let Err(Error::Refused { .. } | Error::PeerError { server: Server::Legacy, .. } | Error::NotAServer { .. }) =
             made
@@ -196,6 +198,22 @@ impl Cycle<'_, '_> {
             self.drop_link(link)?;
         }
         made.map(|made| made.id)
+    }
+
+    /// The join, if central can be asked for it, and if it is of this patient and this store where the answer names them.
+    fn checked_join(&self, asked: &NewJoin, made: MadeJoin) -> Result<MadeJoin> {
+        if made.name_id.as_ref().is_some_and(|name| *name != asked.name_id)
+            || made.store_id.as_ref().is_some_and(|store| *store != asked.store_id)
+        {
+            return Err(Error::PeerError { server: Server::Legacy, detail: error_detail::another_join().into() });
+        }
+        let is_usable = (1..=RecordId::BYTES_MAX).contains(&made.id.as_str().len())
+            && portable::admit(&"name_store_join".into(), &made.id, None).is_ok();
+        if !is_usable {
+            let (server, url) = (Server::Legacy, shown(&self.identity.legacy_url));
+            return Err(Error::UnreadableAnswer { server, url, detail: error_detail::unusable_join().into() });
+        }
+        Ok(made)
     }
 
     fn fetch_linked(&mut self, central: &Url, link: &Link) -> Result<()> {

@@ -35,7 +35,10 @@ impl Cycle<'_, '_> {
                 self.client.legacy_batch(&self.identity, TransferKind::LegacyCentralData, path)?;
             let given = batch.data.len() as u64;
             self.client.sizes.passed(TransferKind::LegacyCentralData, given, took, &self.site.config);
-            let last = batch.last_position();
+            // A position beyond the end that the server states is believed only where nothing else leads on: it may be wrong, and
+            // would skip everything up to it.
+            let beyond = |last: u64| last > batch.max_cursor && start < batch.max_cursor;
+            let last = batch.last_position().map(|last| if beyond(last) { batch.max_cursor } else { last });
             // Beyond the range of numbers of every server: a cursor there would never come back.
             if !Cursor(last.unwrap_or(0).max(batch.max_cursor)).is_possible() {
                 let url = crate::address::shown(&self.identity.legacy_url);
@@ -62,7 +65,9 @@ impl Cycle<'_, '_> {
                     stride = (stride * 2).min(asked);
                     start.saturating_add(stride).min(batch.max_cursor)
                 }
-                // Records without any position: there is no way to continue.
+                // Records without any position. Fewer came than were asked for, so they are the last ones.
+                None if given < asked && start < batch.max_cursor => batch.max_cursor,
+                // There is no way to continue.
                 None => return Err(Error::NoProgress { server: Server::Legacy, cursor: start }),
             };
             let records = batch.data.len() as u64;

@@ -56,15 +56,20 @@ impl Cycle<'_, '_> {
             let (ids, versions) = (batch.sync_out_ids(), versions(&batch));
             self.saw_what_is_queued(&mut told_gzipped, &ids);
             repeats = if versions == before { repeats + 1 } else { 0 };
-            if repeats >= REPEATS_MAX || ids.is_empty() {
-                return Err(Error::QueueNotMoving);
-            }
             let length = batch.queue_length.max(batch.data.len() as u64);
             let taken = batch.data.len() as u64;
+            if repeats >= REPEATS_MAX || (ids.is_empty() && taken < length) {
+                return Err(Error::QueueNotMoving);
+            }
             if planted!(AcknowledgedBeforeStored) {
                 let _ = self.acknowledge(&ids, &mut told_gzipped)?;
             }
             noting_failure(self.site.storage.as_ref(), Source::Legacy, || self.take_queued(batch, &versions))?;
+            if ids.is_empty() {
+                // The rest of the queue cannot be acknowledged. It is kept here, and must not stop the site for ever.
+                self.warn(says::queue_without_ids(taken))?;
+                return recovery::legacy_is_recovered(self.site);
+            }
             // Only now, when the records are stored here, because the server then forgets them.
             if !planted!(AcknowledgedBeforeStored) {
                 match self.acknowledge(&ids, &mut told_gzipped)? {
