@@ -14,7 +14,13 @@ use super::set_aside;
 #[derive(Default)]
 struct Odd {
     queue: Mutex<Vec<(String, Vec<u8>)>>,
-    central: Mutex<Option<(u64, Vec<(u64, Vec<u8>)>)>>,
+    central: Mutex<Option<OddData>>,
+}
+
+/// Central data: the end that the server states, and the entries with the positions that they really have.
+struct OddData {
+    end: u64,
+    entries: Vec<(u64, Vec<u8>)>,
 }
 
 struct OddLine {
@@ -43,7 +49,7 @@ impl Transport for OddLine {
         }
         let from = request.url.split("cursor=").nth(1).and_then(|rest| rest.split('&').next()?.parse::<u64>().ok());
         if request.url.contains("/sync/v5/central_records")
-            && let Some((end, entries)) = self.odd.central.lock().unwrap().as_ref()
+            && let Some(OddData { end, entries }) = self.odd.central.lock().unwrap().as_ref()
         {
             let after = entries.iter().filter(|(position, _)| Some(*position) > from);
             let entries: Vec<Vec<u8>> = after.map(|(_, entry)| entry.clone()).collect();
@@ -136,7 +142,7 @@ fn an_odd_position_skips_no_record_after_it() {
             let good = (end - 1, positioned(&(end - 1).to_string(), id));
             let entries = [Some((end, positioned(position, "b"))), Some(good).filter(|_| id != "g2")];
             let entries = entries.into_iter().flatten().collect();
-            *odd.central.lock().unwrap() = Some((end, entries));
+            *odd.central.lock().unwrap() = Some(OddData { end, entries });
             let report = site.sync();
             assert!(report.error.is_none(), "{position} {id} {report:?}");
         }
