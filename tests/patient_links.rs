@@ -336,3 +336,39 @@ fn a_strange_answer_to_a_join_is_an_error_and_the_link_is_made_later() {
         assert!(is_visible(b.storage.as_ref(), &NameId::from("p"), "STORE_b"), "{says}");
     }
 }
+
+/// A link that a server refuses for ever is given up by a person, or ends by itself once its store is elsewhere.
+#[test]
+fn a_link_that_is_never_made_can_be_given_up_and_ends_with_its_store() {
+    let (patient, to) = (NameId::from("p"), StoreId::from("STORE_b"));
+    for moves in [false, true] {
+        let end = CentralEnd::over(Kind::Memory);
+        let (a, _) = (end.new_site("a"), end.add_site("b"));
+        a.sync();
+        patient_of(&a, "p", PATIENT);
+        a.sync();
+        let refusal = Mutex::new(Some(r#"{"error":{"otherServerError":"no"}}"#.to_owned()));
+        let path = "/central/name-store-join";
+        let b = end.set_up_in("b", "b", Arc::new(SaysItself { to_central: end.transport(), path, says: refusal }));
+        b.sync();
+        assert!(b.site.link_patient(&patient, &to, &mut NoopObserver).unwrap().error.is_some());
+        let open = || state::named("links").find(b.storage.read().unwrap().as_ref()).unwrap().unwrap_or_default();
+        assert!(b.sync().warnings.iter().any(|warning| warning.to_string().contains("not done yet")));
+        if moves {
+            end.sites.add_store("STORE_b", "b", "a", Some(to.clone())).unwrap();
+            b.sync();
+            let report = b.sync();
+            assert!(
+                report.warnings.iter().any(|warning| warning.to_string().contains("no longer active")),
+                "{report:?}"
+            );
+        } else {
+            assert!(!b.site.give_up_link(&NameId::from("another"), &to).unwrap());
+            assert!(b.site.give_up_link(&patient, &to).unwrap());
+        }
+        assert_eq!(open(), "");
+        assert!(!b.site.give_up_link(&patient, &to).unwrap());
+        let report = b.sync();
+        assert!(report.warnings.is_empty() && report.steps.iter().all(|step| step.name != Step::LinkPatient));
+    }
+}

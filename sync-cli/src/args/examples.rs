@@ -36,7 +36,8 @@ Exit status 1 if a record goes into quarantine.
 
 Examples:
   oms-sync patient link 0190f7b2-4f0e-7a83-b0de-5b7cf2a9d001
-  oms-sync patient link 0190f7b2-4f0e-7a83-b0de-5b7cf2a9d001 --store CLINIC";
+  oms-sync patient link 0190f7b2-4f0e-7a83-b0de-5b7cf2a9d001 --store CLINIC
+  oms-sync patient link 0190f7b2-4f0e-7a83-b0de-5b7cf2a9d001 --give-up";
 
 pub(super) const BUNDLE: &str = "\
 One archive of text files: status, log, quarantine, identity, cursors, settings,

@@ -258,6 +258,9 @@ pub(crate) enum Patient {
         /// The store; needed where several are active on this site
         #[arg(long, value_name = "ID")]
         store: Option<String>,
+        /// Give up an unfinished link instead, which a server refuses for ever
+        #[arg(long)]
+        give_up: bool,
     },
     /// Pull the records of one patient; the cursors of the ordinary sync stay where they are
     #[command(after_help = super::examples::PATIENT)]

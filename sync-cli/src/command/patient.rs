@@ -25,7 +25,8 @@ pub(super) fn run(args: &Args, command: &Patient, out: &Output) -> Result<Comman
             };
             find(args, &query, out)
         }
-        Patient::Link { id, store } => link(args, &patient(id)?, store.as_deref(), out),
+        Patient::Link { id, store, give_up: false } => link(args, &patient(id)?, store.as_deref(), out),
+        Patient::Link { id, store, give_up: true } => give_up(args, &patient(id)?, store.as_deref(), out),
         Patient::Pull { id } => pull(args, &patient(id)?, out),
     }
 }
@@ -65,10 +66,7 @@ fn find(args: &Args, query: &PatientQuery, out: &Output) -> Result<CommandOutcom
 
 fn link(args: &Args, patient: &NameId, store: Option<&str>, out: &Output) -> Result<CommandOutcome, Failure> {
     let workspace = Workspace::open(args, out)?;
-    let store = match store {
-        Some(store) => StoreId::from(store),
-        None => only_store(workspace.replica.records().active_stores()?)?,
-    };
+    let store = store_of(&workspace, store)?;
     end_on_signals();
     let report = {
         let mut progress = Progress::new(out);
@@ -80,6 +78,27 @@ fn link(args: &Args, patient: &NameId, store: Option<&str>, out: &Output) -> Res
             out.hint_said(&sync_shown::linked_nothing_came())
         }
     })
+}
+
+fn give_up(args: &Args, patient: &NameId, store: Option<&str>, out: &Output) -> Result<CommandOutcome, Failure> {
+    let workspace = Workspace::open(args, out)?;
+    let store = store_of(&workspace, store)?;
+    if !workspace.site().give_up_link(patient, &store)? {
+        return Err(Error::bad_input(input_given::no_open_link(patient.to_string(), store.to_string())).into());
+    }
+    if out.json {
+        out.document(&serde_json::json!({ "patient": patient, "store": store, "given_up": true }))?;
+    } else {
+        out.hint_said(&sync_shown::link_given_up());
+    }
+    Ok(CommandOutcome::Done)
+}
+
+fn store_of(workspace: &Workspace, store: Option<&str>) -> Result<StoreId, Failure> {
+    match store {
+        Some(store) => Ok(StoreId::from(store)),
+        None => only_store(workspace.replica.records().active_stores()?),
+    }
 }
 
 fn only_store(stores: Vec<StoreId>) -> Result<StoreId, Failure> {

@@ -219,6 +219,7 @@ sync_core::sentences! {
             "into quarantine: {refused} refused, {count} for other causes; see oms-sync quarantine list";
         nobody_found() = "No patient is found.";
         link_with() = "oms-sync patient link ID makes one of them visible in a store of this site.";
+        link_given_up() = "The link is given up; no sync continues it any more.";
         linked_nothing_came() = "The patient is linked, and has no records at central yet.";
         no_patient() = "Nothing came: the patient has no records, or is visible in no store of this site at central.";
     }
@@ -349,6 +350,7 @@ sync_core::sentences! {
         no_reason() = "give a --reason, which is kept in the log with the repair";
         no_patient_id() = "the patient's id is empty";
         which_store(stores) = "several stores are active on this site: choose one with --store ({stores})";
+        no_open_link(patient, store) = "no link of patient {patient} to store {store} is unfinished";
         no_store_here() = "no store is active on this site";
         no_record() = "there is no record in the input";
         records_not_json(error) = "the input is not JSON: {error}";

@@ -101,6 +101,24 @@ impl Site {
         txn.commit()?;
         self.cycle(&SyncOptions::default(), observer, |cycle| cycle.run_to_link(&link))
     }
+
+    /// Gives up a link that is not finished, for one that a server refuses for ever: no cycle continues it any more. What
+    /// was done of it stays. Returns false if there is no such link.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub fn give_up_link(&self, patient: &NameId, to: &StoreId) -> Result<bool> {
+        let txn = self.storage.write()?;
+        let mut links = load(txn.as_ref())?;
+        let before = links.len();
+        links.retain(|link| link.patient != *patient || link.store != *to);
+        let is_given_up = links.len() < before;
+        if is_given_up {
+            store(txn.as_ref(), &links)?;
+        }
+        txn.commit()?;
+        Ok(is_given_up)
+    }
 }
 
 impl Cycle<'_, '_> {
@@ -128,9 +146,20 @@ impl Cycle<'_, '_> {
         Ok(!load(self.site.storage.read()?.as_ref())?.is_empty())
     }
 
-    /// Continues interrupted links. One that fails again delays no other.
+    /// Continues interrupted links. One that fails again delays no other. One to a store that is no longer active here
+    /// ends: both servers would refuse it for ever.
     pub(crate) fn go_on_with_joins(&mut self, central: &Url) -> Result<()> {
-        for link in load(self.site.storage.read()?.as_ref())? {
+        let (links, own) = {
+            let txn = self.site.storage.read()?;
+            let own = self.identity.site_id.map_or_else(|| Ok(Vec::new()), |site| txn.stores_of_site(site))?;
+            (load(txn.as_ref())?, own)
+        };
+        for link in links {
+            if !own.contains(&link.store) {
+                self.drop_link(&link)?;
+                self.warn(says::link_ended(link.patient.to_string(), link.store.to_string()))?;
+                continue;
+            }
             let made = self.make_joins(central, &link);
             self.or_later(&link, made)?;
         }
