@@ -11,6 +11,10 @@ ci:
 build:
     cargo build --release --locked -p sync-cli
 
+# Build the Debian package.
+deb:
+    packaging/build-deb.sh
+
 # Run every test, doc tests included.
 test *args:
     cargo test --workspace {{ args }}

@@ -1,7 +1,9 @@
 //! The command line: flags only; nothing is opened and no server is asked.
 #![allow(rustdoc::bare_urls, reason = "these texts are the help, where a link has no brackets")]
 
+mod backup;
 mod examples;
+mod sites;
 mod support;
 #[cfg(test)]
 mod tests;
@@ -15,6 +17,8 @@ use clap::{Args as ClapArgs, CommandFactory as _, FromArgMatches as _, Parser, S
 use clap_complete::Shell;
 use oms_sync_inspect::compat::Release;
 
+pub(crate) use self::backup::{Backup, Restore};
+pub(crate) use self::sites::{Site, SiteImport, Store};
 pub(crate) use self::support::{
     Bundle, Cause, Confirm, CursorCommand, Doctor, Explain, Identity, Log, Net, Patient, Preview, Quarantine,
     QuarantineList, QuarantineRetry, Resend, Status, WhichCursor,
@@ -152,6 +156,17 @@ pub(crate) enum Command {
     /// Show the records that could not be integrated or were refused, and try them again
     #[command(subcommand)]
     Quarantine(Quarantine),
+    /// Copy the database and its files, also while they are in use
+    Backup(Backup),
+    /// Check a backup: whether it is whole and sound
+    #[command(after_help = examples::CHECK)]
+    Check {
+        /// The folder of one backup, or a copied database file
+        #[arg(value_name = "BACKUP")]
+        backup: PathBuf,
+    },
+    /// Show what a restore would do; with --yes put a backup in the place of the database
+    Restore(Restore),
     /// Read the database of a real Open mSupply 2.x server, and report on its synchronisation
     Inspect(Inspect),
     /// Explain a message of V5 or V6, and what is wrong with it
@@ -355,6 +370,18 @@ pub(crate) struct Serve {
     /// Add a line for each request to this file; - is standard error
     #[arg(long, value_name = "FILE")]
     pub access_log: Option<PathBuf>,
+    /// Make the database if there is none
+    #[arg(long)]
+    pub create: bool,
+    /// Also back up the database and its files into this folder, as `oms-sync backup` does
+    #[arg(long, value_name = "DIR", value_parser = path())]
+    pub backup_to: Option<PathBuf>,
+    /// The time between two of these backups
+    #[arg(long, value_name = "TIME", value_parser = duration, default_value = "24h", requires = "backup_to")]
+    pub backup_every: Duration,
+    /// Keep this many of them, and remove older ones [default: all]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..), requires = "backup_to")]
+    pub backup_keep: Option<u32>,
     /// The most connections at once; more wait [default: 4096, or what open files allow]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub max_connections: Option<u32>,
@@ -370,56 +397,6 @@ pub(crate) enum Authentication {
     Local,
     /// The legacy server, asked with each site's own credentials; run `oms-sync init` first
     Legacy,
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum Site {
-    /// Add a site, or give one a new password
-    #[command(after_help = examples::SITE_ADD)]
-    Add {
-        /// The site's name
-        #[arg(value_parser = one_line)]
-        name: String,
-        #[command(flatten)]
-        password: Password,
-    },
-    /// List the sites
-    #[command(after_help = examples::SITE_LIST)]
-    List,
-    /// Remove a site; its records stay
-    #[command(after_help = examples::SITE_REMOVE)]
-    Remove {
-        /// The site's name
-        name: String,
-    },
-    /// Let a site move to another machine
-    #[command(after_help = examples::SITE_RESET_HARDWARE)]
-    ResetHardware {
-        /// The site's name
-        name: String,
-    },
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum Store {
-    /// Add a store with its name record, or move one (--id) to another site
-    #[command(after_help = examples::STORE_ADD)]
-    Add {
-        /// The store's name
-        name: String,
-        /// The store's code
-        #[arg(long)]
-        code: String,
-        /// The site on which it is active
-        #[arg(long)]
-        site: String,
-        /// The store's id [default: a new one]
-        #[arg(long)]
-        id: Option<String>,
-    },
-    /// List the stores
-    #[command(after_help = examples::STORE_LIST)]
-    List,
 }
 
 #[derive(Debug, ClapArgs)]

@@ -3,6 +3,7 @@
 //! The library does the work; this program parses, calls, prints.
 
 mod args;
+mod backup;
 mod command;
 mod demo;
 mod exit;

@@ -287,6 +287,24 @@ impl Replica {
         self.parts.file.as_ref().ok_or_else(|| Error::bad_input(input::no_sql()))?.read_sql(read)
     }
 
+    /// Checks that a file is a sound database that this version can open. Reads all of it, and changes nothing.
+    ///
+    /// # Errors
+    /// [`Error::BackupDamaged`]; [`Error::NoDatabase`], [`Error::NotADatabase`]; a newer version wrote it; it cannot be read.
+    pub fn check_backup(backup: impl AsRef<Path>) -> Result<()> {
+        crate::storage::check_backup(backup.as_ref())
+    }
+
+    /// Puts a backup in the place of the database at `path`, which moves to `aside`. The database is then recognised as restored
+    /// when it is opened, and the servers fill what it lacks.
+    ///
+    /// # Errors
+    /// Those of [`check_backup`](Self::check_backup); [`Error::CycleRunning`] or [`Error::DatabaseBusy`]: a program has the database
+    /// open; [`Error::Io`]: `aside` is taken; a file cannot be written. The database stays as it is then.
+    pub fn restore(backup: impl AsRef<Path>, path: impl AsRef<Path>, aside: impl AsRef<Path>) -> Result<()> {
+        crate::storage::restore(backup.as_ref(), path.as_ref(), aside.as_ref())
+    }
+
     /// Copies the database into a new file that only its owner may read, between two cycles.
     ///
     /// # Errors

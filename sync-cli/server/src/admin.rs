@@ -3,6 +3,7 @@
 //! The page and the metrics name sites, so they are not public: they are served at the administrator's own listener,
 //! or, without one, to this machine only. Everybody may use the health check.
 
+use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
 use std::sync::Arc;
@@ -15,6 +16,7 @@ use sync_core::transport::HttpResponse;
 
 use crate::app::App;
 use crate::connection::Peer;
+use crate::metrics::Metrics;
 use crate::options::ServerOptions;
 use crate::page;
 use crate::reply::Reply;
@@ -27,11 +29,13 @@ pub(super) async fn answer(app: &Arc<App>, peer: &Peer, head: &Parts) -> Option<
     let query = head.uri.query().unwrap_or_default().to_owned();
     let (question, make): (_, fn(&App, &str) -> Result<HttpResponse>) = match head.uri.path() {
         "/health" => ("health", |app, _| Ok(health(app))),
-        "/" | "/metrics" if peer.is_admin && !is_asked_by_name(app, head) => {
+        "/" | "/metrics" | "/metrics/sites" | "/status.json" if peer.is_admin && !is_asked_by_name(app, head) => {
             return Some(Reply::of("unknown", misdirected()));
         }
         "/" if is_administrator(app, peer, head) => ("page", status_page),
         "/metrics" if is_administrator(app, peer, head) => ("metrics", |app, _| figures(app)),
+        "/metrics/sites" if is_administrator(app, peer, head) => ("metrics", |app, _| figures_of_sites(app)),
+        "/status.json" if is_administrator(app, peer, head) => ("status", |app, _| status_document(app)),
         _ => return None,
     };
     let app = app.clone();
@@ -162,15 +166,42 @@ fn disk(app: &App) -> Disk {
 fn figures(app: &App) -> Result<HttpResponse> {
     let (view, integrations) = (app.views.get(&app.central)?, app.central.integrations()?);
     let text = app.metrics.text(&view, &integrations, app.options.database.as_deref());
+    Ok(for_prometheus(text))
+}
+
+fn figures_of_sites(app: &App) -> Result<HttpResponse> {
+    Ok(for_prometheus(Metrics::text_of_sites(app.views.get(&app.central)?.as_ref())))
+}
+
+fn for_prometheus(text: String) -> HttpResponse {
     let headers = vec![("content-type".to_owned(), "text/plain; version=0.0.4; charset=utf-8".to_owned())];
     let mut response = HttpResponse { status: 200, headers, body: text.into_bytes() };
+    not_kept(&mut response);
+    response
+}
+
+/// The state of the server and its sites, for scripts.
+fn status_document(app: &App) -> Result<HttpResponse> {
+    let (view, integrations) = (app.views.get(&app.central)?, app.central.integrations()?);
+    let quarantined: BTreeMap<&str, u64> =
+        view.quarantined.iter().map(|(cause, count)| (cause.as_str(), *count)).collect();
+    let document = json!({
+        "at": view.at,
+        "version": env!("CARGO_PKG_VERSION"),
+        "disk": disk(app).as_str(),
+        "newest_position": view.newest,
+        "waiting_integrations": integrations.waiting,
+        "quarantined": quarantined,
+        "sites": view.sites,
+    });
+    let mut response = HttpResponse::json(200, document.to_string().into_bytes());
     not_kept(&mut response);
     Ok(response)
 }
 
 fn status_page(app: &App, query: &str) -> Result<HttpResponse> {
     let (view, integrations) = (app.views.get(&app.central)?, app.central.integrations()?);
-    let text = page::html(&view, &integrations, &page::PageQuery::of(query));
+    let text = page::html(&view, &integrations, &app.metrics.last_day(), &page::PageQuery::of(query));
     let header = |name: &str, value: &str| (name.to_owned(), value.to_owned());
     let headers = vec![
         header("content-type", "text/html; charset=utf-8"),

@@ -14,7 +14,6 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Notify, watch};
 use tokio::time::{sleep, timeout};
-use tokio_rustls::TlsAcceptor;
 use tower_http::CompressionLevel;
 use tower_http::compression::CompressionLayer;
 use tower_http::compression::predicate::{DefaultPredicate, Predicate as _};
@@ -25,6 +24,7 @@ use crate::connection::{Connection, Peer};
 use crate::reply::NoCompression;
 use crate::router::answer;
 use crate::stall_timeout::StallTimeout;
+use crate::tls::Tls;
 
 /// How long a stop waits for requests that run.
 const GRACE: Duration = Duration::from_secs(30);
@@ -38,7 +38,7 @@ const HEAD_MAX: usize = 64 * 1024;
 pub(super) struct ListenerOptions {
     /// True if it is for the administrator instead of sites.
     pub is_admin: bool,
-    pub tls: Option<TlsAcceptor>,
+    pub tls: Option<Tls>,
     pub connections: usize,
     pub patience: Duration,
 }
@@ -109,7 +109,7 @@ async fn converse(
         match options.tls {
             None => speak(stream, router, options.patience, watcher).await,
             Some(tls) => {
-                if let Ok(Ok(stream)) = timeout(options.patience, tls.accept(stream)).await {
+                if let Ok(Ok(stream)) = timeout(options.patience, tls.acceptor().accept(stream)).await {
                     speak(stream, router, options.patience, watcher).await;
                 }
             }

@@ -32,9 +32,11 @@ mod connections;
 mod file_body;
 mod files;
 mod integrator;
+mod last_day;
 mod metrics;
 mod options;
 mod page;
+mod plots;
 mod reply;
 mod request_id;
 mod response_log;
@@ -74,6 +76,9 @@ const WORKERS: usize = 256;
 /// The threads that make large answers, if there are not more cores. They are few, because each keeps the memory of its
 /// peak, and more would not be quicker.
 const LARGE_WORKERS: usize = 4;
+
+/// The time between two looks at the queue of integrations.
+const QUEUE_LOOK: Duration = Duration::from_secs(15);
 
 /// The texts of this crate, for a host's translation ([`Texts::parse`](sync_core::Texts::parse)).
 pub fn sentences() -> &'static [MessageTemplate] {
@@ -123,8 +128,7 @@ impl Server {
         let address = listener.local_addr().map_err(failed)?;
         let admin = options.admin.take();
         let admin_address = admin.as_ref().map(TcpListener::local_addr).transpose().map_err(failed)?;
-        let (connections, patience, tls) =
-            (options.connections_max, options.patience, options.tls.take().map(|tls| tls.acceptor()));
+        let (connections, patience, tls) = (options.connections_max, options.patience, options.tls.take());
         let notice = options.notice.clone();
         let app = Arc::new(App::new(central.clone(), options, admin.is_some(), large.handle().clone()));
         let (stop, stopped) = watch::channel(false);
@@ -134,6 +138,7 @@ impl Server {
             let options = ListenerOptions { is_admin: true, tls: None, connections: 32, patience };
             listeners.push((asynchronous(&runtime, admin).map_err(failed)?, options));
         }
+        runtime.spawn(watch_queue(app.clone()));
         let serving = std::thread::spawn(move || {
             let serving = listeners.into_iter().map(|(listener, options)| {
                 runtime.spawn(connections::serve(listener, options, app.clone(), stopped.clone()))
@@ -172,6 +177,18 @@ impl Server {
         let _ = self.serving.join();
         let _ = self.integrating.join();
         integrator::flush(&self.central, &self.notice);
+    }
+}
+
+/// Looks at the queue of integrations from time to time, for the plot of the status page.
+async fn watch_queue(app: Arc<App>) {
+    loop {
+        tokio::time::sleep(QUEUE_LOOK).await;
+        let central = app.central.clone();
+        let found = tokio::task::spawn_blocking(move || central.integrations()).await;
+        if let Ok(Ok(integrations)) = found {
+            app.metrics.waiting(integrations.waiting);
+        }
     }
 }
 

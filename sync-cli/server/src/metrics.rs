@@ -6,11 +6,14 @@ use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use sync_core::central::{CentralView, Integrations};
+use sync_core::central::{CentralView, Integrations, SiteView};
+use sync_core::clock::Timestamp;
 use sync_core::protocol::one_line;
 
+use crate::last_day::{LastDay, Part};
+
 /// The upper bounds of the histogram of durations, in seconds.
-const BUCKETS: [f64; 10] = [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0, 30.0];
+pub(super) const BUCKETS: [f64; 10] = [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0, 30.0];
 /// The time within which a site counts as seen.
 const LATELY: Duration = Duration::from_secs(15 * 60);
 
@@ -29,6 +32,7 @@ struct Counts {
     durations: BTreeMap<&'static str, Durations>,
     records: BTreeMap<&'static str, u64>,
     bytes: (u64, u64),
+    last_day: LastDay,
 }
 
 #[derive(Default)]
@@ -83,6 +87,45 @@ impl Metrics {
         for (within, bound) in durations.within.iter_mut().zip(BUCKETS) {
             *within += u64::from(seconds <= bound);
         }
+        let bound = BUCKETS.iter().position(|bound| seconds <= *bound).unwrap_or(BUCKETS.len());
+        let failed = request.status >= 500 || request.error.is_some();
+        counts.last_day.count(self.started.elapsed(), bound, BUCKETS.len(), request.records, failed);
+    }
+
+    /// Records how many sites wait for integration.
+    pub(super) fn waiting(&self, sites: u64) {
+        self.lock().last_day.waiting(self.started.elapsed(), sites);
+    }
+
+    /// The last 24 hours in parts, the oldest first.
+    pub(super) fn last_day(&self) -> Vec<Part> {
+        self.lock().last_day.parts(self.started.elapsed())
+    }
+
+    /// The state of each site as text: a page of its own, because a country has thousands.
+    pub(super) fn text_of_sites(view: &CentralView) -> String {
+        let mut page = Page::default();
+        let families: [SiteFamily; 6] = [
+            ("oms_sync_site_seen_timestamp_seconds", "When a site came last.", |site| site.seen_at.map(seconds)),
+            ("oms_sync_site_pull_timestamp_seconds", "Its last answered pull.", |site| site.pulled_at.map(seconds)),
+            ("oms_sync_site_push_timestamp_seconds", "Its last accepted push.", |site| site.pushed_at.map(seconds)),
+            ("oms_sync_site_to_read", "Positions of the changelog after its cursor.", |site| {
+                site.behind.map(|n| n as f64)
+            }),
+            ("oms_sync_site_refused_records", "Its records that a rule refused.", |site| Some(site.refused as f64)),
+            ("oms_sync_site_quarantine_records", "Its records in quarantine for another cause.", |site| {
+                Some(site.quarantined as f64)
+            }),
+        ];
+        for (name, help, value) in families {
+            page.family(name, "gauge", help);
+            for site in &view.sites {
+                if let Some(value) = value(site) {
+                    page.value(&[("site", &site.id.to_string()), ("name", &site.name)], value);
+                }
+            }
+        }
+        page.text
     }
 
     /// All of them as text.
@@ -162,6 +205,14 @@ impl Metrics {
         page.value(&[("direction", "in")], counts.bytes.0 as f64);
         page.value(&[("direction", "out")], counts.bytes.1 as f64);
     }
+}
+
+/// A metric of each site: its name, its help, and its value where there is one.
+type SiteFamily = (&'static str, &'static str, fn(&SiteView) -> Option<f64>);
+
+/// A time as Prometheus has it: seconds since 1970.
+fn seconds(at: Timestamp) -> f64 {
+    at.unix_millis() as f64 / 1000.0
 }
 
 /// The growing text.

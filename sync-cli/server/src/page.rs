@@ -8,6 +8,10 @@ use sync_core::clock::Timestamp;
 use sync_core::protocol::steers;
 use sync_core::support::ConfigWarning;
 
+use crate::last_day::Part;
+use crate::metrics::BUCKETS;
+use crate::plots;
+
 /// The number of sites on a page.
 const SITES: usize = 100;
 /// A site without a visit for so long is silent: sites synchronise every few minutes, but clinics close for the night.
@@ -82,7 +86,7 @@ fn decoded(value: &str) -> String {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum SiteState {
     InQuarantine,
-    NoopObserver,
+    Silent,
     Integrating,
     Never,
     Behind,
@@ -95,21 +99,21 @@ impl SiteState {
             _ if site.refused + site.quarantined > 0 => Self::InQuarantine,
             _ if site.is_integrating => Self::Integrating,
             SiteView { seen_at: None, .. } => Self::Never,
-            SiteView { seen_at: Some(at), .. } if now.since(*at) > SILENT => Self::NoopObserver,
+            SiteView { seen_at: Some(at), .. } if now.since(*at) > SILENT => Self::Silent,
             SiteView { behind: None | Some(1..), .. } => Self::Behind,
             _ => Self::UpToDate,
         }
     }
 
     fn needs_attention(self) -> bool {
-        matches!(self, Self::InQuarantine | Self::NoopObserver)
+        matches!(self, Self::InQuarantine | Self::Silent)
     }
 
     /// A sign and words; screen readers skip the sign.
     fn words(self) -> (&'static str, &'static str) {
         match self {
             Self::InQuarantine => ("▲", "records in quarantine"),
-            Self::NoopObserver => ("◆", "silent for a day"),
+            Self::Silent => ("◆", "silent for a day"),
             Self::Integrating => ("⏳", "integrating"),
             Self::Never => ("○", "never seen"),
             Self::Behind => ("↓", "has more to read"),
@@ -140,7 +144,7 @@ impl Display for Escaped<'_> {
 }
 
 /// The page.
-pub(super) fn html(view: &CentralView, integrations: &Integrations, asked: &PageQuery) -> String {
+pub(super) fn html(view: &CentralView, integrations: &Integrations, last_day: &[Part], asked: &PageQuery) -> String {
     let mut sites: Vec<(SiteState, &SiteView)> =
         view.sites.iter().map(|site| (SiteState::of(site, view.at), site)).collect();
     let attention = sites.iter().filter(|(state, _)| state.needs_attention()).count();
@@ -150,14 +154,14 @@ pub(super) fn html(view: &CentralView, integrations: &Integrations, asked: &Page
     let page = asked.page.min(pages - 1);
     let mut text = String::with_capacity(64 * 1024);
     // Writing into a string cannot fail.
-    let _ = write_all(&mut text, view, integrations, (asked, attention), &sites, (page, pages));
+    let _ = write_all(&mut text, view, (integrations, last_day), (asked, attention), &sites, (page, pages));
     text
 }
 
 fn write_all(
     text: &mut String,
     view: &CentralView,
-    integrations: &Integrations,
+    (integrations, last_day): (&Integrations, &[Part]),
     (asked, attention): (&PageQuery, usize),
     sites: &[(SiteState, &SiteView)],
     (page, pages): (usize, usize),
@@ -168,16 +172,19 @@ fn write_all(
     write!(
         text,
         "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\
-         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\
+         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">{}\
          <title>Open mSupply central server</title><style>\n{css}</style></head>\n<body>\
          <header id=\"central-bar\"><h1>Open mSupply central server</h1>\
-         <p>oms-sync {version} · as of {shown_at}</p></header>\n<main>\n"
+         <p>oms-sync {version} · as of {shown_at}</p></header>\n<main>\n",
+        // Not while somebody looks for a site: the page would forget what is being typed.
+        if asked.name.is_empty() { "<meta http-equiv=\"refresh\" content=\"60\">" } else { "" },
     )?;
     write_summary(text, view, integrations)?;
+    plots::write(text, last_day, &BUCKETS)?;
     let current = |is: bool| if is { " aria-current=\"page\"" } else { "" };
     write!(
         text,
-        "<div class=\"tools\"><nav aria-label=\"RetrySelection sites\"><a href=\"{}\"{}>All sites ({})</a>\
+        "<div class=\"tools\"><nav aria-label=\"Which sites\"><a href=\"{}\"{}>All sites ({})</a>\
          <a href=\"{}\"{}>Need attention ({attention})</a></nav>\n\
          <form method=\"get\" action=\"/\" role=\"search\"><input type=\"hidden\" name=\"show\" value=\"{}\">\
          <input type=\"search\" name=\"name\" value=\"{}\" placeholder=\"Name of a site\" aria-label=\"Name of a site\">\
@@ -301,7 +308,7 @@ fn ago(passed: Duration) -> String {
 }
 
 /// A number with narrow spaces between thousands.
-fn grouped(number: u64) -> String {
+pub(super) fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::with_capacity(digits.len() * 2);
     for (at, digit) in digits.chars().enumerate() {

@@ -22,6 +22,10 @@ use crate::response_log::ResponseLog;
 use crate::visit::{RequestPurpose, Visit};
 use crate::{admin, files, request_id, sending};
 
+/// The answer to a person who opens the address of the sites.
+const WHAT_THIS_IS: &str = "This is an Open mSupply central server (oms-sync). It works, and sites synchronise with it at this address.\n\
+    The status page is open to this server's administrator only.\n";
+
 const REQUEST_ID: &str = "x-request-id";
 
 pub(super) async fn answer(
@@ -75,6 +79,10 @@ async fn route(app: &Arc<App>, peer: &Peer, head: &Parts, body: Body) -> Reply {
     }
     if peer.is_admin {
         return Reply::of("unknown", not_found());
+    }
+    // For a person with a browser; sites never ask it.
+    if head.uri.path() == "/" && matches!(head.method.as_str(), "GET" | "HEAD") {
+        return Reply::of("unknown", HttpResponse::text(404, WHAT_THIS_IS));
     }
     if files::is_upload(head) {
         return files::upload(app, peer, head, body).await;

@@ -1,16 +1,23 @@
 //! TLS from certificates and a key in PEM.
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
 
 use sync_core::Error;
+use sync_core::clock::Timestamp;
 use tokio_rustls::TlsAcceptor;
-use tokio_rustls::rustls::ServerConfig;
+use tokio_rustls::rustls::client::verify_server_cert_signed_by_trust_anchor;
 use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::pki_types::pem::PemObject as _;
-use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
+use tokio_rustls::rustls::server::ParsedCertificate;
+use tokio_rustls::rustls::{self, CertificateError, RootCertStore, ServerConfig};
 
 use crate::sentences::input_given as given;
+
+/// The last second of the year 9999, in seconds since 1970: the latest end that a certificate can have.
+const LATE: u64 = 253_402_300_799;
 
 /// Text in PEM.
 #[derive(Clone, Copy)]
@@ -21,9 +28,16 @@ pub struct Pem<'a> {
     pub text: &'a str,
 }
 
-/// The server's end of TLS.
+/// The server's end of TLS. A clone is the same end.
 #[derive(Clone)]
-pub struct Tls(TlsAcceptor);
+pub struct Tls(Arc<RwLock<Used>>);
+
+/// What the next connection uses.
+#[derive(Clone)]
+struct Used {
+    acceptor: TlsAcceptor,
+    ends_at: Option<Timestamp>,
+}
 
 impl Tls {
     /// Uses this chain of certificates and its key.
@@ -40,16 +54,68 @@ impl Tls {
         if chain.is_empty() {
             return Err(Error::bad_input(given::no_certificate(certificates.path.display().to_string())));
         }
+        let ends_at = chain.first().and_then(end_of);
         let secret = PrivateKeyDer::from_pem_slice(key.text.as_bytes()).map_err(|error| bad(key.path, &error))?;
         let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
             .with_safe_default_protocol_versions()
             .map(|builder| builder.with_no_client_auth())
             .and_then(|builder| builder.with_single_cert(chain, secret))
             .map_err(|error| bad(certificates.path, &error))?;
-        Ok(Self(TlsAcceptor::from(Arc::new(config))))
+        Ok(Self(Arc::new(RwLock::new(Used { acceptor: TlsAcceptor::from(Arc::new(config)), ends_at }))))
+    }
+
+    /// When the server's certificate ends, as far as it can be read.
+    pub fn ends_at(&self) -> Option<Timestamp> {
+        self.used().ends_at
+    }
+
+    /// Uses the certificates and the key of another one from the next connection on.
+    pub fn replace(&self, other: &Self) {
+        let used = other.used();
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = used;
     }
 
     pub(super) fn acceptor(&self) -> TlsAcceptor {
-        self.0.clone()
+        self.used().acceptor
+    }
+
+    fn used(&self) -> Used {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+/// When a certificate ends. The library of TLS tells it only where it refuses the certificate, so this asks it about a time
+/// when every certificate has ended.
+fn end_of(certificate: &CertificateDer<'_>) -> Option<Timestamp> {
+    let certificate = ParsedCertificate::try_from(certificate).ok()?;
+    let late = UnixTime::since_unix_epoch(Duration::from_secs(LATE));
+    let provider = ring::default_provider();
+    let schemes = provider.signature_verification_algorithms.all;
+    let nobody = RootCertStore::empty();
+    match verify_server_cert_signed_by_trust_anchor(&certificate, &nobody, &[], late, schemes) {
+        Err(rustls::Error::InvalidCertificate(CertificateError::ExpiredContext { not_after, .. })) => {
+            let millis = i64::try_from(not_after.as_secs()).ok()?.checked_mul(1000)?;
+            Some(Timestamp::from_unix_millis(millis))
+        }
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_end_of_a_certificate_is_read() {
+        for is_ca in [false, true] {
+            let mut params = rcgen::CertificateParams::new(vec!["localhost".to_owned()]).expect("a name");
+            if is_ca {
+                params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+            }
+            params.not_after = rcgen::date_time_ymd(2031, 3, 4);
+            let key = rcgen::KeyPair::generate().expect("a key");
+            let made = params.self_signed(&key).expect("a certificate");
+            assert_eq!(end_of(made.der()), Timestamp::parse("2031-03-04T00:00:00Z"), "{is_ca}");
+        }
     }
 }

@@ -39,6 +39,36 @@ Examples:
   oms-sync patient link 0190f7b2-4f0e-7a83-b0de-5b7cf2a9d001 --store CLINIC
   oms-sync patient link 0190f7b2-4f0e-7a83-b0de-5b7cf2a9d001 --give-up";
 
+pub(super) const BACKUP: &str = "\
+Copies the database as it is at one moment, and all files, while sync, run and
+serve go on. A backup gets its name once it is whole and was checked; only its
+owner can read it. A file that the backup before it holds too takes no space.
+Exit status 6 if the disk is too small, or the copy is damaged: then no backup
+is left behind, and none is removed.
+
+Examples:
+  oms-sync --db central.sqlite backup /backup --keep 14
+  oms-sync --db central.sqlite serve --listen 0.0.0.0:8000 \\
+      --backup-to /backup --backup-every 24h --backup-keep 14";
+
+pub(super) const CHECK: &str = "\
+Reads the whole database of the backup, compares its bytes with those that were
+written, and counts its files. Exit status 6 if it is damaged.
+
+Examples:
+  oms-sync check /backup/20261128T020000000Z";
+
+pub(super) const RESTORE: &str = "\
+Without --yes it only compares the backup with the database: what both servers
+bring again by themselves, and what only this database has. With --yes the
+backup takes the place of the database, which is kept beside it, and the files
+that are missing come back; none is removed. Stop serve and run first. The next
+cycle recognises the restored database, and reads what it lacks.
+
+Examples:
+  oms-sync --db central.sqlite restore /backup/20261128T020000000Z
+  oms-sync --db central.sqlite restore /backup/20261128T020000000Z --yes";
+
 pub(super) const BUNDLE: &str = "\
 One archive of text files: status, log, quarantine, identity, cursors, settings,
 the system, and the findings of doctor. The contents are listed before it is
@@ -215,12 +245,33 @@ Examples:
   oms-sync --db central.sqlite site add clinic --password-file clinic.password";
 
 pub(super) const SITE_LIST: &str = "\
+Works beside serve, which writes the times of visits every half minute. TO READ
+counts positions of the changelog after the site's cursor, some of them for
+other sites. QUAR. counts its records in quarantine. With -v also whether the
+site is bound to a machine, and records held back because its release cannot
+read them.
+
 Examples:
-  oms-sync --db central.sqlite site list";
+  oms-sync --db central.sqlite site list
+  oms-sync --db central.sqlite site list --max-age 2d     for an alarm";
+
+pub(super) const SITE_IMPORT: &str = "\
+Each line is a store of a site; a site without a store has empty columns. Sites
+and stores (by code) that are there already stay as they are, except that a
+store moves to the site in the table. A password that the passwords' file holds
+already is used, so an import that was interrupted can be repeated.
+
+Examples:
+  oms-sync --db central.sqlite site import sites.csv --passwords passwords.csv";
+
+pub(super) const SITE_SET_PASSWORD: &str = "\
+Examples:
+  oms-sync --db central.sqlite site set-password clinic --password-file pw";
 
 pub(super) const SITE_REMOVE: &str = "\
 Examples:
-  oms-sync --db central.sqlite site remove clinic";
+  oms-sync --db central.sqlite site remove clinic
+  oms-sync --db central.sqlite site remove clinic --move-stores-to district";
 
 pub(super) const SITE_RESET_HARDWARE: &str = "\
 The next machine that signs in with the site's password is bound to the site,

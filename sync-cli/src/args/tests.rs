@@ -93,10 +93,10 @@ fn is_understood(line: &str) -> bool {
 
 #[test]
 fn times() {
-    for (text, seconds) in [("90", 90), ("90s", 90), ("10m", 600), ("1h", 3600)] {
+    for (text, seconds) in [("90", 90), ("90s", 90), ("10m", 600), ("1h", 3600), ("2d", 172_800)] {
         assert_eq!(duration(text), Ok(Duration::from_secs(seconds)));
     }
-    for text in ["0", "0s", "", "m", "1d", "-1", "1.5h", "99999999999999999999h", "18446744073709551615h"] {
+    for text in ["0", "0s", "", "m", "1w", "-1", "1.5h", "99999999999999999999h", "18446744073709551615h"] {
         assert!(duration(text).is_err(), "{text}");
     }
 }

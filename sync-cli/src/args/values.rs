@@ -19,16 +19,17 @@ pub(super) fn path() -> impl clap::builder::TypedValueParser<Value = PathBuf> {
     })
 }
 
-/// Reads a time such as `90s`, `10m`, `1h` or `90`.
+/// Reads a time such as `90s`, `10m`, `1h`, `2d` or `90`.
 pub(super) fn duration(text: &str) -> Result<Duration, String> {
     let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
     let seconds: u64 = match &text[digits.len()..] {
         "" | "s" => 1,
         "m" => 60,
         "h" => 3600,
-        _ => return Err("give a number and s, m or h".to_owned()),
+        "d" => 24 * 3600,
+        _ => return Err("give a number and s, m, h or d".to_owned()),
     };
-    let number: u64 = digits.parse().map_err(|_| "give a number and s, m or h".to_owned())?;
+    let number: u64 = digits.parse().map_err(|_| "give a number and s, m, h or d".to_owned())?;
     match number.checked_mul(seconds) {
         None => Err("that is too long".to_owned()),
         Some(0) => Err("that is no time at all".to_owned()),

@@ -1,6 +1,7 @@
 //! The commands, one file each; the short ones are here.
 
 mod audit;
+mod backup;
 mod bundle;
 mod changelog;
 mod compat;
@@ -23,6 +24,7 @@ mod repair;
 mod run;
 mod serve;
 mod set_up;
+mod site_table;
 mod sites;
 mod status;
 mod sync;
@@ -46,6 +48,9 @@ pub(crate) fn run(args: &Args, out: &mut Output) -> Result<CommandOutcome, Failu
         Command::Explain(options) => explain::run(args, options, out),
         Command::Preview(command) => preview::run(args, command, out),
         Command::Audit => audit::run(args, out),
+        Command::Backup(options) => backup::take(args, options, out),
+        Command::Restore(options) => backup::restore(args, options, out),
+        Command::Check { backup } => backup::check(backup, out),
         Command::Bundle(options) => bundle::run(args, options, out),
         Command::Patient(command) => patient::run(args, command, out),
         Command::Cursor(command) => repair::run_cursor(args, command, out),

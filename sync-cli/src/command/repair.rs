@@ -137,12 +137,17 @@ impl Confirm {
 
 /// Copies the database beside itself, unless a cycle runs.
 fn back_up(workspace: &Workspace, db: &Path) -> Result<PathBuf, Error> {
-    let at: String = workspace.replica.clock().now().to_string().chars().filter(char::is_ascii_alphanumeric).collect();
-    let mut path = db.as_os_str().to_owned();
-    path.push(format!(".before-{at}"));
-    let path = PathBuf::from(path);
+    let path = put_aside_as(db, &workspace.replica.clock().now().to_string());
     workspace.replica.back_up(&path)?;
     Ok(path)
+}
+
+/// The path for a copy of a database as it was before a change at that time.
+pub(super) fn put_aside_as(db: &Path, at: &str) -> PathBuf {
+    let at: String = at.chars().filter(char::is_ascii_alphanumeric).collect();
+    let mut path = db.as_os_str().to_owned();
+    path.push(format!(".before-{at}"));
+    PathBuf::from(path)
 }
 
 fn told(backup: Option<&Path>, out: &Output) -> Result<(), Failure> {

@@ -1,11 +1,18 @@
 //! `site` and `store`: the local list of a central server.
 
+use std::collections::BTreeSet;
+use std::time::Duration;
+
 use serde_json::json;
-use sync_core::central::SiteRegistry;
+use sync_core::central::{SiteList, SiteRegistry, SiteView};
+use sync_core::clock::Timestamp;
+use sync_core::protocol::PasswordHash;
 use sync_core::record::StoreId;
 use sync_core::{Error, Message, Role};
 
-use crate::args::{Args, Site, Store};
+use super::layout::short;
+use super::site_table;
+use crate::args::{Args, Site, SiteImport, Store};
 use crate::failure::{CommandOutcome, Failure};
 use crate::output::Output;
 use crate::password::password;
@@ -39,37 +46,132 @@ pub(super) fn run_site(args: &Args, command: &Site, out: &Output) -> Result<Comm
                 out.line_said(&said)?;
             }
         }
-        Site::List => {
-            let head = ["SITE ID", "NAME", "MACHINE", "FIRST SYNC", "HELD BACK"];
-            let word = |word| out.word(word).to_owned();
-            let mut rows = vec![head.map(str::to_owned).to_vec()];
-            let sites = open(args, out)?;
-            for site in sites.list()? {
-                let withheld = sites.withheld(site.id)?;
-                let bound = site.hardware_id.is_some();
-                if out.json {
-                    let synced_at = site.last_pull_at;
-                    out.document(
-                        &json!({ "site_id": site.id, "name": site.name, "bound": bound, "first_sync_at": synced_at,
-                            "held_back": withheld }),
-                    )?;
-                } else {
-                    let machine = word(if bound { "bound" } else { "not bound yet" });
-                    let first = site.last_pull_at.map_or_else(|| word("never"), |at| at.to_string());
-                    rows.push(vec![site.id.to_string(), site.name, machine, first, withheld.to_string()]);
-                }
-            }
-            if !out.json {
-                out.table(&rows)?;
-            }
+        Site::List { max_age } => return list(args, *max_age, out),
+        Site::Import(options) => return import(args, options, out),
+        Site::SetPassword { name, password: from } => {
+            let hash = password(from, name, out)?;
+            let id = open(args, out)?.set_password(name, &hash)?.id;
+            done(out, name, "new password", &says::new_password(format!("{name:?}"), id.to_string()))?;
         }
-        Site::Remove { name } => {
-            open(args, out)?.remove(name)?;
+        Site::Remove { name, move_stores_to } => {
+            let sites = open(args, out)?;
+            if let Some(to) = move_stores_to {
+                let moved = sites.move_stores(name, to)?;
+                out.hint_said(&says::moved(moved, format!("{to:?}")));
+            }
+            sites.remove(name)?;
             done(out, name, "removed", &says::removed(format!("{name:?}")))?;
         }
         Site::ResetHardware { name } => {
             open(args, out)?.reset_hardware(name)?;
             done(out, name, "free to come in from another machine", &says::free(format!("{name:?}")))?;
+        }
+    }
+    Ok(CommandOutcome::Done)
+}
+
+/// The sites with their state, whoever keeps the list.
+fn list(args: &Args, max_age: Option<Duration>, out: &Output) -> Result<CommandOutcome, Failure> {
+    let workspace = Workspace::open_to_read(args, out)?;
+    if workspace.role()? != Some(Role::Central) {
+        return Err(Error::WrongRole { needed: "central server", found: "remote site" }.into());
+    }
+    // A legacy server keeps the machines of its sites itself.
+    let registry = match workspace.replica.site_list()? {
+        Some(SiteList::Legacy) => None,
+        _ => Some(workspace.replica.site_registry()?),
+    };
+    let entries = registry.as_ref().map_or(Ok(Vec::new()), SiteRegistry::list)?;
+    let view = workspace.replica.stand_alone_central().view()?;
+    let is_silent = |site: &SiteView| match (max_age, site.seen_at) {
+        (Some(most), Some(at)) => view.at.since(at) > most,
+        (Some(_), None) | (None, _) => true,
+    };
+    let sites: Vec<&SiteView> = view.sites.iter().filter(|site| is_silent(site)).collect();
+    let mut head = vec!["SITE ID", "NAME", "SEEN", "PULLED", "PUSHED", "TO READ", "QUAR.", "VERSION"];
+    if out.verbose() {
+        head.extend(["MACHINE", "HELD BACK"]);
+    }
+    let mut rows = vec![head.into_iter().map(str::to_owned).collect::<Vec<_>>()];
+    for site in &sites {
+        let entry = entries.iter().find(|entry| entry.id == site.id);
+        let held_back = registry.as_ref().map_or(Ok(0), |registry| registry.withheld(site.id))?;
+        if out.json {
+            let mut document = serde_json::to_value(site).map_err(std::io::Error::other)?;
+            document["bound"] = json!(entry.map(|entry| entry.hardware_id.is_some()));
+            document["first_sync_at"] = json!(entry.and_then(|entry| entry.last_pull_at));
+            document["held_back"] = json!(held_back);
+            out.document(&document)?;
+            continue;
+        }
+        let ago = |at: Option<Timestamp>| at.map_or_else(|| out.word("never").to_owned(), |at| age(view.at.since(at)));
+        let machine = match entry.map(|entry| entry.hardware_id.is_some()) {
+            Some(true) => out.word("bound").to_owned(),
+            Some(false) => out.word("not bound yet").to_owned(),
+            None => String::new(),
+        };
+        let mut row = vec![
+            site.id.to_string(),
+            short(&site.name, 20),
+            ago(site.seen_at),
+            ago(site.pulled_at),
+            ago(site.pushed_at),
+            site.behind.map(|behind| behind.to_string()).unwrap_or_default(),
+            (site.refused + site.quarantined).to_string(),
+            site.app_version.clone(),
+        ];
+        if out.verbose() {
+            row.extend([machine, held_back.to_string()]);
+        }
+        rows.push(row);
+    }
+    if !out.json && (max_age.is_none() || !sites.is_empty()) {
+        out.table(&rows)?;
+    }
+    Ok(if max_age.is_some() && !sites.is_empty() { CommandOutcome::LeftBehind } else { CommandOutcome::Done })
+}
+
+/// How long ago, in its largest unit.
+fn age(since: Duration) -> String {
+    match since.as_secs() {
+        seconds @ 0..=119 => format!("{seconds} s"),
+        seconds @ 120..=7199 => format!("{} min", seconds / 60),
+        seconds @ 7200..=172_799 => format!("{} h", seconds / 3600),
+        seconds => format!("{} d", seconds / 86400),
+    }
+}
+
+/// Adds the sites and stores of a table.
+fn import(args: &Args, options: &SiteImport, out: &Output) -> Result<CommandOutcome, Failure> {
+    let wanted = site_table::wanted(&options.file)?;
+    let workspace = Workspace::open_or_make(args, out)?;
+    let sites = workspace.replica.site_registry()?;
+    let known: BTreeSet<String> = sites.list()?.into_iter().map(|site| site.name).collect();
+    let new: BTreeSet<&str> =
+        wanted.iter().map(|line| line.site.as_str()).filter(|name| !known.contains(*name)).collect();
+    // On the disk before the first site has one: a password that was lost would be of no use.
+    let passwords = site_table::passwords(&options.passwords, &new)?;
+    for (name, password) in &passwords {
+        sites.add(name, &PasswordHash::of_password(password))?;
+    }
+    let stores = workspace.replica.stores()?;
+    let mut changed = 0_u64;
+    for line in wanted.iter().filter(|line| !line.store_code.is_empty()) {
+        let store = stores.iter().find(|store| store.code == line.store_code);
+        let site = sites.list()?.into_iter().find(|site| site.name == line.site).map(|site| i64::from(site.id.0));
+        if store.is_none_or(|store| store.site != site) {
+            let name = store.map_or(line.store_name.as_str(), |store| store.name.as_str());
+            sites.add_store(name, &line.store_code, &line.site, store.map(|store| store.id.clone()))?;
+            changed += 1;
+        }
+    }
+    let path = options.passwords.display().to_string();
+    if out.json {
+        out.document(&json!({ "sites_added": passwords.len(), "stores_changed": changed, "passwords": path }))?;
+    } else {
+        out.line_said(&says::imported(passwords.len(), changed))?;
+        if !passwords.is_empty() {
+            out.hint_said(&says::passwords_in(path));
         }
     }
     Ok(CommandOutcome::Done)

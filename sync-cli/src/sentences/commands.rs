@@ -164,6 +164,25 @@ sync_core::sentences! {
         to_do_it() = "Nothing was changed. To do it, repeat this with --yes --reason TEXT";
     }
 
+    /// Texts of `backup`, `check` and `restore`.
+    backup_shown {
+        taken() = "A whole and sound backup is in";
+        removed(count) = "Older backups that were removed: {count}";
+        files(count, size) = "{count}, with {size}";
+        sound() = "The backup is whole and sound.";
+        nothing_to_compare() = "There is no readable database to compare the backup with.";
+        since_at_central(from_sites, from_servers) = "Since the backup: {from_sites} came from sites, which send them again, \
+            and {from_servers} from the legacy server, which is asked again.";
+        since_at_site(received, written) = "Since the backup: {received} came from the servers, and are read again; {written} \
+            of this site were written, and those that were sent come back from there.";
+        only_here(records) = "Only this database has what was written here and sent to nobody: at most {records}. A restore \
+            loses them; they stay in the database that is kept beside it.";
+        nothing_is_only_here() = "A restore loses nothing: nothing was written here that nobody else has.";
+        restored(files) = "The backup is in place. Files that came back: {files}";
+        kept_in() = "The database as it was before is in";
+        to_do_it() = "Nothing was changed. To do it, stop serve and run, and repeat this with --yes";
+    }
+
     /// Texts of `net`.
     net_shown {
         no_address() = "no address";
@@ -345,6 +364,10 @@ sync_core::sentences! {
         texts_file(file, detail) = "{file}: {detail}";
         file_is_there(file) = "{file} is there already; name another file";
         password_prompt(site) = "Password of site {site}:";
+        served_already(db) = "{db} is served already by another process";
+        certificate_ended(file, at) = "the certificate in {file} ended at {at}";
+        line_incomplete(file) = "{file} has a line without a site, or a store without a code";
+        store_on_two_sites(file, code) = "{file} has the store {code} on two sites";
         no_password() = "no password: give --password-file, --password-stdin or OMS_SYNC_PASSWORD";
         no_number(variable, text) = "{variable} is {text}, and has to be a number from 1 on";
         no_reason() = "give a --reason, which is kept in the log with the repair";
@@ -395,6 +418,9 @@ sync_core::sentences! {
     sites_shown {
         new_site(name, id) = "site {name} is new; its site id is {id}";
         new_password(name, id) = "site {name} has a new password; its site id is {id}";
+        moved(count, site) = "Stores that moved to site {site}: {count}";
+        imported(sites, stores) = "New sites: {sites}. New or moved stores: {stores}.";
+        passwords_in(file) = "The passwords of the new sites are in {file}.";
         removed(name) = "site {name} is removed";
         free(name) = "site {name} is free to come in from another machine";
         store(id, name, site) = "new store {id} is {name}, active on site {site}";
@@ -420,6 +446,11 @@ sync_core::sentences! {
         something_new(change) = "the legacy server says something new: {change}";
         goes_on_with_before(error) = "warning: {error}; continuing with the stored answer of the legacy server";
         asking_failed(code, error) = "asking the legacy server failed: [{code}] {error}";
+        certificate_ends(file, at) = "warning: the certificate in {file} ends at {at}; renew it before, or no site comes in";
+        certificate_read_again(file) = "{file} has changed: new connections use the new certificate";
+        certificate_kept(code, error) =
+            "warning: the certificate has changed but cannot be used; the former one stays in use: [{code}] {error}";
+        backup_failed(code, error) = "the backup failed: [{code}] {error}";
         not_found_by_sites(code, error) = "warning: sites may not find this server: [{code}] {error}";
     }
 }

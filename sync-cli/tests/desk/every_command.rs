@@ -52,10 +52,15 @@ const USES: &[(Width, i32, &str)] = &[
     (Fits, 0, "files verify"),
     (Wide, 0, "changelog"),
     (Fits, 0, "--db central.sqlite status"),
-    (Fits, 0, "--db central.sqlite site list"),
+    (Wide, 0, "--db central.sqlite site list"),
     (Fits, 0, "--db central.sqlite site add another --password-file pw"),
     (Fits, 0, "--db central.sqlite site reset-hardware clinic"),
+    (Fits, 0, "--db central.sqlite site set-password another --password-file pw"),
     (Fits, 0, "--db central.sqlite site remove another"),
+    (Fits, 0, "--db central.sqlite site import sites.csv --passwords passwords.csv"),
+    (Fits, 0, "--db central.sqlite backup backups"),
+    (Fits, 0, "check central.sqlite"),
+    (Fits, 0, "--db central.sqlite restore central.sqlite"),
     (Fits, 0, "--db central.sqlite store add Another --code A --site clinic"),
     (Fits, 0, "--db central.sqlite store list"),
     (Fits, 0, "--db central.sqlite identity"),
@@ -162,6 +167,7 @@ fn no_secret_leaves_by_any_command_and_what_people_read_fits() {
         ("refused.json", include_str!("../../../fixtures/examples/answer-legacy-server-error.json")),
     ];
     examples.iter().for_each(|(name, text)| std::fs::write(desk.path(name), text).expect("a file"));
+    std::fs::write(desk.path("sites.csv"), "site,store_code,store_name\nthird,T,Third\n").expect("a file");
     std::fs::write(desk.path("put.json"), r#"{"id":"x","store_id":"another"}"#).expect("a file");
     let theirs = rusqlite::Connection::open(desk.path("site.sqlite")).expect("a database");
     let site = include_str!("../../../fixtures/databases/site.sql");

@@ -169,7 +169,7 @@ fn what_was_done_is_said_in_the_words_of_a_file() {
 fn what_a_server_tells_its_administrator_is_said_in_the_words_of_a_file() {
     let desk = Desk::new();
     let file = marked(&desk);
-    let said = desk.serve_with("central.sqlite", &["--texts", file, "--public-url", "nowhere"]).stop().err;
+    let said = desk.serve_with("central.sqlite", &["--create", "--texts", file, "--public-url", "nowhere"]).stop().err;
     holds(&said, &["‹warning: ‹the address that sites get for"]);
     assert_eq!(unmarked(&said).trim(), "");
 }

@@ -1,6 +1,7 @@
 //! The server with its administrator and hostile clients: real processes, real sockets.
 
 mod administrator;
+mod backups;
 mod browser;
 mod client;
 mod crowd;
@@ -8,6 +9,7 @@ mod files;
 mod limits;
 mod release_3;
 mod seeds;
+mod site_list;
 mod stop;
 #[allow(dead_code, reason = "each test binary uses a part of it")]
 #[path = "../support/mod.rs"]

@@ -59,3 +59,57 @@ fn sites_are_served_over_tls_and_told_an_address_of_that_kind() {
     assert_eq!(ask("/health", "").status, 200);
     server.stop().ends(0);
 }
+
+/// A certificate for `localhost` that ends in a year.
+fn write_certificate(desk: &Desk, year: i32) -> rcgen::Certificate {
+    let mut params = rcgen::CertificateParams::new(vec!["localhost".to_owned()]).expect("a name");
+    params.not_after = rcgen::date_time_ymd(year, 1, 2);
+    let key = rcgen::KeyPair::generate().expect("a key");
+    let made = params.self_signed(&key).expect("a certificate");
+    std::fs::write(desk.path("key.pem"), key.serialize_pem()).expect("a file");
+    std::fs::write(desk.path("cert.pem"), made.pem()).expect("a file");
+    made
+}
+
+/// Whether a client that trusts this certificate only gets an answer.
+fn answers_with(made: &rcgen::Certificate, address: &str) -> bool {
+    let mut trusted = RootCertStore::empty();
+    trusted.add(made.der().clone()).expect("a root");
+    let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .expect("versions")
+        .with_root_certificates(trusted)
+        .with_no_client_auth();
+    let name = ServerName::try_from("localhost").expect("a name");
+    let session = ClientConnection::new(Arc::new(config), name).expect("a session");
+    let mut stream = StreamOwned::new(session, connect(address));
+    stream.write_all(head("GET", "/health", &[]).as_bytes()).is_ok()
+        && Reply::read(&mut stream).is_some_and(|reply| reply.status == 200)
+}
+
+#[test]
+fn a_renewed_certificate_is_used_without_a_restart_and_an_ended_one_never() {
+    let desk = Desk::new();
+    desk.run(&["--db", "central.sqlite", "site", "add", "clinic", "--password-file", "pw"]).ends(0);
+    let flags = ["--tls-cert", "cert.pem", "--tls-key", "key.pem"];
+    write_certificate(&desk, 2025);
+    let serve = ["--db", "central.sqlite", "serve", "--listen", "127.0.0.1:0", "--json"];
+    let refused = desk.run(&[&serve[..], &flags].concat()).ends(2).json();
+    assert!(refused["error"]["message"].as_str().is_some_and(|said| said.contains("2025-01-02")), "{refused}");
+
+    let first = write_certificate(&desk, 2040);
+    let server = desk.serve_with("central.sqlite", &flags);
+    assert!(answers_with(&first, &server.address));
+    let second = write_certificate(&desk, 2041);
+    let began = std::time::Instant::now();
+    while !answers_with(&second, &server.address) {
+        assert!(began.elapsed().as_secs() < 120, "the new certificate is not used");
+        std::thread::sleep(std::time::Duration::from_millis(200));
+    }
+    // One that has ended does not take the place of one that works.
+    write_certificate(&desk, 2025);
+    std::thread::sleep(std::time::Duration::from_secs(12));
+    assert!(answers_with(&second, &server.address));
+    let said = server.stop().ends(0);
+    assert!(said.err.contains("certificate_") || said.err.contains("ended at"), "{}", said.err);
+}

@@ -7,13 +7,15 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use serde::Serialize;
+
 use super::Central;
 use super::handled_request::Endpoint;
 use super::request_log::RequestTrace;
 use crate::clock::Timestamp;
 use crate::error::Result;
 use crate::record::{Cursor, SiteId};
-use crate::storage::{QuarantineCause, ReadTxn, SiteActivity};
+use crate::storage::{QuarantineCause, ReadTxn, SiteActivity, state};
 
 /// The most visits in one transaction.
 const CHUNK: usize = 1000;
@@ -111,14 +113,16 @@ pub struct CentralView {
 }
 
 /// The state of a site, as central knows it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct SiteView {
     /// Its number.
+    #[serde(rename = "site_id")]
     pub id: SiteId,
     /// Its name.
     pub name: String,
     /// The version of its application, as sent by the site; empty before its first visit.
+    #[serde(rename = "version")]
     pub app_version: String,
     /// The time of its last request.
     pub seen_at: Option<Timestamp>,
@@ -127,12 +131,14 @@ pub struct SiteView {
     /// The time of its last accepted push.
     pub pushed_at: Option<Timestamp>,
     /// The number of changelog positions after its cursor, including those for other sites.
+    #[serde(rename = "to_read")]
     pub behind: Option<u64>,
     /// Its records that a rule refused.
     pub refused: u64,
     /// Its records that are in quarantine for another cause.
     pub quarantined: u64,
     /// True while its push is being integrated.
+    #[serde(rename = "integrating")]
     pub is_integrating: bool,
 }
 
@@ -229,6 +235,10 @@ impl Central {
                 QuarantineCause::Refused => site.refused += count,
                 _ => site.quarantined += count,
             }
+        }
+        // It signs in to check that sites find it.
+        if let Some(own) = state::SITE_ID.find(txn.as_ref())? {
+            sites.remove(&own);
         }
         let quarantined = txn.quarantine_counts()?;
         Ok(CentralView { at: self.clock.now(), newest, sites: sites.into_values().collect(), quarantined })

@@ -105,6 +105,19 @@ impl SiteRegistry {
         Ok(Self { storage, clock })
     }
 
+    /// Gives a site a new password. Its next sign-in needs it.
+    ///
+    /// # Errors
+    /// There is no such site, or the password is too long.
+    pub fn set_password(&self, name: &str, password: &PasswordHash) -> Result<SiteEntry> {
+        let secret = stored_secret(password)?;
+        let txn = self.storage.write()?;
+        let entry = SiteEntry { secret, ..named(txn.as_ref(), name)? };
+        txn.central()?.put_site(&entry)?;
+        txn.commit()?;
+        Ok(entry)
+    }
+
     /// Adds a site with a new number; an existing one gets the new password.
     ///
     /// # Errors
@@ -177,6 +190,32 @@ impl SiteRegistry {
         txn.commit()
     }
 
+    /// Moves all stores of a site to another one, in one transaction. Returns their number.
+    ///
+    /// # Errors
+    /// There is no such site, or both are the same.
+    pub fn move_stores(&self, from: &str, to: &str) -> Result<usize> {
+        let now = self.clock.now();
+        let txn = self.storage.write()?;
+        let (from, to) = (named(txn.as_ref(), from)?, named(txn.as_ref(), to)?);
+        if from.id == to.id {
+            return Err(Error::bad_input(input::stores_to_same_site(quoted(&to.name))));
+        }
+        let table = TableName::from("store");
+        let stores = txn.stores_of_site(from.id)?;
+        for id in &stores {
+            let id = RecordId::from(id.as_str());
+            if let Some(data) = txn.record(&table, &id)? {
+                let moved = with_keys(&data, [("sync_id_remote_site", to.id.0.into())]);
+                write::upsert_with_fanout(txn.as_ref(), &table, &id, &moved, Origin::Local, now)?;
+            }
+        }
+        txn.commit()?;
+        // The stores have moved in any case: if this fails, the next integration continues it.
+        let _ = moved_stores::relog_pending(self.storage.as_ref(), self.clock.as_ref());
+        Ok(stores.len())
+    }
+
     /// Frees a site from its machine: the next sign-in binds a new hardware id.
     ///
     /// # Errors
@@ -204,19 +243,32 @@ impl SiteRegistry {
         let store_id = id.unwrap_or_else(|| StoreId::new(new_id()));
         let txn = self.storage.write()?;
         let site = named(txn.as_ref(), site)?;
-        let before = txn.record(&TableName::from("store"), &RecordId::from(store_id.as_str()))?;
-        let kept_name = before.and_then(|data| data.fields()?.text("name_ID").map(std::borrow::Cow::into_owned));
+        let (stores, names) = (TableName::from("store"), TableName::from("name"));
+        let before = txn.record(&stores, &RecordId::from(store_id.as_str()))?;
+        let kept_name =
+            before.as_ref().and_then(|data| data.fields()?.text("name_ID").map(std::borrow::Cow::into_owned));
         let name_id = kept_name.unwrap_or_else(new_id);
         let today = now.to_string();
-        let store = RecordData::of(&serde_json::json!({
-            "ID": store_id, "name_ID": name_id, "code": code, "sync_id_remote_site": site.id, "logo": "",
-            "store_mode": "dispensary", "created_date": today.get(..10), "disabled": false,
-        }));
-        let write = |table: &str, id: &str, data: &RecordData| {
-            write::upsert_with_fanout(txn.as_ref(), &table.into(), &id.into(), data, Origin::Local, now)
+        let new_store = || {
+            RecordData::of(&serde_json::json!({
+                "ID": store_id, "name_ID": name_id, "logo": "", "store_mode": "dispensary",
+                "created_date": today.get(..10), "disabled": false,
+            }))
         };
-        write("name", &name_id, &name_record(&name_id, name, code))?;
-        write("store", store_id.as_str(), &store)?;
+        let store = with_keys(
+            &before.unwrap_or_else(new_store),
+            [("code", code.into()), ("sync_id_remote_site", site.id.0.into())],
+        );
+        let known = txn.record(&names, &RecordId::from(name_id.as_str()))?;
+        let named = with_keys(
+            &known.unwrap_or_else(|| name_record(&name_id, name, code)),
+            [("name", name.into()), ("code", code.into())],
+        );
+        let write = |table: &TableName, id: &str, data: &RecordData| {
+            write::upsert_with_fanout(txn.as_ref(), table, &id.into(), data, Origin::Local, now)
+        };
+        write(&names, &name_id, &named)?;
+        write(&stores, store_id.as_str(), &store)?;
         txn.commit()?;
         // The store has moved in any case: if this fails, the next integration continues it.
         let _ = moved_stores::relog_pending(self.storage.as_ref(), self.clock.as_ref());
@@ -254,6 +306,14 @@ fn highest_site(txn: &dyn WriteTxn) -> Result<SiteId> {
 
 fn named(txn: &dyn WriteTxn, name: &str) -> Result<SiteEntry> {
     txn.central()?.site_named(name)?.ok_or_else(|| Error::NotFound { what: "site".to_owned(), id: name.to_owned() })
+}
+
+/// A record with these keys changed; the others stay as they are.
+fn with_keys<const N: usize>(data: &RecordData, keys: [(&str, serde_json::Value); N]) -> RecordData {
+    let fields = data.fields();
+    let kept = fields.iter().flat_map(|fields| fields.iter()).map(|(key, value)| (key, RecordData::of(&value)));
+    let changed = keys.iter().map(|(key, value)| (*key, RecordData::of(value)));
+    RecordData::of(&kept.chain(changed).collect::<std::collections::BTreeMap<_, _>>())
 }
 
 /// A name record of a store with all keys that readers need (quirk W8).
@@ -294,5 +354,14 @@ mod tests {
     fn the_name_of_a_store_is_a_valid_name() {
         let kind = record_type("name").unwrap();
         assert!(kind.check(&name_record("N", "Kamu", "KAMU")).is_ok());
+    }
+
+    #[test]
+    fn other_keys_of_a_changed_record_stay_exactly() {
+        let data = RecordData::parse(r#"{"a":1.50,"b":"x","logo":null}"#).unwrap();
+        assert_eq!(
+            with_keys(&data, [("b", 2.into()), ("c", "n".into())]).as_str(),
+            r#"{"a":1.50,"b":2,"c":"n","logo":null}"#
+        );
     }
 }

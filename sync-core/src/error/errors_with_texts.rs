@@ -442,6 +442,15 @@ pub enum Error {
         advice: "Free some space; nothing is lost, the next sync continues.",
     }
 
+    /// A backup that is not what was written.
+    BackupDamaged {
+        fields: { path: String = "backup/20261128T020000000Z".into(), what: String = "3 of its files are missing".into() },
+        code: "backup_damaged", class: LocalFault,
+        message: "the backup {path} is damaged: {what}",
+        cause: "The disk that it is on fails, or somebody changed or removed a part of it.",
+        advice: "Use another backup, and check the disk that this one is on.",
+    }
+
     /// Any other error of the database.
     Database {
         fields: { source: Cause = a_cause() },

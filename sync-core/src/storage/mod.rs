@@ -61,7 +61,7 @@ pub use settings::{StateReads, StateWrites};
 #[cfg(feature = "sqlite")]
 pub use sqlite::{HookedRecord, RecordHook, SqliteStorage};
 #[cfg(feature = "sqlite")]
-pub(crate) use sqlite::{damage, examine};
+pub(crate) use sqlite::{check_backup, damage, examine, restore};
 pub(crate) use state::changelog_gaps;
 pub(crate) use state::newest_gaps;
 pub use sync_log::{LogEntry, LoggedError, SyncLogReads, SyncLogWrites};

@@ -277,6 +277,7 @@ crate::sentences! {
         site_name(max) = "a site's name has 1 to {max} bytes, no colon and no control characters";
         store_names(max) = "a store's name, code and id have 1 to {max} bytes and no control characters";
         store_still_active(site) = "1 store is still active on site \"{site}\"";
+        stores_to_same_site(site) = "the stores are on site \"{site}\" already";
         stores_still_active(count, site) = "{count} stores are still active on site \"{site}\"";
         file_unreadable(file, error) = "{file} cannot be read: {error}";
         not_a_file(file) = "{file} is not a file";

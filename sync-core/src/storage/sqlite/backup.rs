@@ -1,5 +1,6 @@
 //! A copy of the database at one moment, while it is in use.
 
+use std::fs::File;
 use std::path::Path;
 
 use rusqlite::backup::{Backup, StepResult};
@@ -23,37 +24,39 @@ impl SqliteStorage {
             return Err(Error::Io { what: format!("making {}", to.display()), source });
         }
         create_private(to)?;
-        self.copy_into(to).map_err(|error| at_path(error, to)).inspect_err(|_| {
+        let from = self.reader()?;
+        copy_into(&from, to).map_err(|error| at_path(error, to)).inspect_err(|_| {
             // Half a copy is useless, and so are SQLite's journal files. An error while removing them is not the one to
             // report.
             let _ = std::fs::remove_file(to);
             let mut journal = to.as_os_str().to_owned();
             journal.push("-journal");
             let _ = std::fs::remove_file(journal);
-        })
-    }
-
-    fn copy_into(&self, to: &Path) -> Result<()> {
-        let from = self.reader()?;
-        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let mut copy = Connection::open_with_flags(to, flags).map_err(database_error)?;
-        {
-            let backup = Backup::new(&from, &mut copy).map_err(database_error)?;
-            let mut tries = 0;
-            // In one step: later writes of others are not in it, and do not restart it.
-            while backup.step(-1).map_err(database_error)? != StepResult::Done {
-                tries += 1;
-                if tries > BUSY_TRIES {
-                    return Err(Error::DatabaseBusy { source: "another program keeps it".into() });
-                }
-                std::thread::sleep(BUSY_WAIT);
-            }
-        }
-        copy.close().map_err(|(_, error)| database_error(error))?;
+        })?;
         drop(ReadConnection::new(&self.readers, from));
-        let file = std::fs::File::open(to).and_then(|file| file.sync_all());
-        file.map_err(|error| file_error(format!("writing {}", to.display()), error))
+        Ok(())
     }
+}
+
+/// Copies a whole database into an empty file, and syncs that to the disk.
+pub(super) fn copy_into(from: &Connection, to: &Path) -> Result<()> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let mut copy = Connection::open_with_flags(to, flags).map_err(database_error)?;
+    {
+        let backup = Backup::new(from, &mut copy).map_err(database_error)?;
+        let mut tries = 0;
+        // In one step: later writes of others are not in it, and do not restart it.
+        while backup.step(-1).map_err(database_error)? != StepResult::Done {
+            tries += 1;
+            if tries > BUSY_TRIES {
+                return Err(Error::DatabaseBusy { source: "another program keeps it".into() });
+            }
+            std::thread::sleep(BUSY_WAIT);
+        }
+    }
+    copy.close().map_err(|(_, error)| database_error(error))?;
+    let file = File::open(to).and_then(|file| file.sync_all());
+    file.map_err(|error| file_error(format!("writing {}", to.display()), error))
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ mod connection;
 #[cfg(test)]
 mod cost_tests;
 mod counts;
+mod cycle_lock;
 mod examine;
 mod fault;
 mod files;
@@ -20,6 +21,7 @@ mod pending_counts;
 mod place;
 mod pushed;
 mod records;
+mod restore;
 mod schema;
 mod select;
 mod settings;
@@ -29,18 +31,18 @@ mod sync_log;
 mod txn;
 mod watermark;
 
-use std::fs::TryLockError;
-use std::io::{Read as _, Write as _};
 use std::path::{Path, PathBuf};
 
 use parking_lot::Mutex;
 use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 
 use self::connection::{BUSY_WAIT, IdleReaders, ReadConnection, Writer, configure, wait_for_another};
+use self::cycle_lock::cycle_lock;
 pub(crate) use self::examine::{damage, examine};
-use self::fault::{at_path, database_error, file_error};
+use self::fault::{at_path, database_error};
 pub use self::hook::{HookedRecord, RecordHook};
-use self::place::{FileIdentity, create_private, private, real_path};
+use self::place::{FileIdentity, create_private, real_path};
+pub(crate) use self::restore::{check_backup, restore};
 use self::txn::{SqliteTxn, WriteTurn};
 use self::watermark::Watermark;
 use super::writer_thread::WriterThread;
@@ -245,22 +247,7 @@ impl Storage for SqliteStorage {
 
     fn lock_cycle(&self) -> Result<CycleLock> {
         self.check_in_place()?;
-        let mut path = self.path.clone().into_os_string();
-        path.push(".lock");
-        let io = |source: std::io::Error| file_error("locking the database".to_owned(), source);
-        let mut file = private().create(true).read(true).truncate(false).open(path).map_err(io)?;
-        match file.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => {
-                let mut holder = String::new();
-                // The holder is only shown; that it is held is known without it.
-                let _ = file.read_to_string(&mut holder);
-                return Err(Error::CycleRunning { holder: holder.trim().parse().ok() });
-            }
-            Err(TryLockError::Error(source)) => return Err(io(source)),
-        }
-        file.set_len(0).and_then(|()| write!(file, "{}", std::process::id())).map_err(io)?;
-        Ok(CycleLock::new(file))
+        cycle_lock(&self.path)
     }
 }
 

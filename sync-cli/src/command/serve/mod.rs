@@ -1,31 +1,35 @@
 //! `serve`: the central server over HTTP, until a signal comes.
 
-use std::io::Write as _;
+mod chores;
+
+use std::fs::{File, TryLockError};
 use std::ops::ControlFlow;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use oms_sync_server::{AccessLog, Pem, Server, ServerOptions, Tls, connections_max, listen};
+use oms_sync_server::{AccessLog, Server, ServerOptions, connections_max, listen};
 use serde_json::json;
 use sync_core::central::{Central, CentralConfig, SiteList};
 use sync_core::files::{FileStore, Files};
 use sync_core::support::ConfigWarning;
 use sync_core::transport::{HttpTransport, Timeouts};
-use sync_core::{Error, ErrorClass, Message, Replica, Role, Site, SyncEvent, SyncOptions, Texts};
+use sync_core::{Error, ErrorClass, Message, Replica, Role, Site, SyncEvent, Texts};
 
+use self::chores::{CertificateFiles, say};
 use crate::args::{Args, Authentication, Serve};
+use crate::backup::Plan;
 use crate::failure::{CommandOutcome, Failure};
-use crate::input::text_of;
 use crate::output::Output;
 use crate::progress::{end_on_signals, interrupted, until_interrupted};
 use crate::sentences::{common, input_given, serving as says};
 use crate::workspace::Workspace;
 
-/// The interval at which a central server asks the legacy server for news.
-const INTERVAL: Duration = Duration::from_secs(5 * 60);
-
 /// How long to wait for the legacy server at the start if its earlier answer is stored, because sites wait meanwhile.
 const AT_START: Duration = Duration::from_secs(10);
+
+/// How long to wait for the end of a former server of the same database.
+const FORMER_ENDS: Duration = Duration::from_secs(5);
 
 pub(super) fn run(args: &Args, options: &Serve, out: &Output) -> Result<CommandOutcome, Failure> {
     // First, so that a used address leaves no new database behind.
@@ -33,11 +37,11 @@ pub(super) fn run(args: &Args, options: &Serve, out: &Output) -> Result<CommandO
     let mut serving = serving(options, &out.texts)?;
     end_on_signals();
     let (central, replica, site) = match options.auth {
-        Some(Authentication::Local) => local(Workspace::open_or_make(args, out)?, options, out)?,
+        Some(Authentication::Local) => local(open(args, options, out)?, options, out)?,
         Some(Authentication::Legacy) => legacy(Workspace::open(args, out)?, options, out)?,
         // As the database was set up: never a list of its own beside that of a legacy server.
         None => {
-            let workspace = Workspace::open_or_make(args, out)?;
+            let workspace = open(args, options, out)?;
             match workspace.replica.site_list()? {
                 Some(SiteList::Legacy) => legacy(workspace, options, out)?,
                 Some(SiteList::Local) | None => local(workspace, options, out)?,
@@ -46,23 +50,43 @@ pub(super) fn run(args: &Args, options: &Serve, out: &Output) -> Result<CommandO
     };
     // The real paths, behind symbolic links: their disk may be full.
     let database = replica.path().unwrap_or(&args.db);
-    serving.files = Some(args.files.clone().unwrap_or_else(|| Files::folder_of(database)));
+    let _served_once = lock(database)?;
+    let backed_up = args.files.clone().unwrap_or_else(|| Files::folder_of(database));
+    serving.files = Some(backed_up.clone());
     serving.database = Some(database.to_owned());
+    let tls = serving.tls.clone();
     let server = Server::start(Arc::new(central), listener, serving)?;
     tell_where(&server, options, out)?;
+    // The service manager of the system, if one waits for it.
+    let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
+    if let Some((files, tls)) = certificate_files(options).zip(tls) {
+        let texts = out.texts.clone();
+        std::thread::spawn(move || chores::certificates(&files, &tls, &texts));
+    }
     // Ends with the program at any point: an open transaction is rolled back.
     if let Some(site) = site {
         let texts = out.texts.clone();
-        std::thread::spawn(move || cycles(&site, &texts));
+        std::thread::spawn(move || chores::cycles(&site, &texts));
+    }
+    if let Some(to) = options.backup_to.clone() {
+        let (replica, folder, texts) = (replica.clone(), backed_up, out.texts.clone());
+        let (every, keep) = (options.backup_every, options.backup_keep.map(|keep| keep as usize));
+        std::thread::spawn(move || chores::backups(&replica, &Plan { to: &to, files: &folder, keep }, every, &texts));
     }
     let mut in_place = Ok(());
     while !interrupted() && in_place.is_ok() {
         std::thread::sleep(Duration::from_millis(100));
         in_place = replica.check_in_place();
     }
+    let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
     server.stop();
     in_place?;
     Ok(CommandOutcome::Done)
+}
+
+/// The database; a missing one is made only if that is wanted, so that a wrong path starts no empty server.
+fn open(args: &Args, options: &Serve, out: &Output) -> Result<Workspace, Error> {
+    if options.create { Workspace::open_or_make(args, out) } else { Workspace::open(args, out) }
 }
 
 /// Prints its address.
@@ -149,52 +173,41 @@ fn warn<'c>(config_warnings: impl Iterator<Item = &'c ConfigWarning>, out: &Outp
     }
 }
 
-/// A message for the administrator, from a thread of the server.
-fn say(said: &Message, texts: &Texts) {
-    // If standard error is closed, nobody reads it.
-    let _ = writeln!(std::io::stderr(), "{}", texts.say(said));
+fn certificate_files(options: &Serve) -> Option<CertificateFiles> {
+    let (certificates, key) = options.tls_cert.clone().zip(options.tls_key.clone())?;
+    Some(CertificateFiles { certificates, key })
 }
 
-/// Brings stores, names and this server's own role from the legacy server, until a signal comes. Failures are printed
-/// and retried. After the first time it also checks that this server answers at the address that sites get.
-fn cycles(site: &Site, texts: &Texts) {
-    let say = |said: Message| say(&said, texts);
-    let failed = |error: &Error| say(says::asking_failed(error.code(), Message::of(error)));
-    let mut is_first = true;
-    while !interrupted() {
-        let began = Instant::now();
-        match site.sync(&SyncOptions::default(), &mut until_interrupted) {
-            Ok(report) => {
-                for warning in &report.warnings {
-                    say(common::warning(warning));
-                }
-                if let Some(error) = report.error.filter(|_| !interrupted()) {
-                    failed(&error);
-                }
+/// Keeps a second `serve` from the same database: both would answer, and neither would know of the other's visits and limits.
+/// The system releases the lock when the process ends in any way.
+fn lock(database: &Path) -> Result<File, Error> {
+    let mut path = database.as_os_str().to_owned();
+    path.push(".serving");
+    let failed = |error: std::io::Error| Error::Io { what: "locking the database".to_owned(), source: error.into() };
+    let mut options = File::options();
+    options.create(true).truncate(false).write(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let file = options.open(path).map_err(failed)?;
+    let began = Instant::now();
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(file),
+            // The former server may be about to end.
+            Err(TryLockError::WouldBlock) if began.elapsed() < FORMER_ENDS && !interrupted() => {
+                std::thread::sleep(Duration::from_millis(100));
             }
-            Err(error) => failed(&error),
-        }
-        if std::mem::take(&mut is_first)
-            && let Err(error) = site.probe_central(&mut until_interrupted)
-            && !interrupted()
-        {
-            say(says::not_found_by_sites(error.code(), Message::of(&error)));
-        }
-        while began.elapsed() < INTERVAL && !interrupted() {
-            std::thread::sleep(Duration::from_millis(100));
+            Err(TryLockError::WouldBlock) => {
+                return Err(Error::bad_input(input_given::served_already(database.display().to_string())));
+            }
+            Err(TryLockError::Error(error)) => return Err(failed(error)),
         }
     }
 }
 
 /// The options of the server, from the flags. All faults of the flags are found here.
 fn serving(options: &Serve, texts: &Texts) -> Result<ServerOptions, Failure> {
-    let tls = match (&options.tls_cert, &options.tls_key) {
-        (Some(certificates), Some(key)) => {
-            let (chain, secret) = (text_of(certificates)?, text_of(key)?);
-            Some(Tls::from_pem(Pem { path: certificates, text: &chain }, Pem { path: key, text: &secret })?)
-        }
-        _ => None,
-    };
+    let tls = certificate_files(options).map(|files| files.read()).transpose()?;
     let texts = texts.clone();
     Ok(ServerOptions {
         admin: options.admin_listen.map(listen).transpose()?,

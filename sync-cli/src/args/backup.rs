@@ -1,0 +1,29 @@
+//! The arguments of `backup` and `restore`.
+
+use std::path::PathBuf;
+
+use clap::Args as ClapArgs;
+
+use super::examples;
+
+#[derive(Debug, ClapArgs)]
+#[command(after_help = examples::BACKUP)]
+pub(crate) struct Backup {
+    /// The folder of the backups, which is created if needed; each backup is a folder in it
+    #[arg(value_name = "DIR")]
+    pub folder: PathBuf,
+    /// Keep this many backups, and remove older ones [default: all]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub keep: Option<u32>,
+}
+
+#[derive(Debug, ClapArgs)]
+#[command(after_help = examples::RESTORE)]
+pub(crate) struct Restore {
+    /// The folder of one backup, or a copied database file
+    #[arg(value_name = "BACKUP")]
+    pub backup: PathBuf,
+    /// Do it; without it nothing changes
+    #[arg(long)]
+    pub yes: bool,
+}

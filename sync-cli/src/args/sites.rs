@@ -1,0 +1,88 @@
+//! The arguments of `site` and `store`.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args as ClapArgs, Subcommand};
+
+use super::values::{duration, one_line};
+use super::{Password, examples};
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Site {
+    /// Add a site, or give one a new password
+    #[command(after_help = examples::SITE_ADD)]
+    Add {
+        /// The site's name
+        #[arg(value_parser = one_line)]
+        name: String,
+        #[command(flatten)]
+        password: Password,
+    },
+    /// Show the sites: when each came, how far it has read, and what of it is in quarantine
+    #[command(after_help = examples::SITE_LIST)]
+    List {
+        /// Only sites that did not come for this time, such as 90m, 12h or 2d; exit status 1 if there is one
+        #[arg(long, value_name = "TIME", value_parser = duration)]
+        max_age: Option<Duration>,
+    },
+    /// Add many sites and their stores from a table, and make their passwords
+    Import(SiteImport),
+    /// Give a site a new password
+    #[command(after_help = examples::SITE_SET_PASSWORD)]
+    SetPassword {
+        /// The site's name
+        #[arg(value_parser = one_line)]
+        name: String,
+        #[command(flatten)]
+        password: Password,
+    },
+    /// Remove a site; its records stay
+    #[command(after_help = examples::SITE_REMOVE)]
+    Remove {
+        /// The site's name
+        name: String,
+        /// First move its stores to this site
+        #[arg(long, value_name = "SITE")]
+        move_stores_to: Option<String>,
+    },
+    /// Let a site move to another machine
+    #[command(after_help = examples::SITE_RESET_HARDWARE)]
+    ResetHardware {
+        /// The site's name
+        name: String,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Store {
+    /// Add a store with its name record, or move one (--id) to another site
+    #[command(after_help = examples::STORE_ADD)]
+    Add {
+        /// The store's name
+        name: String,
+        /// The store's code
+        #[arg(long)]
+        code: String,
+        /// The site on which it is active
+        #[arg(long)]
+        site: String,
+        /// The store's id [default: a new one]
+        #[arg(long)]
+        id: Option<String>,
+    },
+    /// List the stores
+    #[command(after_help = examples::STORE_LIST)]
+    List,
+}
+
+#[derive(Debug, ClapArgs)]
+#[command(after_help = examples::SITE_IMPORT)]
+pub(crate) struct SiteImport {
+    /// A table in CSV with the columns site, store_code and store_name; other columns are ignored
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// Where to write the passwords, as a table with the columns site and password, for its owner only
+    #[arg(long, value_name = "FILE")]
+    pub passwords: PathBuf,
+}

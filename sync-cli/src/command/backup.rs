@@ -1,0 +1,173 @@
+//! `backup`, `check` and `restore`.
+
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+use serde_json::json;
+use sync_core::clock::{Clock as _, SystemClock};
+use sync_core::files::Files;
+use sync_core::{Replica, Result, Role};
+
+use super::layout::{facts, say};
+use super::repair::put_aside_as;
+use crate::args::{self, Args};
+use crate::backup::{Plan, StoredBackup, check as check_backup, copy_private, files_in, take as take_backup};
+use crate::failure::{CommandOutcome, Failure};
+use crate::output::{Output, bytes};
+use crate::sentences::{backup_shown as shown, common, records};
+use crate::workspace::Workspace;
+
+pub(super) fn take(args: &Args, options: &args::Backup, out: &Output) -> Result<CommandOutcome, Failure> {
+    let workspace = Workspace::open(args, out)?;
+    let keep = options.keep.map(|keep| keep as usize);
+    let plan = Plan { to: &options.folder, files: &workspace.folder, keep };
+    let taken = take_backup(&workspace.replica, &plan)?;
+    if out.json {
+        out.document(&taken)?;
+        return Ok(CommandOutcome::Done);
+    }
+    say(out, "", &shown::taken())?;
+    out.line(&format!("  {}", taken.backup.display()))?;
+    show(&StoredBackup::at(&taken.backup)?, out)?;
+    if !taken.removed.is_empty() {
+        say(out, "", &shown::removed(taken.removed.len()))?;
+    }
+    Ok(CommandOutcome::Done)
+}
+
+pub(super) fn check(path: &Path, out: &Output) -> Result<CommandOutcome, Failure> {
+    let backup = StoredBackup::at(path)?;
+    check_backup(&backup)?;
+    if out.json {
+        out.document(&json!({ "backup": path, "sound": true, "holds": backup.manifest }))?;
+    } else {
+        show(&backup, out)?;
+        say(out, "", &shown::sound())?;
+    }
+    Ok(CommandOutcome::Done)
+}
+
+/// What a backup holds.
+fn show(backup: &StoredBackup, out: &Output) -> Result<(), Failure> {
+    let Some(manifest) = &backup.manifest else { return Ok(()) };
+    let files = shown::files(manifest.files, bytes(manifest.files_bytes));
+    facts(
+        out,
+        &[
+            ("role", manifest.role.as_ref().map(|role| out.word(role).to_owned())),
+            ("site", manifest.site_name.clone()),
+            ("made", Some(manifest.made_at.clone())),
+            ("database", Some(bytes(manifest.database_bytes))),
+            ("files", Some(out.texts.say(&files))),
+        ],
+    )
+}
+
+pub(super) fn restore(args: &Args, options: &args::Restore, out: &Output) -> Result<CommandOutcome, Failure> {
+    let backup = StoredBackup::at(&options.backup)?;
+    check_backup(&backup)?;
+    // That of the database that is there may be damaged, which is why a backup is restored.
+    let since = Since::of(&args.db, &backup.database).ok().flatten();
+    let folder = args.files.clone().unwrap_or_else(|| Files::folder_of(&args.db));
+    let missing = missing_files(&backup, &folder)?;
+    let aside = if options.yes { Some(put_back(args, &backup, &folder, &missing)?) } else { None };
+    if out.json {
+        out.document(&json!({
+            "backup": options.backup, "holds": backup.manifest, "since": since, "files_missing": missing.len(),
+            "done": options.yes, "aside": aside.flatten(),
+        }))?;
+        return Ok(CommandOutcome::Done);
+    }
+    show(&backup, out)?;
+    match &since {
+        Some(since) => since.show(out)?,
+        None => say(out, "", &shown::nothing_to_compare())?,
+    }
+    match aside {
+        None => out.hint_said(&shown::to_do_it()),
+        Some(aside) => {
+            say(out, "", &shown::restored(missing.len()))?;
+            if let Some(aside) = aside {
+                say(out, "", &shown::kept_in())?;
+                out.line(&format!("  {}", aside.display()))?;
+            }
+            if since.is_none_or(|since| !since.is_central) {
+                out.hint_said(&common::next_sync());
+            }
+        }
+    }
+    Ok(CommandOutcome::Done)
+}
+
+/// Puts the database and the files of a backup in place. Returns where the former database is now.
+fn put_back(args: &Args, backup: &StoredBackup, folder: &Path, missing: &[PathBuf]) -> Result<Option<PathBuf>> {
+    // Files first: a database that came back without them would send its sites to look for them in vain.
+    for within in missing {
+        copy_private(&backup.files.join(within), &folder.join(within))?;
+    }
+    let aside = put_aside_as(&args.db, &SystemClock::default().now().to_string());
+    let was_there = args.db.exists();
+    Replica::restore(&backup.database, &args.db, &aside)?;
+    // Opened once, so that it knows that it was restored even if the file beside it is lost.
+    Replica::builder().open_existing(&args.db)?;
+    Ok(was_there.then_some(aside))
+}
+
+/// The files of a backup that the folder lacks.
+fn missing_files(backup: &StoredBackup, folder: &Path) -> Result<Vec<PathBuf>> {
+    let all = files_in(&backup.files)?.into_iter().map(|(within, _)| within);
+    Ok(all.filter(|within| !folder.join(within).exists()).collect())
+}
+
+/// What happened to a database since a backup of it.
+#[derive(Debug, Serialize)]
+struct Since {
+    /// True for a central server's.
+    is_central: bool,
+    /// Records that sites sent, which they send again.
+    from_sites: u64,
+    /// Records that came from a server, which they are read from again.
+    from_servers: u64,
+    /// Records written with this database.
+    written_here: u64,
+    /// At most so many of those were not sent yet.
+    not_sent: u64,
+}
+
+impl Since {
+    /// Compares a database with a backup of it; `None` if there is no database.
+    fn of(database: &Path, backup: &Path) -> Result<Option<Self>> {
+        if !database.exists() {
+            return Ok(None);
+        }
+        let now = Replica::builder().open_to_read(database)?;
+        let then = Replica::builder().open_to_read(backup)?;
+        let end: Option<i64> = then.read_sql(|connection| {
+            connection.query_row("SELECT max(cursor) FROM sync_changelog", (), |row| row.get(0))
+        })?;
+        let (from_sites, from_servers, written_here) = now.read_sql(|connection| {
+            let sql = "SELECT count(*) FILTER (WHERE is_sync_update = 1 AND source_site_id IS NOT NULL), \
+                       count(*) FILTER (WHERE is_sync_update = 1 AND source_site_id IS NULL), \
+                       count(*) FILTER (WHERE is_sync_update = 0) FROM sync_changelog WHERE cursor > ?1";
+            connection.query_row(sql, [end.unwrap_or(0)], |row| {
+                let count = |column| row.get::<_, i64>(column).map(i64::unsigned_abs);
+                Ok((count(0)?, count(1)?, count(2)?))
+            })
+        })?;
+        let is_central = now.role()? == Some(Role::Central);
+        let not_sent = if is_central { written_here } else { now.status()?.waiting.records.min(written_here) };
+        Ok(Some(Self { is_central, from_sites, from_servers, written_here, not_sent }))
+    }
+
+    fn show(&self, out: &Output) -> Result<(), Failure> {
+        let said = match self.is_central {
+            true => shown::since_at_central(records(self.from_sites), records(self.from_servers)),
+            false => shown::since_at_site(records(self.from_servers + self.from_sites), records(self.written_here)),
+        };
+        say(out, "", &said)?;
+        match self.not_sent {
+            0 => say(out, "", &shown::nothing_is_only_here()),
+            count => say(out, "", &shown::only_here(records(count))),
+        }
+    }
+}

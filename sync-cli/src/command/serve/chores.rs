@@ -1,0 +1,158 @@
+//! What `serve` does beside answering, each on its own thread, until a signal comes.
+
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant, SystemTime};
+
+use oms_sync_server::{Pem, Tls};
+use sync_core::clock::{Clock as _, SystemClock};
+use sync_core::{Error, Message, Replica, Site, SyncOptions, Texts};
+
+use crate::backup::{Plan, newest_age, take};
+use crate::input::text_of;
+use crate::progress::{interrupted, until_interrupted};
+use crate::sentences::{common, input_given, serving as says};
+
+/// The interval at which a central server asks the legacy server for news.
+const INTERVAL: Duration = Duration::from_secs(5 * 60);
+
+/// How long to wait after a backup that failed.
+const AFTER_FAILED_BACKUP: Duration = Duration::from_secs(10 * 60);
+
+/// The interval at which the files of the certificate are looked at.
+const LOOK_AT_CERTIFICATE: Duration = Duration::from_secs(5);
+
+/// The time before the end of the certificate in which it is warned of, once a day.
+const END_IS_NEAR: Duration = Duration::from_secs(14 * DAY);
+
+const DAY: u64 = 24 * 3600;
+
+/// A message for the administrator, from a thread of the server.
+pub(super) fn say(said: &Message, texts: &Texts) {
+    // If standard error is closed, nobody reads it.
+    let _ = writeln!(std::io::stderr(), "{}", texts.say(said));
+}
+
+/// Brings stores, names and this server's own role from the legacy server, until a signal comes. Failures are printed
+/// and retried. After the first time it also checks that this server answers at the address that sites get.
+pub(super) fn cycles(site: &Site, texts: &Texts) {
+    let say = |said: Message| say(&said, texts);
+    let failed = |error: &Error| say(says::asking_failed(error.code(), Message::of(error)));
+    let mut is_first = true;
+    while !interrupted() {
+        let began = Instant::now();
+        match site.sync(&SyncOptions::default(), &mut until_interrupted) {
+            Ok(report) => {
+                for warning in &report.warnings {
+                    say(common::warning(warning));
+                }
+                if let Some(error) = report.error.filter(|_| !interrupted()) {
+                    failed(&error);
+                }
+            }
+            Err(error) => failed(&error),
+        }
+        if std::mem::take(&mut is_first)
+            && let Err(error) = site.probe_central(&mut until_interrupted)
+            && !interrupted()
+        {
+            say(says::not_found_by_sites(error.code(), Message::of(&error)));
+        }
+        while began.elapsed() < INTERVAL && !interrupted() {
+            std::thread::sleep(Duration::from_millis(100));
+        }
+    }
+}
+
+/// Takes a backup when one is due, until a signal comes. The newest backup says when the next one is due, so that a restart
+/// neither repeats nor skips one. Failures are printed, and tried again after a while.
+pub(super) fn backups(replica: &Replica, plan: &Plan<'_>, every: Duration, texts: &Texts) {
+    let mut wait = newest_age(plan.to).map_or(Duration::ZERO, |age| every.saturating_sub(age));
+    while !interrupted() {
+        if !rest(wait) {
+            return;
+        }
+        wait = match take(replica, plan) {
+            Ok(_) => every,
+            Err(error) => {
+                say(&says::backup_failed(error.code(), Message::of(&error)), texts);
+                every.min(AFTER_FAILED_BACKUP)
+            }
+        };
+    }
+}
+
+/// The files of a certificate and its key.
+pub(super) struct CertificateFiles {
+    pub certificates: PathBuf,
+    pub key: PathBuf,
+}
+
+impl CertificateFiles {
+    /// Reads them.
+    ///
+    /// # Errors
+    /// They cannot be used, or the certificate has ended.
+    pub(super) fn read(&self) -> Result<Tls, Error> {
+        let (chain, secret) = (text_of(&self.certificates)?, text_of(&self.key)?);
+        let tls =
+            Tls::from_pem(Pem { path: &self.certificates, text: &chain }, Pem { path: &self.key, text: &secret })?;
+        match tls.ends_at() {
+            Some(end) if end <= SystemClock::default().now() => {
+                Err(Error::bad_input(input_given::certificate_ended(self.shown(), end.to_string())))
+            }
+            _ => Ok(tls),
+        }
+    }
+
+    fn shown(&self) -> String {
+        self.certificates.display().to_string()
+    }
+
+    /// Their times of change, to notice the next one.
+    fn changed_at(&self) -> [Option<SystemTime>; 2] {
+        let at = |path: &Path| path.metadata().ok()?.modified().ok();
+        [at(&self.certificates), at(&self.key)]
+    }
+}
+
+/// Uses the certificate anew when its files have changed, and warns before it ends. One that cannot be used changes nothing.
+pub(super) fn certificates(files: &CertificateFiles, tls: &Tls, texts: &Texts) {
+    let (mut used, mut warned) = (files.changed_at(), None);
+    while !interrupted() {
+        let near = tls.ends_at().filter(|end| end.since(SystemClock::default().now()) < END_IS_NEAR);
+        if let Some(end) = near
+            && warned.is_none_or(|at: Instant| at.elapsed().as_secs() >= DAY)
+        {
+            say(&says::certificate_ends(files.shown(), end.to_string()), texts);
+            warned = Some(Instant::now());
+        }
+        let found = files.changed_at();
+        // Both files, and not in the midst of being written.
+        if !rest(LOOK_AT_CERTIFICATE) || found == used || found != files.changed_at() {
+            continue;
+        }
+        used = found;
+        warned = None;
+        match files.read() {
+            Ok(new) => {
+                tls.replace(&new);
+                say(&says::certificate_read_again(files.shown()), texts);
+            }
+            Err(error) => say(&says::certificate_kept(error.code(), Message::of(&error)), texts),
+        }
+    }
+}
+
+/// Waits; false if a signal came meanwhile.
+fn rest(time: Duration) -> bool {
+    let began = Instant::now();
+    while !interrupted() {
+        let left = time.saturating_sub(began.elapsed());
+        if left.is_zero() {
+            return true;
+        }
+        std::thread::sleep(left.min(Duration::from_millis(200)));
+    }
+    false
+}

@@ -1,0 +1,118 @@
+//! The Debian package, built of the tested program, and installed into a folder of its own. Where there is no Debian, the tests
+//! say that they are skipped.
+#![cfg(target_os = "linux")]
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::LazyLock;
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+fn run(command: &mut Command) -> (bool, String) {
+    let output = command.output().expect("the command runs");
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    (output.status.success(), text(&output.stdout) + &text(&output.stderr))
+}
+
+/// The same, which must succeed.
+#[track_caller]
+fn done(command: &mut Command) -> String {
+    let (is_well, text) = run(command);
+    assert!(is_well, "{command:?}: {text}");
+    text
+}
+
+/// The package, built once for all tests.
+fn package() -> Option<&'static Path> {
+    static BUILT: LazyLock<Option<(tempfile::TempDir, PathBuf)>> = LazyLock::new(build);
+    BUILT.as_ref().map(|(_, path)| path.as_path())
+}
+
+fn build() -> Option<(tempfile::TempDir, PathBuf)> {
+    if !Command::new("dpkg-deb").arg("--version").output().is_ok_and(|output| output.status.success()) {
+        eprintln!("SKIPPED: there is no dpkg-deb here");
+        return None;
+    }
+    let out = tempfile::tempdir().expect("a folder");
+    let program = env!("CARGO_BIN_EXE_oms-sync");
+    let mut build = Command::new(root().join("packaging/build-deb.sh"));
+    let built = done(build.args(["--program", program, "--out"]).arg(out.path()));
+    let path = PathBuf::from(built.lines().last().expect("its path"));
+    Some((out, path))
+}
+
+#[test]
+fn the_package_installs_the_program_its_services_and_its_pages() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let Some(package) = package() else { return };
+    let info = done(Command::new("dpkg-deb").arg("--info").arg(package));
+    assert!(info.contains(&format!("Version: {}", env!("CARGO_PKG_VERSION"))), "{info}");
+    let installed = folder.path().join("installed");
+    done(Command::new("dpkg-deb").arg("-x").arg(package).arg(&installed));
+    let program = installed.join("usr/bin/oms-sync");
+    assert!(done(Command::new(&program).arg("--version")).contains(env!("CARGO_PKG_VERSION")));
+    let bytes = program.metadata().expect("the program").len();
+    assert!(bytes < 60_000_000, "it is stripped: {bytes}");
+    for file in [
+        "usr/share/man/man1/oms-sync.1.gz",
+        "usr/share/man/man1/oms-sync-serve.1.gz",
+        "usr/share/bash-completion/completions/oms-sync",
+        "usr/share/doc/oms-sync/LICENSE-MIT",
+    ] {
+        assert!(installed.join(file).is_file(), "{file}");
+    }
+    for unit in ["oms-sync-central", "oms-sync-site"] {
+        let text =
+            std::fs::read_to_string(installed.join(format!("usr/lib/systemd/system/{unit}.service"))).expect(unit);
+        let line = text.lines().find_map(|line| line.strip_prefix("ExecStart=")).expect("what it starts");
+        // The flags that the package gives to the service are flags of the program.
+        let flags = std::fs::read_to_string(installed.join(format!("etc/default/{unit}"))).expect(unit);
+        let flags = flags.lines().filter(|line| !line.starts_with('#')).find_map(|line| line.split_once('='));
+        let flags = flags.expect("flags").1.trim_matches('"').to_owned();
+        let command = line.split_whitespace().nth(1).expect("a command");
+        let mut args: Vec<&str> = vec![command];
+        args.extend(flags.split_whitespace());
+        let missing = folder.path().join("no.sqlite");
+        let (_, said) = run(Command::new(&program).arg("--db").arg(&missing).args(&args));
+        assert!(said.contains("no_database"), "{unit}: {said}");
+        assert!(text.contains("\nRestart=always\n") && text.contains("\n[Install]\n"), "{unit}");
+    }
+}
+
+/// As `dpkg` does it, in a folder in place of the system. This needs the rights of root.
+#[test]
+fn the_package_is_installed_upgraded_and_removed_and_the_databases_stay() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let Some(package) = package() else { return };
+    if done(Command::new("id").arg("-u")).trim() != "0" {
+        eprintln!("SKIPPED: installing needs root");
+        return;
+    }
+    let system = folder.path().join("system");
+    for part in ["var/lib/dpkg/info", "var/lib/dpkg/updates", "var/lib/dpkg/triggers"] {
+        std::fs::create_dir_all(system.join(part)).expect("a folder");
+    }
+    for list in ["status", "available"] {
+        std::fs::write(system.join("var/lib/dpkg").join(list), "").expect("a file");
+    }
+    let dpkg = |args: &[&str]| {
+        let mut command = Command::new("dpkg");
+        command.arg(format!("--root={}", system.display())).arg("--force-depends").arg("--force-script-chrootless");
+        done(command.args(args))
+    };
+    let file = package.to_str().expect("text");
+    dpkg(&["-i", file]);
+    let database = system.join("var/lib/oms-sync/central.sqlite");
+    std::fs::write(&database, "kept").expect("the folder of the databases");
+    let defaults = system.join("etc/default/oms-sync-central");
+    std::fs::write(&defaults, "SERVE_FLAGS=\"--listen 127.0.0.1:9000\"\n").expect("the flags");
+    dpkg(&["--force-confold", "-i", file]);
+    assert!(std::fs::read_to_string(&defaults).expect("the flags").contains("9000"), "an upgrade keeps them");
+    dpkg(&["-r", "oms-sync"]);
+    assert!(!system.join("usr/bin/oms-sync").exists());
+    dpkg(&["-P", "oms-sync"]);
+    assert!(!defaults.exists());
+    assert_eq!(std::fs::read_to_string(&database).expect("the database"), "kept");
+}

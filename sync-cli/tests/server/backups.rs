@@ -1,0 +1,150 @@
+//! Backups of a serving central server, and their return.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::central;
+use crate::files::sent;
+use crate::support::{Desk, HARDWARE_ID};
+
+/// Takes a backup of central's database into `backups`.
+fn backup(desk: &Desk, more: &[&str]) -> Value {
+    desk.run(&[&["--db", "central.sqlite", "backup", "backups", "--json"], more].concat()).ends(0).json()
+}
+
+fn whole(desk: &Desk) -> Vec<PathBuf> {
+    let folder = std::fs::read_dir(desk.path("backups")).expect("the folder");
+    let all = folder.map(|entry| entry.expect("an entry").path());
+    let mut all: Vec<PathBuf> = all.filter(|path| path.join("backup.json").is_file()).collect();
+    all.sort();
+    all
+}
+
+fn put_asset(desk: &Desk, db: &str, id: &str) {
+    let at = "2026-11-23T08:00:00";
+    let asset = json!({ "id": id, "store_id": "STORE", "created_datetime": at, "modified_datetime": at });
+    desk.feed(&["--db", db, "records", "put", "asset"], &asset.to_string()).ends(0);
+}
+
+/// The whole way: a backup while sites are served, a restore, and the site that fills what is missing.
+#[test]
+fn what_a_restored_central_server_lacks_comes_back_from_its_site() {
+    let (desk, server, file) = sent(5000, &[]);
+    let taken = backup(&desk, &[]);
+    assert_eq!((&taken["files"], &taken["role"]), (&json!(1), &json!("central")));
+    let path = taken["backup"].as_str().expect("a path").to_owned();
+    assert_eq!(desk.run(&["check", &path, "--json"]).ends(0).json()["sound"], true);
+
+    // Written after the backup: one record at a site, which sends it, and one at central itself.
+    put_asset(&desk, "oms-sync.sqlite", "later");
+    desk.run(&["sync", "-q"]).ends(0);
+    let property = r#"{"id":"p","key":"k","name":"n","value_type":"STRING"}"#;
+    desk.feed(&["--db", "central.sqlite", "records", "put", "property"], property).ends(0);
+
+    let restore = ["--db", "central.sqlite", "restore", &path, "--json"];
+    let rehearsed = desk.run(&restore).ends(0).json();
+    assert_eq!(rehearsed["done"], false);
+    assert_eq!((&rehearsed["since"]["from_sites"], &rehearsed["since"]["not_sent"]), (&json!(1), &json!(1)));
+    let while_serving = desk.run(&[&restore[..], &["--yes"]].concat());
+    assert_eq!(while_serving.error().0, "database_busy");
+    desk.run(&["--db", "central.sqlite", "records", "get", "property", "p"]).ends(0);
+    server.stop().ends(0);
+
+    std::fs::remove_dir_all(desk.path("central.sqlite.files")).expect("its files");
+    let done = desk.run(&[&restore[..], &["--yes"]].concat()).ends(0).json();
+    assert_eq!((&done["done"], &done["files_missing"]), (&json!(true), &json!(1)));
+    desk.run(&["--db", "central.sqlite", "records", "get", "property", "p"]).ends(2);
+    let aside = done["aside"].as_str().expect("the former database");
+    desk.run(&["--db", aside, "records", "get", "property", "p"]).ends(0);
+
+    let server = desk.serve("central.sqlite");
+    let init = ["init", "--legacy-url", &server.address, "--site", "clinic", "--password-file", "pw"];
+    desk.run(&[&init[..], &["--hardware-id", HARDWARE_ID]].concat()).ends(0);
+    desk.run(&["sync", "-q"]).ends(0);
+    desk.run(&["sync", "-q"]).ends(0);
+    desk.run(&["--db", "central.sqlite", "records", "get", "asset", "later"]).ends(0);
+    let files = desk.run(&["--db", "central.sqlite", "files", "verify", "--json"]).ends(0).json();
+    assert_eq!((&files["sound"], &files["findings"]), (&json!(1), &json!([])), "{file}");
+    server.stop().ends(0);
+}
+
+#[test]
+fn files_that_two_backups_hold_are_stored_once_and_the_oldest_backups_go() {
+    let (desk, server, _file) = sent(5000, &[]);
+    assert_eq!(backup(&desk, &[])["files_shared"], 0);
+    assert_eq!(backup(&desk, &["--keep", "2"])["files_shared"], 1);
+    let first = whole(&desk)[0].clone();
+    let third = backup(&desk, &["--keep", "2"]);
+    assert_eq!(third["removed"], json!([format!("backups/{}", first.file_name().unwrap().to_str().unwrap())]));
+    assert_eq!(whole(&desk).len(), 2);
+    for path in whole(&desk) {
+        desk.run(&["check", path.to_str().expect("text")]).ends(0);
+    }
+    server.stop().ends(0);
+}
+
+#[test]
+fn a_damaged_backup_is_refused_and_nothing_changes() {
+    let (desk, server, _file) = sent(5000, &[]);
+    server.stop().ends(0);
+    backup(&desk, &[]);
+    let path = whole(&desk)[0].clone();
+    let database = path.join("central.sqlite");
+    let sound = std::fs::read(&database).expect("the copy");
+    let refused = |what: &str| {
+        let path = path.to_str().expect("text");
+        for run in [&["check", path][..], &["--db", "central.sqlite", "restore", path, "--yes"]] {
+            let said = desk.run(&[run, &["--json"]].concat()).ends(6);
+            assert_eq!(said.error().0, "backup_damaged", "{what}");
+        }
+    };
+    let mut damaged = sound.clone();
+    let middle = damaged.len() / 2;
+    damaged[middle] ^= 1;
+    std::fs::write(&database, damaged).expect("written");
+    refused("one bit has changed");
+    std::fs::write(&database, &sound[..sound.len() / 2]).expect("written");
+    refused("half is missing");
+    std::fs::write(&database, sound).expect("written");
+    desk.run(&["check", path.to_str().expect("text")]).ends(0);
+    std::fs::remove_dir_all(path.join("central.sqlite.files")).expect("its files");
+    refused("a file is missing");
+    desk.run(&["--db", "central.sqlite", "records", "get", "asset", "a"]).ends(0);
+    let left: Vec<_> = std::fs::read_dir(desk.path("")).expect("the folder").filter_map(Result::ok).collect();
+    assert!(left.iter().all(|entry| !entry.file_name().to_string_lossy().contains(".before-")));
+}
+
+/// What an interrupted backup left does not count, and is removed by the next.
+#[test]
+fn half_a_backup_is_none() {
+    let (desk, server) = central(&[]);
+    std::fs::create_dir_all(desk.path("backups/.unfinished-20261128T000000000Z")).expect("a folder");
+    std::fs::write(desk.path("backups/.unfinished-20261128T000000000Z/central.sqlite"), "half").expect("a file");
+    backup(&desk, &["--keep", "1"]);
+    assert_eq!(whole(&desk).len(), 1);
+    assert!(!desk.path("backups/.unfinished-20261128T000000000Z").exists());
+    desk.run(&["--db", "central.sqlite", "restore", "backups"]).ends(6);
+    server.stop().ends(0);
+}
+
+#[test]
+fn a_server_takes_backups_by_itself() {
+    let (desk, server) = central(&["--backup-to", "backups", "--backup-every", "1s", "--backup-keep", "2"]);
+    let mut seen = std::collections::BTreeSet::new();
+    for _ in 0..600 {
+        std::thread::sleep(Duration::from_millis(100));
+        let now = if desk.path("backups").exists() { whole(&desk) } else { Vec::new() };
+        assert!(now.len() <= 3, "the oldest is removed after the newest is whole: {now:?}");
+        seen.extend(now);
+        if seen.len() >= 4 {
+            break;
+        }
+    }
+    server.stop().ends(0);
+    assert!(seen.len() >= 4, "{seen:?}");
+    for path in whole(&desk) {
+        desk.run(&["check", path.to_str().expect("text")]).ends(0);
+    }
+}

@@ -1,0 +1,150 @@
+//! The list of sites: who is in it, how each is, and how an administrator changes it.
+
+use serde_json::{Value, json};
+
+use crate::central;
+use crate::files::sent;
+use crate::support::{Desk, HARDWARE_ID};
+
+fn listed(desk: &Desk, more: &[&str], status: i32) -> Vec<Value> {
+    desk.run(&[&["--db", "central.sqlite", "site", "list", "--json"], more].concat()).ends(status).json_lines()
+}
+
+#[test]
+fn the_list_says_how_each_site_is_and_alarms_for_those_that_stay_away() {
+    let (desk, server, _file) = sent(100, &[]);
+    desk.run(&["--db", "central.sqlite", "site", "add", "depot", "--password-file", "pw"]).ends(0);
+    server.stop().ends(0);
+    let sites = listed(&desk, &[], 0);
+    let [clinic, depot] = &sites[..] else { panic!("{sites:?}") };
+    assert_eq!((&clinic["name"], &clinic["bound"], &clinic["refused"]), (&json!("clinic"), &json!(true), &json!(0)));
+    assert!(clinic["seen_at"].is_string() && clinic["pulled_at"].is_string() && clinic["pushed_at"].is_string());
+    assert!(!clinic["version"].as_str().expect("text").is_empty());
+    assert_eq!((&depot["name"], &depot["seen_at"], &depot["bound"]), (&json!("depot"), &json!(null), &json!(false)));
+    let table = desk.run(&["--db", "central.sqlite", "site", "list"]).ends(0).out;
+    assert!(table.lines().any(|line| line.contains("depot") && line.contains("never")), "{table}");
+
+    let silent = listed(&desk, &["--max-age", "1d"], 1);
+    assert_eq!((silent.len(), &silent[0]["name"]), (1, &json!("depot")));
+    desk.run(&["--db", "central.sqlite", "site", "remove", "depot"]).ends(0);
+    assert!(listed(&desk, &["--max-age", "1d"], 0).is_empty());
+}
+
+#[test]
+fn a_table_of_sites_is_imported_once() {
+    let desk = Desk::new();
+    std::fs::write(
+        desk.path("sites.csv"),
+        "site,store_code,store_name\nclinic,C,Clinic\nclinic,W,Ward\ndepot,D,Depot\n",
+    )
+    .expect("a table");
+    let import = ["--db", "central.sqlite", "site", "import", "sites.csv", "--passwords", "passwords.csv", "--json"];
+    let done = desk.run(&import).ends(0).json();
+    assert_eq!((&done["sites_added"], &done["stores_changed"]), (&json!(2), &json!(3)));
+    let written = std::fs::read_to_string(desk.path("passwords.csv")).expect("the passwords");
+    let again = desk.run(&import).ends(0).json();
+    assert_eq!((&again["sites_added"], &again["stores_changed"]), (&json!(0), &json!(0)), "nothing is left to do");
+    assert_eq!(std::fs::read_to_string(desk.path("passwords.csv")).expect("the passwords"), written);
+
+    // The password works.
+    let password = written.lines().find_map(|line| line.strip_prefix("clinic,")).expect("the clinic's");
+    std::fs::write(desk.path("pw.clinic"), password).expect("a file");
+    let server = desk.serve("central.sqlite");
+    let init = ["init", "--legacy-url", &server.address, "--site", "clinic", "--password-file", "pw.clinic"];
+    desk.run(&[&init[..], &["--hardware-id", HARDWARE_ID]].concat()).ends(0);
+    desk.run(&["sync", "-q"]).ends(0);
+    assert_eq!(desk.run(&["identity", "--json"]).ends(0).json()["stores"].as_array().expect("stores").len(), 2);
+    server.stop().ends(0);
+
+    std::fs::write(desk.path("sites.csv"), "site,store_code,store_name\ndepot,W,\n").expect("a table");
+    assert_eq!(desk.run(&import).ends(0).json()["stores_changed"], 1, "the ward moved");
+    std::fs::write(desk.path("sites.csv"), "site,store_code\n,X\n").expect("a table");
+    assert_eq!(desk.run(&import).ends(2).error().0, "bad_input");
+}
+
+#[test]
+fn a_site_leaves_its_stores_to_another_and_a_password_is_changed() {
+    let (desk, server, _file) = sent(100, &[]);
+    let administer = |args: &[&str]| desk.run(&[&["--db", "central.sqlite"], args].concat());
+    administer(&["site", "add", "district", "--password-file", "pw"]).ends(0);
+    administer(&["site", "remove", "clinic"]).ends(2);
+    administer(&["site", "remove", "clinic", "--move-stores-to", "clinic"]).ends(2);
+    administer(&["site", "remove", "clinic", "--move-stores-to", "nowhere"]).ends(2);
+    administer(&["site", "remove", "clinic", "--move-stores-to", "district"]).ends(0);
+    let stores = administer(&["store", "list", "--json"]).ends(0).json();
+    let district = listed(&desk, &[], 0)[0].clone();
+    assert_eq!((&stores["site"], &stores["name"]), (&district["site_id"], &json!("Clinic")));
+
+    // The new site gets what the former one had.
+    let init = ["--db", "d.sqlite", "init", "--legacy-url", &server.address, "--site", "district"];
+    desk.run(&[&init[..], &["--password-file", "pw", "--hardware-id", HARDWARE_ID]].concat()).ends(0);
+    desk.run(&["--db", "d.sqlite", "sync", "-q"]).ends(0);
+    desk.run(&["--db", "d.sqlite", "records", "get", "asset", "a"]).ends(0);
+
+    std::fs::write(desk.path("new"), "a new password of the district").expect("a file");
+    administer(&["site", "set-password", "nowhere", "--password-file", "new"]).ends(2);
+    administer(&["site", "set-password", "district", "--password-file", "new"]).ends(0);
+    assert_eq!(desk.run(&["--db", "d.sqlite", "sync", "--json"]).ends(3).error().0, "incorrect_password");
+    server.stop().ends(0);
+}
+
+#[test]
+fn one_database_is_served_once_and_a_wrong_path_starts_no_server() {
+    let (desk, server) = central(&[]);
+    let serve = ["--db", "central.sqlite", "serve", "--listen", "127.0.0.1:0", "--json"];
+    assert_eq!(desk.run(&serve).ends(2).error().0, "bad_input");
+    server.stop().ends(0);
+    let other = ["--db", "centrl.sqlite", "serve", "--listen", "127.0.0.1:0", "--json"];
+    assert_eq!(desk.run(&other).ends(3).error().0, "no_database");
+    assert!(!desk.path("centrl.sqlite").exists());
+    desk.serve_with("centrl.sqlite", &["--create"]).stop().ends(0);
+    desk.serve("central.sqlite").stop().ends(0);
+}
+
+#[test]
+fn a_person_who_opens_the_address_of_the_sites_is_told_what_it_is() {
+    let (_desk, server) = central(&["--behind-proxy"]);
+    let reply = crate::client::get(&server.address, "/");
+    assert_eq!(reply.status, 404);
+    assert!(reply.text().contains("Open mSupply central server"), "{}", reply.text());
+}
+
+/// The same for scripts and for Prometheus, at the server itself.
+#[test]
+fn the_state_of_each_site_is_a_document_and_a_page_of_metrics() {
+    let (_desk, server, _file) = sent(100, &[]);
+    let status = crate::client::get(&server.address, "/status.json").json();
+    assert_eq!(
+        (&status["sites"][0]["name"], &status["sites"][0]["refused"]),
+        (&json!("clinic"), &json!(0)),
+        "{status}"
+    );
+    assert!(status["sites"][0]["seen_at"].is_string() && status["disk"].is_string(), "{status}");
+    let metrics = crate::client::get(&server.address, "/metrics/sites").text();
+    let seen = metrics.lines().find(|line| line.starts_with("oms_sync_site_seen_timestamp_seconds{")).expect("a value");
+    assert!(seen.contains(r#"name="clinic""#), "{seen}");
+    server.stop().ends(0);
+
+    let (_desk, server) = central(&["--behind-proxy"]);
+    for page in ["/status.json", "/metrics/sites"] {
+        assert_eq!(
+            crate::client::get(&server.address, page).status,
+            404,
+            "only this machine without a proxy gets {page}"
+        );
+    }
+}
+
+#[test]
+fn the_page_draws_the_last_day() {
+    let (_desk, server, _file) = sent(100, &[]);
+    let page = crate::client::get(&server.address, "/").text();
+    for plot in ["requests", "records", "errors", "p99", "waiting"] {
+        assert!(page.contains(&format!("id=\"plot-{plot}\"")), "{plot}");
+    }
+    assert!(page.contains("<path d=\"M287 40v-40.0h1V40z\"/>"), "the requests of now: {page}");
+    assert!(page.contains("http-equiv=\"refresh\""));
+    let searched = crate::client::get(&server.address, "/?name=cl").text();
+    assert!(!searched.contains("http-equiv=\"refresh\""), "what is being typed is not lost");
+    server.stop().ends(0);
+}
