@@ -10,6 +10,7 @@ mod network;
 mod peer;
 mod peer_words;
 mod queue;
+mod refused_alone;
 mod time_limits;
 mod too_large;
 

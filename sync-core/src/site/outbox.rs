@@ -1,5 +1,7 @@
 //! Reads the changelog for a push: the next batch, and the records that break the line.
 
+use std::collections::HashSet;
+
 use crate::changelog::{Change, NewChange};
 use crate::clock::Timestamp;
 use crate::error::{Error, Result, Server};
@@ -14,8 +16,10 @@ use super::central::position::Position;
 const ROWS: usize = 1000;
 /// The bytes around a record's data on the wire.
 pub(crate) const ENVELOPE: u64 = 200;
-/// The most records that break the line alone and are tried in one cycle.
+/// The most records that break the line alone, or are refused alone, and are tried in one cycle.
 const TRIES: u32 = 16;
+/// So many refusals in a row are not about the records.
+const REFUSED_IN_A_ROW: u32 = 3;
 
 /// The limits of a batch.
 #[derive(Debug, Clone, Copy)]
@@ -39,12 +43,17 @@ pub(crate) struct Gathered<E> {
     passed_over: Vec<(Cursor, NewChange)>,
 }
 
+/// True if a server refused a push with a reason of its own, which may be about one record of it.
+pub(crate) fn may_be_about_a_record(error: &Error) -> bool {
+    matches!(error, Error::Refused { .. } | Error::PeerError { .. })
+}
+
 /// Gathers the next batch: at least one record, even a large one. `make` returns an element with its bytes, or nothing
-/// for a row that is not pushed.
+/// for a row that is not pushed. The rows that are `left_out` are passed over.
 pub(crate) fn gather<E>(
     txn: &dyn ReadTxn,
     stands: Position,
-    room: BatchBudget,
+    (room, left_out): (BatchBudget, &HashSet<Cursor>),
     mut make: impl FnMut(Change, Option<RecordData>) -> Result<Option<(E, u64)>>,
 ) -> Result<Gathered<E>> {
     // Some of the records that are passed over may still be tried.
@@ -61,9 +70,10 @@ pub(crate) fn gather<E>(
             }
             let at = row.cursor;
             from = at.next();
-            let change = room.below.map(|_| row.change.clone());
+            let is_left_out = left_out.contains(&at);
+            let change = (is_left_out || room.below.is_some()).then(|| row.change.clone());
             let Some((element, bytes)) = make(row, data)? else { continue };
-            if let Some(change) = change.filter(|_| room.below.is_some_and(|below| bytes >= below)) {
+            if let Some(change) = change.filter(|_| is_left_out || room.below.is_some_and(|below| bytes >= below)) {
                 out.passed_over.push((at, change));
                 continue;
             }
@@ -109,14 +119,24 @@ impl<E> Gathered<E> {
     }
 }
 
-/// Records that break the line, each sent alone. A line that breaks above some size lets smaller records through, so
-/// those are sent: first those of at most half the size of the record that broke, then any smaller one.
+/// Records that break the line or are refused, each sent alone.
+///
+/// A line that breaks above some size lets smaller records through, so those are sent: first those of at most half the size of
+/// the record that broke, then any smaller one. What a server refuses, or answers with a fault of its own, may be about that one
+/// record: all others are sent without it, unless they are refused too.
 #[derive(Debug, Default)]
 pub(crate) struct SingleRecordPushes {
     smallest: Option<u64>,
     below: Option<u64>,
     tries: u32,
     error: Option<Error>,
+    /// The records that broke the line alone.
+    broke: Vec<Cursor>,
+    /// The records that are passed over, whatever their size.
+    left_out: HashSet<Cursor>,
+    /// The most records of a batch, while a refused one is searched for.
+    most: Option<usize>,
+    in_a_row: u32,
 }
 
 impl SingleRecordPushes {
@@ -125,13 +145,47 @@ impl SingleRecordPushes {
         self.below
     }
 
+    /// Records that are passed over, whatever their size.
+    pub(crate) fn left_out(&self) -> &HashSet<Cursor> {
+        &self.left_out
+    }
+
+    /// The most records of the next batch.
+    pub(crate) fn most(&self, usual: usize) -> usize {
+        self.most.map_or(usual, |most| most.min(usual))
+    }
+
+    /// Notes that a batch was accepted.
+    pub(crate) fn passed(&mut self) {
+        self.in_a_row = 0;
+        self.most = self.most.map(|most| most.saturating_mul(2));
+    }
+
+    /// Notes that a batch of several records was refused: the next is half as long.
+    pub(crate) fn refused_batch(&mut self, records: usize) {
+        self.most = Some((records / 2).max(1));
+    }
+
+    /// Notes that one record was refused. Returns whether the others may be tried.
+    pub(crate) fn refused(&mut self, at: Cursor, error: Error) -> bool {
+        self.tries += 1;
+        self.in_a_row += 1;
+        self.left_out.insert(at);
+        self.error.get_or_insert(error);
+        self.in_a_row < REFUSED_IN_A_ROW && self.tries < TRIES && !planted!(LargeRecordHoldsUpAll)
+    }
+
     /// The number of tries of one record: only the first has the usual number.
     pub(crate) fn attempts(&self, usual: u32) -> u32 {
         if self.tries == 0 { usual } else { 1 }
     }
 
     /// Notes that one record of this size broke the line. Returns whether smaller ones may be tried.
-    pub(crate) fn broke(&mut self, bytes: u64, error: Error) -> bool {
+    pub(crate) fn broke(&mut self, at: Cursor, bytes: u64, error: Error) -> bool {
+        if !self.left_out.is_empty() {
+            return self.refused(at, error);
+        }
+        self.broke.push(at);
         self.tries += 1;
         let smallest = self.smallest.map_or(bytes, |smallest| smallest.min(bytes));
         self.smallest = Some(smallest);
@@ -146,6 +200,12 @@ impl SingleRecordPushes {
             (Some(below), Some(smallest)) if below < smallest => {
                 self.below = Some(smallest);
                 true
+            }
+            // The size may not be what the server fails at: the others are tried without these records.
+            (Some(_), _) if matches!(self.error, Some(Error::ServerTrouble { .. })) && self.tries < TRIES => {
+                self.left_out.extend(self.broke.drain(..));
+                self.below = None;
+                !planted!(LargeRecordHoldsUpAll)
             }
             _ => false,
         }
@@ -183,7 +243,7 @@ mod tests {
                 went.push(pending.remove(at));
             } else {
                 broke.push(bytes);
-                if !sieve.broke(bytes, cut()) {
+                if !sieve.broke(Cursor(bytes), bytes, cut()) {
                     return (broke, went);
                 }
             }
@@ -212,7 +272,50 @@ mod tests {
         assert!(broke.len() <= TRIES as usize && went.is_empty(), "{broke:?}");
         let mut sieve = SingleRecordPushes::default();
         assert_eq!(sieve.attempts(4), 4);
-        sieve.broke(5, cut());
+        sieve.broke(Cursor(1), 5, cut());
         assert_eq!(sieve.attempts(4), 1);
+    }
+
+    /// Sends records in batches to a server that refuses these ones. Returns those that went, and the number of requests.
+    fn refusing(bad: &[u64], mut pending: Vec<u64>) -> (Vec<u64>, u32) {
+        let (mut sieve, mut went, mut requests) = (SingleRecordPushes::default(), Vec::new(), 0);
+        let refusal = || Error::PeerError { server: crate::error::Server::Central, detail: "no".to_owned().into() };
+        loop {
+            let most = sieve.most(1000);
+            let out = |at: &u64| sieve.left_out().contains(&Cursor(*at));
+            let batch: Vec<u64> = pending.iter().copied().filter(|at| !out(at)).take(most).collect();
+            let Some(first) = batch.first() else { return (went, requests) };
+            requests += 1;
+            if !batch.iter().any(|at| bad.contains(at)) {
+                pending.retain(|at| !batch.contains(at));
+                went.extend(batch);
+                sieve.passed();
+            } else if batch.len() > 1 {
+                sieve.refused_batch(batch.len());
+            } else if !sieve.refused(Cursor(*first), refusal()) {
+                return (went, requests);
+            }
+        }
+    }
+
+    #[test]
+    fn a_refused_record_holds_up_no_other_and_a_server_that_refuses_all_is_asked_a_few_times() {
+        let all: Vec<u64> = (1..=1000).collect();
+        let (went, requests) = refusing(&[500], all.clone());
+        assert!(went.len() == 999 && requests < 40, "{} {requests}", went.len());
+        let (went, requests) = refusing(&all, all.clone());
+        assert!(went.is_empty() && requests < 15, "{requests}");
+    }
+
+    #[test]
+    fn a_server_that_fails_at_one_record_gets_the_others_whatever_their_size() {
+        let mut sieve = SingleRecordPushes::default();
+        let url = "https://central.example.org".to_owned();
+        let fails = Error::ServerTrouble { server: crate::error::Server::Central, url, status: 500, source: None };
+        assert!(sieve.broke(Cursor(7), 100, fails));
+        assert!(sieve.widen() && sieve.below() == Some(100), "smaller ones first");
+        assert!(sieve.widen() && sieve.below().is_none());
+        assert_eq!(sieve.left_out(), &HashSet::from([Cursor(7)]));
+        assert!(!sieve.widen());
     }
 }

@@ -147,6 +147,7 @@ crate::sentences! {
         queue_without_ids(count) = "{count} entries of the legacy server's queue for this site have no id that can be read, so that they cannot be acknowledged: they are kept here, and come again with each sync until the server's administrator removes them";
         file_failed(direction, id, reason) = "{direction} of file {id} failed: {reason}";
         link_waits(patient, store, reason) = "linking patient {patient} to store {store} is not done yet, and continues with the next sync: {reason}";
+        refused_alone(table, id) = "{table} {id} was refused alone: it waits, and the other records are sent without it";
         link_ended(patient, store) = "linking patient {patient} ends unfinished: store {store} is no longer active here";
         restored() = "this database was restored from a backup: everything synchronised since then is read again";
         central_went_back(after) = "central went back to {after} in its changelog: it was restored from a backup or \

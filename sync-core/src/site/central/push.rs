@@ -17,7 +17,7 @@ use crate::record::{Cursor, record_type};
 use crate::site::client::{PushFault, PushRetry, to_json};
 use crate::site::cycle::Cycle;
 use crate::site::observer::{Step, SyncEvent};
-use crate::site::outbox::{BatchBudget, ENVELOPE, Gathered, SingleRecordPushes, gather};
+use crate::site::outbox::{BatchBudget, ENVELOPE, Gathered, SingleRecordPushes, gather, may_be_about_a_record};
 use crate::site::sizing::{TransferKind, is_surely_no_outage};
 use crate::storage::{Incoming, Quarantine, QuarantineCause, ReadTxn, Selection, Source, newest_gaps, state};
 use crate::text::sentences::cycle as says;
@@ -45,7 +45,7 @@ impl Cycle<'_, '_> {
         let mut told_last = false;
         let mut sieve = SingleRecordPushes::default();
         while left > 0 {
-            let mut outgoing = self.gather(bound, sieve.below())?;
+            let mut outgoing = self.gather(bound, &sieve)?;
             let (count, bytes, is_last, next) =
                 (outgoing.elements.len() as u64, outgoing.bytes, outgoing.is_last, outgoing.next);
             if count == 0 {
@@ -55,13 +55,14 @@ impl Cycle<'_, '_> {
                 break;
             }
             let records = std::mem::take(&mut outgoing.elements);
-            let alone = records.first().filter(|_| count == 1).map(|element| element.record.clone());
+            let alone = records.first().filter(|_| count == 1).map(|element| (element.record.clone(), element.cursor));
             let attempts = sieve.attempts(self.site.config.attempts);
             let is_shrunk = self.client.sizes.is_shrinking(TransferKind::CentralPush);
             let parcel = PushRetry { is_divisible: count > 1, attempts, is_shrunk };
             let began = self.site.clock.monotonic();
             match (self.send_batch(central, (records, &outgoing), left, parcel), alone) {
                 (Ok(passed_over), _) => {
+                    sieve.passed();
                     let took = self.site.clock.monotonic().saturating_sub(began);
                     self.client.sizes.passed(TransferKind::CentralPush, bytes, took, &self.site.config);
                     left = left.saturating_sub(count + passed_over);
@@ -76,8 +77,17 @@ impl Cycle<'_, '_> {
                         break;
                     }
                 }
+                (Err(PushFault::Error(error)), Some((record, at))) if may_be_about_a_record(&error) => {
+                    self.warn(says::refused_alone(record.table_name.to_string(), record.record_id.to_string()))?;
+                    if !sieve.refused(at, error) {
+                        break;
+                    }
+                }
+                (Err(PushFault::Error(error)), None) if may_be_about_a_record(&error) => {
+                    sieve.refused_batch(usize::try_from(count).unwrap_or(usize::MAX));
+                }
                 (Err(PushFault::Error(error)), _) => return Err(error),
-                (Err(PushFault::TooLarge), Some(record)) => {
+                (Err(PushFault::TooLarge), Some((record, _))) => {
                     left = left.saturating_sub(1 + self.set_aside_too_large(Server::Central, record, &outgoing)?);
                 }
                 (Err(PushFault::TooLarge), None) => {
@@ -88,8 +98,8 @@ impl Cycle<'_, '_> {
                         return Err(error);
                     }
                 }
-                (Err(PushFault::Broke(error)), Some(_)) => {
-                    if !sieve.broke(bytes, error) {
+                (Err(PushFault::Broke(error)), Some((_, at))) => {
+                    if !sieve.broke(at, bytes, error) {
                         break;
                     }
                 }
@@ -144,18 +154,18 @@ impl Cycle<'_, '_> {
         state::PUSH_UNCONFIRMED.get(self.site.storage.read()?.as_ref())
     }
 
-    /// The next rows as records: as many as fit. Leaves out records of `below` bytes and more, which the line did not carry.
-    fn gather(&mut self, bound: Cursor, below: Option<u64>) -> Result<Gathered<BatchElement>> {
-        let config = &self.site.config;
+    /// The next rows as records: as many as fit. Leaves out those that the line did not carry or central refused.
+    fn gather(&mut self, bound: Cursor, sieve: &SingleRecordPushes) -> Result<Gathered<BatchElement>> {
+        let (config, below) = (&self.site.config, sieve.below());
         let room = BatchBudget {
-            records: config.push_records_max,
+            records: sieve.most(config.push_records_max),
             bytes: self.client.sizes.size(TransferKind::CentralPush, config),
             below,
         };
         let txn = self.site.storage.read()?;
         let stands = Position { end: bound, ..Position::in_own(txn.as_ref())? };
         let renumbered = state::RENUMBERED.get(txn.as_ref())?;
-        gather(txn.as_ref(), stands, room, |row, data| {
+        gather(txn.as_ref(), stands, (room, sieve.left_out()), |row, data| {
             let is_left = is_pushed(&row) && !came_back(txn.as_ref(), &row)?;
             let Some(mut element) = is_left.then(|| outgoing::element(row, data)).flatten() else { return Ok(None) };
             element.sent_since = state::sent_since(&renumbered, element.cursor);

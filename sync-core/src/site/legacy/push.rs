@@ -10,10 +10,10 @@ use crate::site::central::position::Position;
 use crate::site::client::{PushFault, PushRetry};
 use crate::site::cycle::Cycle;
 use crate::site::observer::{Step, SyncEvent};
-use crate::site::outbox::{BatchBudget, ENVELOPE, Gathered, SingleRecordPushes, gather};
+use crate::site::outbox::{BatchBudget, ENVELOPE, Gathered, SingleRecordPushes, gather, may_be_about_a_record};
 use crate::site::sizing::{TransferKind, is_surely_no_outage};
 use crate::storage::{ReadTxn, Selection, state};
-use crate::text::sentences::error_detail;
+use crate::text::sentences::{cycle as says, error_detail};
 
 /// Changelog rows that are read at once.
 const ROWS: usize = 1000;
@@ -40,7 +40,7 @@ impl Cycle<'_, '_> {
         let total = left;
         let mut sieve = SingleRecordPushes::default();
         while left > 0 {
-            let mut outgoing = self.gather_for_legacy(bound, sieve.below())?;
+            let mut outgoing = self.gather_for_legacy(bound, &sieve)?;
             let (count, bytes) = (outgoing.elements.len() as u64, outgoing.bytes);
             if count == 0 {
                 if sieve.widen() {
@@ -57,9 +57,12 @@ impl Cycle<'_, '_> {
             let attempts = sieve.attempts(self.site.config.attempts);
             let is_shrunk = self.client.sizes.is_shrinking(TransferKind::LegacyPush);
             let parcel = PushRetry { is_divisible: count > 1, attempts, is_shrunk };
+            // The row of the only record.
+            let alone = Cursor(outgoing.next.0.saturating_sub(1));
             let began = self.site.clock.monotonic();
             match self.client.legacy_push::<PushedAnswer>(&self.identity, path::QUEUED_RECORDS, &queue, parcel) {
                 Ok(_) => {
+                    sieve.passed();
                     let took = self.site.clock.monotonic().saturating_sub(began);
                     self.client.sizes.passed(TransferKind::LegacyPush, bytes, took, &self.site.config);
                     left = left.saturating_sub(count + self.taken_by_legacy(&outgoing)?);
@@ -82,7 +85,18 @@ impl Cycle<'_, '_> {
                     }
                 }
                 Err(PushFault::Broke(error)) => {
-                    if !sieve.broke(bytes, error) {
+                    if !sieve.broke(alone, bytes, error) {
+                        break;
+                    }
+                }
+                Err(PushFault::Error(error)) if count > 1 && may_be_about_a_record(&error) => {
+                    sieve.refused_batch(usize::try_from(count).unwrap_or(usize::MAX));
+                }
+                Err(PushFault::Error(error)) if may_be_about_a_record(&error) => {
+                    if let Some(PushedRecord { record, .. }) = queue.data.pop() {
+                        self.warn(says::refused_alone(record.table_name.to_string(), record.record_id.to_string()))?;
+                    }
+                    if !sieve.refused(alone, error) {
                         break;
                     }
                 }
@@ -130,17 +144,17 @@ impl Cycle<'_, '_> {
         txn.commit()
     }
 
-    fn gather_for_legacy(&mut self, bound: Cursor, below: Option<u64>) -> Result<Gathered<PushedRecord>> {
-        let config = &self.site.config;
+    fn gather_for_legacy(&mut self, bound: Cursor, sieve: &SingleRecordPushes) -> Result<Gathered<PushedRecord>> {
+        let (config, below) = (&self.site.config, sieve.below());
         let room = BatchBudget {
-            records: config.push_records_max,
+            records: sieve.most(config.push_records_max),
             bytes: self.client.sizes.size(TransferKind::LegacyPush, config),
             below,
         };
         let central_has = self.identity.central_is_legacy();
         let txn = self.site.storage.read()?;
         let stands = Position { next: state::PUSH_CURSOR_LEGACY.get(txn.as_ref())?, end: bound };
-        gather(txn.as_ref(), stands, room, |row, data| {
+        gather(txn.as_ref(), stands, (room, sieve.left_out()), |row, data| {
             let Some(record) = is_pushed_to_legacy(&row, central_has).then(|| element(row, data)) else {
                 return Ok(None);
             };
