@@ -12,7 +12,7 @@ use sync_core::storage::{MemoryStorage, QuarantineCause, Storage as _, state};
 use sync_core::transport::{HttpRequest, HttpResponse, Transport, TransportError};
 use sync_core::{NoopObserver, Replica, SyncConfig, SyncOptions};
 use sync_testkit::legacy_server::rows;
-use sync_tests::world::{CentralEnd, Kind, data};
+use sync_tests::world::{CentralEnd, Kind, data, document};
 
 use crate::legacy_half::{Country, End, transact};
 
@@ -251,6 +251,53 @@ fn a_record_that_breaks_the_line_stays_to_be_pushed_and_holds_up_no_other() {
     a.sync();
     assert!(country.central.get("asset", "huge").is_some() && country.central.get("asset", "large").is_some());
     assert!(country.legacy.row("transact", "huge").is_some());
+}
+
+/// A line that carries no large body to the legacy server, and to central only where it is wide.
+struct NarrowToLegacy {
+    line: Arc<dyn Transport>,
+    is_wide_to_central: AtomicBool,
+}
+
+impl Transport for NarrowToLegacy {
+    fn send(&self, request: &HttpRequest) -> Result<HttpResponse, TransportError> {
+        let is_wide = !request.url.contains("/sync/v5/") && self.is_wide_to_central.load(Ordering::SeqCst);
+        if request.body.len() > 20_000 && !is_wide {
+            return Err(TransportError::Broken("the line broke".into()));
+        }
+        self.line.send(request)
+    }
+}
+
+/// A patient goes to both servers. Central has it, a smaller record passes it on its way to the legacy server, and it gets a
+/// new position. It is no new edit for central, whatever the site has read meanwhile.
+#[test]
+fn what_breaks_the_line_to_the_legacy_server_does_not_undo_what_central_wrote_since() {
+    let country = Country::new();
+    let wide = AtomicBool::new(true);
+    let line = Arc::new(NarrowToLegacy { line: country.line.clone(), is_wide_to_central: wide });
+    let own = country.world.sites[0].clone();
+    let a = End::over(Arc::new(MemoryStorage::new()), line.clone());
+    a.set_up(&own.name).unwrap();
+    a.sync();
+    let patient = |name: &str| document("name", &[("ID", "p"), ("type", "patient"), ("name", name)]);
+    let join = document("name_store_join", &[("ID", "j"), ("name_ID", "p"), ("store_ID", &own.store_id)]);
+    a.records.put("name", [patient(&noise(1, 60_000))]).unwrap();
+    a.records.put("name_store_join", [join]).unwrap();
+    let report = a.cycle();
+    assert_eq!(report.error.as_ref().map(sync_core::Error::code), Some("cut_off"), "{:?}", report.error);
+    assert!(country.legacy.row("name_store_join", "j").is_some() && country.legacy.row("name", "p").is_none());
+    assert_eq!(country.central.get("name", "p"), a.get("name", "p"));
+
+    country.central.records.put("name", [patient("of central, who had read it")]).unwrap();
+    // The site reads, and the patient does not arrive.
+    line.is_wide_to_central.store(false, Ordering::SeqCst);
+    a.cycle();
+    a.cycle();
+    line.is_wide_to_central.store(true, Ordering::SeqCst);
+    a.cycle();
+    let held = country.central.get("name", "p").unwrap();
+    assert!(held.contains("of central, who had read it"), "{:?}", &held[..held.len().min(300)]);
 }
 
 /// A line with a proxy that refuses large bodies; even larger ones break the line.

@@ -182,6 +182,59 @@ fn what_is_added_to_a_record_that_moved_belongs_to_it_and_an_edit_gives_way() {
     assert_eq!(found, [(QuarantineCause::Refused, 2), (QuarantineCause::Superseded, 1)]);
 }
 
+/// Reads, sends nothing.
+fn pull_only(site: &SiteEnd) {
+    let options = SyncOptions { pull_only: true, ..SyncOptions::default() };
+    site.site.sync(&options, &mut NoopObserver).unwrap();
+}
+
+#[test]
+fn a_site_that_kept_its_edit_and_read_past_a_move_is_told_of_it_again_and_what_it_added_meanwhile_is_taken() {
+    for kind in [Kind::Sqlite, Kind::Memory] {
+        let central = CentralEnd::over(kind);
+        let (a, b) = (central.new_site("a"), central.new_site("b"));
+        a.sync();
+        b.sync();
+        a.records.put("asset", [asset("x", "STORE_a", "1")]).unwrap();
+        a.sync();
+        a.records.put("asset", [asset("x", "STORE_a", "2: of a")]).unwrap();
+        central.records.put("asset", [asset("x", "STORE_b", "moved")]).unwrap();
+        pull_only(&a);
+        a.records.put("asset_log", [log("l", "x")]).unwrap();
+        // The same that came before the edit, in a push that broke off.
+        let read_to = central.storage.read().unwrap().last_cursor().unwrap().next();
+        let record = WireRecord {
+            table_name: "asset_log".into(),
+            record_id: "m".into(),
+            action: Action::Update,
+            record_data: log("m", "x"),
+        };
+        let known = Known { here: None, by_sender: Some(read_to) };
+        let (txn, now) = (central.storage.write().unwrap(), Timestamp::from_unix_millis(0));
+        txn.stage(&Incoming { known, ..Incoming::new(Source::Site(SiteId(2)), record) }, now).unwrap();
+        txn.central().unwrap().request_integration(SiteId(2), now).unwrap();
+        txn.commit().unwrap();
+        central.central.integrate_waiting().unwrap();
+        assert_eq!(causes(central.storage.as_ref()), [(QuarantineCause::Refused, 1)]);
+
+        a.sync();
+        central.central.integrate_waiting().unwrap();
+        b.sync();
+        for id in ["l", "m"] {
+            assert!(b.get("asset_log", id).is_some(), "{id}: {:?}", causes(central.storage.as_ref()));
+        }
+        assert_eq!(
+            causes(central.storage.as_ref()),
+            [(QuarantineCause::Superseded, 1)],
+            "the edit is no breach of a rule"
+        );
+        for found in [get(&central.records, "asset", "x"), a.get("asset", "x"), b.get("asset", "x")] {
+            assert_eq!(notes(found).as_deref(), Some("moved"));
+        }
+        a.records.put("asset_log", [log("later", "x")]).unwrap_err();
+    }
+}
+
 #[test]
 fn what_is_added_in_a_store_that_moved_is_taken() {
     let (central, a, b) = world_of_a_store(Kind::Memory);

@@ -297,7 +297,12 @@ impl<'t> Integrator<'t> {
                 return Ok(None);
             }
             Plan::Reduce(data) => return self.take_resolved(&Incoming { data, ..incoming.clone() }),
-            Plan::SetAside(quarantine) => return Ok(Some(self.count_set_aside(quarantine))),
+            Plan::SetAside(quarantine) => {
+                if quarantine.cause == QuarantineCause::Superseded {
+                    self.facts.tell_again_what_was_passed(incoming)?;
+                }
+                return Ok(Some(self.count_set_aside(quarantine)));
+            }
         }
         self.done.integrated += 1;
         Ok(None)
@@ -408,6 +413,17 @@ impl<'t> LocalState<'t> {
             _ => Vec::new(),
         };
         Ok(Self { txn, provenance, stores, unpushed_legacy, unpushed_typed, is_one_server, may_be_elsewhere: true })
+    }
+
+    /// On central, tells the site of a move that it has read past, because it kept its own edit instead.
+    fn tell_again_what_was_passed(&self, incoming: &Incoming) -> Result<()> {
+        match incoming.source {
+            Source::Site(site) if self.went_unseen(incoming)? == UnseenMove::KeptAsOwn => {
+                let record = (&incoming.table, &incoming.id);
+                write::tell_again_that_it_left(self.txn, (site, &self.stores), record)
+            }
+            _ => Ok(()),
+        }
     }
 
     fn unpushed_from(&self, table: &TableName) -> Option<Cursor> {

@@ -375,8 +375,7 @@ fn unknowing(incoming: &Incoming, kind: &RecordType, refusal: &Refusal, facts: &
         // Its store may come back, and the edit with it.
         _ if went == UnseenMove::Store => UnawareWrite::No,
         _ => UnawareWrite::Edited(
-            "it went to a store of another site before this came, which the site that sent it could not know: the move \
-             wins"
+            "it went to a store of another site before this came, which whoever wrote this could not know: the move wins"
                 .to_owned(),
         ),
     })

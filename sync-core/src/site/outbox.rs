@@ -98,7 +98,13 @@ impl<E> Gathered<E> {
     pub(crate) fn log_passed_over(&self, txn: &dyn WriteTxn, server: Server, now: Timestamp) -> Result<u64> {
         let mut logged = 0;
         let known = state::RENUMBERED.get(txn)?;
-        let mut renumbered: Vec<_> = known.iter().copied().filter(|row| row.at >= self.next).collect();
+        // Some types go to both servers. Those that the legacy server's push passes over get a new position for central too,
+        // which may have them under the first one.
+        let pushed_to = match server {
+            Server::Central => self.next,
+            Server::Legacy => state::PUSH_CURSOR_V6.get(txn)?,
+        };
+        let mut renumbered: Vec<_> = known.iter().copied().filter(|row| row.at >= pushed_to).collect();
         for (at, change) in self.passed_over.iter().filter(|(at, _)| *at < self.next) {
             logged += 1;
             // Edited again meanwhile: the newer edit goes out in its turn.
@@ -112,7 +118,7 @@ impl<E> Gathered<E> {
                 }
             }
         }
-        if server == Server::Central && renumbered != known {
+        if renumbered != known {
             state::RENUMBERED.set(txn, renumbered)?;
         }
         Ok(logged)

@@ -81,7 +81,8 @@ pub trait HistoryReads {
     /// The cursor at which a record got its current data, or at which it was deleted. A row logged again with the same
     /// data, or for a record that was deleted already, does not move it.
     fn written_at(&self, table: &TableName, id: &RecordId) -> Result<Option<Cursor>>;
-    /// The newest cursor at which a record left one of these stores, from its tombstones.
+    /// The newest cursor of a tombstone which tells that a record left one of these stores. A row logged again moves it: the
+    /// sites are told once more.
     fn left_at(&self, table: &TableName, id: &RecordId, stores: &[StoreId]) -> Result<Option<Cursor>>;
     /// True if there is a local edit of this record at or after `from`.
     fn has_local_change(&self, table: &TableName, id: &RecordId, from: Cursor) -> Result<bool>;

@@ -2,7 +2,7 @@
 
 use super::moved_stores;
 use super::record::{Origin, WriteEffect, change, scope, upsert};
-use super::relog::relog_range;
+use super::relog::{relog_leaving, relog_range};
 use crate::changelog::ChangeAction;
 use crate::clock::Timestamp;
 use crate::error::Result;
@@ -64,6 +64,8 @@ pub(crate) enum UnseenMove {
     Store,
     /// The record or its parent.
     Record,
+    /// The record. The site has read of that, but kept an own edit, by which the record is still in one of its stores.
+    KeptAsOwn,
 }
 
 /// Whether a site that wrote a record could not know that the record, its parent or its store had moved to another
@@ -76,6 +78,9 @@ pub(crate) fn went_unseen(
     let mut went = UnseenMove::Nothing;
     let Some(kind) = record_type(table.as_str()) else { return Ok(went) };
     let stored = txn.record(table, id)?;
+    if is_kept_as_own(txn, (read_to, own), (kind, id, data))? {
+        return Ok(UnseenMove::KeptAsOwn);
+    }
     for version in stored.iter().chain(std::iter::once(data)) {
         let (of_table, of_id) = decided_by(txn, kind, id, version)?;
         // A store that moved to another site unseen still counts as the site's own.
@@ -97,6 +102,33 @@ pub(crate) fn went_unseen(
         }
     }
     Ok(went)
+}
+
+/// Whether a version of a site says that the record is in one of its stores, although the site has read that it left that
+/// store. A site that holds what it read cannot write such a version: its host may not take a record.
+fn is_kept_as_own(
+    txn: &dyn ReadTxn,
+    (read_to, own): (Cursor, &[StoreId]),
+    (kind, id, data): (&RecordType, &RecordId, &RecordData),
+) -> Result<bool> {
+    let table = TableName::from(kind.table);
+    if decided_by(txn, kind, id, data)? != (table.clone(), id.clone()) {
+        return Ok(false);
+    }
+    let Some(claimed) = scope(txn, &table, data)?.0.filter(|store| own.contains(store)) else { return Ok(false) };
+    Ok(txn.left_at(&table, id, &[claimed])?.is_some_and(|left| left < read_to))
+}
+
+/// Tells a site with these stores once more that a record left them, because it has read past that and kept its own edit.
+/// What it added to the record meanwhile was written by one who could not know: if it was refused, it is tried again.
+pub(crate) fn tell_again_that_it_left(
+    txn: &dyn WriteTxn,
+    (site, stores): (SiteId, &[StoreId]),
+    (table, id): (&TableName, &RecordId),
+) -> Result<()> {
+    relog_leaving(txn, (table, id), |row| row.store.as_ref().is_some_and(|store| stores.contains(store)))?;
+    txn.requeue(QuarantineCause::Refused, Some(Source::Site(site)))?;
+    Ok(())
 }
 
 /// The record that decides the store of a version of a record: itself, its parent, or that of the record whose file it

@@ -18,7 +18,7 @@ pub(crate) mod typed_records;
 /// again.
 pub(crate) const PAUSE: std::time::Duration = std::time::Duration::from_millis(4);
 
-pub(crate) use at_central::{UnseenMove, site_in, upsert_with_fanout, went_unseen};
+pub(crate) use at_central::{UnseenMove, site_in, tell_again_that_it_left, upsert_with_fanout, went_unseen};
 pub(crate) use record::{Origin, WriteEffect, delete, is_same, log_deletion, marked_deleted, scope, upsert};
 pub(crate) use relog::{
     leave_source_out, notify_stale_site, reassert_local, relog_range, relog_row, relog_what_replaced, requeue_edit,

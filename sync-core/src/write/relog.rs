@@ -149,7 +149,16 @@ pub(crate) fn notify_stale_site(
     }
     // The row of its leaving, which the site does not get because it wrote that itself.
     let left = |row: &NewChange| is_from_site(row) && row.store.as_ref().is_some_and(|store| stores.contains(store));
-    for (row, left_as) in txn.tombstones(table, id)?.into_iter().filter(|(row, _)| left(row)) {
+    relog_leaving(txn, (table, id), left)
+}
+
+/// Logs the rows again that tell former stores of a record of its leaving, for their sites whoever wrote it.
+pub(super) fn relog_leaving(
+    txn: &dyn WriteTxn,
+    (table, id): (&TableName, &RecordId),
+    is_meant: impl Fn(&NewChange) -> bool,
+) -> Result<()> {
+    for (row, left_as) in txn.tombstones(table, id)?.into_iter().filter(|(row, _)| is_meant(row)) {
         append(txn, &NewChange { source_site: None, ..row }, left_as.as_ref())?;
     }
     Ok(())

@@ -490,7 +490,10 @@ impl Sim {
         let mut changed = Vec::new();
         for (end, (was, is)) in before.iter().zip(&after).enumerate() {
             let keys = was.records.keys().chain(is.records.keys().filter(|key| !was.records.contains_key(*key)));
-            let differs = |key: &&Key| was.records.get(*key) != is.records.get(*key);
+            let differs = |key: &&Key| match is.records.get(*key) {
+                Some(is) => !judge::says_the_same(&key.0, was.records.get(*key), is),
+                None => true,
+            };
             let matters = |key: &&Key| end != site || judge::is_to_stay(&ledger, before, site, key);
             if let Some(key) = keys.filter(differs).find(matters) {
                 let (was, is) = (was.records.get(key), is.records.get(key));

@@ -377,7 +377,7 @@ impl<'a> Desk<'a> {
     }
 
     /// Whether the judge's rules let this end write, as far as it knows whose stores are whose; nothing where it depends on
-    /// where this end saw the parent last, which may have been in a store of its own.
+    /// where this end saw the parent last, which may have been in a store of its own, or, at central, in one of a site.
     fn may(&self, rule: &Rule, held: Option<&str>, content: Option<&str>) -> Option<bool> {
         if content.is_none() && rule.deletes == Deletes::Never {
             return Some(false);
@@ -415,7 +415,9 @@ impl<'a> Desk<'a> {
         });
         if let Some(deleted) = orphan.filter(|_| content.is_none_or(may)) {
             let stores = lock(&self.sim.ledger).stores_ever(&deleted);
-            return if stores.iter().flatten().any(|store| is_own(store)) { None } else { held.map(may) };
+            let was_in_any = stores.iter().flatten().next().is_some();
+            let depends = stores.iter().flatten().any(|store| is_own(store)) || (self.end == 0 && was_in_any);
+            return if depends { None } else { held.map(may) };
         }
         Some(held.into_iter().chain(content).all(may))
     }

@@ -113,6 +113,8 @@ pub(crate) struct State {
     pub central: Option<Arc<Central>>,
     /// How many requests central is answering, further up the stack.
     pub answering: usize,
+    /// The stores that are being moved, further up the stack.
+    pub moving: Vec<String>,
     /// For each end, how many operations had failed when its crash was planned.
     pub crash: Vec<Option<u64>>,
     pub violations: Vec<Violation>,
@@ -280,6 +282,7 @@ impl Sim {
                 v6_down: false,
                 central: None,
                 answering: 0,
+                moving: Vec::new(),
                 crash: vec![None; ends.len()],
                 violations: Vec::new(),
                 may_fall: vec![[0; 2]; ends.len()],

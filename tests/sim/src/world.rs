@@ -137,20 +137,24 @@ pub(crate) fn put_store(sim: &Sim, store: &str, site: usize) -> sync_core::Resul
         return Ok(());
     }
     let before = central_records(sim, store);
+    let is_moving = lock(&sim.state).moving.iter().any(|moving| moving == store);
     for (key, content) in &before {
         // A move pauses once it is written, and this one may come in that pause: it is on top of what the other wrote, which
-        // is not in the book yet.
+        // is not in the book yet, or only of long ago.
         let mut ledger = lock(&sim.ledger);
         let below = ledger.of(key).last().and_then(|(_, version)| version.content.clone());
-        let is_noted = content.as_deref().is_none_or(|content| ledger.version(key, content).is_some());
-        if below.is_some() && !is_noted {
+        let is_known = content.as_deref().is_none_or(|content| ledger.version(key, content).is_some());
+        if below.is_some() && (!is_known || (is_moving && below != *content)) {
             ledger.wrote(0, key.clone(), below.as_deref(), content.clone());
         }
     }
     let sites: SiteRegistry = sim.sites()?;
     // Told first: a site may ask while this is under way.
     lock(&sim.ledger).store_is_on(store, site);
-    if let Err(error) = sites.add_store(store, store, &site_name(site), Some(StoreId::from(store))) {
+    lock(&sim.state).moving.push(store.to_owned());
+    let added = sites.add_store(store, store, &site_name(site), Some(StoreId::from(store)));
+    lock(&sim.state).moving.pop();
+    if let Err(error) = added {
         lock(&sim.ledger).store_did_not_move(store);
         return Err(error);
     }

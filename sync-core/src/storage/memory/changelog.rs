@@ -68,7 +68,7 @@ impl HistoryReads for MemoryTxn<'_> {
         let left_these = |(_, change): &(&Tombstone, &NewChange)| {
             change.action == ChangeAction::Upsert && change.store.as_ref().is_some_and(|store| stores.contains(store))
         };
-        Ok(state.tombstones_of(table, id).filter(left_these).map(|(tombstone, _)| tombstone.written).max())
+        Ok(state.tombstones_of(table, id).filter(left_these).map(|(tombstone, _)| tombstone.cursor).max())
     }
 
     fn has_local_change(&self, table: &TableName, id: &RecordId, from: Cursor) -> Result<bool> {

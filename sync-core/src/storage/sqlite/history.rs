@@ -49,7 +49,7 @@ impl<C: HoldsConnection> HistoryReads for SqliteTxn<C> {
     }
 
     fn left_at(&self, table: &TableName, id: &RecordId, stores: &[StoreId]) -> Result<Option<Cursor>> {
-        let sql = "SELECT store_id, ifnull(written, cursor) FROM sync_change \
+        let sql = "SELECT store_id, cursor FROM sync_change \
                    WHERE table_name = ?1 AND record_id = ?2 AND action = 'upsert' AND store_id IS NOT NULL";
         let rows: Vec<(String, i64)> =
             self.all(sql, (table.as_str(), id.as_str()), |row| Ok((row.get(0)?, row.get(1)?)))?;

@@ -73,8 +73,8 @@ pub fn a_former_store_is_told_what_the_record_was_when_it_left(make: Make<'_>) {
         (left_at(&["A"]), left_at(&["C", "A"]), left_at(&["B"]), left_at(&[])),
         (Some(at), Some(at), None, None)
     );
-    write(&storage, |txn| txn.append_change(&left, Some(&data("[1]"))).unwrap());
-    assert_eq!(left_at(&["A"]), Some(at), "told again");
+    let again = write(&storage, |txn| txn.append_change(&left, Some(&data("[1]"))).unwrap());
+    assert_eq!(left_at(&["A"]), Some(again), "told again");
     write(&storage, |txn| txn.remove_record(&deletion(&row)).unwrap());
     assert_eq!(told(), [pair("A", "[1]"), (Some("B".to_owned()), None)], "it outlives the record");
     let gone = told_to(&site_of(&["A", "B"]));

@@ -41,7 +41,11 @@ impl Sim {
         self.note(|| format!("site {site} links {patient} to {store}"));
         // Told first: the site may see the patient while this is under way.
         lock(&self.ledger).joins_of_staff.push((patient.to_owned(), store.to_owned()));
-        self.cycle_by(site, &|site, observer| site.link_patient(&patient.into(), &store.into(), observer))
+        let report = self.cycle_by(site, &|site, observer| site.link_patient(&patient.into(), &store.into(), observer));
+        if let Some(legacy) = &self.legacy {
+            lock(&legacy.book).was_linked(patient, store);
+        }
+        report
     }
 
     /// Tells the judge of joins that the legacy server made because a site asked for them.

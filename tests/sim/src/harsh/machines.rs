@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use sync_core::storage::{MemoryStorage, state};
 use sync_core::transport::HttpRequest;
-use sync_core::{NoopObserver, Settings};
+use sync_core::{Error, NoopObserver, Settings};
 
 use super::Harsh;
 use crate::disk::Disk;
@@ -185,7 +185,15 @@ impl Sim {
         *lock(&end.process) = end.disk.open(site, &self.me);
         let phase = std::mem::replace(&mut lock(&self.state).phase, Phase::SetUp);
         self.ends[0].process().faulty.heal();
-        let done = world::site(self, site).set_up(&self.settings(site, known.at_central), &mut NoopObserver);
+        let set_up = || world::site(self, site).set_up(&self.settings(site, known.at_central), &mut NoopObserver);
+        let mut done = set_up();
+        // A restored central server has the password of its backup: it is set there once more.
+        let is_forgotten = |error: &Error| error.code() == "incorrect_password" && known.at_central > 0;
+        if done.as_ref().is_err_and(is_forgotten) && lock(&self.ledger).restored.contains(&0) {
+            let set = self.sites().and_then(|sites| sites.add(&world::site_name(site), &password(known.at_central)));
+            self.note(|| format!("the password of site {site} is set again: {:?}", set.map(|_| ())));
+            done = set_up();
+        }
         lock(&self.state).phase = phase;
         if let Err(error) = done {
             return self.violate(Promise::ErrorsAreSaid, format!("site {site} cannot begin anew: {error}"));

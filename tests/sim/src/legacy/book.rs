@@ -105,11 +105,14 @@ pub struct Book {
     pub rows: BTreeSet<Key>,
     /// How many things the staff made.
     pub made: u64,
+    /// The patients whom sites linked, each with the store, and how many versions there were then. The legacy server gives a
+    /// join that was deleted its old id.
+    linked: Vec<(String, String, usize)>,
 }
 
 impl Default for Book {
     fn default() -> Self {
-        Self { versions: Ledger::of_world(true), rows: BTreeSet::new(), made: 0 }
+        Self { versions: Ledger::of_world(true), rows: BTreeSet::new(), made: 0, linked: Vec::new() }
     }
 }
 
@@ -118,6 +121,25 @@ impl Book {
     pub(crate) fn wrote(&mut self, by: usize, key: Key, held: Option<&str>, content: Option<String>) {
         self.rows.insert(key.clone());
         self.versions.wrote(by, key, held, content);
+    }
+
+    /// Notes that a site linked a patient to a store.
+    pub(crate) fn was_linked(&mut self, patient: &str, store: &str) {
+        self.linked.push((patient.to_owned(), store.to_owned(), self.versions.versions.len()));
+    }
+
+    /// Whether a version is one of a join that a site asked for once more since, by linking its patient.
+    pub(crate) fn is_linked_since(&self, number: usize) -> bool {
+        let key = &self.versions.versions[number].key;
+        let contents = self.versions.of(key).filter_map(|(_, version)| version.content.as_deref());
+        let mut joins = contents.filter(|_| key.0 == "name_store_join").map(crate::rules::fields);
+        joins.any(|join| {
+            let of = |field| crate::rules::text(&join, field).unwrap_or_default();
+            let is_it = |(patient, store, at): &(String, String, usize)| {
+                number < *at && of("store_ID") == *store && of("name_ID") == *patient
+            };
+            self.linked.iter().any(is_it)
+        })
     }
 
     /// The record merges.

@@ -104,7 +104,8 @@ impl Check<'_> {
 
     /// The first version that a host wrote on top of this one and that had to come after it. What another end had sent
     /// may arrive later, or be taken over later: the legacy server takes what comes for the newest.
-    /// Nor may it be a deletion of what lay unsent in a backup that was put back since: nothing tells of it.
+    /// Nor may it be a deletion of what lay unsent in a backup that was put back since: nothing tells of it. Nor that of a join
+    /// whose patient was linked again.
     fn lost_on_top(&self, number: usize) -> Option<usize> {
         let by = self.book.versions.versions[number].by;
         let lost = self.host_on_top(number, (by != STAFF).then_some(by))?;
@@ -112,7 +113,8 @@ impl Check<'_> {
         let is_deletion = self.book.versions.versions[lost].content.is_none() || later.any(|v| v.content.is_none());
         let may_win =
             self.book.versions.is_from_before_a_restore(number) && (is_deletion || self.may_be_unheard(number));
-        (!may_win).then_some(lost)
+        let is_back = is_deletion && self.book.is_linked_since(lost);
+        (!may_win && !is_back).then_some(lost)
     }
 
     /// Whether a record may not have been in the queue of the site that wrote this version: a patient whom none of its

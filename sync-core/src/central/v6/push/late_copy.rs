@@ -17,7 +17,7 @@ use crate::central::EnvelopeError;
 use crate::changelog::ChangelogGap;
 use crate::clock::Timestamp;
 use crate::error::Result;
-use crate::protocol::v6::{BatchElement, PushChain, WireError, WireRecord};
+use crate::protocol::v6::{Action, BatchElement, PushChain, WireError, WireRecord};
 use crate::record::{Cursor, SiteId, TableName};
 use crate::storage::state::Fingerprints;
 use crate::storage::{PushedVersion, ReadTxn, Source, StagedKind, WriteTxn, state};
@@ -85,6 +85,9 @@ impl IncomingRow {
     /// True if this row repeats the edit that the site pushed before, under a new cursor, and another writer has replaced
     /// that edit with a version that the site has not read. A site logs an edit again under a new cursor if it got no
     /// answer for it and a smaller edit behind it came through.
+    ///
+    /// One deletion is like another: only a site's word (`sent_since`) tells a repeated one from that of a record which it had
+    /// written anew.
     fn was_replaced_unseen(
         &self,
         txn: &dyn ReadTxn,
@@ -93,7 +96,7 @@ impl IncomingRow {
     ) -> Result<bool> {
         let record = &self.element.record;
         let (Some(read_to), false) = (read_to, before.is_former) else { return Ok(false) };
-        if Self::fingerprint(record, before.cursor) != before.fingerprint {
+        if record.action == Action::Delete || Self::fingerprint(record, before.cursor) != before.fingerprint {
             return Ok(false);
         }
         let (table, id) = (&record.table_name, &record.record_id);
@@ -261,7 +264,6 @@ pub(super) fn filter_replays(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::protocol::v6::Action;
     use crate::record::{RecordData, RecordId};
     use crate::storage::{MemoryStorage, Storage as _};
 
@@ -326,6 +328,27 @@ mod tests {
         ] {
             assert_eq!(replay(row, read_to), expected, "{read_to:?}");
         }
+    }
+
+    /// A site deleted a record, wrote it anew and deleted it once more, while central wrote it too: two deletions, of which the
+    /// second came last.
+    #[test]
+    fn a_deletion_under_a_new_position_is_a_new_one_unless_the_site_says_otherwise() {
+        let storage = MemoryStorage::new();
+        let txn = storage.write().unwrap();
+        let (site, now) = (SiteId(2), Timestamp::from_unix_millis(0));
+        let (table, id) = (TableName::from("campaign"), RecordId::from("x"));
+        let deletion = |cursor, sent_since| {
+            let (table_name, record_id, action) = (table.clone(), id.clone(), Action::Delete);
+            let record = WireRecord { table_name, record_id, action, record_data: RecordData::of(&()) };
+            IncomingRow::new(BatchElement { cursor: Cursor(cursor), record, sent_since })
+        };
+        deletion(8, None).note(txn.as_ref(), site, now).unwrap();
+        let of_central = RecordData::parse(r#"{"id":"x","name":"of central"}"#).unwrap();
+        crate::write::upsert(txn.as_ref(), &table, &id, &of_central, crate::write::Origin::Local, now).unwrap();
+        let replay = |row: IncomingRow| row.replay(txn.as_ref(), (site, Some(Cursor(0))), now).unwrap();
+        assert_eq!(replay(deletion(9, None)), Replay::New);
+        assert_eq!(replay(deletion(9, Some(Cursor(8)))), Replay::Duplicate);
     }
 
     #[test]
