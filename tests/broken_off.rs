@@ -63,7 +63,7 @@ fn the_observer_is_asked_while_a_request_is_under_way() {
 fn the_time_of_a_cycle_ends_a_request_and_is_no_error() {
     let (site, _) = unanswered();
     let began = Instant::now();
-    let options = SyncOptions { max_time: Some(Duration::from_secs(1)), ..SyncOptions::default() };
+    let options = SyncOptions::default().max_time(Duration::from_secs(1));
     let report = site.sync(&options, &mut sync_core::NoopObserver).expect("a cycle");
     assert_eq!(report.outcome, SyncOutcome::Partial, "{:?}", report.error);
     assert!(report.error.is_none() && report.steps.iter().all(|step| step.error.is_none()), "{report:?}");

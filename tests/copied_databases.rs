@@ -28,12 +28,7 @@ fn code(report: &SyncReport) -> Option<&'static str> {
 }
 
 fn set_up_again(end: &End) {
-    let settings = Settings {
-        legacy_url: "http://legacy.example.org".to_owned(),
-        site_name: "district_a".to_owned(),
-        password: PasswordHash::of_password(PASSWORD),
-        hardware_id: None,
-    };
+    let settings = Settings::new("http://legacy.example.org", "district_a", PasswordHash::of_password(PASSWORD));
     end.site.set_up(&settings, &mut NoopObserver).unwrap();
 }
 

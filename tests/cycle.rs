@@ -433,7 +433,7 @@ fn an_edit_that_was_sent_but_not_confirmed_is_not_overwritten(central: CentralEn
     let mut small = SyncConfig::default();
     small.push_records_max = 1;
     small.integration_poll = Duration::from_millis(1);
-    let options = SyncOptions { max_bytes: Some(1), ..SyncOptions::default() };
+    let options = SyncOptions::default().max_bytes(1);
     let report = a.site.clone().with_config(small).sync(&options, &mut NoopObserver).unwrap();
     assert_eq!((report.pushed, report.outcome), (1, SyncOutcome::Partial));
     assert!(a.get("asset", "x").unwrap().contains("of the clinic"), "{report:?}");

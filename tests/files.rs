@@ -11,7 +11,7 @@ use sync_core::storage::{FileDirection, FileEntry, FileState, MemoryStorage, Sto
 use sync_core::transport::{HttpRequest, HttpResponse, StreamedBody, StreamedResponse, Transport, TransportError};
 use sync_core::{NoopObserver, Replica, SyncConfig};
 use sync_testkit::FaultyStorage;
-use sync_tests::world::{CentralEnd, Kind, SiteEnd, asset, data, put_class};
+use sync_tests::world::{CentralEnd, Kind, SeenReport, SiteEnd, asset, data, put_class};
 
 /// A clock that can be put forward.
 #[derive(Default)]
@@ -71,11 +71,11 @@ impl World {
         Self { central, site, files, clock, _folder: folder }
     }
 
-    fn turn(&self) -> FilesReport {
+    fn turn(&self) -> SeenReport<FilesReport> {
         let report =
             self.site.site.sync_files(&self.files, &FilesOptions::default(), &mut NoopObserver).expect("it begins");
         assert!(report.error.is_none(), "{report:?}");
-        report
+        report.into()
     }
 
     fn entry(&self, id: &RecordId) -> FileEntry {

@@ -18,7 +18,7 @@ use sync_testkit::legacy_server::{
     Endpoint, Fault, LegacyAnd, LegacyServer, PASSWORD, PlannedFault, Refusal, SmallWorld, Spelling, Takes, rows,
     small_world,
 };
-use sync_tests::world::{data, get};
+use sync_tests::world::{SeenReport, data, get};
 
 const OMS: &str = "http://oms.example.org";
 
@@ -55,12 +55,12 @@ impl End {
         self.site.set_up(&settings(name), &mut NoopObserver).map(|_| ())
     }
 
-    pub(crate) fn cycle(&self) -> SyncReport {
-        self.site.sync(&SyncOptions::default(), &mut NoopObserver).expect("a cycle")
+    pub(crate) fn cycle(&self) -> SeenReport {
+        self.site.sync(&SyncOptions::default(), &mut NoopObserver).expect("a cycle").into()
     }
 
     /// A cycle that must go well.
-    pub(crate) fn sync(&self) -> SyncReport {
+    pub(crate) fn sync(&self) -> SeenReport {
         let report = self.cycle();
         assert!(report.error.is_none(), "{:?}", report.error);
         report
@@ -77,12 +77,8 @@ impl End {
 }
 
 fn settings(name: &str) -> Settings {
-    Settings {
-        legacy_url: "http://legacy.example.org".to_owned(),
-        site_name: name.to_owned(),
-        password: PasswordHash::of_password(PASSWORD),
-        hardware_id: Some(format!("machine of {name}")),
-    }
+    Settings::new("http://legacy.example.org", name, PasswordHash::of_password(PASSWORD))
+        .hardware_id(format!("machine of {name}"))
 }
 
 impl Country {

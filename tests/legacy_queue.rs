@@ -45,7 +45,7 @@ fn what_was_sent_and_not_integrated_when_a_backup_was_put_back_comes_back() {
     a.storage.restore(&backup);
     // As long as it does not integrate, the queue is not filled, and the other half continues.
     let report = a.cycle();
-    assert_eq!(report.error.unwrap().code(), "peer_error");
+    assert_eq!(report.error.clone().unwrap().code(), "peer_error");
     assert!(report.steps.iter().any(|step| step.name == Step::PullV6 && step.error.is_none()), "{:?}", report.steps);
     country.legacy.heal();
     a.sync();

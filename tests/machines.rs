@@ -12,12 +12,8 @@ use crate::legacy_half::Country;
 const SITE: &str = "district_a";
 
 fn settings(hardware_id: Option<&str>) -> Settings {
-    Settings {
-        legacy_url: "http://legacy.example.org".to_owned(),
-        site_name: SITE.to_owned(),
-        password: PasswordHash::of_password(PASSWORD),
-        hardware_id: hardware_id.map(str::to_owned),
-    }
+    Settings::new("http://legacy.example.org", SITE, PasswordHash::of_password(PASSWORD))
+        .hardware_id(hardware_id.map(str::to_owned))
 }
 
 /// A database on a machine.

@@ -7,8 +7,8 @@ use sync_core::site::Step;
 use sync_core::storage::{QuarantineCause, SqliteStorage, state};
 use sync_core::support::is_of_patient;
 use sync_core::transport::{HttpRequest, HttpResponse, Transport, TransportError};
-use sync_core::{Error, NoopObserver, Replica, SyncOutcome, SyncReport};
-use sync_tests::world::{CentralEnd, Kind, SiteEnd, data, document};
+use sync_core::{Error, NoopObserver, Replica, SyncOutcome};
+use sync_tests::world::{CentralEnd, Kind, SeenReport, SiteEnd, data, document};
 
 /// A central server with a dose, and sites `a`, which writes, and `b`, which reads.
 struct World {
@@ -65,8 +65,8 @@ impl World {
     }
 }
 
-fn pull(site: &SiteEnd, patient: &str) -> SyncReport {
-    site.site.pull_patient(&NameId::new(patient), &mut NoopObserver).unwrap()
+fn pull(site: &SiteEnd, patient: &str) -> SeenReport {
+    site.site.pull_patient(&NameId::new(patient), &mut NoopObserver).unwrap().into()
 }
 
 /// All cursors of a site.
@@ -171,7 +171,7 @@ fn a_central_server_that_does_not_know_the_question_is_too_old() {
         let b = world.reader(&["p"]);
         let report = pull(b, "p");
         assert_eq!(report.outcome, SyncOutcome::Failed);
-        assert_eq!(report.error.unwrap().code(), "central_too_old", "{status}");
+        assert_eq!(report.error.clone().unwrap().code(), "central_too_old", "{status}");
         assert_eq!((report.steps[0].name, report.steps[0].error), (Step::PullPatient, Some("central_too_old")));
         b.sync();
     }
@@ -190,7 +190,7 @@ fn who_must_synchronise_first_is_told() {
     txn.commit().unwrap();
     let report = pull(b, "p");
     assert_eq!(
-        report.error.unwrap().code(),
+        report.error.clone().unwrap().code(),
         Error::CursorWentBack { server: sync_core::error::Server::Central, ours: 0, theirs: 0 }.code()
     );
     let _lock = b.storage.lock_cycle().unwrap();

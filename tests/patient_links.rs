@@ -9,7 +9,7 @@ use sync_core::storage::{Storage, state};
 use sync_core::transport::{HttpRequest, HttpResponse, Transport, TransportError};
 use sync_core::{Error, NoopObserver, SyncOutcome, SyncReport};
 use sync_testkit::legacy_server::{Endpoint, Fault, PlannedFault, legacy_id, rows};
-use sync_tests::world::{CentralEnd, Kind, SiteEnd, document};
+use sync_tests::world::{CentralEnd, Kind, SeenReport, SiteEnd, document};
 
 use super::legacy_half::{Country, End};
 
@@ -27,8 +27,8 @@ fn by_last_name(name: &str) -> PatientQuery {
     PatientQuery { last_name: Some(name.to_owned()), limit: Some(10), ..PatientQuery::default() }
 }
 
-fn link(end: &End, patient: &NameId, store: &str) -> SyncReport {
-    end.site.link_patient(patient, &StoreId::from(store), &mut NoopObserver).unwrap()
+fn link(end: &End, patient: &NameId, store: &str) -> SeenReport {
+    end.site.link_patient(patient, &StoreId::from(store), &mut NoopObserver).unwrap().into()
 }
 
 fn has(end: &End, patient: &NameId) -> bool {

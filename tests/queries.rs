@@ -81,7 +81,7 @@ fn a_query_in_a_transaction_sees_its_writes_and_an_unknown_field_is_refused() {
         });
         assert_eq!(found.expect("found").iter().map(|one| one.id.as_str()).collect::<Vec<_>>(), ["b"]);
         let wrong = replica.records().of::<Property>().find(&Query::new().order_by("kez"));
-        assert_eq!(wrong.expect_err("no such field").to_string(), "a property has no field \"kez\"");
+        assert_eq!(wrong.expect_err("no such field").to_string(), "records of property have no field \"kez\"");
     });
 }
 

@@ -34,10 +34,10 @@ fn the_central_server_skips_the_steps_of_v6() {
 fn what_was_not_asked_for_is_skipped() {
     let country = Country::new();
     let site = country.site("district_a");
-    let push_only = SyncOptions { push_only: true, ..SyncOptions::default() };
+    let push_only = SyncOptions::default().push_only();
     let pulls = [Step::PullCentral, Step::PullRemote, Step::PullV6, Step::Integrate];
     assert_eq!(skipped(&cycle(&site, &push_only)), pulls.map(|step| (step, SkipReason::NotRequested)));
-    let pull_only = SyncOptions { pull_only: true, ..SyncOptions::default() };
+    let pull_only = SyncOptions::default().pull_only();
     let pushes = [Step::PushV6, Step::Push];
     assert_eq!(skipped(&cycle(&site, &pull_only)), pushes.map(|step| (step, SkipReason::NotRequested)));
 }

@@ -12,6 +12,7 @@ mod driver;
 mod errors;
 mod files;
 mod fixtures;
+mod front;
 mod fuzz;
 mod glossary;
 mod healing;

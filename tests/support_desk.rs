@@ -34,12 +34,9 @@ impl Beside {
         quick.retry_wait = Duration::from_millis(1);
         let replica = Replica::builder().clock(clock).with_storage(storage.clone());
         let site = replica.site(legacy.clone()).with_config(quick);
-        let settings = Settings {
-            legacy_url: "http://legacy.example.org".to_owned(),
-            site_name: world.central.clone(),
-            password: PasswordHash::of_password(PASSWORD),
-            hardware_id: Some("machine of the desk".to_owned()),
-        };
+        let settings =
+            Settings::new("http://legacy.example.org", world.central.clone(), PasswordHash::of_password(PASSWORD))
+                .hardware_id("machine of the desk".to_owned());
         site.set_up(&settings, &mut NoopObserver).unwrap();
         let (records, support) = (replica.records(), replica.support());
         let all = Self { legacy, world, storage, site, records, support };

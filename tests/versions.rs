@@ -347,9 +347,9 @@ fn a_push(central: &CentralEnd, database: &str, text: &str) -> HttpRequest {
     let mut config = sync_core::SyncConfig::default();
     config.attempts = 1;
     site.site = site.site.clone().with_config(config);
-    site.site.sync(&SyncOptions::default(), &mut NoopObserver).unwrap();
+    let _ = site.site.sync(&SyncOptions::default(), &mut NoopObserver).unwrap();
     site.records.put("name_oms_fields", [properties(text)]).unwrap();
-    site.site.sync(&SyncOptions::default(), &mut NoopObserver).unwrap();
+    let _ = site.site.sync(&SyncOptions::default(), &mut NoopObserver).unwrap();
     // After the break, the site tells central that nothing follows: that push is not the one.
     let mut request = kept.0.lock().unwrap().drain(..).next().expect("a push");
     request.url = "/central/sync/push".to_owned();
@@ -577,7 +577,8 @@ fn what_waits_does_not_undo_what_was_written_here_before_it_came() {
             written.unwrap();
         };
         *line.pull.lock().unwrap() = Some((batch, Box::new(write)));
-        let cycle = || a.site.sync(&SyncOptions::default(), &mut NoopObserver).unwrap();
+        let cycle =
+            || sync_tests::world::SeenReport::new(a.site.sync(&SyncOptions::default(), &mut NoopObserver).unwrap());
         cycle();
         assert_eq!(causes(a.storage.as_ref()), [(QuarantineCause::Waiting, 1)]);
         assert_eq!(cycle().pushed, 1);

@@ -13,7 +13,7 @@ use sync_core::record::{Cursor, RecordData, RecordId, StoreId, record_types};
 use sync_core::site::Step;
 use sync_core::storage::{CycleLock, ReadTxn, Storage, WriteTxn};
 use sync_core::transport::{HttpRequest, HttpResponse, Method, Transport, TransportError};
-use sync_core::{NoopObserver, Replica, Result, Settings, SyncConfig, SyncEvent, SyncOptions, SyncOutcome};
+use sync_core::{NoopObserver, Replica, Result, SyncConfig, SyncEvent, SyncOptions, SyncOutcome};
 use sync_tests::world::{CentralEnd, Kind, PASSWORD, SiteEnd, asset, data, get, put_class, settings};
 
 /// A record of the demonstration.
@@ -306,7 +306,8 @@ fn a_site_may_get_another_password_but_not_become_another_site() {
     central.add_site("b");
     a.records.put("asset", [asset("x", "STORE_a", "")]).unwrap();
     let set_up = |name: &str, password| {
-        let settings = Settings { password: PasswordHash::of_password(password), ..settings(name) };
+        let mut settings = settings(name);
+        settings.password = PasswordHash::of_password(password);
         a.site.set_up(&settings, &mut NoopObserver).map_err(|error| error.code())
     };
     central.sites.add("a", &PasswordHash::of_password("another")).unwrap();

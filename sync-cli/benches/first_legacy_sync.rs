@@ -103,12 +103,7 @@ fn stand_in(count: usize, central: &str) {
 }
 
 fn settings(url: &str, name: &str) -> Settings {
-    Settings {
-        legacy_url: url.to_owned(),
-        site_name: name.to_owned(),
-        password: PasswordHash::of_password(PASSWORD),
-        hardware_id: Some(format!("machine of {name}")),
-    }
+    Settings::new(url, name, PasswordHash::of_password(PASSWORD)).hardware_id(format!("machine of {name}"))
 }
 
 /// A central server in step with the legacy server, and the V6 records at it.

@@ -76,12 +76,8 @@ fn fill_central(path: &Path, count: usize) {
 fn sync(folder: &Path, url: &str) -> Value {
     let storage = Arc::new(SqliteStorage::open(folder.join("site.sqlite")).expect("a database"));
     let site = Replica::with_storage(storage.clone()).site(Arc::new(HttpTransport::default()));
-    let settings = Settings {
-        legacy_url: url.to_owned(),
-        site_name: SITE.to_owned(),
-        password: PasswordHash::of_password(SITE),
-        hardware_id: Some("machine of the bench".to_owned()),
-    };
+    let settings =
+        Settings::new(url, SITE, PasswordHash::of_password(SITE)).hardware_id("machine of the bench".to_owned());
     site.set_up(&settings, &mut NoopObserver).expect("set up");
     let began = now();
     let report = site.sync(&SyncOptions::default(), &mut NoopObserver).expect("a cycle");

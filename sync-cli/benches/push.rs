@@ -110,19 +110,15 @@ fn push(folder: &Path, url: &str, count: usize, bytes: usize) -> Value {
     let storage = Arc::new(SqliteStorage::open(folder.join("site.sqlite")).expect("a database"));
     let replica = Replica::with_storage(storage);
     let site = replica.site(Arc::new(HttpTransport::default()));
-    let settings = Settings {
-        legacy_url: url.to_owned(),
-        site_name: SITE.to_owned(),
-        password: PasswordHash::of_password(SITE),
-        hardware_id: Some("machine of the bench".to_owned()),
-    };
+    let settings =
+        Settings::new(url, SITE, PasswordHash::of_password(SITE)).hardware_id("machine of the bench".to_owned());
     site.set_up(&settings, &mut NoopObserver).expect("set up");
     let cycle = || {
         let report = site.sync(&SyncOptions::default(), &mut NoopObserver).expect("a cycle");
         assert!(report.error.is_none() && report.quarantined == 0, "{report:?}");
         report
     };
-    cycle();
+    let _first = cycle();
     let began = now();
     write(&replica.records(), count, bytes);
     let written = began.elapsed().as_secs_f64();

@@ -21,19 +21,22 @@ pub(crate) fn run(arguments: &[&str]) -> Result<(), Box<dyn std::error::Error>> 
     let replica = Replica::open(database)?;
     let site = replica.site(Arc::new(HttpTransport::default()));
     if replica.settings()?.is_none() {
-        let (legacy_url, site_name) = (legacy_url.to_owned(), site_name.to_owned());
-        let password = PasswordHash::of_password(password);
-        site.set_up(&Settings { legacy_url, site_name, password, hardware_id: None }, &mut NoopObserver)?;
+        let settings = Settings::new(legacy_url, site_name, PasswordHash::of_password(password));
+        site.set_up(&settings, &mut NoopObserver)?;
     }
     // The first cycle brings the stores of this site.
-    site.sync(&SyncOptions::default(), &mut NoopObserver)?;
+    site.sync(&SyncOptions::default(), &mut NoopObserver)?.into_result()?;
 
     let records = replica.records();
     let now = DateTime::from(replica.clock().now());
-    for store in records.active_stores()? {
+    let stores = records.active_stores()?;
+    if stores.is_empty() {
+        return Err("the servers gave this site no store: add one there, and synchronise again".into());
+    }
+    for store in stores {
         let fridge = Asset {
             id: format!("fridge of {store}"),
-            store_id: Some(store.to_string()),
+            store_id: Some(store.into()),
             notes: Some("vaccine fridge".to_owned()),
             created_datetime: now,
             modified_datetime: now,
@@ -42,7 +45,7 @@ pub(crate) fn run(arguments: &[&str]) -> Result<(), Box<dyn std::error::Error>> 
         records.of().put(&fridge)?;
     }
 
-    let report = site.sync(&SyncOptions::default(), &mut NoopObserver)?;
+    let report = site.sync(&SyncOptions::default(), &mut NoopObserver)?.into_result()?;
     println!("{:?}: {} up, {} down", report.outcome, report.pushed, report.pulled);
-    report.error.map_or(Ok(()), |error| Err(error.into()))
+    Ok(())
 }

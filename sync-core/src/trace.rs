@@ -147,12 +147,11 @@ mod tests {
         list.add("clinic", &password).unwrap();
         let replica = Replica::with_storage(Arc::new(MemoryStorage::new()));
         let site = replica.site(Arc::new(InProcess::new(Arc::new(central.stand_alone_central()))));
-        let (legacy_url, site_name) = ("http://central.example.org".to_owned(), "clinic".to_owned());
-        let hardware_id = Some("this machine".to_owned());
-        site.set_up(&Settings { legacy_url, site_name, password, hardware_id }, &mut NoopObserver).unwrap();
+        let settings = Settings::new("http://central.example.org", "clinic", password);
+        site.set_up(&settings.hardware_id("this machine".to_owned()), &mut NoopObserver).unwrap();
         let kept = Kept::default();
         tracing::subscriber::with_default(kept.clone(), || {
-            site.sync(&SyncOptions::default(), &mut NoopObserver).unwrap();
+            site.sync(&SyncOptions::default(), &mut NoopObserver).unwrap().into_result().unwrap();
         });
         let text = kept.0.lock().unwrap().clone();
         for expected in

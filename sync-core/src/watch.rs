@@ -45,6 +45,27 @@ const INTERVAL: Duration = Duration::from_millis(100);
 /// }
 /// # Ok::<(), sync_core::Error>(())
 /// ```
+///
+/// A screen is kept up to date by a thread like this one:
+///
+/// ```no_run
+/// use std::sync::atomic::{AtomicBool, Ordering};
+/// use std::time::Duration;
+/// use sync_core::Replica;
+/// use sync_core::watch::ChangeBatch;
+///
+/// fn follow(replica: &Replica, closed: &AtomicBool, show: impl Fn(ChangeBatch)) -> sync_core::Result<()> {
+///     let mut watch = replica.watch()?.only(["asset", "asset_log"]);
+///     while !closed.load(Ordering::Relaxed) {
+///         match watch.wait(Duration::from_secs(1))? {
+///             Some(batch) if batch.restored => show(batch), // everything has to be read again
+///             Some(batch) => show(batch),                   // read the records that it names
+///             None => {}                                    // nothing changed: look whether the app was closed
+///         }
+///     }
+///     Ok(())
+/// }
+/// ```
 pub struct Watch {
     storage: Arc<dyn Storage>,
     clock: Arc<dyn Clock>,

@@ -164,7 +164,7 @@ fn a_full_disk_keeps_out_the_large_file_only() {
     while files.path(&large).unwrap().is_none() || files.path(&small).unwrap().is_none() {
         rounds += 1;
         assert!(rounds < 4, "{:?}", files.list(None, 9));
-        bench.site.sync_files(&files, &FilesOptions::default(), &mut NoopObserver).unwrap();
+        let _ = bench.site.sync_files(&files, &FilesOptions::default(), &mut NoopObserver).unwrap();
     }
     assert_eq!(std::fs::read(files.path(&large).unwrap().unwrap()).unwrap(), vec![1; 12 * 1024 * 1024]);
 

@@ -27,7 +27,7 @@ use sync_core::{
     Error, NoopObserver, Records, Replica, Settings, Site, SyncConfig, SyncEvent, SyncOptions, SyncOutcome, SyncReport,
 };
 use sync_tests::raw_server::RawServer;
-use sync_tests::world::{CentralEnd, PASSWORD, asset, count, data, get};
+use sync_tests::world::{CentralEnd, PASSWORD, SeenReport, asset, count, data, get};
 use tempfile::TempDir;
 
 const SITE: &str = "/sync/v5/site";
@@ -53,12 +53,7 @@ fn patient() -> Timeouts {
 }
 
 fn settings(url: &str) -> Settings {
-    Settings {
-        legacy_url: url.to_owned(),
-        site_name: "a".to_owned(),
-        password: PasswordHash::of_password(PASSWORD),
-        hardware_id: Some("machine-a".to_owned()),
-    }
+    Settings::new(url, "a", PasswordHash::of_password(PASSWORD)).hardware_id("machine-a".to_owned())
 }
 
 fn site_over(storage: &Arc<SqliteStorage>, timeouts: &Timeouts) -> Site {
@@ -109,12 +104,12 @@ impl Bench {
     }
 
     /// Runs a cycle, however it ends.
-    fn sync(&self) -> SyncReport {
-        self.site.sync(&SyncOptions::default(), &mut NoopObserver).expect("a cycle that begins")
+    fn sync(&self) -> SeenReport {
+        self.site.sync(&SyncOptions::default(), &mut NoopObserver).expect("a cycle that begins").into()
     }
 
     #[track_caller]
-    fn sync_well(&self) -> SyncReport {
+    fn sync_well(&self) -> SeenReport {
         let report = self.sync();
         assert!(report.error.is_none(), "{:?}", report.error);
         report

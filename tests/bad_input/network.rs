@@ -159,10 +159,15 @@ fn a_set_up_that_fails_stores_nothing() {
 fn credentials_that_our_own_central_refuses() {
     let bench = Bench::new();
     let right = settings(&bench.server.url());
+    let with = |change: &dyn Fn(&mut Settings)| {
+        let mut settings = right.clone();
+        change(&mut settings);
+        settings
+    };
     for (what, settings, code) in [
-        ("password", Settings { password: PasswordHash::of_password("x"), ..right.clone() }, "incorrect_password"),
-        ("name", Settings { site_name: "A".to_owned(), ..right.clone() }, "site_name_not_found"),
-        ("machine", Settings { hardware_id: Some("other".to_owned()), ..right.clone() }, "hardware_id_mismatch"),
+        ("password", with(&|settings| settings.password = PasswordHash::of_password("x")), "incorrect_password"),
+        ("name", with(&|settings| settings.site_name = "A".to_owned()), "site_name_not_found"),
+        ("machine", right.clone().hardware_id("other".to_owned()), "hardware_id_mismatch"),
     ] {
         let error = bench.site.set_up(&settings, &mut NoopObserver).unwrap_err();
         assert_error(what, &error, code, "configure");
@@ -183,7 +188,7 @@ fn credentials_that_our_own_central_refuses() {
         };
         let right = bench.storage.read().unwrap().state(name).unwrap().unwrap();
         set(wrong);
-        assert_error(what, &bench.sync().error.unwrap(), code, "configure");
+        assert_error(what, &bench.sync().error.clone().unwrap(), code, "configure");
         set(&right);
     }
     bench.plant("y");
@@ -292,7 +297,7 @@ fn credentials_do_not_follow_a_redirection() {
             bench.plant(&format!("{status}"));
             bench.server.always(path, Reply::redirect(status, &format!("{}{path}", elsewhere.url())));
             let report = bench.sync();
-            let error = report.error.unwrap();
+            let error = report.error.clone().unwrap();
             assert_error(path, &error, "not_an_msupply_server", "configure");
             assert!(error.to_string().contains("a redirection to http://127.0.0.1"), "{error}");
             bench.server.heal();

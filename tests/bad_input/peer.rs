@@ -276,7 +276,7 @@ fn batches_without_records_and_without_end_end_with_the_cycle() {
     let bench = Bench::new();
     bench.plant("x");
     bench.server.always(PULL, made(|from| batch(from, &[], false)));
-    let options = SyncOptions { max_bytes: Some(60_000), ..SyncOptions::default() };
+    let options = SyncOptions::default().max_bytes(60_000);
     let report = bench.site.sync(&options, &mut NoopObserver).unwrap();
     assert_eq!(report.outcome, SyncOutcome::Partial, "{:?}", report.error);
 }
@@ -345,7 +345,7 @@ fn a_newest_row_that_is_gone_is_no_restore_until_its_number_is_given_out_again()
 fn records_without_end_are_taken_up_to_the_limit_of_the_cycle() {
     let bench = Bench::new();
     bench.server.always(PULL, made(|from| batch(from, &[element(from, &class(&format!("n{from}")))], false)));
-    let options = SyncOptions { max_bytes: Some(20_000), ..SyncOptions::default() };
+    let options = SyncOptions::default().max_bytes(20_000);
     let report = bench.site.sync(&options, &mut NoopObserver).unwrap();
     assert_eq!(report.outcome, SyncOutcome::Partial);
     assert!(report.pulled > 5 && report.pulled == report.integrated, "{} {}", report.pulled, report.integrated);

@@ -101,7 +101,7 @@ fn a_reason_that_central_passes_on_keeps_its_message() {
     let flattened =
         WireError::flatten_legacy("http://l/", 503, "Unavailable", "Other(\"integration_error\")", "without FK");
     bench.server.always(PULL, Reply::Whole(HttpResponse::json(200, encode_error(&flattened))));
-    let said = bench.sync().error.unwrap().to_string();
+    let said = bench.sync().error.clone().unwrap().to_string();
     assert!(said.contains("integration_error") && said.contains("without FK"), "{said}");
 }
 
@@ -112,7 +112,7 @@ fn what_came_with_a_status_is_among_the_causes() {
     let headers =
         vec![("server".to_owned(), "nginx/1.24".to_owned()), ("content-type".to_owned(), "text/html".to_owned())];
     bench.server.always(SITE, Reply::Whole(HttpResponse { status: 502, headers, body: b"<html>".to_vec() }));
-    let error = bench.sync().error.unwrap();
+    let error = bench.sync().error.clone().unwrap();
     assert_error("502", &error, "server_trouble", "retry");
     assert_eq!(error.causes(), ["a web page was sent by nginx/1.24"]);
 }
@@ -123,7 +123,7 @@ fn what_is_repeated_of_the_machine_is_not_shown() {
     let bench = Bench::new();
     let stated = V5Error::new("strange_machine", "machine-a is not known");
     bench.server.always(SITE, Reply::json(409, serde_json::to_string(&stated).unwrap()));
-    let error = bench.sync().error.unwrap();
+    let error = bench.sync().error.clone().unwrap();
     assert_error("echo", &error, "refused", "peer_fault");
     assert!(error.to_string().contains("… is not known"), "{error}");
 }
@@ -152,5 +152,5 @@ fn answers_with_a_byte_order_mark_are_read() {
     bench.server.heal();
     let marked = Reply::html(200, "\u{feff}<html>Log in</html>");
     bench.server.always(PULL, marked);
-    assert_error("a page", &bench.sync().error.unwrap(), "not_an_msupply_server", "configure");
+    assert_error("a page", &bench.sync().error.clone().unwrap(), "not_an_msupply_server", "configure");
 }

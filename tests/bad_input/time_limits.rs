@@ -18,7 +18,7 @@ const LONG: Duration = Duration::from_secs(30);
 const SOON: Duration = Duration::from_secs(3);
 
 fn briefly() -> SyncOptions {
-    SyncOptions { max_time: Some(Duration::from_millis(700)), ..SyncOptions::default() }
+    SyncOptions::default().max_time(Duration::from_millis(700))
 }
 
 /// The bench with the waits of a real site.
@@ -75,7 +75,7 @@ fn the_time_ends_a_file_that_is_being_sent_whose_next_turn_is_let_end() {
     let id = attached(&bench, &files);
     let entry = || bench.storage.read().and_then(|txn| txn.file(&id)).expect("a database").expect("a file");
     let turn = || {
-        let options = FilesOptions { max_time: Some(Duration::from_millis(700)), ..FilesOptions::default() };
+        let options = FilesOptions::default().max_time(Duration::from_millis(700));
         bench.site.sync_files(&files, &options, &mut NoopObserver).expect("it begins")
     };
     bench.server.once(UPLOAD, Reply::Late(LONG, HttpResponse::json(500, Vec::new())));
@@ -104,7 +104,7 @@ fn the_time_ends_a_file_that_comes() {
     bench.sync_well();
     bench.server.once(DOWNLOAD, Reply::Late(LONG, HttpResponse::json(500, Vec::new())));
     let began = Instant::now();
-    let options = FilesOptions { max_time: Some(Duration::from_millis(700)), ..FilesOptions::default() };
+    let options = FilesOptions::default().max_time(Duration::from_millis(700));
     let report = bench.site.sync_files(&files, &options, &mut NoopObserver).expect("it begins");
     assert!(began.elapsed() < SOON, "{:?}", began.elapsed());
     assert!(report.error.is_none() && report.failed == 0, "{report:?}");

@@ -58,7 +58,7 @@ fn a_site_that_the_legacy_server_makes_central_keeps_its_data() {
     // As a remote site whose central server is away, it gets its store, and somebody writes there.
     let legacy = legacy(false, "", "dispensary");
     let (storage, site, records) = site(&legacy);
-    site.sync(&SyncOptions::default(), &mut NoopObserver).unwrap();
+    let _ = site.sync(&SyncOptions::default(), &mut NoopObserver).unwrap();
     records.put("asset", [asset("x", "STORE_a", "written as a remote site")]).unwrap();
     assert!(records.put("asset_class", [sync_tests::world::data(r#"{"id":"c","name":"n"}"#)]).is_err());
 
@@ -93,7 +93,7 @@ fn a_central_that_sites_do_not_find_works_and_is_told() {
 fn every_store_on_central_must_be_in_dispensary_mode() {
     let legacy = legacy(true, "http://oms.example.org/", "store");
     let (storage, site, _) = site(&legacy);
-    site.sync(&SyncOptions::default(), &mut NoopObserver).unwrap();
+    let _ = site.sync(&SyncOptions::default(), &mut NoopObserver).unwrap();
     let config_warnings = Replica::with_storage(storage.clone()).status().unwrap().config_warnings;
     let [concern @ ConfigWarning::StoreNotInDispensaryMode { store_id, store, mode }] = config_warnings.as_slice()
     else {

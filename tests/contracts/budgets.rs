@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
+use sync_core::SyncConfig;
 use sync_core::storage::MemoryStorage;
-use sync_core::{SyncConfig, SyncReport};
 use sync_testkit::{CountingStorage, Counts};
-use sync_tests::world::{CentralEnd, Kind, SiteEnd, asset};
+use sync_tests::world::{CentralEnd, Kind, SeenReport, SiteEnd, asset};
 
 /// What a cycle of a site writes besides batches: what the legacy server says of the site, and the sync log.
 const ALWAYS: u64 = 2;
@@ -44,7 +44,7 @@ impl Bench {
     }
 
     /// What a cycle asks of the storage.
-    fn cycle(&self) -> (SyncReport, Counts) {
+    fn cycle(&self) -> (SeenReport, Counts) {
         self.storage.take_counts();
         let report = self.a.sync();
         let counts = self.storage.take_counts();

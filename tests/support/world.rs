@@ -229,20 +229,19 @@ impl CentralEnd {
 
 /// Settings of a site of this world.
 pub fn settings(name: &str) -> Settings {
-    Settings {
-        legacy_url: "http://central.example.org".to_owned(),
-        site_name: name.to_owned(),
-        password: PasswordHash::of_password(PASSWORD),
-        hardware_id: Some(format!("machine-{name}")),
-    }
+    Settings::new("http://central.example.org", name, PasswordHash::of_password(PASSWORD))
+        .hardware_id(format!("machine-{name}"))
 }
+
+/// The report of a cycle, or of a run over the files, whose end a test has seen to: unlike a report itself it may be dropped.
+pub type SeenReport<R = SyncReport> = Arc<R>;
 
 impl SiteEnd {
     /// Runs a cycle that must go well.
-    pub fn sync(&self) -> SyncReport {
+    pub fn sync(&self) -> SeenReport {
         let report = self.site.sync(&SyncOptions::default(), &mut NoopObserver).expect("a cycle");
         assert!(report.error.is_none(), "{:?}", report.error);
-        report
+        report.into()
     }
 
     /// A record's data as text.

@@ -178,6 +178,7 @@ fn skip_reason(reason: &str) -> Option<Message> {
     Some(match reason {
         "not_requested" => why::not_requested(),
         "cycle_ended" => why::cycle_ended(),
+        "out_of_time" => why::out_of_time(),
         "legacy_unavailable" => why::legacy_unavailable(),
         "is_central" => why::is_central(),
         "no_central" => why::no_central(),

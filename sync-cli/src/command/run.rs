@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::json;
 use sync_core::central::SiteList;
 use sync_core::driver::{CycleEnd, Driver, DriverConfig, DriverHandle, DriverObserver};
-use sync_core::{Error, Message, SyncEvent, SyncObserver, SyncOptions};
+use sync_core::{Error, Message, SyncEvent, SyncObserver};
 
 use crate::args::{Args, Run};
 use crate::failure::{CommandOutcome, Failure};
@@ -28,7 +28,7 @@ pub(super) fn run(args: &Args, options: &Run, out: &Output) -> Result<CommandOut
     }
     let mut config = DriverConfig::default();
     config.interval = options.interval;
-    config.options = SyncOptions { max_time: options.max_time, max_bytes: options.max_bytes, ..SyncOptions::default() };
+    (config.options.max_time, config.options.max_bytes) = (options.max_time, options.max_bytes);
     let mut driver = Driver::new(workspace.site(), config);
     let handle = driver.handle();
     let at_signal = handle.clone();

@@ -15,12 +15,8 @@ use crate::workspace::Workspace;
 
 pub(super) fn init(args: &Args, init: &Init, out: &Output) -> Result<CommandOutcome, Failure> {
     end_on_signals();
-    let settings = Settings {
-        legacy_url: init.legacy_url.clone(),
-        site_name: init.site.clone(),
-        password: password(&init.password, &init.site, out)?,
-        hardware_id: init.hardware_id.clone(),
-    };
+    let settings = Settings::new(&init.legacy_url, init.site.clone(), password(&init.password, &init.site, out)?)
+        .hardware_id(init.hardware_id.clone());
     if init.legacy_url.starts_with("http://") && !is_this_machine(&init.legacy_url) {
         out.hint_said(&says::readable_on_the_way());
     }

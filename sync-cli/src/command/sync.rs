@@ -23,11 +23,11 @@ pub(super) fn run(args: &Args, options: &Sync, out: &Output) -> Result<CommandOu
     }
     end_on_signals();
     let with_files = options.with_files;
-    let options = SyncOptions {
-        push_only: options.push_only,
-        pull_only: options.pull_only,
-        max_time: options.max_time,
-        max_bytes: options.max_bytes,
+    let options = {
+        let mut asked = SyncOptions::default();
+        (asked.push_only, asked.pull_only) = (options.push_only, options.pull_only);
+        (asked.max_time, asked.max_bytes) = (options.max_time, options.max_bytes);
+        asked
     };
     let began = Instant::now();
     let report = {
@@ -38,10 +38,11 @@ pub(super) fn run(args: &Args, options: &Sync, out: &Output) -> Result<CommandOu
     let goes_on = !matches!(report.outcome, SyncOutcome::Cancelled | SyncOutcome::Partial);
     // The rest of the cycle's time.
     let max_time = options.max_time.map(|max| max.saturating_sub(began.elapsed()));
-    let options = FilesOptions { max_time, max_bytes: options.max_bytes };
+    let mut of_files = FilesOptions::default();
+    (of_files.max_time, of_files.max_bytes) = (max_time, options.max_bytes);
     let moved = match with_files && goes_on {
         // The cycle's result is printed in any case.
-        true => Some(files::move_files(&workspace, &options, out).unwrap_or_else(FilesReport::from)),
+        true => Some(files::move_files(&workspace, &of_files, out).unwrap_or_else(FilesReport::from)),
         false => None,
     };
     if out.json {

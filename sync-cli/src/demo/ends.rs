@@ -94,12 +94,8 @@ impl Ends {
     /// Sets a site up: it asks the server who it is.
     pub(super) fn set_up(&self, end: usize) -> Result<Discovered> {
         let address = if end == SOUTH { self.line.address() } else { self.server.address() };
-        let settings = Settings {
-            legacy_url: format!("http://{address}"),
-            site_name: NAMES[end].to_owned(),
-            password: PasswordHash::of_password(PASSWORD),
-            hardware_id: Some(format!("machine of {} in {}", NAMES[end], self.folder.display())),
-        };
+        let settings = Settings::new(format!("http://{address}"), NAMES[end], PasswordHash::of_password(PASSWORD))
+            .hardware_id(format!("machine of {} in {}", NAMES[end], self.folder.display()));
         self.site(end).set_up(&settings, &mut until_interrupted)
     }
 

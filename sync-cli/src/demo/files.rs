@@ -18,7 +18,7 @@ impl Demonstration<'_> {
         for site in [NORTH, SOUTH] {
             self.sync(site)?;
         }
-        self.ends.sync_files(NORTH)?;
+        self.ends.sync_files(NORTH)?.into_result()?;
         self.ends.line.cut_next_answer_after(CUT_AFTER);
         let report = self.ends.sync_files(SOUTH)?;
         if report.downloaded > 0 {
@@ -27,7 +27,7 @@ impl Demonstration<'_> {
         let first = report.bytes_received;
         let mut rounds = 0;
         while self.ends.files(SOUTH).path(&fetched)?.is_none() && rounds < ROUNDS_MAX {
-            self.ends.sync_files(SOUTH)?;
+            self.ends.sync_files(SOUTH)?.into_result()?;
             rounds += 1;
         }
         self.out.hint(&format!(

@@ -259,6 +259,7 @@ sync_core::sentences! {
     skip_reason {
         not_requested() = "the command did not ask for it.";
         cycle_ended() = "an earlier step ended the cycle.";
+        out_of_time() = "the time of the cycle was over; the next one goes on.";
         legacy_unavailable() = "the legacy server does not answer.";
         is_central() = "this database is the central server's own.";
         no_central() = "there is no usable address of the central server.";

@@ -26,6 +26,7 @@ const TEXT_MAX: usize = 255;
 
 /// A store of the local list.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct Store {
     /// Its id.
     pub id: StoreId,

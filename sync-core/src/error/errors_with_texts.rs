@@ -27,6 +27,9 @@ declare_errors! {
 /// [`advice`](Error::advice) that says how. Messages name addresses, tables and ids; never a password, a hash, a
 /// hardware id or a record's content.
 ///
+/// Each variant names its code here. [`catalogue`](crate::error::catalogue) lists all of them with cause and advice, as
+/// `docs/errors.md` of the repository does.
+///
 /// A clone keeps the texts of the causes, not their types. As JSON, an error is its code, class, message, advice and causes.
 #[derive(Debug)]
 #[non_exhaustive]

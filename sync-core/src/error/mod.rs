@@ -83,6 +83,12 @@ impl Error {
         self.declared().advice
     }
 
+    /// True if the line is at fault, or nobody answers on it: an app shows "offline" and tries again later, and needs no
+    /// dialogue. Everything that was written waits meanwhile.
+    pub fn is_offline(&self) -> bool {
+        matches!(self, Self::Unreachable { .. } | Self::TimedOut { .. } | Self::CutOff { .. })
+    }
+
     /// The chain of causes below this error, outermost first.
     pub fn causes(&self) -> Vec<String> {
         let mut causes = Vec::new();

@@ -90,6 +90,7 @@ impl std::fmt::Debug for Files {
 
 /// A file for display.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+#[non_exhaustive]
 pub struct FileInfo {
     /// Its state.
     #[serde(flatten)]

@@ -48,6 +48,7 @@ pub enum FileFault {
 
 /// The result of verifying all files.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct Verified {
     /// Sound files.
     pub sound: u64,

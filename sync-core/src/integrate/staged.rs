@@ -19,22 +19,24 @@ use crate::write::PAUSE;
 /// The most staged records in one transaction: no other writer waits longer than for these.
 const CHUNK_RECORDS: usize = 1000;
 
-/// Integrates all staged records of a source. `progress` receives done and total after each transaction and may stop
-/// it; integrated records stay.
+/// Integrates all staged records of a source, and adds to the result, also if it fails on its way. `progress` receives
+/// done and total after each transaction and may stop it; integrated records stay.
 pub(crate) fn integrate(
     storage: &dyn Storage,
     clock: &dyn Clock,
     provenance: &Provenance,
+    result: &mut Integrated,
     mut progress: impl FnMut(u64, u64) -> Result<()>,
-) -> Result<Integrated> {
+) -> Result<()> {
     let mut run = StagedRun::default();
     while let Some(slice) = run.slice(storage, clock, provenance, &|_| Ok(true))? {
+        result.add(&slice.done);
         progress(run.done.count(), run.total)?;
         if slice.is_full {
             clock.sleep(PAUSE);
         }
     }
-    Ok(run.done)
+    Ok(())
 }
 
 /// The progress of integrating one source. It may be lost: a new one begins with the records that are still staged.

@@ -56,6 +56,15 @@ pub enum Refusal {
         advice: "Leave the record, or mark it with one of its fields.",
     }
 
+    /// Records of the type are written once.
+    WrittenOnce {
+        fields: { table: String = "asset_log".into() },
+        code: "written_once", class: Input,
+        message: "this {table}{record} is here already, and records of {table} are never changed",
+        cause: "Records of this type are a history: each is written once, with an id of its own.",
+        advice: "Write a further record with a new id.",
+    }
+
     /// Open mSupply removed the type.
     Removed {
         fields: { table: String = "pack_variant".into(), release: &'static str = "2.4.0" },

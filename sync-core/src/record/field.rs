@@ -117,7 +117,8 @@ impl Field {
     }
 
     fn wrong(&self, raw: &RawValue) -> FieldError {
-        FieldError { unsupported: self.kind.is_newer_value(raw), ..self.error(self.kind.describe(), describe(raw)) }
+        let found = if self.kind.is_not_set(raw) { "nothing, because it was not set".into() } else { describe(raw) };
+        FieldError { unsupported: self.kind.is_newer_value(raw), ..self.error(self.kind.describe(), found) }
     }
 
     fn error(&self, expected: impl Into<Cow<'static, str>>, found: impl Into<Cow<'static, str>>) -> FieldError {
@@ -202,6 +203,16 @@ impl FieldKind {
         }
     }
 
+    /// True for the value that a new typed record has where a date or an enumeration was forgotten.
+    fn is_not_set(self, raw: &RawValue) -> bool {
+        let text = string(raw);
+        match self {
+            Self::Date | Self::DateTime => text.is_some_and(|text| text.starts_with("0000-00-00")),
+            Self::Enum(..) => text.is_some_and(|text| text.is_empty()),
+            _ => false,
+        }
+    }
+
     fn is_newer_value(self, raw: &RawValue) -> bool {
         match self {
             Self::Enum(..) | Self::LegacyEnum(..) => raw.get().starts_with('"'),
@@ -248,6 +259,10 @@ impl FieldKind {
             Self::LegacyDate => "a date or date-time",
             Self::JsonText => "a string that holds JSON",
             Self::Json => "a JSON value",
+            // The longest one names 40 contexts of reports.
+            Self::Enum(_, values) | Self::LegacyEnum(_, values) if values.len() <= 10 => {
+                return Cow::Owned(format!("one of {}", values.join(", ")));
+            }
             Self::Enum(name, _) | Self::LegacyEnum(name, _) => {
                 return Cow::Owned(format!("a known {name}"));
             }

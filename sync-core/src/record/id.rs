@@ -59,6 +59,24 @@ macro_rules! text_id {
             }
         }
 
+        impl From<$name> for String {
+            fn from(id: $name) -> Self {
+                id.0
+            }
+        }
+
+        impl From<&$name> for String {
+            fn from(id: &$name) -> Self {
+                id.0.clone()
+            }
+        }
+
+        impl AsRef<str> for $name {
+            fn as_ref(&self) -> &str {
+                &self.0
+            }
+        }
+
         impl PartialEq<str> for $name {
             fn eq(&self, other: &str) -> bool {
                 self.0 == other
@@ -88,6 +106,18 @@ text_id! {
 impl RecordId {
     /// The longest id that is integrated, in bytes. Real ids have 32 or 36; composed ones stay below 200.
     pub const BYTES_MAX: usize = 255;
+
+    /// An id for a new record: a random UUID (version 4), written as Open mSupply writes its own.
+    ///
+    /// ```
+    /// use sync_core::record::{AssetClass, RecordId};
+    ///
+    /// let class = AssetClass { id: RecordId::generate().into(), name: "Cold chain".into(), ..AssetClass::default() };
+    /// assert_eq!(class.id.len(), 36);
+    /// ```
+    pub fn generate() -> Self {
+        Self(uuid::Uuid::new_v4().hyphenated().to_string())
+    }
 }
 
 /// The number of a site on the legacy server (`siteId`); decides which stores are active where.

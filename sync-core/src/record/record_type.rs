@@ -175,6 +175,13 @@ impl RecordType {
         matches!(self.table, "asset_log" | "contact_form" | "sync_file_reference" | "system_log")
     }
 
+    /// True if Open mSupply writes records of it once and never edits them (`record-types`: "append-only", "write-once").
+    /// A host cannot change one. The wire carries a changed one, and receivers treat it differently: most take an asset log,
+    /// and none takes a system log that they have already.
+    pub fn is_written_once(&self) -> bool {
+        matches!(self.table, "asset_log" | "contact_form" | "system_log")
+    }
+
     /// Reads a record's data into its Rust type and writes it again: keys in alphabetical order, unknown keys included.
     ///
     /// # Errors

@@ -278,7 +278,7 @@ impl<'a> Client<'a> {
     }
 
     /// True if the time of the cycle is over.
-    fn time_is_over(&mut self) -> bool {
+    pub(crate) fn time_is_over(&mut self) -> bool {
         let now = self.clock.monotonic();
         self.is_out_of_time |= self.until.is_some_and(|until| now >= until);
         self.is_out_of_time

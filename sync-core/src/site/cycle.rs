@@ -23,19 +23,54 @@ use crate::text::sentences::cycle as says;
 use crate::trace::{self, CycleFigures};
 use crate::write::moved_stores;
 
-/// The work that a cycle is asked to do, and its limits.
+/// The work that a cycle is asked to do, and its limits. The default is a whole cycle without limits.
+///
+/// ```
+/// use std::time::Duration;
+/// use sync_core::SyncOptions;
+///
+/// // A phone gives an app thirty seconds in the background.
+/// let in_the_background = SyncOptions::default().max_time(Duration::from_secs(25)).max_bytes(2_000_000);
+/// ```
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct SyncOptions {
     /// Leave out pulling and integrating.
     pub push_only: bool,
     /// Leave out pushing, except to confirm an earlier push.
     pub pull_only: bool,
-    /// Begin no further batch after this time. A running request is then cancelled within two seconds, if the transport
-    /// can do that; the next cycle sends it again.
+    /// Begin no further batch and no further step after this time. A running request is then cancelled within two
+    /// seconds, if the transport can do that; the next cycle sends it again.
     pub max_time: Option<Duration>,
-    /// Begin no further batch after this many bytes of bodies in both directions. Sent bytes count as sent, received
-    /// bytes as decoded, so gzip makes fewer of them on the line.
+    /// Begin no second batch of any step after this many bytes of bodies in both directions, so that each cycle gets on
+    /// in both of them. Sent bytes count as sent, received bytes as decoded, so gzip makes fewer of them on the line.
     pub max_bytes: Option<u64>,
+}
+
+impl SyncOptions {
+    /// Leaves out pulling and integrating.
+    #[must_use]
+    pub fn push_only(self) -> Self {
+        Self { push_only: true, ..self }
+    }
+
+    /// Leaves out pushing, except to confirm an earlier push.
+    #[must_use]
+    pub fn pull_only(self) -> Self {
+        Self { pull_only: true, ..self }
+    }
+
+    /// Sets the limit of [time](Self#structfield.max_time).
+    #[must_use]
+    pub fn max_time(self, time: Duration) -> Self {
+        Self { max_time: Some(time), ..self }
+    }
+
+    /// Sets the limit of [bytes](Self#structfield.max_bytes).
+    #[must_use]
+    pub fn max_bytes(self, bytes: u64) -> Self {
+        Self { max_bytes: Some(bytes), ..self }
+    }
 }
 
 /// A running cycle.
@@ -169,10 +204,15 @@ impl Cycle<'_, '_> {
         for (source, origin) in [(Source::Legacy, self.identity.legacy_site_id), (Source::Central, None)] {
             let provenance = Provenance { source, origin };
             let base = self.current;
-            let done = integrate(site.storage.as_ref(), site.clock.as_ref(), &provenance, |done, total| {
-                self.report_progress(Step::Integrate, base.0 + done, base.1 + total)
-            })?;
-            self.count(&done);
+            let mut result = Integrated::default();
+            let storage = site.storage.as_ref();
+            let ended = integrate(storage, site.clock.as_ref(), &provenance, &mut result, |done, total| {
+                self.report_progress(Step::Integrate, base.0 + done, base.1 + total)?;
+                // What is not integrated yet stays staged.
+                if done < total && self.client.time_is_over() { Err(Error::Cancelled) } else { Ok(()) }
+            });
+            self.count(&result);
+            ended?;
         }
         merge::rewrite(site.storage.as_ref(), site.clock.as_ref(), self.identity.legacy_site_id)?;
         moved_stores::relog_pending(site.storage.as_ref(), site.clock.as_ref())?;
@@ -266,7 +306,19 @@ impl Cycle<'_, '_> {
 
     /// True if the cycle ends now, with an error or because its time is over.
     pub(super) fn must_end(&self) -> bool {
-        self.client.is_out_of_time || self.report.error.as_ref().is_some_and(aborts_cycle)
+        self.client.is_out_of_time || self.is_aborted()
+    }
+
+    /// True if an error ended the cycle.
+    pub(super) fn is_aborted(&self) -> bool {
+        self.report.error.as_ref().is_some_and(aborts_cycle)
+    }
+
+    /// True if a step that is due may not begin any more. Its work is left to the next cycle.
+    pub(super) fn is_past_its_time(&mut self) -> bool {
+        let is_over = self.client.time_is_over();
+        self.ended_early |= is_over;
+        is_over
     }
 
     pub(crate) fn report_progress(&mut self, step: Step, done: u64, total: u64) -> Result<()> {

@@ -15,6 +15,7 @@ use super::Site;
 use super::identity::Identity;
 use super::legacy::discover::central_url;
 use super::observer::{Step, SyncEvent, SyncObserver};
+use super::report::Finished;
 use super::sizing::Sizes;
 use super::watch::{ExchangeProgress, apart};
 use crate::error::{Error, ErrorClass, Result};
@@ -39,6 +40,7 @@ const OF_THE_SERVER: &str = "Internal error";
 
 /// How much of the queue to work on.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct FilesOptions {
     /// Begin no further file after this time, and break the running one off, within two seconds if the transport can do
     /// that. Received bytes stay. An upload has to start again, so its next try may run to its end: so a file that
@@ -48,8 +50,24 @@ pub struct FilesOptions {
     pub max_bytes: Option<u64>,
 }
 
+impl FilesOptions {
+    /// Sets the limit of [time](Self#structfield.max_time).
+    #[must_use]
+    pub fn max_time(self, time: Duration) -> Self {
+        Self { max_time: Some(time), ..self }
+    }
+
+    /// Sets the limit of [bytes](Self#structfield.max_bytes).
+    #[must_use]
+    pub fn max_bytes(self, bytes: u64) -> Self {
+        Self { max_bytes: Some(bytes), ..self }
+    }
+}
+
 /// The result of a run over the due files.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
+#[non_exhaustive]
+#[must_use = "a run that failed is a report with an error, not an `Err`: look at it, or use `into_result`"]
 pub struct FilesReport {
     /// Files that were sent.
     pub uploaded: u64,
@@ -65,6 +83,16 @@ pub struct FilesReport {
     pub bytes_received: u64,
     /// The error that ended it before the end of the queue.
     pub error: Option<Error>,
+}
+
+impl FilesReport {
+    /// The report of a run that came to the end of the queue, or to a limit.
+    ///
+    /// # Errors
+    /// The error that ended it.
+    pub fn into_result(mut self) -> Result<Finished<Self>> {
+        self.error.take().map_or(Ok(Finished(self)), Err)
+    }
 }
 
 impl From<Error> for FilesReport {

@@ -18,7 +18,16 @@ use crate::storage::{ReadTxn, WriteTxn, state};
 use crate::text::{Localize, Message};
 
 /// Settings for the connection to the legacy server.
+///
+/// ```
+/// use sync_core::Settings;
+/// use sync_core::protocol::PasswordHash;
+///
+/// let password = PasswordHash::of_password("the password of the site");
+/// let settings = Settings::new("https://msupply.example.org:2048", "clinic", password);
+/// ```
 #[derive(Clone)]
+#[non_exhaustive]
 pub struct Settings {
     /// The legacy server's address.
     pub legacy_url: String,
@@ -29,6 +38,19 @@ pub struct Settings {
     /// The id by which servers know this machine, if one was chosen; `None` for the machine's own, or one stored by an
     /// older version.
     pub hardware_id: Option<String>,
+}
+
+impl Settings {
+    /// The settings of a site, which servers know by the id of this machine.
+    pub fn new(legacy_url: impl Into<String>, site_name: impl Into<String>, password: PasswordHash) -> Self {
+        Self { legacy_url: legacy_url.into(), site_name: site_name.into(), password, hardware_id: None }
+    }
+
+    /// Chooses the id by which servers know this machine, or with `None` leaves the choice to the library.
+    #[must_use]
+    pub fn hardware_id(self, id: impl Into<Option<String>>) -> Self {
+        Self { hardware_id: id.into(), ..self }
+    }
 }
 
 impl std::fmt::Debug for Settings {

@@ -27,4 +27,4 @@ pub use observer::Step;
 pub(crate) use observer::{NoopObserver, SyncEvent, SyncObserver};
 pub(crate) use remote::Site;
 pub(crate) use report::SyncReport;
-pub use report::{PushedRange, SkipReason, SkippedStep, StepReport};
+pub use report::{Finished, PushedRange, SkipReason, SkippedStep, StepReport};

@@ -1,17 +1,42 @@
 //! The report of a cycle.
 
+use std::ops::Deref;
+
 use serde::Serialize;
 
 use super::observer::Step;
-use crate::error::{Error, Server};
+use crate::error::{Error, Result, Server};
 use crate::integrate::Conflict;
 use crate::record::{Cursor, NameId};
 use crate::storage::LoggedError;
 use crate::text::{Localize, Message};
 
+/// A report without an error, of [`SyncReport::into_result`] or [`FilesReport::into_result`](super::FilesReport::into_result).
+/// It is read as the report itself, and may be dropped unread.
+#[derive(Debug, Clone, Serialize)]
+#[serde(transparent)]
+pub struct Finished<R>(pub(super) R);
+
+impl<R> Finished<R> {
+    /// The report.
+    pub fn into_report(self) -> R {
+        self.0
+    }
+}
+
+impl<R> Deref for Finished<R> {
+    type Target = R;
+
+    fn deref(&self) -> &R {
+        &self.0
+    }
+}
+
 /// How a cycle ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+#[must_use = "a cycle that failed is not an `Err`: this says how it ended"]
 pub enum SyncOutcome {
     /// Everything was done.
     Done,
@@ -39,8 +64,12 @@ impl SyncOutcome {
 }
 
 /// The report of a cycle, which is also its JSON document.
+///
+/// A cycle that failed on its way has a report too, because what it did before stays. Whoever needs no more than its error
+/// takes [`into_result`](Self::into_result).
 #[derive(Debug, Clone, Serialize)]
 #[non_exhaustive]
+#[must_use = "a cycle that failed is a report with an error, not an `Err`: look at its outcome, or use `into_result`"]
 pub struct SyncReport {
     /// How it ended.
     pub outcome: SyncOutcome,
@@ -104,6 +133,24 @@ pub struct PushedRange {
 }
 
 impl SyncReport {
+    /// The report of a cycle that did its work, also if it ended at a [limit](SyncOutcome::Partial) or left records
+    /// [behind](SyncOutcome::LeftBehind).
+    ///
+    /// ```no_run
+    /// # use sync_core::{NoopObserver, Site, SyncOptions};
+    /// # fn of(site: &Site) -> sync_core::Result<()> {
+    /// let report = site.sync(&SyncOptions::default(), &mut NoopObserver)?.into_result()?;
+    /// println!("{} records up, {} down", report.pushed, report.pulled);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// The error of a cycle that failed or was cancelled.
+    pub fn into_result(mut self) -> Result<Finished<Self>> {
+        self.error.take().map_or(Ok(Finished(self)), Err)
+    }
+
     /// Adds a step that did not run.
     pub(crate) fn note_skipped(&mut self, name: Step, reason: SkipReason) {
         self.skipped.push(SkippedStep { name, reason });
@@ -139,9 +186,11 @@ pub struct SkippedStep {
 pub enum SkipReason {
     /// The cycle was asked to push only, or to pull only.
     NotRequested,
-    /// An earlier step ended the cycle: this machine failed, the cycle was cancelled, its time is over, or the legacy server
-    /// refuses this site.
+    /// An earlier step ended the cycle: this machine failed, the cycle was cancelled, or the legacy server refuses this
+    /// site.
     CycleEnded,
+    /// The time of the cycle is over ([`SyncOptions::max_time`](super::SyncOptions::max_time)); the next cycle goes on.
+    OutOfTime,
     /// The legacy server does not answer.
     LegacyUnavailable,
     /// This database is the central server's own.
@@ -160,8 +209,16 @@ pub enum SkipReason {
     StepBeforeFailed,
 }
 
+impl SkipReason {
+    /// True if the step needs the result of an earlier one.
+    pub(super) fn is_missing_result(self) -> bool {
+        matches!(self, Self::LegacyUnavailable | Self::PushUnconfirmed | Self::StepBeforeFailed)
+    }
+}
+
 /// The result of a step.
 #[derive(Debug, Clone, Serialize)]
+#[non_exhaustive]
 pub struct StepReport {
     /// The step.
     pub name: Step,
@@ -215,7 +272,7 @@ impl From<&Error> for LoggedError {
 }
 
 impl Serialize for Error {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
         LoggedError::from(self).serialize(serializer)
     }
 }

@@ -112,13 +112,21 @@ impl<'s, 'c> Cycle<'s, 'c> {
     }
 
     fn verdict(&mut self, may_run: fn(&Self) -> Result<StepVerdict>) -> StepVerdict {
-        if self.is_ending() {
+        if self.progress.is_over || self.is_aborted() {
             return StepVerdict::Skip(SkipReason::CycleEnded);
         }
-        self.step_value(|cycle| may_run(cycle)).unwrap_or_else(|| {
-            self.progress.is_over = true;
-            StepVerdict::Skip(SkipReason::CycleEnded)
-        })
+        match self.step_value(|cycle| may_run(cycle)) {
+            Some(StepVerdict::Run) if self.is_past_its_time() => StepVerdict::Skip(SkipReason::OutOfTime),
+            // What it needs was not done, because the time was over by then.
+            Some(StepVerdict::Skip(needs)) if self.client.is_out_of_time && needs.is_missing_result() => {
+                StepVerdict::Skip(SkipReason::OutOfTime)
+            }
+            Some(verdict) => verdict,
+            None => {
+                self.progress.is_over = true;
+                StepVerdict::Skip(SkipReason::CycleEnded)
+            }
+        }
     }
 
     fn is_remote(&self) -> bool {

@@ -56,6 +56,7 @@ impl Localize for Retried {
 
 /// A record that cannot be tried again.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct NotRetried {
     /// Its number.
     pub number: u64,
@@ -153,7 +154,7 @@ fn integrate_now(storage: &dyn Storage, clock: &dyn Clock, retried: &mut Retried
     let origin = state::LEGACY_SITE_ID.find(storage.read()?.as_ref())?;
     for (source, origin) in [(Source::Legacy, origin), (Source::Central, None)] {
         let door = Provenance { source, origin };
-        done.add(&integrate(storage, clock, &door, |_, _| Ok(()))?);
+        integrate(storage, clock, &door, &mut done, |_, _| Ok(()))?;
     }
     merge::rewrite(storage, clock, origin)?;
     moved_stores::relog_pending(storage, clock)?;

@@ -57,6 +57,7 @@ pub struct Status {
 
 /// Local edits that their server has not accepted yet.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct Waiting {
     /// Their number.
     pub records: u64,
@@ -68,6 +69,7 @@ pub struct Waiting {
 
 /// The newest cycle.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[non_exhaustive]
 pub struct LastSync {
     /// Its beginning.
     pub started_at: Timestamp,

@@ -97,7 +97,12 @@ macro_rules! declare_errors {
     ) => {
         $(#[$meta])*
         pub enum $enum {
-            $($(#[$doc])* $variant $({ $($field: $type),* })?,)*
+            $(
+                $(#[$doc])*
+                ///
+                #[doc = concat!("Code `", $code, "`, class [`", stringify!($class), "`](crate::ErrorClass::", stringify!($class), ").")]
+                $variant $({ $($field: $type),* })?,
+            )*
             $($(#[$other_doc])* $other { $($part: $part_type),* },)?
         }
 

@@ -285,11 +285,11 @@ crate::sentences! {
         no_file_to_copy() = "this storage is not a file that can be copied";
         file_changed(file) = "{file} changed while it was read; attach it again";
         bytes_unreadable(error) = "the bytes cannot be read: {error}";
-        legacy_id(table, max) = "a {table} is an object with an ID of 1 to {max} bytes";
-        id(table, max) = "the id of a {table} has 1 to {max} bytes";
+        legacy_id(table, max) = "a record of {table} is an object with an ID of 1 to {max} bytes";
+        id(table, max) = "the id of a record of {table} has 1 to {max} bytes";
         too_long(table, id, max) = "{table} {id} has more than {max} bytes";
         no_sql() = "only a database file is asked in SQL";
-        no_field(table, field) = "a {table} has no field \"{field}\"";
+        no_field(table, field) = "records of {table} have no field \"{field}\"";
         not_local_only(table, id) = "{table} {id} is synchronised, so that it cannot be written as local only";
         writes_already() = "this thread is in a writing transaction of this database already, and would wait for itself";
         request_unwritable(error) = "a request cannot be written: {error}";

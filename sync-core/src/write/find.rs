@@ -34,6 +34,19 @@ pub(super) fn find<T: ReadTxn + ?Sized>(
     Ok(found.into_iter().skip(query.skipped()).map(|(_, id, data)| (id, data)).collect())
 }
 
+/// The number of records that a query finds, on all its pages.
+pub(super) fn count<T: ReadTxn + ?Sized>(txn: &T, table: &TableName, query: &Query) -> Result<u64> {
+    check_fields(table, query)?;
+    let mut found = 0;
+    let mut after: Option<RecordId> = None;
+    loop {
+        let page = txn.records(table, after.as_ref(), PAGE)?;
+        let Some((last, _)) = page.last() else { return Ok(found) };
+        after = Some(last.clone());
+        found += page.iter().filter(|(_, data)| key_of(table, query, data).is_some()).count() as u64;
+    }
+}
+
 /// Records come by id, and the sort is stable, so those that are equal stay in that order.
 fn sort(query: &Query, found: &mut [(SortKey, RecordId, RecordData)]) {
     if query.is_ordered() {

@@ -3,9 +3,9 @@
 use std::cell::RefCell;
 use std::sync::Arc;
 
-use super::find::find;
+use super::find::{count, find};
 use super::rules::active_stores;
-use super::transaction::Transaction;
+use super::transaction::{Transaction, get_with_position};
 use crate::changelog::Change;
 use crate::clock::Clock;
 #[cfg(doc)]
@@ -64,6 +64,15 @@ impl Records {
         find(self.storage.read()?.as_ref(), table, query)
     }
 
+    /// The number of records that a query finds, on all its pages: [`skip`](Query::skip) and [`limit`](Query::limit) do not
+    /// matter.
+    ///
+    /// # Errors
+    /// As [`find`](Self::find).
+    pub fn count(&self, table: &TableName, query: &Query) -> Result<u64> {
+        count(self.storage.read()?.as_ref(), table, query)
+    }
+
     /// The number of records of each table that has any.
     ///
     /// # Errors
@@ -89,9 +98,8 @@ impl Records {
     /// # let added = list.add_store("Clinic", "C", "clinic", None)?;
     /// # let replica = Replica::with_storage(Arc::new(MemoryStorage::new()));
     /// # let site = replica.site(Arc::new(InProcess::new(Arc::new(central.stand_alone_central()))));
-    /// # let (legacy_url, site_name) = ("http://central.example.org".to_owned(), "clinic".to_owned());
-    /// # let hardware_id = Some("a machine".to_owned());
-    /// # site.set_up(&Settings { legacy_url, site_name, password, hardware_id }, &mut NoopObserver)?;
+    /// # let settings = Settings::new("http://central.example.org", "clinic", password);
+    /// # site.set_up(&settings.hardware_id("a machine".to_owned()), &mut NoopObserver)?;
     /// let records = replica.records();
     /// # assert!(records.active_stores()?.is_empty());
     /// # site.sync(&SyncOptions::default(), &mut NoopObserver)?;
@@ -128,6 +136,15 @@ impl Records {
     /// The database failed.
     pub fn position(&self) -> Result<Cursor> {
         Ok(self.storage.read()?.last_cursor()?.next())
+    }
+
+    /// A record's data with the position at which it was read, from one snapshot: for an edit on a screen, which goes on only
+    /// if nobody [changed the record since](Transaction::if_unchanged_since). A record that is not here has a position too.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub fn get_with_position(&self, table: &TableName, id: &RecordId) -> Result<(Option<RecordData>, Cursor)> {
+        get_with_position(self.storage.read()?.as_ref(), table, id)
     }
 
     /// Writes records of a table in one transaction, each with its changelog row: all of them, or none if one is not

@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 
-use super::find::find;
+use super::find::{count, find};
 use super::rules::{RecordWriter, TableKind, active_stores, changed_id};
 use crate::changelog::{Audience, ChangeAction, NewChange};
 use crate::clock::Clock;
@@ -83,8 +83,26 @@ impl<'t> Transaction<'t> {
         self.noting(|| active_stores(self.txn))
     }
 
+    /// A record's data with the position for [`if_unchanged_since`](Self::if_unchanged_since); see
+    /// [`Records::get_with_position`](crate::Records::get_with_position).
+    ///
+    /// # Errors
+    /// The database failed.
+    pub fn get_with_position(&self, table: &TableName, id: &RecordId) -> Result<(Option<RecordData>, Cursor)> {
+        self.noting(|| get_with_position(self.txn, table, id))
+    }
+
+    /// The number of records that a query finds, on all its pages.
+    ///
+    /// # Errors
+    /// As [`find`](Self::find).
+    pub fn count(&self, table: &TableName, query: &Query) -> Result<u64> {
+        self.noting(|| count(self.txn, table, query))
+    }
+
     /// Goes on only if a record has not changed since [`Records::position`](crate::Records::position) was this cursor: for
-    /// an edit that a person made on a screen, from a version that somebody may have replaced meanwhile.
+    /// an edit that a person made on a screen, from a version that somebody may have replaced meanwhile. For a typed record,
+    /// [`TypedRecords::if_unchanged_since`](crate::TypedRecords::if_unchanged_since) is shorter.
     ///
     /// # Errors
     /// [`Error::ChangedMeanwhile`] if it was written or deleted since; the database failed.
@@ -155,6 +173,7 @@ impl<'t> Transaction<'t> {
         let mut ids = Vec::new();
         for data in records {
             let id = writer.check(kind, &table, &data)?;
+            self.check_written_once(kind, &table, &id, &data)?;
             let origin = self.origin_of_put(&table, &id)?;
             // The writer may not know of the merge yet.
             let resolved = if any_merged { merged::resolved(txn, &table, &data)? } else { None };
@@ -206,6 +225,21 @@ impl<'t> Transaction<'t> {
         }
     }
 
+    /// Refuses another version of a record whose type is a history. A draft that is only here may change.
+    fn check_written_once(&self, kind: TableKind, table: &TableName, id: &RecordId, data: &RecordData) -> Result<()> {
+        let TableKind::Typed(kind) = kind else { return Ok(()) };
+        if !kind.is_written_once() {
+            return Ok(());
+        }
+        match self.txn.record(table, id)? {
+            Some(stored) if !stored.same_value(data) && !is_local_only(self.txn, table, id)? => {
+                let refusal = Refusal::WrittenOnce { table: table.to_string() };
+                Err(Error::NotAllowed { refusal, id: Some(id.clone()) })
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Whether a write travels. A local version of a record that others have would differ from theirs for ever.
     fn origin_of_put(&self, table: &TableName, id: &RecordId) -> Result<Origin> {
         if !self.local_only {
@@ -218,6 +252,15 @@ impl<'t> Transaction<'t> {
             _ => Ok(Origin::LocalOnly),
         }
     }
+}
+
+/// A record, and the position behind the newest change.
+pub(super) fn get_with_position<T: ReadTxn + ?Sized>(
+    txn: &T,
+    table: &TableName,
+    id: &RecordId,
+) -> Result<(Option<RecordData>, Cursor)> {
+    Ok((txn.record(table, id)?, txn.last_cursor()?.next()))
 }
 
 /// The newest row of a record, or of its deletion.

@@ -6,7 +6,7 @@ use std::marker::PhantomData;
 use super::records::Records;
 use super::transaction::Transaction;
 use crate::error::{Error, Result};
-use crate::record::{Query, RecordData, RecordId, TableName, TypedRecord};
+use crate::record::{Cursor, Query, RecordData, RecordId, TableName, TypedRecord};
 
 /// The records of one type, as values: of [`Records::of`], each call on its own, or of [`Transaction::of`], within the
 /// transaction. Keys that this version does not know stay in a value's `unknown`, and so in the record.
@@ -28,6 +28,8 @@ use crate::record::{Query, RecordData, RecordId, TableName, TypedRecord};
 /// ```
 pub struct TypedRecords<'t, T> {
     access: Access<'t>,
+    /// Writes only what has not changed since.
+    since: Option<Cursor>,
     kind: PhantomData<fn() -> T>,
 }
 
@@ -46,14 +48,14 @@ impl<T: TypedRecord> fmt::Debug for TypedRecords<'_, T> {
 impl Records {
     /// The records of a type, as values.
     pub fn of<T: TypedRecord>(&self) -> TypedRecords<'static, T> {
-        TypedRecords { access: Access::Alone(self.clone()), kind: PhantomData }
+        TypedRecords { access: Access::Alone(self.clone()), since: None, kind: PhantomData }
     }
 }
 
 impl Transaction<'_> {
     /// The records of a type, in this transaction.
     pub fn of<T: TypedRecord>(&self) -> TypedRecords<'_, T> {
-        TypedRecords { access: Access::Within(self), kind: PhantomData }
+        TypedRecords { access: Access::Within(self), since: None, kind: PhantomData }
     }
 }
 
@@ -63,12 +65,49 @@ impl<T: TypedRecord> TypedRecords<'_, T> {
     /// # Errors
     /// [`Error::InvalidRecord`] if what is stored does not have the shape of the type; the database failed.
     pub fn get(&self, id: impl Into<RecordId>) -> Result<Option<T>> {
+        Ok(self.get_with_position(id)?.0)
+    }
+
+    /// A record, `None` if it is not here, with the position at which it was read, from one snapshot: for an edit on a
+    /// screen, which is then written [only if nobody changed the record](Self::if_unchanged_since) meanwhile.
+    ///
+    /// # Errors
+    /// As [`get`](Self::get).
+    pub fn get_with_position(&self, id: impl Into<RecordId>) -> Result<(Option<T>, Cursor)> {
         let (table, id) = (Self::table(), id.into());
-        let data = match &self.access {
-            Access::Alone(records) => records.get(&table, &id),
-            Access::Within(txn) => txn.get(&table, &id),
+        let (data, position) = match &self.access {
+            Access::Alone(records) => records.get_with_position(&table, &id),
+            Access::Within(txn) => txn.get_with_position(&table, &id),
         }?;
-        data.map(|data| read(&id, &data)).transpose()
+        Ok((data.map(|data| read(&id, &data)).transpose()?, position))
+    }
+
+    /// The same records, of which only those are written that have not changed since this position: by
+    /// [`put`](Self::put), [`update`](Self::update) and [`delete`](Self::delete). For an edit that a person made on a screen,
+    /// from a version that somebody, or a pull, may have replaced meanwhile. A new record must not have come meanwhile.
+    ///
+    /// ```
+    /// use sync_core::Error;
+    /// use sync_core::record::AssetClass;
+    /// # use std::sync::Arc;
+    /// # use sync_core::{Replica, storage::MemoryStorage};
+    /// # let replica = Replica::with_storage(Arc::new(MemoryStorage::new()));
+    /// # replica.site_registry()?;
+    /// # replica.records().of().put(&AssetClass { id: "cold".into(), name: "Cold".into(), ..AssetClass::default() })?;
+    /// let classes = replica.records().of::<AssetClass>();
+    /// let (Some(mut class), position) = classes.get_with_position("cold")? else { return Ok(()) };
+    /// // The person types. Meanwhile a pull, or another window, may write the record.
+    /// class.name = "Cold chain".into();
+    /// match classes.if_unchanged_since(position).put(&class) {
+    ///     Ok(()) => println!("saved"),
+    ///     Err(Error::ChangedMeanwhile { .. }) => println!("show what it is now, and ask again"),
+    ///     Err(error) => return Err(error),
+    /// }
+    /// # Ok::<(), Error>(())
+    /// ```
+    #[must_use]
+    pub fn if_unchanged_since(self, position: Cursor) -> Self {
+        Self { since: Some(position), ..self }
     }
 
     /// Up to `limit` records, by id, after `after`. Records that are marked as deleted are among them.
@@ -97,45 +136,64 @@ impl<T: TypedRecord> TypedRecords<'_, T> {
         found.iter().map(|(id, data)| read(id, data)).collect()
     }
 
-    /// Writes a value as the whole record. To change a record that is here, prefer [`update`](Self::update): a pull
-    /// between reading and writing would be overwritten.
+    /// The number of records that a query finds, on all its pages.
     ///
     /// # Errors
-    /// As [`Records::put`].
-    pub fn put(&self, record: &T) -> Result<()> {
-        let table = T::TYPE.table;
+    /// As [`Records::count`].
+    pub fn count(&self, query: &Query) -> Result<u64> {
+        let table = Self::table();
         match &self.access {
-            Access::Alone(records) => records.put(table, [record.write()]),
-            Access::Within(txn) => txn.put(table, [record.write()]),
+            Access::Alone(records) => records.count(&table, query),
+            Access::Within(txn) => txn.count(&table, query),
         }
-        .map(|_| ())
+    }
+
+    /// Writes a value as the whole record. To change a record that is here, prefer [`update`](Self::update), or
+    /// [`if_unchanged_since`](Self::if_unchanged_since): a pull between reading and writing would be overwritten.
+    ///
+    /// # Errors
+    /// As [`Records::put`]; [`Error::ChangedMeanwhile`] as [`if_unchanged_since`](Self::if_unchanged_since) says.
+    pub fn put(&self, record: &T) -> Result<()> {
+        let data = record.write();
+        let id = data.fields().and_then(|fields| fields.text(T::TYPE.key).map(|id| RecordId::from(&*id)));
+        self.writing(id.as_ref(), |txn| txn.put(T::TYPE.table, [data]).map(|_| ()))
     }
 
     /// Changes a record that is here, as [`Records::update`] does.
     ///
     /// # Errors
-    /// As [`Records::update`], and as [`get`](Self::get).
+    /// As [`Records::update`], and as [`get`](Self::get); [`Error::ChangedMeanwhile`] as
+    /// [`if_unchanged_since`](Self::if_unchanged_since) says.
     pub fn update(&self, id: impl Into<RecordId>, edit: impl FnOnce(&mut T) -> Result<()>) -> Result<()> {
-        let (table, id) = (T::TYPE.table, id.into());
+        let id = id.into();
         let edit = |data: RecordData| {
             let mut record = read(&id, &data)?;
             edit(&mut record)?;
             Ok(record.write())
         };
-        match &self.access {
-            Access::Alone(records) => records.update(table, &id, edit),
-            Access::Within(txn) => txn.update(table, &id, edit),
-        }
+        self.writing(Some(&id), |txn| txn.update(T::TYPE.table, &id, edit))
     }
 
     /// Deletes a record, as [`Records::delete`] does.
     ///
     /// # Errors
-    /// As [`Records::delete`].
+    /// As [`Records::delete`]; [`Error::ChangedMeanwhile`] as [`if_unchanged_since`](Self::if_unchanged_since) says.
     pub fn delete(&self, id: impl Into<RecordId>) -> Result<()> {
+        let id = id.into();
+        self.writing(Some(&id), |txn| txn.delete(T::TYPE.table, &id))
+    }
+
+    /// Writes in a transaction of its own, or in the one that this belongs to.
+    fn writing(&self, id: Option<&RecordId>, write: impl FnOnce(&Transaction<'_>) -> Result<()>) -> Result<()> {
+        let checked = |txn: &Transaction<'_>| {
+            if let (Some(position), Some(id)) = (self.since, id) {
+                txn.if_unchanged_since(position, &Self::table(), id)?;
+            }
+            write(txn)
+        };
         match &self.access {
-            Access::Alone(records) => records.delete(T::TYPE.table, &id.into()),
-            Access::Within(txn) => txn.delete(T::TYPE.table, &id.into()),
+            Access::Alone(records) => records.write(checked),
+            Access::Within(txn) => checked(txn),
         }
     }
 

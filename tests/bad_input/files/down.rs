@@ -168,7 +168,7 @@ fn a_log_in_page_is_no_file() {
     let page = HttpResponse { status: 200, headers, body: b"<html>Please log in</html>".to_vec() };
     bench.bench.server.once(DOWNLOAD, Reply::Whole(page));
     let report = bench.turn();
-    let error = report.error.expect("no file can come over this line");
+    let error = report.error.clone().expect("no file can come over this line");
     assert_eq!((error.code(), bench.here(&"f".into())), ("not_an_msupply_server", None), "{error}");
     assert_eq!(bench.entry(&"f".into()).state, FileState::Waiting);
 }
@@ -288,7 +288,7 @@ fn one_bad_file_delays_no_other() {
     let more: Vec<_> = (0..5).map(|n| bench.attach_at_central(&content(n))).collect();
     bench.bench.server.always(DOWNLOAD, Reply::text(503, "busy"));
     let report = bench.turn();
-    assert_eq!((report.failed, report.error.map(|error| error.code())), (3, Some("server_trouble")));
+    assert_eq!((report.failed, report.error.as_ref().map(|error| error.code())), (3, Some("server_trouble")));
     // Wrong credentials say nothing of any file.
     bench.bench.server.heal();
     let refusal = r#"{"otherServerError":"Internal error: [\n \"code: 'SiteIncorrectPassword' message: 'no' data: 'null'\",\n]"}"#;
@@ -296,7 +296,7 @@ fn one_bad_file_delays_no_other() {
     let attempts = || more.iter().map(|id| bench.entry(id).attempts).sum::<u32>();
     let before = attempts();
     let report = bench.turn();
-    assert_eq!((report.failed, report.error.map(|error| error.code())), (0, Some("incorrect_password")));
+    assert_eq!((report.failed, report.error.as_ref().map(|error| error.code())), (0, Some("incorrect_password")));
     assert_eq!(attempts(), before);
     assert_eq!(bench.turn_well().downloaded, 6);
 }
@@ -312,7 +312,7 @@ fn stopped_in_the_middle_it_goes_on_there() {
         _ => ControlFlow::Continue(()),
     };
     let report = bench.turn_watched(&mut stop);
-    assert_eq!((report.failed, report.error.map(|error| error.code())), (0, Some("cancelled")));
+    assert_eq!((report.failed, report.error.as_ref().map(|error| error.code())), (0, Some("cancelled")));
     assert_eq!((bench.entry(&id).attempts, bench.entry(&id).state), (0, FileState::Waiting));
     let report = bench.turn_well();
     assert!((1..=700_000).contains(&report.bytes_received), "{report:?}");

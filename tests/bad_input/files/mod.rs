@@ -13,7 +13,7 @@ use sync_core::record::RecordId;
 use sync_core::site::{FilesOptions, FilesReport};
 use sync_core::storage::{FileEntry, FileState, Storage as _};
 use sync_core::{NoopObserver, Records, Replica, SyncObserver};
-use sync_tests::world::{asset, data};
+use sync_tests::world::{SeenReport, asset, data};
 
 use super::Bench;
 
@@ -59,17 +59,17 @@ impl FileBench {
     }
 
     /// Works on the queue once.
-    fn turn(&self) -> FilesReport {
+    fn turn(&self) -> SeenReport<FilesReport> {
         self.turn_watched(&mut NoopObserver)
     }
 
-    fn turn_watched(&self, observer: &mut dyn SyncObserver) -> FilesReport {
-        self.bench.site.sync_files(&self.files, &FilesOptions::default(), observer).expect("it begins")
+    fn turn_watched(&self, observer: &mut dyn SyncObserver) -> SeenReport<FilesReport> {
+        self.bench.site.sync_files(&self.files, &FilesOptions::default(), observer).expect("it begins").into()
     }
 
     /// Works on the queue once, and all must go well.
     #[track_caller]
-    fn turn_well(&self) -> FilesReport {
+    fn turn_well(&self) -> SeenReport<FilesReport> {
         let report = self.turn();
         assert!(report.error.is_none() && report.failed == 0, "{report:?} {:?}", self.files.list(None, 99));
         report

@@ -178,7 +178,7 @@ fn refusals_of_single_files_end_no_run() {
     assert_eq!(refused.count(), 5);
     bench.bench.server.always(UPLOAD, says("Internal error: disk_full"));
     let report = bench.turn();
-    assert_eq!((report.failed, report.error.map(|error| error.code())), (3, Some("peer_error")));
+    assert_eq!((report.failed, report.error.as_ref().map(|error| error.code())), (3, Some("peer_error")));
 }
 
 /// The reference goes first: bytes wait until it is pushed and integrated.
@@ -206,7 +206,7 @@ fn without_a_line_no_file_is_at_fault() {
     let super::Bench { central, server, storage, site, records, folder } = bench;
     drop(server);
     let report = site.sync_files(&files, &Default::default(), &mut sync_core::NoopObserver).unwrap();
-    assert_eq!((report.failed, report.error.map(|error| error.code())), (0, Some("unreachable")));
+    assert_eq!((report.failed, report.error.as_ref().map(|error| error.code())), (0, Some("unreachable")));
     let txn = sync_core::storage::Storage::read(storage.as_ref()).unwrap();
     for id in ids {
         let entry = txn.file(&id).unwrap().unwrap();

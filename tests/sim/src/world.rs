@@ -120,12 +120,8 @@ pub(crate) fn set_up(sim: &Sim) {
         if site == rogue(sim) {
             break;
         }
-        let settings = Settings {
-            legacy_url: ADDRESS.to_owned(),
-            site_name: sim.ends[site].name.clone(),
-            password: password(0),
-            hardware_id: sim.machine(site).is_none().then(|| format!("machine-{site}")),
-        };
+        let settings = Settings::new(ADDRESS, sim.ends[site].name.clone(), password(0))
+            .hardware_id(sim.machine(site).is_none().then(|| format!("machine-{site}")));
         self::site(sim, site).set_up(&settings, &mut NoopObserver).expect("set up");
     }
 }

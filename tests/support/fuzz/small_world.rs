@@ -12,7 +12,7 @@ use sync_core::storage::{MemoryStorage, SiteEntry, Storage};
 use sync_core::transport::Transport;
 use sync_core::{NoopObserver, Records, Replica, Result, Settings, SyncConfig, SyncOptions, SyncReport};
 
-use crate::world::{PASSWORD, SiteEnd, data};
+use crate::world::{PASSWORD, SeenReport, SiteEnd, data};
 
 /// The site whose captured traffic is the beginning of many inputs, and another one; each with the machine it is bound
 /// to and its store.
@@ -105,12 +105,8 @@ impl SmallWorld {
 }
 
 pub(super) fn settings(name: &str, machine: &str) -> Settings {
-    Settings {
-        legacy_url: "http://legacy.example.org:2048".to_owned(),
-        site_name: name.to_owned(),
-        password: PasswordHash::of_password(PASSWORD),
-        hardware_id: Some(machine.to_owned()),
-    }
+    Settings::new("http://legacy.example.org:2048", name, PasswordHash::of_password(PASSWORD))
+        .hardware_id(machine.to_owned())
 }
 
 pub(super) fn class(id: &str) -> RecordData {
@@ -123,10 +119,10 @@ pub(super) fn cycle(end: &SiteEnd) -> Result<SyncReport> {
 
 /// A cycle with a good central, which must succeed after any input.
 #[track_caller]
-pub(super) fn good_cycle(end: &SiteEnd, what: &str) -> SyncReport {
+pub(super) fn good_cycle(end: &SiteEnd, what: &str) -> SeenReport {
     let report = cycle(end).unwrap_or_else(|error| panic!("{what}: {error} {:?}", error.causes()));
     if let Some(error) = &report.error {
         panic!("{what}: {} {error} {:?}", error.code(), error.causes());
     }
-    report
+    report.into()
 }

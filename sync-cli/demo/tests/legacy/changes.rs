@@ -139,9 +139,9 @@ impl Story {
         for site in [NORTH, SOUTH] {
             self.sync(site, "references of files")?;
         }
-        self.ends.sync_files(NORTH)?;
+        self.ends.sync_files(NORTH)?.into_result()?;
         self.ends.line.cut_next_answer_after(CUT_AFTER);
-        let report = self.ends.sync_files(SOUTH)?;
+        let report = self.ends.sync_files(SOUTH)?.into_result()?;
         if report.downloaded > 0 {
             return Err(failed("the line was not cut"));
         }
@@ -149,7 +149,7 @@ impl Story {
             if self.ends.files(SOUTH).path(&fetched)?.is_some() {
                 break;
             }
-            self.ends.sync_files(SOUTH)?;
+            self.ends.sync_files(SOUTH)?.into_result()?;
         }
         for (id, ends) in [(sent, [NORTH, CENTRAL]), (fetched, [CENTRAL, SOUTH])] {
             let ends = ends.map(|end| (NAMES[end], self.ends.files(end)));

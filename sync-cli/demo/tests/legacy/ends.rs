@@ -93,12 +93,8 @@ impl Ends {
     pub(super) fn set_up(&self, end: usize) -> Result<Discovered> {
         let address = if end == SOUTH { self.legacy_line.address() } else { self.stand_in.address() };
         let name = end.checked_sub(1).map_or(&self.world.central, |site| &self.world.sites[site].name);
-        let settings = Settings {
-            legacy_url: format!("http://{address}"),
-            site_name: name.clone(),
-            password: PasswordHash::of_password(PASSWORD),
-            hardware_id: Some(format!("machine of {}", NAMES[end])),
-        };
+        let settings = Settings::new(format!("http://{address}"), name.clone(), PasswordHash::of_password(PASSWORD))
+            .hardware_id(format!("machine of {}", NAMES[end]));
         self.site(end).set_up(&settings, &mut NoopObserver)
     }
 

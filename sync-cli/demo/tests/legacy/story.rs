@@ -7,7 +7,7 @@ use oms_sync_demo::judge::{Holder, Ledger, Verdict};
 use oms_sync_demo::seed::{Seed, Writer, broken, bulk_asset, seeds};
 use serde_json::Value;
 use sync_core::record::RecordData;
-use sync_core::site::Step;
+use sync_core::site::{Finished, Step};
 use sync_core::{Error, Result, SyncOutcome, SyncReport};
 use sync_testkit::legacy_server::{LegacyRecord, Takes, add_invoices, legacy_id, rows};
 
@@ -251,13 +251,10 @@ impl Story {
     }
 
     /// A cycle that must succeed.
-    pub(super) fn sync(&mut self, end: usize, what: &str) -> Result<SyncReport> {
-        let mut report = self.ends.sync(end)?;
+    pub(super) fn sync(&mut self, end: usize, what: &str) -> Result<Finished<SyncReport>> {
+        let report = self.ends.sync(end)?;
         self.report.cycle(end, what, &report);
-        match report.error.take() {
-            Some(error) => Err(error),
-            None => Ok(report),
-        }
+        report.into_result()
     }
 }
 

@@ -153,7 +153,9 @@ fn what_a_newer_version_may_know_is_kept_for_it() {
     );
     let (found, says) = cause(decided(SITE, Action::Update, "asset_log", "l", &log("a", r#","status":"MELTED""#)));
     assert_eq!(found, QuarantineCause::Unsupported);
-    assert_eq!(says, "$.status: expected a known AssetLogStatus, found \"MELTED\"");
+    let expected = "$.status: expected one of NOT_IN_USE, FUNCTIONING, FUNCTIONING_BUT_NEEDS_ATTENTION, NOT_FUNCTIONING, \
+                    DECOMMISSIONED, UNSERVICEABLE, found \"MELTED\"";
+    assert_eq!(says, expected);
     assert_eq!(cause(decided(SITE, Action::Merge, "name", "n", "{}")).0, QuarantineCause::Unsupported);
 }
 

@@ -6,7 +6,7 @@ use crate::record::record_type::{Deletion, Scope, record_type};
 
 record_type! {
     /// A record of `asset_log` (asset logs). Who edits it: the site whose active store owns the asset, or central;
-    /// logs are append-only.
+    /// logs are append-only, so a write of another version of one is refused.
     ///
     /// Deletion: never deleted.
     pub struct AssetLog("asset_log") {

@@ -6,7 +6,7 @@ use crate::record::record_type::{Deletion, Scope, record_type};
 
 record_type! {
     /// A record of `contact_form` (messages & contact forms). Who edits it: any site, for one of its own stores;
-    /// write-once. Central turns it into an e-mail.
+    /// write-once, so a write of another version of one is refused. Central turns it into an e-mail.
     ///
     /// Deletion: never deleted.
     pub struct ContactForm("contact_form") {

@@ -5,7 +5,8 @@ use crate::record::enums::SystemLogType;
 use crate::record::record_type::{Deletion, Scope, record_type};
 
 record_type! {
-    /// A record of `system_log` (system logs). Who edits it: every site, for itself; append-only.
+    /// A record of `system_log` (system logs). Who edits it: every site, for itself; append-only, so a write
+    /// of another version of one is refused.
     ///
     /// Deletion: never deleted. Integration is insert-only, not upsert: a second delivery of the same id fails on the
     /// primary key and is recorded as an integration error.

@@ -277,7 +277,7 @@ impl Sim {
             self.host(site);
         }
         lock(&aimed.unanswered).insert(site);
-        self.cycle(site, &SyncOptions { push_only: true, ..SyncOptions::default() });
+        self.cycle(site, &SyncOptions::default().push_only());
         lock(&aimed.unanswered).remove(&site);
         self.integrate();
         let stores: Vec<String> = lock(&self.ledger).stores().map(str::to_owned).collect();
@@ -288,7 +288,7 @@ impl Sim {
             self.note(|| format!("{store} comes to site {site}: {moved:?}"));
             self.notice_crash(0);
         }
-        self.cycle(site, &SyncOptions { pull_only: true, ..SyncOptions::default() });
+        self.cycle(site, &SyncOptions::default().pull_only());
     }
 
     /// Whether the answer to this request is lost because the world aims at that.

@@ -58,12 +58,7 @@ impl Sim {
             return;
         }
         let access = lock(&aimed.accesses).get(&site).copied().unwrap_or_default();
-        let settings = Settings {
-            legacy_url: LEGACY.to_owned(),
-            site_name: name(site),
-            password: password(access.at_server),
-            hardware_id: None,
-        };
+        let settings = Settings::new(LEGACY, name(site), password(access.at_server));
         let done = crate::world::site(self, site).set_up(&settings, &mut NoopObserver);
         self.note(|| format!("site {site} is set up with its password: {:?}", done.as_ref().map(|_| ())));
         self.notice_crash(site);

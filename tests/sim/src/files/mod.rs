@@ -271,7 +271,7 @@ impl Sim {
 }
 
 fn told(report: &FilesReport) -> String {
-    let FilesReport { uploaded, downloaded, failed, gone, bytes_sent, bytes_received, error } = report;
+    let FilesReport { uploaded, downloaded, failed, gone, bytes_sent, bytes_received, error, .. } = report;
     let error = error.as_ref().map(ToString::to_string);
     format!("up {uploaded} down {downloaded} failed {failed} gone {gone} bytes {bytes_sent} {bytes_received} {error:?}")
 }

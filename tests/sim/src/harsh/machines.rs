@@ -139,12 +139,8 @@ impl Sim {
     }
 
     fn settings(&self, site: usize, changes: u32) -> Settings {
-        Settings {
-            legacy_url: ADDRESS.to_owned(),
-            site_name: self.ends[site].name.clone(),
-            password: password(changes),
-            hardware_id: self.machine(site).is_none().then(|| format!("machine-{site}")),
-        }
+        Settings::new(ADDRESS, self.ends[site].name.clone(), password(changes))
+            .hardware_id(self.machine(site).is_none().then(|| format!("machine-{site}")))
     }
 
     /// The disk of a site is lost; its machine gets a new one, and is set up again.

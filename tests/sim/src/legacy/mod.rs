@@ -72,12 +72,8 @@ pub(crate) fn name(end: usize) -> String {
 }
 
 fn settings(sim: &Sim, end: usize) -> Settings {
-    Settings {
-        legacy_url: LEGACY.to_owned(),
-        site_name: name(end),
-        password: PasswordHash::of_password(PASSWORD),
-        hardware_id: sim.machine(end).is_none().then(|| format!("machine-{end}")),
-    }
+    Settings::new(LEGACY, name(end), PasswordHash::of_password(PASSWORD))
+        .hardware_id(sim.machine(end).is_none().then(|| format!("machine-{end}")))
 }
 
 /// Fills the legacy server, and sets up central, which runs its first cycle, and the sites, which run none yet.
