@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use sync_core::clock::{Clock, Timestamp};
 use sync_core::driver::{CycleEnd, Driver, DriverConfig, DriverHandle, DriverObserver};
+use sync_core::files::Attach;
 use sync_core::protocol::PasswordHash;
+use sync_core::site::FilesOptions;
 use sync_core::transport::{HttpRequest, HttpResponse, Transport, TransportError};
 use sync_core::{Replica, SyncConfig, SyncEvent, SyncObserver};
 use sync_tests::world::{CentralEnd, Kind, SiteEnd, asset, get};
@@ -376,4 +378,73 @@ fn over_a_real_clock_other_threads_wake_it() {
     handle.stop();
     running.join().unwrap();
     assert_eq!(told.recv(), Err(mpsc::RecvError), "no further cycle");
+}
+
+/// Notes what came of the files; the line is metered during the first cycle.
+struct FilesSeen {
+    handle: DriverHandle,
+    uploaded: Vec<Option<u64>>,
+}
+
+impl SyncObserver for FilesSeen {
+    fn on_event(&mut self, _: &SyncEvent) -> ControlFlow<()> {
+        ControlFlow::Continue(())
+    }
+}
+
+impl DriverObserver for FilesSeen {
+    fn on_cycle(&mut self, end: &CycleEnd) {
+        let moved = end.files.as_ref().map(|moved| moved.as_ref().expect("they begin"));
+        self.uploaded.push(moved.map(|report| report.uploaded));
+        self.handle.set_metered(false);
+        if self.uploaded.len() == 2 {
+            self.handle.stop();
+        }
+    }
+}
+
+#[test]
+fn files_move_after_a_cycle_and_not_over_a_metered_line() {
+    let world = world();
+    let folder = tempfile::tempdir().expect("a folder");
+    let replica = Replica::builder().clock(world.clock.clone()).with_storage(world.end.storage.clone());
+    let files = replica.files(folder.path().join("files"));
+    world.end.records.put("asset", [asset("x", "STORE_a", "")]).expect("stored");
+    let attach = Attach { table: "asset", record_id: "x", file_name: "photo.jpg", mime_type: None };
+    files.attach_bytes(&attach, &mut &b"a photo"[..]).expect("attached");
+    let site = replica.site(world.central.transport());
+    let mut driver = Driver::new(site, DriverConfig::default()).with_files(files, FilesOptions::default());
+    let handle = driver.handle();
+    handle.set_metered(true);
+    let mut seen = FilesSeen { handle: handle.clone(), uploaded: Vec::new() };
+    driver.run(&mut seen);
+    assert_eq!(seen.uploaded, [None, Some(1)]);
+    assert!(!handle.is_metered());
+}
+
+#[test]
+fn a_driver_that_was_joined_has_ended_and_calls_nobody_any_more() {
+    let central = CentralEnd::over(Kind::Memory);
+    let site = central.new_site("north");
+    let mut driver = Driver::new(site.site.clone(), DriverConfig::default());
+    let handle = driver.handle();
+    let (ends, ended) = mpsc::channel();
+    struct Ends(mpsc::Sender<u64>);
+    impl SyncObserver for Ends {
+        fn on_event(&mut self, _: &SyncEvent) -> ControlFlow<()> {
+            ControlFlow::Continue(())
+        }
+    }
+    impl DriverObserver for Ends {
+        fn on_cycle(&mut self, end: &CycleEnd) {
+            let _ = self.0.send(end.number);
+        }
+    }
+    let thread = std::thread::spawn(move || driver.run(&mut Ends(ends)));
+    assert_eq!(ended.recv(), Ok(1));
+    handle.join();
+    assert!(handle.is_stopped() && !handle.is_running());
+    thread.join().expect("it ended");
+    assert!(ended.try_recv().is_err(), "no cycle came after it");
+    handle.join();
 }

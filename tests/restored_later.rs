@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use sync_core::storage::state;
 use sync_core::{Replica, SyncConfig};
-use sync_tests::world::{CentralEnd, Kind, SiteEnd, asset, document, get};
+use sync_tests::world::{CentralEnd, Kind, SiteEnd, asset, document, get, put_unchecked};
 
 fn write(site: &SiteEnd, id: &str, notes: &str) {
     site.records.put("asset", [asset(id, "STORE_a", notes)]).unwrap();
@@ -42,8 +42,9 @@ fn a_restored_site_goes_on_editing_what_it_wrote_and_what_is_of_no_store() {
     b.sync();
     let storage = central.memory("a");
     let put = |site: &SiteEnd, text: &str| {
+        // A host may not change a log; an older version of this library let it, and Open mSupply's central may meet one.
         let log = document("system_log", &[("id", "l"), ("message", text)]);
-        site.records.put("system_log", [log]).unwrap();
+        put_unchecked(site.storage.as_ref(), "system_log", "l", &log);
         let file = document("sync_file_reference", &[("id", "f"), ("file_name", text)]);
         site.records.put("sync_file_reference", [file]).unwrap();
     };

@@ -4,6 +4,7 @@ mod at_once;
 mod bad_input;
 mod broken_off;
 mod central_access;
+mod conflicts;
 mod contracts;
 mod copied_databases;
 mod cycle;

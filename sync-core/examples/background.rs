@@ -4,10 +4,13 @@
 //! `cargo run -p sync-core --example background -- clinic.sqlite`, for a database that `embed` has set up
 
 use std::ops::ControlFlow;
+use std::path::Path;
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use sync_core::driver::{CycleEnd, Driver, DriverConfig, DriverObserver};
+use sync_core::files::Files;
+use sync_core::site::FilesOptions;
 use sync_core::transport::HttpTransport;
 use sync_core::{Replica, SyncEvent, SyncObserver};
 
@@ -18,8 +21,9 @@ struct Screen {
 
 impl SyncObserver for Screen {
     fn on_event(&mut self, event: &SyncEvent) -> ControlFlow<()> {
-        if let SyncEvent::Progress { step, done, total } = event {
-            println!("{}: {done} of {total}", step.label());
+        if let SyncEvent::Progress { step, done, total, pace } = event {
+            let left = pace.left.map_or_else(String::new, |left| format!(", {} s left", left.as_secs()));
+            println!("{}: {done} of {total}{left}", step.label());
         }
         ControlFlow::Continue(()) // Break would end the cycle; what is done stays.
     }
@@ -42,16 +46,19 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 
 /// Runs until the first cycle has ended, and returns how it ended.
 pub(crate) fn run(database: &str) -> Result<String, Box<dyn std::error::Error>> {
-    let site = Replica::open(database)?.site(Arc::new(HttpTransport::default()));
+    let replica = Replica::open(database)?;
+    let site = replica.site(Arc::new(HttpTransport::default()));
+    let photos = replica.files(Files::folder_of(Path::new(database)));
     let mut config = DriverConfig::default();
     config.options.max_time = Some(Duration::from_secs(25));
-    let mut driver = Driver::new(site, config);
+    let mut driver = Driver::new(site, config).with_files(photos, FilesOptions::default());
     let handle = driver.handle();
     let (ends, ended) = mpsc::channel();
     let thread = std::thread::spawn(move || driver.run(&mut Screen { ends }));
-    // A user who wants to sync now: handle.trigger(); a metered line: handle.suspend(); a closed app: handle.stop().
+    // A user who wants to sync now: handle.trigger(); a metered line: handle.set_metered(true); an app in the background:
+    // handle.suspend(), and later handle.resume(); a closed app: handle.join().
     let outcome = ended.recv()?;
-    handle.stop();
+    handle.join();
     thread.join().map_err(|_| "the driver panicked")?;
     Ok(outcome)
 }

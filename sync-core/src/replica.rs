@@ -1,5 +1,6 @@
 //! The one front of a database: what an app opens, and what it does there.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -11,9 +12,9 @@ use crate::clock::{Clock, SystemClock};
 use crate::error::Result;
 use crate::files::Files;
 use crate::machine::Machine;
-use crate::record::Cursor;
+use crate::record::{Cursor, TableName};
 use crate::role::Role;
-use crate::site::{Settings, Site};
+use crate::site::{ConflictResolver, Resolvers, Settings, Site};
 use crate::storage::{Storage, state};
 use crate::support::{Status, Support, status};
 use crate::transport::Transport;
@@ -60,6 +61,7 @@ struct Parts {
     file: Option<Arc<SqliteStorage>>,
     clock: Arc<dyn Clock>,
     machine: Machine,
+    resolvers: Resolvers,
 }
 
 impl fmt::Debug for Replica {
@@ -134,8 +136,8 @@ impl Replica {
 
     /// The remote site: sets the database up and synchronises it. Its requests go through `transport`.
     pub fn site(&self, transport: Arc<dyn Transport>) -> Site {
-        let Parts { storage, clock, machine, .. } = self.parts.as_ref();
-        Site::new(storage.clone(), transport, clock.clone(), machine.clone())
+        let Parts { storage, clock, machine, resolvers, .. } = self.parts.as_ref();
+        Site::new(storage.clone(), transport, clock.clone(), machine.clone(), resolvers.clone())
     }
 
     /// The files of records, whose bytes lie in this folder.
@@ -321,6 +323,7 @@ impl Replica {
 pub struct ReplicaBuilder {
     clock: Option<Arc<dyn Clock>>,
     machine: Machine,
+    resolvers: BTreeMap<TableName, Arc<dyn ConflictResolver>>,
     #[cfg(feature = "sqlite")]
     hook: Option<Box<dyn RecordHook>>,
     #[cfg(feature = "sqlite")]
@@ -347,6 +350,37 @@ impl ReplicaBuilder {
         Self { machine: Machine::Given(id.into()), ..self }
     }
 
+    /// Decides the conflicts of a table: whenever a pull brings a record that was edited here, and that edit is not pushed yet. Without
+    /// a resolver the local edit stays. An edit that is on its way to a server stays too, because it may have arrived. The
+    /// [report](crate::SyncReport::conflicts) of the cycle names each conflict and how it ended.
+    ///
+    /// A resolver is for data that two people may both edit in good faith. Sites of a network that decide differently give each
+    /// other work: a merge should give the same result at each of them.
+    ///
+    /// ```
+    /// use sync_core::Replica;
+    /// use sync_core::record::Asset;
+    /// use sync_core::site::{ConflictVersions, Resolution};
+    ///
+    /// /// The newer version stays, with the notes of both.
+    /// fn of_assets(versions: &ConflictVersions<'_>) -> Resolution {
+    ///     let (Some(ours), Some(theirs)) = (versions.local_as::<Asset>(), versions.received_as::<Asset>()) else {
+    ///         return Resolution::KeepLocal; // One of them is a deletion.
+    ///     };
+    ///     let (mut newer, older) = if ours.modified_datetime < theirs.modified_datetime { (theirs, ours) } else { (ours, theirs) };
+    ///     let notes: Vec<String> = newer.notes.into_iter().chain(older.notes).collect();
+    ///     newer.notes = Some(notes.join("\n"));
+    ///     Resolution::replace_with(&newer)
+    /// }
+    ///
+    /// let builder = Replica::builder().resolver("asset", of_assets);
+    /// ```
+    #[must_use]
+    pub fn resolver(mut self, table: impl Into<TableName>, resolver: impl ConflictResolver + 'static) -> Self {
+        self.resolvers.insert(table.into(), Arc::new(resolver));
+        self
+    }
+
     /// Puts a replica over a storage of the host's own. What is chosen for a database file does not concern it.
     pub fn with_storage(self, storage: Arc<dyn Storage>) -> Replica {
         self.build(
@@ -358,7 +392,7 @@ impl ReplicaBuilder {
 
     fn build(self, storage: Arc<dyn Storage>, #[cfg(feature = "sqlite")] file: Option<Arc<SqliteStorage>>) -> Replica {
         let clock = self.clock.unwrap_or_else(|| Arc::new(SystemClock::new()));
-        let machine = self.machine;
+        let (machine, resolvers) = (self.machine, Resolvers::new(self.resolvers));
         Replica {
             parts: Arc::new(Parts {
                 storage,
@@ -366,6 +400,7 @@ impl ReplicaBuilder {
                 file,
                 clock,
                 machine,
+                resolvers,
             }),
         }
     }

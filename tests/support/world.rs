@@ -11,7 +11,7 @@ use sync_core::changelog::{Audience, ChangeAction, NewChange};
 use sync_core::clock::{Clock, SystemClock, Timestamp};
 use sync_core::files::{FileStore, Files};
 use sync_core::protocol::PasswordHash;
-use sync_core::record::{Cursor, RecordData, RecordId, StoreId, TableName};
+use sync_core::record::{Cursor, RecordData, RecordId, StoreId, TableName, record_type};
 use sync_core::storage::{MemoryStorage, SqliteStorage, Storage};
 use sync_core::transport::Transport;
 use sync_core::{NoopObserver, Records, Replica, Settings, Site, SyncConfig, SyncOptions, SyncReport};
@@ -256,21 +256,27 @@ pub fn get(records: &Records, table: &str, id: &str) -> Option<String> {
     found.map(|data| data.as_str().to_owned())
 }
 
-/// Writes an asset class directly into a storage, as a local edit; returns its cursor.
+/// Writes an asset class as central's host would, unchecked.
 pub fn put_class(storage: &dyn Storage, id: &str) -> Cursor {
+    put_unchecked(storage, "asset_class", id, &data(&format!(r#"{{"id":"{id}","name":"n"}}"#)))
+}
+
+/// Writes a record of no store as a host would, without the checks of its rules.
+pub fn put_unchecked(storage: &dyn Storage, table: &str, id: &str, data: &RecordData) -> Cursor {
+    let style = record_type(table).expect("a record type").style;
     let change = NewChange {
-        table: "asset_class".into(),
+        table: table.into(),
         id: id.into(),
         action: ChangeAction::Upsert,
         store: None,
         name: None,
         source_site: None,
         is_sync_update: false,
-        audience: Audience::Everyone,
+        audience: Audience::of(style, table, None, None),
         changed_at: Timestamp::from_unix_millis(0),
     };
     let txn = storage.write().expect("a working storage");
-    let cursor = txn.put_record(&data(&format!(r#"{{"id":"{id}","name":"n"}}"#)), &change).expect("a working storage");
+    let cursor = txn.put_record(data, &change).expect("a working storage");
     txn.commit().expect("a working storage");
     cursor
 }

@@ -1,6 +1,6 @@
 //! The handle of a driver: requests from other threads.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::clock::{Clock, WakeSignal};
@@ -15,12 +15,18 @@ struct DriverRequests {
     /// The number of cycles begun so far.
     begun: u64,
     running: bool,
+    /// The line costs money by the byte: no files are moved.
+    metered: bool,
+    /// How many calls of `run` are under way.
+    runs: u32,
 }
 
 #[derive(Debug, Default)]
 struct Shared {
     asked: Mutex<DriverRequests>,
     bell: WakeSignal,
+    /// Told when a call of `run` returns.
+    returned: Condvar,
 }
 
 /// Controls a [`Driver`](super::Driver) from any thread. Clones control the same one. No call waits for a cycle.
@@ -73,6 +79,28 @@ impl DriverHandle {
         self.ask(|asked| asked.stopped = true);
     }
 
+    /// [Stops](Self::stop) the driver and waits until it has ended: no cycle runs any more, the database may be closed, and the
+    /// observer is not called again. It takes two seconds at most with a transport that can be stopped. The thread of the driver
+    /// itself, as in its observer, must not call this: it would wait for itself.
+    pub fn join(&self) {
+        self.stop();
+        let mut asked = self.asked();
+        while asked.runs > 0 {
+            asked = self.0.returned.wait(asked).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// Says whether the line is metered, as that of a phone abroad. While it is, the driver moves no files, and stops with the
+    /// one that it is moving; cycles go on, because records are small.
+    pub fn set_metered(&self, is_metered: bool) {
+        self.ask(|asked| asked.metered = is_metered);
+    }
+
+    /// True while the line is said to be metered.
+    pub fn is_metered(&self) -> bool {
+        self.asked().metered
+    }
+
     /// True while a cycle runs.
     pub fn is_running(&self) -> bool {
         self.asked().running
@@ -120,5 +148,14 @@ impl DriverHandle {
 
     pub(super) fn ended(&self) {
         self.asked().running = false;
+    }
+
+    pub(super) fn run_began(&self) {
+        self.asked().runs += 1;
+    }
+
+    pub(super) fn run_ended(&self) {
+        self.asked().runs -= 1;
+        self.0.returned.notify_all();
     }
 }

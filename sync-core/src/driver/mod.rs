@@ -13,7 +13,8 @@ pub use handle::DriverHandle;
 use self::backoff::{Backoff, needs_person};
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
-use crate::site::{NoopObserver, Site, SyncEvent, SyncObserver, SyncReport};
+use crate::files::Files;
+use crate::site::{FilesOptions, FilesReport, NoopObserver, Site, SyncEvent, SyncObserver, SyncReport};
 
 /// The end of a driver's cycle, and the time of the next one.
 #[derive(Debug)]
@@ -27,6 +28,10 @@ pub struct CycleEnd {
     pub took: Duration,
     /// Its report; an error as from [`Site::sync`]: it could not begin, or could not be written into the sync log.
     pub result: Result<SyncReport>,
+    /// The report of the files that were moved after the cycle, or why that could not begin; `None` if they were not, because
+    /// the driver [moves none](Driver::with_files), the cycle did not come to its end, or the line is
+    /// [metered](DriverHandle::set_metered).
+    pub files: Option<Result<FilesReport>>,
     /// Failures in a row, including this cycle.
     pub failures: u32,
     /// The wait before the next cycle, unless one is requested earlier; `None` if the driver was stopped.
@@ -80,7 +85,7 @@ impl DriverObserver for NoopObserver {
 ///     let mut driver = Driver::new(site, DriverConfig::default());
 ///     let handle = driver.handle();
 ///     std::thread::spawn(move || driver.run(&mut Log));
-///     handle // .trigger(), .suspend(), .resume(), .cancel(), .stop()
+///     handle // .trigger(), .suspend(), .resume(), .cancel(), .join()
 /// }
 /// ```
 pub struct Driver {
@@ -88,6 +93,7 @@ pub struct Driver {
     config: DriverConfig,
     chance: Box<dyn FnMut() -> f64 + Send>,
     handle: DriverHandle,
+    files: Option<(Files, FilesOptions)>,
 }
 
 impl std::fmt::Debug for Driver {
@@ -99,7 +105,26 @@ impl std::fmt::Debug for Driver {
 impl Driver {
     /// Creates a driver of this site.
     pub fn new(site: Site, config: DriverConfig) -> Self {
-        Self { site, config, chance: Box::new(chance), handle: DriverHandle::default() }
+        Self { site, config, chance: Box::new(chance), handle: DriverHandle::default(), files: None }
+    }
+
+    /// Moves these files too, after each cycle that came to its end, except while the line is
+    /// [metered](DriverHandle::set_metered). A failure to move them changes nothing about the next cycle: each file has waits of
+    /// its own.
+    ///
+    /// ```
+    /// use sync_core::driver::{Driver, DriverConfig};
+    /// use sync_core::site::FilesOptions;
+    /// use sync_core::{Replica, Site};
+    ///
+    /// fn driver_of(replica: &Replica, site: Site) -> Driver {
+    ///     let photos = replica.files("clinic.files");
+    ///     Driver::new(site, DriverConfig::default()).with_files(photos, FilesOptions::default())
+    /// }
+    /// ```
+    #[must_use]
+    pub fn with_files(self, files: Files, options: FilesOptions) -> Self {
+        Self { files: Some((files, options)), ..self }
     }
 
     /// Sets the source of randomness, which returns numbers from 0 up to 1.
@@ -117,16 +142,20 @@ impl Driver {
     /// observer or of a host's hook ends it: uncommitted work of the cycle is then rolled back, no cycle runs any more,
     /// and `run` may be called again.
     pub fn run(&mut self, observer: &mut dyn DriverObserver) {
+        let handle = self.handle.clone();
+        let _run = RunGuard::new(&handle);
         let clock = self.site.clock();
         let mut waits = Backoff::default();
         let mut due = clock.monotonic();
         while let Some(number) = self.handle.begin_when_due(clock.as_ref(), due) {
             let started_at = clock.now();
             let began = clock.monotonic();
-            let result = {
+            let (result, files) = {
                 let _running = CycleGuard(&self.handle);
-                let mut watched = ObservedDriver { observer: &mut *observer, handle: &self.handle };
-                self.site.sync(&self.config.options, &mut watched)
+                let mut watched = ObservedDriver { observer: &mut *observer, handle: &self.handle, of_files: false };
+                let result = self.site.sync(&self.config.options, &mut watched);
+                let files = self.move_files(&result, observer);
+                (result, files)
             };
             let moved = result.as_ref().is_ok_and(|report| report.pushed + report.pulled > 0);
             let error = result.as_ref().map_or_else(Some, |report| report.error.as_ref());
@@ -137,8 +166,18 @@ impl Driver {
             let next_in = (!self.handle.is_stopped()).then_some(wait);
             let took = ended.saturating_sub(began);
             let failures = waits.failures;
-            observer.on_cycle(&CycleEnd { number, started_at, took, result, failures, next_in, needs_person });
+            observer.on_cycle(&CycleEnd { number, started_at, took, result, files, failures, next_in, needs_person });
         }
+    }
+
+    fn move_files(&self, cycle: &Result<SyncReport>, observer: &mut dyn DriverObserver) -> Option<Result<FilesReport>> {
+        let came_to_its_end = matches!(cycle, Ok(report) if report.error.is_none() && !report.is_partial());
+        let (files, options) = self.files.as_ref().filter(|_| came_to_its_end)?;
+        if self.handle.wants_end() || self.handle.is_metered() {
+            return None;
+        }
+        let mut watched = ObservedDriver { observer, handle: &self.handle, of_files: true };
+        Some(self.site.sync_files(files, options, &mut watched))
     }
 }
 
@@ -148,6 +187,22 @@ struct CycleGuard<'a>(&'a DriverHandle);
 impl Drop for CycleGuard<'_> {
     fn drop(&mut self) {
         self.0.ended();
+    }
+}
+
+/// A call of `run`. It has ended when this is dropped, also after a panic.
+struct RunGuard<'a>(&'a DriverHandle);
+
+impl<'a> RunGuard<'a> {
+    fn new(handle: &'a DriverHandle) -> Self {
+        handle.run_began();
+        Self(handle)
+    }
+}
+
+impl Drop for RunGuard<'_> {
+    fn drop(&mut self) {
+        self.0.run_ended();
     }
 }
 
@@ -161,12 +216,15 @@ fn chance() -> f64 {
 struct ObservedDriver<'a> {
     observer: &'a mut dyn DriverObserver,
     handle: &'a DriverHandle,
+    /// True while files are moved.
+    of_files: bool,
 }
 
 impl SyncObserver for ObservedDriver<'_> {
     fn on_event(&mut self, event: &SyncEvent) -> ControlFlow<()> {
         let told = self.observer.on_event(event);
-        if self.handle.wants_end() { ControlFlow::Break(()) } else { told }
+        let ends = self.handle.wants_end() || (self.of_files && self.handle.is_metered());
+        if ends { ControlFlow::Break(()) } else { told }
     }
 }
 

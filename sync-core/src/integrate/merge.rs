@@ -373,7 +373,7 @@ mod tests {
     /// The final state, with one cycle for each message, or one cycle for all.
     fn end(messages: &[Incoming], each_alone: bool) -> Vec<(String, String)> {
         let (storage, clock) = (MemoryStorage::new(), SystemClock::new());
-        let provenance = Provenance { source: Source::Legacy, origin: Some(SiteId(1)) };
+        let provenance = Provenance::new(Source::Legacy, Some(SiteId(1)));
         for batch in messages.chunks(if each_alone { 1 } else { 2 }) {
             let txn = storage.write().unwrap();
             receive(txn.as_ref(), clock.now(), &provenance, batch.to_vec()).unwrap();
@@ -425,7 +425,7 @@ mod tests {
     fn what_a_site_writes_of_a_merged_record_is_set_aside_with_the_reason() {
         let (storage, clock) = (MemoryStorage::new(), SystemClock::new());
         let receive_from = |source, message: Incoming| {
-            let provenance = Provenance { source, origin: Some(SiteId(2)) };
+            let provenance = Provenance::new(source, Some(SiteId(2)));
             let txn = storage.write().unwrap();
             receive(txn.as_ref(), clock.now(), &provenance, vec![Incoming { source, ..message }]).unwrap();
             txn.commit().unwrap();

@@ -8,6 +8,7 @@
 mod failed_batch;
 pub(crate) mod merge;
 mod plan;
+mod resolve;
 mod sent_back;
 mod staged;
 mod turns;
@@ -34,6 +35,9 @@ use crate::write::{Origin, UnseenMove, WriteEffect};
 use self::failed_batch::{failed_before, forget_failure};
 pub(crate) use self::failed_batch::{noting_failure, requeue_after_upgrade, requeue_failed, staging_what_fails};
 use self::plan::{Facts, Plan, plan};
+pub(crate) use self::resolve::Resolvers;
+pub use self::resolve::{ConflictOutcome, ConflictResolver, ConflictVersions, Resolution};
+use self::resolve::{is_its_fault, server_of};
 use self::sent_back::BufferPlace;
 pub(crate) use self::staged::integrate;
 pub(crate) use self::turns::IntegrationQueue;
@@ -49,12 +53,14 @@ pub(crate) struct Integrated {
     pub refused: u64,
     /// Pulled records that yielded to a local edit.
     pub kept_local: u64,
-    /// The first of them.
+    /// Conflicts that a resolver of the host decided otherwise.
+    pub resolved: u64,
+    /// The first conflicts.
     pub conflicts: Vec<Conflict>,
 }
 
-/// A record that was edited here while a version of it came from elsewhere. The edit was kept, and goes out with the next
-/// push.
+/// A record that was edited here while a version of it came from elsewhere. Unless a [resolver](ConflictResolver) of the host
+/// decided otherwise, the edit was kept, and goes out with the next push.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Conflict {
@@ -62,20 +68,21 @@ pub struct Conflict {
     pub table: TableName,
     /// Its id.
     pub id: RecordId,
-    /// The server whose version yielded: `central` or `legacy`.
+    /// The server whose version came: `central` or `legacy`.
     pub from: &'static str,
     /// True if that version was a deletion.
     pub is_deletion: bool,
+    /// How it ended.
+    pub outcome: ConflictOutcome,
 }
 
 impl Conflict {
     /// The most that are named, in a report and for each batch.
     pub const NAMED_MAX: usize = 100;
 
-    fn of(incoming: &Incoming) -> Self {
-        let from = if incoming.source == Source::Legacy { "legacy" } else { "central" };
-        let is_deletion = incoming.action == Action::Delete;
-        Self { table: incoming.table.clone(), id: incoming.id.clone(), from, is_deletion }
+    fn of(incoming: &Incoming, outcome: ConflictOutcome) -> Self {
+        let (table, id, is_deletion) = (incoming.table.clone(), incoming.id.clone(), incoming.action == Action::Delete);
+        Self { table, id, from: server_of(incoming), is_deletion, outcome }
     }
 
     /// Adds to those that are named already, as far as there is room.
@@ -92,11 +99,12 @@ impl Integrated {
         self.quarantined += other.quarantined;
         self.refused += other.refused;
         self.kept_local += other.kept_local;
+        self.resolved += other.resolved;
         Conflict::add_to(&mut self.conflicts, &other.conflicts);
     }
 
     fn count(&self) -> u64 {
-        self.integrated + self.quarantined + self.refused + self.kept_local
+        self.integrated + self.quarantined + self.refused + self.kept_local + self.resolved
     }
 }
 
@@ -106,6 +114,15 @@ pub(crate) struct Provenance {
     pub source: Source,
     /// The origin for changelog rows.
     pub origin: Option<SiteId>,
+    /// The host's decisions about conflicts.
+    pub resolvers: Resolvers,
+}
+
+impl Provenance {
+    /// A source whose conflicts no host decides.
+    pub(crate) fn new(source: Source, origin: Option<SiteId>) -> Self {
+        Self { source, origin, resolvers: Resolvers::default() }
+    }
 }
 
 /// Integrates a received batch in the caller's transaction: upserts with parents before children, then deletes with
@@ -244,10 +261,15 @@ impl<'t> Integrator<'t> {
     }
 
     fn take_resolved(&mut self, incoming: &Incoming) -> Result<Option<Quarantine>> {
+        let plan = plan(incoming, &self.facts)?;
+        self.carry_out(plan, incoming)
+    }
+
+    fn carry_out(&mut self, plan: Plan, incoming: &Incoming) -> Result<Option<Quarantine>> {
         let (txn, now) = (self.facts.txn, self.now);
         let (table, id) = (&incoming.table, &incoming.id);
         let origin = Origin::Sync(self.origin(incoming)?);
-        match plan(incoming, &self.facts)? {
+        match plan {
             Plan::MarkDeleted(_) | Plan::Delete if !txn.has_record(table, id)? => {
                 // The deletion has to be on record, for the version that is integrated later.
                 if let Some(sent) = self.facts.sent_first_elsewhere(table, id)? {
@@ -281,21 +303,8 @@ impl<'t> Integrator<'t> {
                 self.any_merged = true;
             }
             Plan::Nothing => {}
-            Plan::KeepLocal if self.came_back(incoming)? => {}
-            Plan::KeepLocal => {
-                self.done.kept_local += 1;
-                Conflict::add_to(&mut self.done.conflicts, &[Conflict::of(incoming)]);
-                if self.was_sent_to_central(incoming)? {
-                    return Ok(None);
-                }
-                // It goes out with the next push, so that both ends agree in the end.
-                if planted!(LocalDeleteForgotten) && !txn.has_record(table, id)? {
-                    write::upsert(txn, table, id, &incoming.data, origin, now)?;
-                    return Ok(None);
-                }
-                write::reassert_local(txn, table, id, &incoming.data, now)?;
-                return Ok(None);
-            }
+            Plan::KeepLocal(_) if self.came_back(incoming)? => {}
+            Plan::KeepLocal(otherwise) => return self.end_conflict(*otherwise, incoming),
             Plan::Reduce(data) => return self.take_resolved(&Incoming { data, ..incoming.clone() }),
             Plan::SetAside(quarantine) => {
                 if quarantine.cause == QuarantineCause::Superseded {
@@ -306,6 +315,61 @@ impl<'t> Integrator<'t> {
         }
         self.done.integrated += 1;
         Ok(None)
+    }
+
+    /// Ends a conflict as the host decides, or else with the local version.
+    fn end_conflict(&mut self, otherwise: Plan, incoming: &Incoming) -> Result<Option<Quarantine>> {
+        // Central may have an edit that was sent, or may not. The answer has to come before anything else is decided.
+        let was_sent = self.was_sent_to_central(incoming)?;
+        let decided = match was_sent {
+            true => None,
+            false => self.facts.provenance.resolvers.decide(self.facts.txn, incoming)?,
+        };
+        let outcome = match decided {
+            None | Some(Ok(Resolution::KeepLocal)) => ConflictOutcome::KeptLocal,
+            Some(Ok(Resolution::TakeReceived)) => {
+                self.note_conflict(incoming, ConflictOutcome::TookReceived);
+                let set_aside = self.carry_out(otherwise, incoming)?;
+                self.done.integrated = self.done.integrated.saturating_sub(u64::from(set_aside.is_none()));
+                return Ok(set_aside);
+            }
+            Some(Ok(Resolution::Replace(data))) => match self.replace(incoming, data) {
+                Ok(()) => {
+                    self.note_conflict(incoming, ConflictOutcome::Replaced);
+                    return Ok(None);
+                }
+                Err(error) if is_its_fault(&error) => ConflictOutcome::ResolverFailed,
+                Err(error) => return Err(error),
+            },
+            Some(Err(_)) => ConflictOutcome::ResolverFailed,
+        };
+        self.note_conflict(incoming, outcome);
+        if was_sent { Ok(None) } else { self.keep_local(incoming).map(|()| None) }
+    }
+
+    fn note_conflict(&mut self, incoming: &Incoming, outcome: ConflictOutcome) {
+        match outcome {
+            ConflictOutcome::TookReceived | ConflictOutcome::Replaced => self.done.resolved += 1,
+            ConflictOutcome::KeptLocal | ConflictOutcome::ResolverFailed => self.done.kept_local += 1,
+        }
+        Conflict::add_to(&mut self.done.conflicts, &[Conflict::of(incoming, outcome)]);
+    }
+
+    /// Writes what a resolver gave, as any other write of the host. Nothing is written if it is refused.
+    fn replace(&self, incoming: &Incoming, data: RecordData) -> Result<()> {
+        let (table, id) = (&incoming.table, &incoming.id);
+        write::put_of_host(self.facts.txn, self.now, (table, id), data)
+    }
+
+    /// The local version goes out with the next push, so that both ends agree in the end.
+    fn keep_local(&self, incoming: &Incoming) -> Result<()> {
+        let Incoming { table, id, data, .. } = incoming;
+        let (txn, now) = (self.facts.txn, self.now);
+        if planted!(LocalDeleteForgotten) && !txn.has_record(table, id)? {
+            let origin = Origin::Sync(self.origin(incoming)?);
+            return write::upsert(txn, table, id, data, origin, now).map(|_| ());
+        }
+        write::reassert_local(txn, table, id, data, now)
     }
 
     /// On central, stores the site that wrote a record whose row does not name it.

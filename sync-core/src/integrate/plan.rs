@@ -24,8 +24,8 @@ pub(super) enum Plan {
     Merge(Merge),
     /// It equals the local record, which stays.
     Nothing,
-    /// It yields to a local edit that is not pushed yet.
-    KeepLocal,
+    /// It yields to a local edit that is not pushed yet. Without that edit, this would be done.
+    KeepLocal(Box<Plan>),
     /// It has a key twice. The decision is made again with each key once.
     Reduce(RecordData),
     /// It goes into quarantine.
@@ -73,7 +73,7 @@ pub(super) fn plan(incoming: &Incoming, facts: &dyn Facts) -> Result<Plan> {
         Ok(plan @ (Plan::Merge(_) | Plan::Reduce(_))) => Ok(plan),
         Ok(plan) if facts.is_edited_here(incoming)? => {
             debug_assert!(!matches!(plan, Plan::SetAside(_)));
-            Ok(Plan::KeepLocal)
+            Ok(Plan::KeepLocal(Box::new(plan)))
         }
         Ok(_) if facts.is_superseded(incoming)? => {
             let reason = "a newer version was written here before this one could be integrated".to_owned();

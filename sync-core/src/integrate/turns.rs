@@ -102,7 +102,7 @@ impl SiteTurn<'_> {
     fn take(mut self, storage: &dyn Storage, clock: &dyn Clock) -> Result<()> {
         let source = Source::Site(self.site);
         let origin = if planted!(SourceForgotten) { None } else { Some(self.site) };
-        let provenance = Provenance { source, origin };
+        let provenance = Provenance::new(source, origin);
         let site = self.site;
         // A batch of a push may come before any of these transactions.
         let Some(slice) = self.run.slice(storage, clock, &provenance, &|txn| Ok(!is_push_open(txn, site)?))? else {

@@ -60,7 +60,7 @@ pub enum Refusal {
     WrittenOnce {
         fields: { table: String = "asset_log".into() },
         code: "written_once", class: Input,
-        message: "this {table}{record} is here already, and records of {table} are never changed",
+        message: "this {table}{record} is here already, and records of its type are never changed",
         cause: "Records of this type are a history: each is written once, with an id of its own.",
         advice: "Write a further record with a new id.",
     }

@@ -7,7 +7,7 @@ use super::central::copied_database;
 use super::client::Client;
 use super::identity::Identity;
 use super::legacy::discover::central_url;
-use super::observer::{Step, SyncEvent, SyncObserver};
+use super::observer::{Pace, Step, SyncEvent, SyncObserver};
 use super::progress::CycleProgress;
 use super::report::{StepReport, SyncOutcome, SyncReport};
 use super::sizing::Sizes;
@@ -85,6 +85,8 @@ pub(crate) struct Cycle<'s, 'c> {
     began: Duration,
     /// Done and total of the running step.
     current: (u64, u64),
+    /// When the running step began.
+    step_began: Duration,
     ended_early: bool,
     /// Set while a restored database reads its lost records.
     pub recovering: bool,
@@ -131,6 +133,7 @@ impl Site {
             progress: CycleProgress::default(),
             began,
             current: (0, 0),
+            step_began: began,
             ended_early: false,
             recovering: false,
             pull_chain: None,
@@ -202,7 +205,7 @@ impl Cycle<'_, '_> {
     pub(crate) fn integrate(&mut self) -> Result<()> {
         let site = self.site;
         for (source, origin) in [(Source::Legacy, self.identity.legacy_site_id), (Source::Central, None)] {
-            let provenance = Provenance { source, origin };
+            let provenance = Provenance { source, origin, resolvers: site.resolvers.clone() };
             let base = self.current;
             let mut result = Integrated::default();
             let storage = site.storage.as_ref();
@@ -224,6 +227,7 @@ impl Cycle<'_, '_> {
         self.report.integrated += done.integrated;
         self.report.refused += done.refused;
         self.report.kept_local += done.kept_local;
+        self.report.resolved += done.resolved;
         Conflict::add_to(&mut self.report.conflicts, &done.conflicts);
     }
 
@@ -254,7 +258,7 @@ impl Cycle<'_, '_> {
     /// Runs a step, and returns the class of its error. The first error of the cycle is kept.
     pub(crate) fn step(&mut self, step: Step, run: impl FnOnce(&mut Self) -> Result<()>) -> Option<ErrorClass> {
         let began = self.site.clock.monotonic();
-        self.current = (0, 0);
+        (self.current, self.step_began) = ((0, 0), began);
         let _span = trace::step(step.label());
         let outcome = self.client.tell(&SyncEvent::StepStarted { step }).and_then(|()| run(self));
         let ended = outcome.err();
@@ -324,7 +328,8 @@ impl Cycle<'_, '_> {
     pub(crate) fn report_progress(&mut self, step: Step, done: u64, total: u64) -> Result<()> {
         self.current = (done, total.max(done));
         trace::batch(done, total.max(done));
-        self.client.tell(&SyncEvent::Progress { step, done, total: total.max(done) })
+        let (total, took) = (total.max(done), self.site.clock.monotonic().saturating_sub(self.step_began));
+        self.client.tell(&SyncEvent::Progress { step, done, total, pace: Pace::of(done, total - done, took) })
     }
 
     pub(crate) fn warn(&mut self, message: Message) -> Result<()> {

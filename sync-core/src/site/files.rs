@@ -14,7 +14,7 @@ use url::Url;
 use super::Site;
 use super::identity::Identity;
 use super::legacy::discover::central_url;
-use super::observer::{Step, SyncEvent, SyncObserver};
+use super::observer::{Pace, Step, SyncEvent, SyncObserver};
 use super::report::Finished;
 use super::sizing::Sizes;
 use super::watch::{ExchangeProgress, apart};
@@ -345,9 +345,14 @@ fn tell(observer: &mut dyn SyncObserver, event: &SyncEvent) -> Result<()> {
     if observer.on_event(event).is_break() { Err(Error::Cancelled) } else { Ok(()) }
 }
 
-/// Reports the progress of a file.
-fn tell_bytes(observer: &mut dyn SyncObserver, done: u64, total: u64) -> Result<()> {
-    tell(observer, &SyncEvent::Progress { step: Step::Files, done, total: total.max(done) })
+/// Reports the progress of a file, of which so many bytes were moved in this time.
+fn tell_bytes(
+    observer: &mut dyn SyncObserver,
+    (done, total): (u64, u64),
+    (moved, took): (u64, Duration),
+) -> Result<()> {
+    let total = total.max(done);
+    tell(observer, &SyncEvent::Progress { step: Step::Files, done, total, pace: Pace::of(moved, total - done, took) })
 }
 
 /// True if no other file could succeed now.

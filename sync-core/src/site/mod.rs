@@ -17,14 +17,15 @@ pub(crate) mod sizing;
 mod steps;
 pub(crate) mod watch;
 
-pub use crate::integrate::Conflict;
+pub(crate) use crate::integrate::Resolvers;
+pub use crate::integrate::{Conflict, ConflictOutcome, ConflictResolver, ConflictVersions, Resolution};
 pub use crate::machine::machine_id;
 pub(crate) use cycle::SyncOptions;
 pub use files::{FilesOptions, FilesReport};
 pub use identity::Discovered;
 pub(crate) use identity::Settings;
-pub use observer::Step;
 pub(crate) use observer::{NoopObserver, SyncEvent, SyncObserver};
+pub use observer::{Pace, Step};
 pub(crate) use remote::Site;
 pub(crate) use report::SyncReport;
 pub use report::{Finished, PushedRange, SkipReason, SkippedStep, StepReport};

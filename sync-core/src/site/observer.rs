@@ -57,6 +57,28 @@ impl Step {
     }
 }
 
+/// The pace of a step since it began. Both are `None` in its first second, and while nothing is done.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Pace {
+    /// Records done in a minute; for [`Step::Files`] bytes.
+    pub per_minute: Option<u64>,
+    /// The time until everything is done at this pace.
+    pub left: Option<Duration>,
+}
+
+impl Pace {
+    /// The pace of work of which so much was done in this time, and so much is left.
+    pub(crate) fn of(done: u64, left: u64, took: Duration) -> Self {
+        if done == 0 || took < Duration::from_secs(1) {
+            return Self::default();
+        }
+        let each = took.as_secs_f64() / done as f64;
+        let left = Duration::try_from_secs_f64(each * left as f64).ok();
+        Self { per_minute: Some((60.0 / each) as u64), left }
+    }
+}
+
 /// An event of a cycle.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
@@ -70,10 +92,12 @@ pub enum SyncEvent {
     Progress {
         /// The step.
         step: Step,
-        /// Records done.
+        /// Records done; for [`Step::Files`] bytes.
         done: u64,
-        /// Records in all.
+        /// Records in all; bytes in all for [`Step::Files`].
         total: u64,
+        /// How fast the step goes on, and when it will be done.
+        pace: Pace,
     },
     /// A step ended, successfully or not.
     StepFinished {
@@ -144,5 +168,21 @@ impl SyncObserver for NoopObserver {
 impl<F: FnMut(&SyncEvent) -> ControlFlow<()>> SyncObserver for F {
     fn on_event(&mut self, event: &SyncEvent) -> ControlFlow<()> {
         self(event)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_time_left_follows_from_the_pace_so_far() {
+        let seconds = Duration::from_secs;
+        let pace = Pace::of(100, 300, seconds(10));
+        assert_eq!((pace.per_minute, pace.left), (Some(600), Some(seconds(30))));
+        for unknown in [Pace::of(0, 10, seconds(10)), Pace::of(10, 10, Duration::from_millis(900))] {
+            assert_eq!(unknown, Pace::default());
+        }
+        assert_eq!(Pace::of(1, u64::MAX, seconds(u64::MAX)).left, None, "longer than a duration can be");
     }
 }

@@ -6,6 +6,7 @@ use super::config::SyncConfig;
 use super::identity::Identity;
 use crate::clock::Clock;
 use crate::error::Result;
+use crate::integrate::Resolvers;
 use crate::machine::Machine;
 use crate::storage::Storage;
 use crate::transport::Transport;
@@ -20,6 +21,8 @@ pub struct Site {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) config: SyncConfig,
     pub(crate) machine: Machine,
+    /// The host's decisions about conflicts.
+    pub(crate) resolvers: Resolvers,
 }
 
 impl std::fmt::Debug for Site {
@@ -35,8 +38,9 @@ impl Site {
         transport: Arc<dyn Transport>,
         clock: Arc<dyn Clock>,
         machine: Machine,
+        resolvers: Resolvers,
     ) -> Self {
-        Self { storage, transport, clock, config: SyncConfig::default(), machine }
+        Self { storage, transport, clock, config: SyncConfig::default(), machine, resolvers }
     }
 
     /// Replaces the limits.

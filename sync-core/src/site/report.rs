@@ -88,7 +88,9 @@ pub struct SyncReport {
     pub refused: u64,
     /// Pulled records that yielded to a local edit.
     pub kept_local: u64,
-    /// The first hundred of these.
+    /// Pulled records that met a local edit, and about which a resolver of the host decided otherwise.
+    pub resolved: u64,
+    /// The first hundred of both.
     pub conflicts: Vec<Conflict>,
     /// The steps that ran.
     pub steps: Vec<StepReport>,
@@ -149,6 +151,11 @@ impl SyncReport {
     /// The error of a cycle that failed or was cancelled.
     pub fn into_result(mut self) -> Result<Finished<Self>> {
         self.error.take().map_or(Ok(Finished(self)), Err)
+    }
+
+    /// True if it ended at a limit, so that the next cycle goes on.
+    pub(crate) fn is_partial(&self) -> bool {
+        self.outcome == SyncOutcome::Partial
     }
 
     /// Adds a step that did not run.
@@ -243,6 +250,7 @@ impl Default for SyncReport {
             quarantined: 0,
             refused: 0,
             kept_local: 0,
+            resolved: 0,
             conflicts: Vec::new(),
             steps: Vec::new(),
             skipped: Vec::new(),

@@ -13,7 +13,7 @@ use crate::site::central::pull::{ask_batch, set_aside};
 use crate::site::client::Client;
 use crate::site::identity::Identity;
 use crate::site::legacy::discover::central_url;
-use crate::site::observer::{Step, SyncEvent, SyncObserver};
+use crate::site::observer::{Pace, Step, SyncEvent, SyncObserver};
 use crate::site::sizing::{PullBatchSize, Sizes};
 use crate::storage::{Incoming, Source, Storage, WriteTxn, state};
 use crate::support::SiteSupport;
@@ -61,7 +61,7 @@ impl SiteSupport {
         // One row less is no proof.
         let went_back = end.next() < Position::in_central(here.as_ref())?.end;
         let mut audit = compare(here.as_ref(), &CentralSnapshot { scratch, rows }, &mut |done, total| {
-            client.tell(&SyncEvent::Progress { step: Step::Compare, done, total })
+            client.tell(&SyncEvent::Progress { step: Step::Compare, done, total, pace: Pace::default() })
         })?;
         client.tell(&SyncEvent::StepFinished { step: Step::Compare, error: None })?;
         audit.central_went_back = went_back;
@@ -129,7 +129,7 @@ impl SiteSupport {
             take(batch)?;
             rows += records;
             let total = rows + total.saturating_sub(records);
-            client.tell(&SyncEvent::Progress { step: Step::PullV6, done: rows, total })?;
+            client.tell(&SyncEvent::Progress { step: Step::PullV6, done: rows, total, pace: Pace::default() })?;
             if is_last {
                 // Only an empty batch shows the end of the changelog.
                 rounds_left -= 1;

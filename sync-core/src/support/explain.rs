@@ -222,9 +222,11 @@ impl Support {
     }
 }
 
-/// The beginning of the last cycle that reports a conflict about a record.
+/// The beginning of the last cycle that reports a conflict about a record in which the local version was kept.
 fn conflict_of(log: &[LogEntry], table: &TableName, id: &RecordId) -> Option<Timestamp> {
-    let is_it = |conflict: &Value| conflict["table"] == table.as_str() && conflict["id"] == id.as_str();
+    let is_kept = |conflict: &Value| !matches!(conflict["outcome"].as_str(), Some("took_received" | "replaced"));
+    let is_it =
+        |conflict: &Value| conflict["table"] == table.as_str() && conflict["id"] == id.as_str() && is_kept(conflict);
     newest(log, |report| report["conflicts"].as_array().is_some_and(|all| all.iter().any(is_it))).map(|(_, at)| at)
 }
 

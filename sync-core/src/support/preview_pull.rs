@@ -249,7 +249,7 @@ impl SiteSupport {
         };
         for SourcePreview { coming, source, batches } in all {
             let origin = identity.legacy_site_id.filter(|_| source == Source::Legacy);
-            let door = Provenance { source, origin };
+            let door = Provenance { source, origin, resolvers: self.site.resolvers.clone() };
             for batch in batches {
                 let done = receive(txn.as_ref(), self.site.clock.now(), &door, batch)?;
                 found.integrated += done.integrated;

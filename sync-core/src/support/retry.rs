@@ -153,7 +153,7 @@ fn integrate_now(storage: &dyn Storage, clock: &dyn Clock, retried: &mut Retried
     let mut done: Integrated = queue.done();
     let origin = state::LEGACY_SITE_ID.find(storage.read()?.as_ref())?;
     for (source, origin) in [(Source::Legacy, origin), (Source::Central, None)] {
-        let door = Provenance { source, origin };
+        let door = Provenance::new(source, origin);
         integrate(storage, clock, &door, &mut done, |_, _| Ok(()))?;
     }
     merge::rewrite(storage, clock, origin)?;

@@ -23,4 +23,4 @@ pub(crate) use record::{Origin, WriteEffect, delete, is_same, log_deletion, mark
 pub(crate) use relog::{
     leave_source_out, notify_stale_site, reassert_local, relog_range, relog_row, relog_what_replaced, requeue_edit,
 };
-pub(crate) use transaction::is_local_only;
+pub(crate) use transaction::{is_local_only, put_of_host};

@@ -205,7 +205,7 @@ impl Records {
     /// Runs a host's calls in the caller's transaction, which is to be committed only if they succeed.
     pub(crate) fn within<T>(&self, txn: &dyn WriteTxn, edit: impl FnOnce(&Transaction<'_>) -> Result<T>) -> Result<T> {
         let failed = RefCell::new(None);
-        let done = edit(&Transaction::new(txn, self.clock.as_ref(), &failed))?;
+        let done = edit(&Transaction::at(txn, self.clock.now(), &failed))?;
         failed.into_inner().map_or(Ok(done), Err)
     }
 }

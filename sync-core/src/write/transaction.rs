@@ -5,7 +5,7 @@ use std::cell::RefCell;
 use super::find::{count, find};
 use super::rules::{RecordWriter, TableKind, active_stores, changed_id};
 use crate::changelog::{Audience, ChangeAction, NewChange};
-use crate::clock::Clock;
+use crate::clock::Timestamp;
 use crate::error::{Error, Result};
 use crate::ownership::{Operation, Refusal};
 use crate::record::{Cursor, Deletion, Query, RecordData, RecordId, StoreId, TableName};
@@ -18,7 +18,7 @@ use crate::write::{self, Origin, merged};
 /// together, or none. A call that fails ends it: nothing is written, even if the host goes on.
 pub struct Transaction<'t> {
     txn: &'t dyn WriteTxn,
-    clock: &'t dyn Clock,
+    now: Timestamp,
     failed: &'t FirstError,
     local_only: bool,
 }
@@ -33,8 +33,9 @@ impl std::fmt::Debug for Transaction<'_> {
 }
 
 impl<'t> Transaction<'t> {
-    pub(crate) fn new(txn: &'t dyn WriteTxn, clock: &'t dyn Clock, failed: &'t FirstError) -> Self {
-        Self { txn, clock, failed, local_only: false }
+    /// A transaction whose writes have this time.
+    pub(crate) fn at(txn: &'t dyn WriteTxn, now: Timestamp, failed: &'t FirstError) -> Self {
+        Self { txn, now, failed, local_only: false }
     }
 
     /// The same transaction, for records that are not to be synchronised, such as drafts: what is written through it
@@ -162,7 +163,7 @@ impl<'t> Transaction<'t> {
     fn put_all(&self, table: &str, records: impl IntoIterator<Item = RecordData>) -> Result<Vec<RecordId>> {
         let (kind, txn) = (TableKind::of(table)?, self.txn);
         let table = TableName::from(table);
-        let now = self.clock.now();
+        let now = self.now;
         let writer = RecordWriter::new(txn)?;
         let any_set_aside = txn.any_quarantined()?;
         let any_merged = merged::any(txn)?;
@@ -197,7 +198,7 @@ impl<'t> Transaction<'t> {
     fn delete_one(&self, table: &str, id: &RecordId) -> Result<()> {
         let (kind, txn) = (TableKind::of(table)?, self.txn);
         let table = TableName::from(table);
-        let now = self.clock.now();
+        let now = self.now;
         let data = txn.record(&table, id)?.ok_or_else(|| not_found(table.as_str(), id))?;
         let writer = RecordWriter::new(txn)?;
         // Nobody else knows a record that is local only, so its deletion is local only too.
@@ -252,6 +253,20 @@ impl<'t> Transaction<'t> {
             _ => Ok(Origin::LocalOnly),
         }
     }
+}
+
+/// Writes a record as the host, in a transaction of the engine, with all checks of a host's write.
+pub(crate) fn put_of_host(
+    txn: &dyn WriteTxn,
+    now: Timestamp,
+    (table, id): (&TableName, &RecordId),
+    data: RecordData,
+) -> Result<()> {
+    let kind = TableKind::of(table.as_str())?;
+    if RecordWriter::new(txn)?.check(kind, table, &data)? != *id {
+        return Err(changed_id(table.as_str(), id));
+    }
+    Transaction::at(txn, now, &FirstError::default()).put(table.as_str(), [data]).map(|_| ())
 }
 
 /// A record, and the position behind the newest change.

@@ -246,7 +246,7 @@ fn take(site: &Site, batch: ReadBatch, next: Cursor, since: Option<RestorePoint>
 
 /// Integrates a batch of central in this transaction.
 pub(crate) fn receive_from_central(site: &Site, txn: &dyn WriteTxn, batch: ReadBatch) -> Result<Integrated> {
-    let provenance = Provenance { source: Source::Central, origin: None };
+    let provenance = Provenance { source: Source::Central, origin: None, resolvers: site.resolvers.clone() };
     let incoming = batch.records.into_iter().map(|element| element.map_or_else(set_aside, readable)).collect();
     receive(txn, site.clock.now(), &provenance, incoming)
 }

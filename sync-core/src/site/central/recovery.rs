@@ -16,7 +16,7 @@ use crate::protocol::v6::{BatchElement, ReadBatch, Unreadable};
 use crate::record::Cursor;
 use crate::site::Site;
 use crate::site::cycle::Cycle;
-use crate::site::observer::{Step, SyncEvent};
+use crate::site::observer::{Pace, Step, SyncEvent};
 use crate::storage::state::{CentralRestore, NewestRow, OwnRestore, Rereading, ResendRange, RestorePoint};
 use crate::storage::{ReadTxn, WriteTxn, state};
 use crate::text::Message;
@@ -216,7 +216,7 @@ impl Cycle<'_, '_> {
         if any_contact {
             self.warn(says::central_went_back(lost.after.0))?;
         }
-        self.client.tell(&SyncEvent::Progress { step: Step::PullV6, done: 0, total: 0 })?;
+        self.client.tell(&SyncEvent::Progress { step: Step::PullV6, done: 0, total: 0, pace: Pace::default() })?;
         Ok(true)
     }
 
@@ -238,7 +238,7 @@ impl Cycle<'_, '_> {
     /// Logs the edits that central lost again, as edits that are not pushed. Continues after an interruption.
     pub(crate) fn finish_resending(&mut self) -> Result<()> {
         while requeue_next(self.site)? {
-            self.client.tell(&SyncEvent::Progress { step: Step::PullV6, done: 0, total: 0 })?;
+            self.client.tell(&SyncEvent::Progress { step: Step::PullV6, done: 0, total: 0, pace: Pace::default() })?;
         }
         Ok(())
     }

@@ -169,6 +169,7 @@ impl FileTransfers<'_> {
     ) -> Result<u64, TransferFault> {
         let mut file = self.files.store.open_part(&entry.id, from == 0)?;
         let (mut done, mut piece) = (from, vec![0; PIECE]);
+        let began = self.site.clock.monotonic();
         loop {
             let read = self.watched(|_| response.body.read(&mut piece));
             if planted!(FileNamedTooSoon) && read.is_err() {
@@ -191,7 +192,8 @@ impl FileTransfers<'_> {
                 }
                 return Err(error.into());
             }
-            tell_bytes(self.observer, done, total.unwrap_or(most))?;
+            let took = self.site.clock.monotonic().saturating_sub(began);
+            tell_bytes(self.observer, (done, total.unwrap_or(most)), (done - from, took))?;
             // On a fast line the limits are otherwise not checked.
             if !self.time.goes_on(self.site.clock.monotonic()) {
                 return Err(Error::Cancelled.into());
@@ -274,7 +276,9 @@ impl FileTransfers<'_> {
 
     fn compare_and_name(&mut self, entry: &FileEntry, reference: &Reference) -> Result<TransferResult, TransferFault> {
         let part = self.files.store.part(&entry.id);
-        let Some((bytes, sha256)) = hash_file(&part, |done| tell_bytes(self.observer, done, done))? else {
+        let Some((bytes, sha256)) =
+            hash_file(&part, |done| tell_bytes(self.observer, (done, done), (0, Duration::ZERO)))?
+        else {
             return Err(TransferFault::File("what came of it is no longer there".to_owned(), Retry::Soon));
         };
         if let Some(fault) = reference.fault_of(bytes, &sha256) {
@@ -310,7 +314,9 @@ impl FileTransfers<'_> {
     /// file too, nothing is to do; otherwise it is sent.
     fn adopt(&mut self, entry: &FileEntry, reference: &Reference) -> Result<Option<TransferResult>, TransferFault> {
         let local = self.files.store.path(&entry.id);
-        let Some((bytes, sha256)) = hash_file(&local, |done| tell_bytes(self.observer, done, done))? else {
+        let Some((bytes, sha256)) =
+            hash_file(&local, |done| tell_bytes(self.observer, (done, done), (0, Duration::ZERO)))?
+        else {
             return Ok(None);
         };
         if reference.fault_of(bytes, &sha256).is_some() {

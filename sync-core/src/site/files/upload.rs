@@ -108,7 +108,7 @@ impl FileTransfers<'_> {
         let mut watch = |look: ExchangeProgress| {
             let now = clock.monotonic();
             let told = match look {
-                ExchangeProgress::Bytes(done) => tell_bytes(observer, done, bytes),
+                ExchangeProgress::Bytes(done) => tell_bytes(observer, (done, bytes), (done, now.saturating_sub(began))),
                 ExchangeProgress::Waiting => {
                     tell(observer, &SyncEvent::RequestUnderWay { waited: now.saturating_sub(began) })
                 }

@@ -1,0 +1,141 @@
+//! Conflicts that a host decides by a resolver for a type, in worlds of two sites; without one the local edit stays.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use sync_core::central::InProcess;
+use sync_core::record::{Asset, RecordData};
+use sync_core::site::{ConflictOutcome, ConflictVersions, Resolution};
+use sync_core::{NoopObserver, Replica, SyncOptions, SyncReport};
+use sync_tests::world::{CentralEnd, Kind, SiteEnd, asset, data, get};
+
+/// Two sites that both may write the properties of a facility, the second one with this resolver, after a conflict in which
+/// both changed them.
+fn conflict(
+    kind: Kind,
+    resolver: impl Fn(&ConflictVersions<'_>) -> Resolution + Send + Sync + 'static,
+    check: impl Fn(&CentralEnd, &SiteEnd, &SiteEnd, SyncReport),
+) {
+    let central = CentralEnd::over(kind);
+    let (north, south) = (central.new_site("north"), central.new_site("south"));
+    north.sync();
+    south.sync();
+    let replica = Replica::builder().resolver("name_oms_fields", resolver).with_storage(south.storage.clone());
+    let decided = replica.site(Arc::new(InProcess::new(central.central.clone())));
+    north.records.put("name_oms_fields", [properties("north")]).expect("stored");
+    north.sync();
+    // South pulls before it pushes, so the two versions meet there.
+    south.records.put("name_oms_fields", [properties("south")]).expect("stored");
+    let report = decided.sync(&SyncOptions::default().pull_only(), &mut NoopObserver).expect("a cycle");
+    assert!(report.error.is_none(), "{report:?}");
+    check(&central, &north, &south, report);
+}
+
+fn properties(by: &str) -> RecordData {
+    data(&format!(r#"{{"id":"facility","properties":"{{\"by\":\"{by}\"}}"}}"#))
+}
+
+/// Who wrote the properties that an end has.
+fn by(text: Option<String>) -> String {
+    let text = text.expect("is here");
+    ["north and south", "north", "south"].iter().find(|by| text.contains(*by)).expect("somebody").to_string()
+}
+
+/// After both sites have synchronised again, every end has this version.
+fn all_have(central: &CentralEnd, north: &SiteEnd, south: &SiteEnd, expected: &str) {
+    for site in [south, north, south] {
+        site.sync();
+    }
+    for text in [get(&central.records, "name_oms_fields", "facility"), north.get("name_oms_fields", "facility")] {
+        assert_eq!(by(text), expected);
+    }
+    assert_eq!(by(south.get("name_oms_fields", "facility")), expected);
+}
+
+fn outcomes(report: &SyncReport) -> Vec<ConflictOutcome> {
+    report.conflicts.iter().map(|conflict| conflict.outcome).collect()
+}
+
+#[test]
+fn the_received_version_is_taken_and_the_edit_is_not_pushed() {
+    for kind in [Kind::Sqlite, Kind::Memory] {
+        let take = |versions: &ConflictVersions<'_>| {
+            assert!(versions.local.is_some_and(|local| local.as_str().contains("south")));
+            assert!(versions.received.is_some_and(|received| received.as_str().contains("north")));
+            assert_eq!(versions.from, "central");
+            Resolution::TakeReceived
+        };
+        conflict(kind, take, |central, north, south, report| {
+            assert_eq!((report.kept_local, report.resolved), (0, 1));
+            assert_eq!(outcomes(&report), [ConflictOutcome::TookReceived]);
+            let waiting = Replica::with_storage(south.storage.clone()).status().expect("reads").waiting;
+            assert_eq!(waiting.records, 0);
+            all_have(central, north, south, "north");
+        });
+    }
+}
+
+#[test]
+fn a_record_that_replaces_both_is_pushed() {
+    for kind in [Kind::Sqlite, Kind::Memory] {
+        conflict(
+            kind,
+            |_| Resolution::Replace(properties("north and south")),
+            |central, north, south, report| {
+                assert_eq!((report.kept_local, outcomes(&report)), (0, vec![ConflictOutcome::Replaced]));
+                all_have(central, north, south, "north and south");
+            },
+        );
+    }
+}
+
+#[test]
+fn what_a_resolver_cannot_decide_keeps_the_local_edit() {
+    let another_id = |_: &ConflictVersions<'_>| Resolution::Replace(data(r#"{"id":"other","properties":null}"#));
+    let invalid = |_: &ConflictVersions<'_>| Resolution::Replace(data(r#"{"id":"facility","properties":5}"#));
+    let panics = |_: &ConflictVersions<'_>| -> Resolution { std::panic::resume_unwind(Box::new("the host's own")) };
+    let keeps = |_: &ConflictVersions<'_>| Resolution::KeepLocal;
+    let failed = |central: &CentralEnd, north: &SiteEnd, south: &SiteEnd, report: SyncReport| {
+        assert_eq!((report.kept_local, outcomes(&report)), (1, vec![ConflictOutcome::ResolverFailed]));
+        assert!(south.get("name_oms_fields", "other").is_none());
+        all_have(central, north, south, "south");
+    };
+    conflict(Kind::Memory, another_id, failed);
+    conflict(Kind::Sqlite, invalid, failed);
+    conflict(Kind::Memory, panics, failed);
+    conflict(Kind::Sqlite, keeps, |central, north, south, report| {
+        assert_eq!(outcomes(&report), [ConflictOutcome::KeptLocal]);
+        all_have(central, north, south, "south");
+    });
+}
+
+#[test]
+fn only_conflicts_of_its_table_are_asked_about_and_an_edit_that_is_on_its_way_is_not() {
+    let central = CentralEnd::over(Kind::Memory);
+    let north = central.new_site("north");
+    north.sync();
+    let asked = Arc::new(AtomicUsize::new(0));
+    let count = asked.clone();
+    let resolver = move |versions: &ConflictVersions<'_>| {
+        count.fetch_add(1, Ordering::SeqCst);
+        let ours = versions.local_as::<Asset>().expect("an asset");
+        assert!(versions.received_as::<sync_core::record::AssetClass>().is_none(), "another type");
+        Resolution::replace_with(&ours)
+    };
+    let replica = Replica::builder().resolver("asset", resolver).with_storage(north.storage.clone());
+    let site = replica.site(Arc::new(InProcess::new(central.central.clone())));
+    let pull = || site.sync(&SyncOptions::default().pull_only(), &mut NoopObserver).expect("a cycle");
+    central.records.put("asset_class", [data(r#"{"id":"c","name":"n"}"#)]).expect("stored");
+    central.records.put("asset", [asset("a", "STORE_north", "of central")]).expect("stored");
+    let _ = pull();
+    assert_eq!(asked.load(Ordering::SeqCst), 0, "nothing was edited here");
+    // The same edit at both ends is no conflict.
+    north.records.put("asset", [asset("a", "STORE_north", "the same")]).expect("stored");
+    central.records.put("asset", [asset("a", "STORE_north", "the same")]).expect("stored");
+    let _ = pull();
+    assert_eq!(asked.load(Ordering::SeqCst), 0);
+    north.records.put("asset", [asset("a", "STORE_north", "of the site")]).expect("stored");
+    central.records.put("asset", [asset("a", "STORE_north", "of central again")]).expect("stored");
+    let report = pull();
+    assert_eq!((asked.load(Ordering::SeqCst), report.resolved), (1, 1));
+}
