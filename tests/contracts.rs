@@ -51,6 +51,8 @@ fn one_file() -> impl Fn() -> Arc<dyn Storage> {
 sync_testkit::storage_contract!(sqlite, in_a_file);
 sync_testkit::storage_contract!(sqlite_reopened, reopen = one_file());
 sync_testkit::storage_contract!(memory, in_memory);
+sync_testkit::storage_contract!(own_storage, || Arc::new(crate::own_storage::PausedStorage::default())
+    as Arc<dyn Storage>);
 sync_testkit::storage_contract!(counting_over_sqlite, || Arc::new(CountingStorage::new(in_a_file()))
     as Arc<dyn Storage>);
 sync_testkit::storage_contract!(counting_over_memory, || Arc::new(CountingStorage::new(in_memory()))

@@ -173,3 +173,8 @@ fn ids_are_made_and_become_text() {
     let text: String = (&one).into();
     assert_eq!((text.len(), text.as_str(), one.as_ref()), (36, one.as_str(), one.as_str()));
 }
+
+#[test]
+fn the_example_of_a_storage_of_a_hosts_own_writes_through_it() {
+    assert!(crate::own_storage::run().expect("it runs") > 0);
+}

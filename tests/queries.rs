@@ -107,3 +107,43 @@ fn a_file_is_asked_in_sql_from_one_snapshot_and_not_written() {
     let memory = Replica::with_storage(Arc::new(MemoryStorage::new()));
     assert_eq!(memory.read_sql(|_| Ok(())).expect_err("no file").code(), "bad_input");
 }
+
+#[test]
+fn an_index_of_the_host_is_used_by_the_view_and_stays_whoever_opens_the_file() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("central.sqlite");
+    let plan = |replica: &Replica, sql: &str| {
+        let plan = format!("EXPLAIN QUERY PLAN {sql}");
+        let rows = replica.read_sql(|connection| {
+            let mut statement = connection.prepare(&plan)?;
+            let rows = statement.query_map((), |row| row.get::<_, String>(3))?;
+            rows.collect::<Result<Vec<_>, _>>()
+        });
+        rows.expect("a plan").join("; ")
+    };
+    let of_store = "SELECT id FROM asset WHERE store_id = 'S'";
+    let renamed = "SELECT id FROM vaccine_course WHERE demographic_id = 'D'";
+    let without = Replica::open(&path).expect("opens");
+    assert!(!plan(&without, of_store).contains("host_index"), "{}", plan(&without, of_store));
+    drop(without);
+    for _ in 0..2 {
+        let builder = Replica::builder().index("asset", "store_id").index("vaccine_course", "demographic_id");
+        let with = builder.open(&path).expect("opens");
+        for (sql, index) in
+            [(of_store, "host_index_asset_store_id"), (renamed, "host_index_vaccine_course_demographic_id")]
+        {
+            assert!(plan(&with, sql).contains(index), "{}", plan(&with, sql));
+        }
+    }
+    let another = Replica::open(&path).expect("opens");
+    assert!(plan(&another, of_store).contains("host_index"), "it stays");
+    // A version of the view that an older release made.
+    let old = "DROP INDEX \"host_index_asset_store_id\";
+        CREATE INDEX \"host_index_asset_store_id\" ON sync_record (record_id)";
+    Replica::builder().host_tables(old).open(&path).expect("opens");
+    let anew = Replica::builder().index("asset", "store_id").open(&path).expect("opens");
+    assert!(plan(&anew, of_store).contains("host_index"), "it is made anew");
+    let wrong =
+        |table: &str, field: &str| Replica::builder().index(table, field).open(&path).expect_err("refused").code();
+    assert_eq!((wrong("asset", "stor_id"), wrong("no_table", "id")), ("bad_input", "unknown_table"));
+}

@@ -1,5 +1,6 @@
 //! The tests of the whole, in one binary that links fast.
 
+mod async_front;
 mod at_once;
 mod bad_input;
 mod broken_off;
@@ -30,6 +31,9 @@ mod narrow_lines;
 mod one_door;
 mod one_patient;
 mod overtaken;
+#[allow(dead_code, reason = "an example has a main")]
+#[path = "../sync-core/examples/own_storage.rs"]
+mod own_storage;
 mod patient_links;
 mod public_api;
 mod queries;

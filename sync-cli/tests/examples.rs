@@ -7,6 +7,9 @@ mod support;
 #[path = "../../sync-core/examples/background.rs"]
 mod background;
 #[allow(dead_code, reason = "an example has a main")]
+#[path = "../../sync-core/examples/central_in_axum.rs"]
+mod central_in_axum;
+#[allow(dead_code, reason = "an example has a main")]
 #[path = "../../sync-core/examples/embed.rs"]
 mod embed;
 #[allow(dead_code, reason = "an example has a main")]
@@ -42,4 +45,31 @@ fn the_examples_work_with_a_real_server() {
     let expected = ["asset_class class-1: Upsert by Central", "asset fridge of STORE_1: Upsert by Host"];
     assert_eq!(lines(), expected);
     assert!(lines().is_empty(), "they are told once");
+}
+
+#[test]
+fn the_program_synchronises_with_a_central_server_in_an_app() {
+    let desk = Desk::new();
+    desk.run(&["--db", "central.sqlite", "site", "add", "clinic", "--password-file", "pw"]).ends(0);
+    let add = ["store", "add", "Clinic", "--code", "C", "--site", "clinic", "--id", "STORE_1"];
+    desk.run(&[&["--db", "central.sqlite"][..], &add].concat()).ends(0);
+    let database = desk.path("central.sqlite");
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    let (end, ended) = tokio::sync::oneshot::channel::<()>();
+    let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).expect("a port");
+    let address = format!("http://{}", listener.local_addr().expect("an address"));
+    let serving = runtime.spawn(async move {
+        let database = database.to_string_lossy().into_owned();
+        central_in_axum::run(&database, listener, async { drop(ended.await) }).await.map_err(|error| error.to_string())
+    });
+
+    desk.run(&["init", "--legacy-url", &address, "--site", "clinic", "--password-file", "pw"]).ends(0);
+    desk.run(&["sync"]).ends(0);
+    let fridge = r#"{"id":"fridge","store_id":"STORE_1","notes":"in axum","created_datetime":"2026-11-23T08:00:00","modified_datetime":"2026-11-23T08:00:00"}"#;
+    desk.feed(&["records", "put", "asset"], fridge).ends(0);
+    desk.run(&["sync"]).ends(0);
+    end.send(()).expect("it serves");
+    runtime.block_on(serving).expect("it ends").expect("in good order");
+    let there = desk.run(&["--db", "central.sqlite", "records", "get", "asset", "fridge"]);
+    assert!(there.ends(0).out.contains("in axum"), "central has it");
 }

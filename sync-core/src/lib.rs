@@ -3,6 +3,10 @@
     not(test),
     warn(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, clippy::print_stderr)
 )]
+#![cfg_attr(
+    not(all(feature = "central", feature = "support")),
+    allow(dead_code, unused_imports, reason = "the rooms below know what only central, or the support desk, calls")
+)]
 
 /// True if a bug of `planted` is planted here.
 #[cfg(feature = "planted-bugs")]
@@ -23,6 +27,9 @@ macro_rules! planted {
 // Rooms that hosts see, and rooms that they do not. What most apps name is at the root; everything else has one path, in
 // its room.
 mod address;
+#[cfg(feature = "tokio")]
+pub mod asynchronous;
+#[cfg(feature = "central")]
 pub mod central;
 pub mod changelog;
 pub mod clock;

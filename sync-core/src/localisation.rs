@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::error::catalogue::declared;
 use crate::error::{Error, Result};
+#[cfg(feature = "support")]
 use crate::support::doctor;
 use crate::text::sentences::input;
 use crate::text::{
@@ -194,7 +195,10 @@ fn of_library() -> Vec<MessageTemplate> {
     };
     // Words and names are their own names.
     let words = words::all().map(|word| MessageTemplate::new(WORDS, word, word));
+    #[cfg(feature = "support")]
     let checks = doctor::OF_FILE.iter().chain(doctor::NAMES).map(|name| MessageTemplate::new(LABELS, name, name));
+    #[cfg(not(feature = "support"))]
+    let checks = std::iter::empty();
     declared().flat_map(of_error).chain(sentences::ALL.iter().copied()).chain(words).chain(checks).collect()
 }
 

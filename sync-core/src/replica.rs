@@ -1,32 +1,38 @@
 //! The one front of a database: what an app opens, and what it does there.
 
-use std::collections::BTreeMap;
+mod builder;
+
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+#[cfg(feature = "central")]
 use crate::central::{
     Central, LegacyAuthenticator, LocalAuthenticator, SiteAuthenticator, SiteList, SiteRegistry, Store, stores,
 };
-use crate::clock::{Clock, SystemClock};
+use crate::clock::Clock;
 use crate::error::Result;
 use crate::files::Files;
 use crate::machine::Machine;
-use crate::record::{Cursor, TableName};
+use crate::record::Cursor;
 use crate::role::Role;
-use crate::site::{ConflictResolver, Resolvers, Settings, Site};
+use crate::site::{Resolvers, Settings, Site};
 use crate::storage::{Storage, state};
-use crate::support::{Status, Support, status};
+#[cfg(feature = "support")]
+use crate::support::Support;
+use crate::support::{Status, status};
 use crate::transport::Transport;
 use crate::watch::Watch;
 use crate::write::records::Records;
 use crate::write::transaction::Transaction;
 
+pub use builder::ReplicaBuilder;
+
 #[cfg(feature = "sqlite")]
 use crate::error::Error;
 #[cfg(feature = "sqlite")]
-use crate::storage::{RecordHook, SqliteStorage};
-#[cfg(feature = "sqlite")]
+use crate::storage::SqliteStorage;
+#[cfg(all(feature = "sqlite", feature = "support"))]
 use crate::support::doctor::{Check, examine_file};
 #[cfg(feature = "sqlite")]
 use crate::text::sentences::input;
@@ -145,27 +151,32 @@ impl Replica {
         Files::new(self.parts.storage.clone(), self.parts.clock.clone(), folder)
     }
 
+    #[cfg(feature = "central")]
     /// A central server that lets sites in as `authenticator` says.
     pub fn central(&self, authenticator: Arc<dyn SiteAuthenticator>) -> Central {
         Central::new(self.parts.storage.clone(), self.parts.clock.clone(), authenticator)
     }
 
+    #[cfg(feature = "central")]
     /// A central server that needs no legacy server: it keeps the list of sites itself
     /// ([`site_registry`](Self::site_registry)) and answers the V5 requests that a site sends first.
     pub fn stand_alone_central(&self) -> Central {
         Central::stand_alone(self.parts.storage.clone(), self.parts.clock.clone())
     }
 
+    #[cfg(feature = "central")]
     /// Lets sites in at a central server as the legacy server says, which is asked through `transport`.
     pub fn legacy_authenticator(&self, transport: Arc<dyn Transport>) -> LegacyAuthenticator {
         LegacyAuthenticator::new(self.parts.storage.clone(), transport, self.parts.clock.clone())
     }
 
+    #[cfg(feature = "central")]
     /// Lets sites in at a central server as the local list of sites says.
     pub fn local_authenticator(&self) -> LocalAuthenticator {
         LocalAuthenticator::new(self.parts.storage.clone(), self.parts.clock.clone())
     }
 
+    #[cfg(feature = "central")]
     /// The local list of sites and stores. The first call makes the database that of a central server without a legacy
     /// server.
     ///
@@ -175,6 +186,7 @@ impl Replica {
         SiteRegistry::open(self.parts.storage.clone(), self.parts.clock.clone())
     }
 
+    #[cfg(feature = "central")]
     /// Who keeps the list of sites to which this database belongs; `None` before that is known.
     ///
     /// # Errors
@@ -183,6 +195,7 @@ impl Replica {
         SiteList::of(self.parts.storage.as_ref())
     }
 
+    #[cfg(feature = "central")]
     /// All stores that are known here, by id. On a central server these are the stores of every site.
     ///
     /// # Errors
@@ -219,6 +232,7 @@ impl Replica {
         status(self.parts.storage.as_ref())
     }
 
+    #[cfg(feature = "support")]
     /// Explains and repairs this database. What the servers are asked for is at [`Site::support`].
     pub fn support(&self) -> Support {
         Support::new(self.parts.storage.clone(), self.parts.clock.clone())
@@ -246,6 +260,7 @@ impl Replica {
 /// What only a database file has.
 #[cfg(feature = "sqlite")]
 impl Replica {
+    #[cfg(feature = "support")]
     /// Examines a database file, and opens it to be read only if that is possible. The checks are the first ones of a
     /// [diagnosis](crate::support::SiteSupport::doctor). `free_bytes` is how much space is left on its disk, as far as the host
     /// knows.
@@ -318,153 +333,7 @@ impl Replica {
     }
 }
 
-/// Chooses how a [`Replica`] is opened.
-#[derive(Default)]
-pub struct ReplicaBuilder {
-    clock: Option<Arc<dyn Clock>>,
-    machine: Machine,
-    resolvers: BTreeMap<TableName, Arc<dyn ConflictResolver>>,
-    #[cfg(feature = "sqlite")]
-    hook: Option<Box<dyn RecordHook>>,
-    #[cfg(feature = "sqlite")]
-    tables: Option<String>,
-}
-
-impl fmt::Debug for ReplicaBuilder {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("ReplicaBuilder")
-    }
-}
-
-impl ReplicaBuilder {
-    /// Goes by this clock instead of the [`SystemClock`].
-    #[must_use]
-    pub fn clock(self, clock: Arc<dyn Clock>) -> Self {
-        Self { clock: Some(clock), ..self }
-    }
-
-    /// Says which machine this is, where the host knows it better than the system does, as an app on Android: pass it each
-    /// time, so that a database that was copied to another machine is noticed.
-    #[must_use]
-    pub fn machine_id(self, id: impl Into<String>) -> Self {
-        Self { machine: Machine::Given(id.into()), ..self }
-    }
-
-    /// Decides the conflicts of a table: whenever a pull brings a record that was edited here, and that edit is not pushed yet. Without
-    /// a resolver the local edit stays. An edit that is on its way to a server stays too, because it may have arrived. The
-    /// [report](crate::SyncReport::conflicts) of the cycle names each conflict and how it ended.
-    ///
-    /// A resolver is for data that two people may both edit in good faith. Sites of a network that decide differently give each
-    /// other work: a merge should give the same result at each of them.
-    ///
-    /// ```
-    /// use sync_core::Replica;
-    /// use sync_core::record::Asset;
-    /// use sync_core::site::{ConflictVersions, Resolution};
-    ///
-    /// /// The newer version stays, with the notes of both.
-    /// fn of_assets(versions: &ConflictVersions<'_>) -> Resolution {
-    ///     let (Some(ours), Some(theirs)) = (versions.local_as::<Asset>(), versions.received_as::<Asset>()) else {
-    ///         return Resolution::KeepLocal; // One of them is a deletion.
-    ///     };
-    ///     let (mut newer, older) = if ours.modified_datetime < theirs.modified_datetime { (theirs, ours) } else { (ours, theirs) };
-    ///     let notes: Vec<String> = newer.notes.into_iter().chain(older.notes).collect();
-    ///     newer.notes = Some(notes.join("\n"));
-    ///     Resolution::replace_with(&newer)
-    /// }
-    ///
-    /// let builder = Replica::builder().resolver("asset", of_assets);
-    /// ```
-    #[must_use]
-    pub fn resolver(mut self, table: impl Into<TableName>, resolver: impl ConflictResolver + 'static) -> Self {
-        self.resolvers.insert(table.into(), Arc::new(resolver));
-        self
-    }
-
-    /// Puts a replica over a storage of the host's own. What is chosen for a database file does not concern it.
-    pub fn with_storage(self, storage: Arc<dyn Storage>) -> Replica {
-        self.build(
-            storage,
-            #[cfg(feature = "sqlite")]
-            None,
-        )
-    }
-
-    fn build(self, storage: Arc<dyn Storage>, #[cfg(feature = "sqlite")] file: Option<Arc<SqliteStorage>>) -> Replica {
-        let clock = self.clock.unwrap_or_else(|| Arc::new(SystemClock::new()));
-        let (machine, resolvers) = (self.machine, Resolvers::new(self.resolvers));
-        Replica {
-            parts: Arc::new(Parts {
-                storage,
-                #[cfg(feature = "sqlite")]
-                file,
-                clock,
-                machine,
-                resolvers,
-            }),
-        }
-    }
-}
-
-/// What is chosen for a database file.
-#[cfg(feature = "sqlite")]
-impl ReplicaBuilder {
-    /// Calls this hook for each record that this replica writes or removes, in the transaction that does it.
-    #[must_use]
-    pub fn hook(self, hook: impl RecordHook + 'static) -> Self {
-        Self { hook: Some(Box::new(hook)), ..self }
-    }
-
-    /// Makes or changes the host's own tables when the file is opened, by SQL statements separated by `;`, in one transaction.
-    /// They run at each opening, so they say `IF NOT EXISTS`.
-    #[must_use]
-    pub fn host_tables(self, sql: impl Into<String>) -> Self {
-        Self { tables: Some(sql.into()), ..self }
-    }
-
-    /// Opens a database file, and makes it if it does not exist. One of an older version of this library is brought up to
-    /// date.
-    ///
-    /// # Errors
-    /// As [`SqliteStorage::open`]; [`Error::Database`] if a statement of [`host_tables`](Self::host_tables) fails.
-    pub fn open(self, path: impl AsRef<Path>) -> Result<Replica> {
-        self.over_written(SqliteStorage::open(path)?)
-    }
-
-    /// Opens a database file that must exist.
-    ///
-    /// # Errors
-    /// As [`open`](Self::open); [`Error::NoDatabase`] if there is no such file.
-    pub fn open_existing(self, path: impl AsRef<Path>) -> Result<Replica> {
-        self.over_written(SqliteStorage::open_existing(path)?)
-    }
-
-    /// Opens a database file that must exist, to be read only: it is not brought up to date, and each write is refused.
-    ///
-    /// # Errors
-    /// As [`SqliteStorage::open_to_read`].
-    pub fn open_to_read(self, path: impl AsRef<Path>) -> Result<Replica> {
-        Ok(self.over_file(SqliteStorage::open_to_read(path)?))
-    }
-
-    fn over_written(self, file: SqliteStorage) -> Result<Replica> {
-        if let Some(sql) = &self.tables {
-            file.host_tables(sql)?;
-        }
-        Ok(self.over_file(file))
-    }
-
-    fn over_file(mut self, file: SqliteStorage) -> Replica {
-        let file = match self.hook.take() {
-            Some(hook) => file.with_hook(hook),
-            None => file,
-        };
-        let file = Arc::new(file);
-        self.build(file.clone(), Some(file))
-    }
-}
-
-#[cfg(test)]
+#[cfg(all(test, feature = "central"))]
 mod tests {
     use super::*;
     use crate::storage::MemoryStorage;

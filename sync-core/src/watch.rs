@@ -66,6 +66,7 @@ const INTERVAL: Duration = Duration::from_millis(100);
 ///     Ok(())
 /// }
 /// ```
+#[derive(Clone)]
 pub struct Watch {
     storage: Arc<dyn Storage>,
     clock: Arc<dyn Clock>,

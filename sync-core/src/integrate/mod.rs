@@ -15,8 +15,6 @@ mod turns;
 
 use std::collections::HashSet;
 
-use serde::Serialize;
-
 use crate::changelog::Change;
 use crate::clock::Timestamp;
 use crate::error::{Result, Server};
@@ -36,8 +34,7 @@ use self::failed_batch::{failed_before, forget_failure};
 pub(crate) use self::failed_batch::{noting_failure, requeue_after_upgrade, requeue_failed, staging_what_fails};
 use self::plan::{Facts, Plan, plan};
 pub(crate) use self::resolve::Resolvers;
-pub use self::resolve::{ConflictOutcome, ConflictResolver, ConflictVersions, Resolution};
-use self::resolve::{is_its_fault, server_of};
+pub use self::resolve::{Conflict, ConflictOutcome, ConflictResolver, ConflictVersions, Resolution};
 use self::sent_back::BufferPlace;
 pub(crate) use self::staged::integrate;
 pub(crate) use self::turns::IntegrationQueue;
@@ -57,39 +54,6 @@ pub(crate) struct Integrated {
     pub resolved: u64,
     /// The first conflicts.
     pub conflicts: Vec<Conflict>,
-}
-
-/// A record that was edited here while a version of it came from elsewhere. Unless a [resolver](ConflictResolver) of the host
-/// decided otherwise, the edit was kept, and goes out with the next push.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[non_exhaustive]
-pub struct Conflict {
-    /// Its table.
-    pub table: TableName,
-    /// Its id.
-    pub id: RecordId,
-    /// The server whose version came: `central` or `legacy`.
-    pub from: &'static str,
-    /// True if that version was a deletion.
-    pub is_deletion: bool,
-    /// How it ended.
-    pub outcome: ConflictOutcome,
-}
-
-impl Conflict {
-    /// The most that are named, in a report and for each batch.
-    pub const NAMED_MAX: usize = 100;
-
-    fn of(incoming: &Incoming, outcome: ConflictOutcome) -> Self {
-        let (table, id, is_deletion) = (incoming.table.clone(), incoming.id.clone(), incoming.action == Action::Delete);
-        Self { table, id, from: server_of(incoming), is_deletion, outcome }
-    }
-
-    /// Adds to those that are named already, as far as there is room.
-    pub(crate) fn add_to(named: &mut Vec<Self>, more: &[Self]) {
-        let room = Self::NAMED_MAX.saturating_sub(named.len());
-        named.extend(more.iter().take(room).cloned());
-    }
 }
 
 impl Integrated {
@@ -315,61 +279,6 @@ impl<'t> Integrator<'t> {
         }
         self.done.integrated += 1;
         Ok(None)
-    }
-
-    /// Ends a conflict as the host decides, or else with the local version.
-    fn end_conflict(&mut self, otherwise: Plan, incoming: &Incoming) -> Result<Option<Quarantine>> {
-        // Central may have an edit that was sent, or may not. The answer has to come before anything else is decided.
-        let was_sent = self.was_sent_to_central(incoming)?;
-        let decided = match was_sent {
-            true => None,
-            false => self.facts.provenance.resolvers.decide(self.facts.txn, incoming)?,
-        };
-        let outcome = match decided {
-            None | Some(Ok(Resolution::KeepLocal)) => ConflictOutcome::KeptLocal,
-            Some(Ok(Resolution::TakeReceived)) => {
-                self.note_conflict(incoming, ConflictOutcome::TookReceived);
-                let set_aside = self.carry_out(otherwise, incoming)?;
-                self.done.integrated = self.done.integrated.saturating_sub(u64::from(set_aside.is_none()));
-                return Ok(set_aside);
-            }
-            Some(Ok(Resolution::Replace(data))) => match self.replace(incoming, data) {
-                Ok(()) => {
-                    self.note_conflict(incoming, ConflictOutcome::Replaced);
-                    return Ok(None);
-                }
-                Err(error) if is_its_fault(&error) => ConflictOutcome::ResolverFailed,
-                Err(error) => return Err(error),
-            },
-            Some(Err(_)) => ConflictOutcome::ResolverFailed,
-        };
-        self.note_conflict(incoming, outcome);
-        if was_sent { Ok(None) } else { self.keep_local(incoming).map(|()| None) }
-    }
-
-    fn note_conflict(&mut self, incoming: &Incoming, outcome: ConflictOutcome) {
-        match outcome {
-            ConflictOutcome::TookReceived | ConflictOutcome::Replaced => self.done.resolved += 1,
-            ConflictOutcome::KeptLocal | ConflictOutcome::ResolverFailed => self.done.kept_local += 1,
-        }
-        Conflict::add_to(&mut self.done.conflicts, &[Conflict::of(incoming, outcome)]);
-    }
-
-    /// Writes what a resolver gave, as any other write of the host. Nothing is written if it is refused.
-    fn replace(&self, incoming: &Incoming, data: RecordData) -> Result<()> {
-        let (table, id) = (&incoming.table, &incoming.id);
-        write::put_of_host(self.facts.txn, self.now, (table, id), data)
-    }
-
-    /// The local version goes out with the next push, so that both ends agree in the end.
-    fn keep_local(&self, incoming: &Incoming) -> Result<()> {
-        let Incoming { table, id, data, .. } = incoming;
-        let (txn, now) = (self.facts.txn, self.now);
-        if planted!(LocalDeleteForgotten) && !txn.has_record(table, id)? {
-            let origin = Origin::Sync(self.origin(incoming)?);
-            return write::upsert(txn, table, id, data, origin, now).map(|_| ());
-        }
-        write::reassert_local(txn, table, id, data, now)
     }
 
     /// On central, stores the site that wrote a record whose row does not name it.

@@ -7,10 +7,13 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
+use super::plan::Plan;
+use super::{Integrator, Origin};
 use crate::error::{Error, ErrorClass, Result};
 use crate::protocol::v6::Action;
 use crate::record::{RecordData, RecordId, TableName, TypedRecord};
-use crate::storage::{Incoming, Source, WriteTxn};
+use crate::storage::{Incoming, Quarantine, Source, WriteTxn};
+use crate::write;
 
 /// The two versions of a record that was edited here while another version of it came with a pull.
 #[derive(Debug)]
@@ -94,6 +97,39 @@ pub enum ConflictOutcome {
     ResolverFailed,
 }
 
+/// A record that was edited here while a version of it came from elsewhere. Unless a [resolver](ConflictResolver) of the host
+/// decided otherwise, the edit was kept, and goes out with the next push.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Conflict {
+    /// Its table.
+    pub table: TableName,
+    /// Its id.
+    pub id: RecordId,
+    /// The server whose version came: `central` or `legacy`.
+    pub from: &'static str,
+    /// True if that version was a deletion.
+    pub is_deletion: bool,
+    /// How it ended.
+    pub outcome: ConflictOutcome,
+}
+
+impl Conflict {
+    /// The most that are named, in a report and for each batch.
+    pub const NAMED_MAX: usize = 100;
+
+    fn of(incoming: &Incoming, outcome: ConflictOutcome) -> Self {
+        let (table, id, is_deletion) = (incoming.table.clone(), incoming.id.clone(), incoming.action == Action::Delete);
+        Self { table, id, from: server_of(incoming), is_deletion, outcome }
+    }
+
+    /// Adds to those that are named already, as far as there is room.
+    pub(crate) fn add_to(named: &mut Vec<Self>, more: &[Self]) {
+        let room = Self::NAMED_MAX.saturating_sub(named.len());
+        named.extend(more.iter().take(room).cloned());
+    }
+}
+
 /// The resolvers of a replica, by table.
 #[derive(Clone, Default)]
 pub(crate) struct Resolvers(Arc<BTreeMap<TableName, Arc<dyn ConflictResolver>>>);
@@ -110,11 +146,7 @@ impl Resolvers {
     }
 
     /// What the host decides about a conflict; `None` if it has no resolver for the table. A panic of the resolver is an error.
-    pub(super) fn decide(
-        &self,
-        txn: &dyn WriteTxn,
-        incoming: &Incoming,
-    ) -> Result<Option<Result<Resolution, Panicked>>> {
+    fn decide(&self, txn: &dyn WriteTxn, incoming: &Incoming) -> Result<Option<Result<Resolution, Panicked>>> {
         let Some(resolver) = self.0.get(&incoming.table) else { return Ok(None) };
         let local = txn.record(&incoming.table, &incoming.id)?;
         let versions = ConflictVersions {
@@ -131,14 +163,71 @@ impl Resolvers {
 
 /// A resolver panicked.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Panicked;
+struct Panicked;
 
 /// The server that a pulled record came from.
-pub(super) fn server_of(incoming: &Incoming) -> &'static str {
+fn server_of(incoming: &Incoming) -> &'static str {
     if incoming.source == Source::Legacy { "legacy" } else { "central" }
 }
 
 /// True if a record of a resolver may not be written. Every other error is one of this machine.
-pub(super) fn is_its_fault(error: &Error) -> bool {
+fn is_its_fault(error: &Error) -> bool {
     error.class() == ErrorClass::Input
+}
+
+impl Integrator<'_> {
+    /// Ends a conflict as the host decides, or else with the local version.
+    pub(super) fn end_conflict(&mut self, otherwise: Plan, incoming: &Incoming) -> Result<Option<Quarantine>> {
+        // Central may have an edit that was sent, or may not. The answer has to come before anything else is decided.
+        let was_sent = self.was_sent_to_central(incoming)?;
+        let decided = match was_sent {
+            true => None,
+            false => self.facts.provenance.resolvers.decide(self.facts.txn, incoming)?,
+        };
+        let outcome = match decided {
+            None | Some(Ok(Resolution::KeepLocal)) => ConflictOutcome::KeptLocal,
+            Some(Ok(Resolution::TakeReceived)) => {
+                self.note_conflict(incoming, ConflictOutcome::TookReceived);
+                let set_aside = self.carry_out(otherwise, incoming)?;
+                self.done.integrated = self.done.integrated.saturating_sub(u64::from(set_aside.is_none()));
+                return Ok(set_aside);
+            }
+            Some(Ok(Resolution::Replace(data))) => match self.replace(incoming, data) {
+                Ok(()) => {
+                    self.note_conflict(incoming, ConflictOutcome::Replaced);
+                    return Ok(None);
+                }
+                Err(error) if is_its_fault(&error) => ConflictOutcome::ResolverFailed,
+                Err(error) => return Err(error),
+            },
+            Some(Err(_)) => ConflictOutcome::ResolverFailed,
+        };
+        self.note_conflict(incoming, outcome);
+        if was_sent { Ok(None) } else { self.keep_local(incoming).map(|()| None) }
+    }
+
+    fn note_conflict(&mut self, incoming: &Incoming, outcome: ConflictOutcome) {
+        match outcome {
+            ConflictOutcome::TookReceived | ConflictOutcome::Replaced => self.done.resolved += 1,
+            ConflictOutcome::KeptLocal | ConflictOutcome::ResolverFailed => self.done.kept_local += 1,
+        }
+        Conflict::add_to(&mut self.done.conflicts, &[Conflict::of(incoming, outcome)]);
+    }
+
+    /// Writes what a resolver gave, as any other write of the host. Nothing is written if it is refused.
+    fn replace(&self, incoming: &Incoming, data: RecordData) -> Result<()> {
+        let (table, id) = (&incoming.table, &incoming.id);
+        write::put_of_host(self.facts.txn, self.now, (table, id), data)
+    }
+
+    /// The local version goes out with the next push, so that both ends agree in the end.
+    fn keep_local(&self, incoming: &Incoming) -> Result<()> {
+        let Incoming { table, id, data, .. } = incoming;
+        let (txn, now) = (self.facts.txn, self.now);
+        if planted!(LocalDeleteForgotten) && !txn.has_record(table, id)? {
+            let origin = Origin::Sync(self.origin(incoming)?);
+            return write::upsert(txn, table, id, data, origin, now).map(|_| ());
+        }
+        write::reassert_local(txn, table, id, data, now)
+    }
 }

@@ -5,6 +5,7 @@ use serde::Serialize;
 use crate::clock::Timestamp;
 use crate::error::Result;
 use crate::storage::{LogEntry, WriteTxn};
+#[cfg(feature = "support")]
 use crate::support::Support;
 
 /// The key of a repair in a report of the sync log.
@@ -21,6 +22,7 @@ pub(crate) struct Repair {
     pub changed: String,
 }
 
+#[cfg(feature = "support")]
 impl Support {
     /// The newest `limit` entries of the sync log, newest first: cycles and repairs.
     ///

@@ -1,64 +1,97 @@
 //! Queries and repairs for people who help a site.
 //!
 //! [`Replica::support`](crate::Replica::support) has what needs only the database, [`Site::support`] what asks the servers too. They
-//! give facts; the host shows them.
+//! give facts; the host shows them. All of it but the [`Status`](crate::Status) is behind the feature `support`.
 
+#[cfg(feature = "support")]
 mod audit;
+#[cfg(feature = "support")]
 pub(crate) mod audit_with_central;
 pub(crate) mod config_warnings;
+#[cfg(feature = "support")]
 mod cursors;
+#[cfg(feature = "support")]
 pub mod doctor;
+#[cfg(feature = "support")]
 mod explain;
+#[cfg(feature = "support")]
 mod identity;
+#[cfg(feature = "support")]
 pub(crate) mod line_test;
 mod log;
+#[cfg(feature = "support")]
 pub(crate) mod preview_pull;
+#[cfg(feature = "support")]
 mod preview_push;
+#[cfg(feature = "support")]
 mod quarantine;
+#[cfg(feature = "support")]
 mod redact;
+#[cfg(feature = "support")]
 mod resend;
+#[cfg(feature = "support")]
 mod retry;
 pub(crate) mod status;
 
+#[cfg(feature = "support")]
 pub use audit::{Audit, AuditReason, AuditedType, Difference, DifferenceKind, DifferenceReason};
+#[cfg(feature = "support")]
 pub(crate) use audit::{CentralSnapshot, compare};
 pub use config_warnings::ConfigWarning;
+#[cfg(feature = "support")]
 pub use cursors::{CursorShown, PullCursor, Rewind};
+#[cfg(feature = "support")]
 pub use explain::{ChangeHistory, Delivery, DeliveryState, Explanation, Receivers, SyncRoute, Verdict};
+#[cfg(feature = "support")]
 pub use identity::{Disagreement, IdentityShown, Servers, StoreShown, Versions};
+#[cfg(feature = "support")]
 pub use line_test::{NetLimits, NetReport, PredictedPart, Prediction, ServerLine};
 pub use log::{is_of_patient, is_repair};
+#[cfg(feature = "support")]
 pub use preview_pull::{IncomingPreview, PullPreview};
+#[cfg(feature = "support")]
 pub(crate) use preview_push::{NAMED, TypeCounts};
+#[cfg(feature = "support")]
 pub use preview_push::{PredictedSetAside, PushPreview, TypeCount};
+#[cfg(feature = "support")]
 pub(crate) use quarantine::each_set_aside;
+#[cfg(feature = "support")]
 pub use quarantine::{Awaited, AwaitedState, SetAside, SetAsideGroup, source_name};
+#[cfg(feature = "support")]
 pub use redact::{FieldShape, RedactedFile, RedactedSetAside, Shape};
+#[cfg(feature = "support")]
 pub use resend::{Resend, ResendFilter};
+#[cfg(feature = "support")]
 pub use retry::{NotRetried, Retried, RetrySelection};
 pub use status::{LastSync, Waiting};
 pub(crate) use status::{Status, status};
 
+#[cfg(feature = "support")]
 use std::sync::Arc;
 
+#[cfg(feature = "support")]
 use crate::clock::Clock;
+#[cfg(feature = "support")]
 use crate::site::Site;
+#[cfg(feature = "support")]
 use crate::storage::Storage;
 
 /// Explains and repairs a database without asking a server.
+#[cfg(feature = "support")]
 #[derive(Clone)]
 pub struct Support {
     storage: Arc<dyn Storage>,
     clock: Arc<dyn Clock>,
 }
 
+#[cfg(feature = "support")]
 impl std::fmt::Debug for Support {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Support")
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "support"))]
 impl Support {
     /// Over an empty database in memory.
     fn in_memory() -> Self {
@@ -66,6 +99,7 @@ impl Support {
     }
 }
 
+#[cfg(feature = "support")]
 impl Support {
     /// Queries and repairs of this storage.
     pub(crate) fn new(storage: Arc<dyn Storage>, clock: Arc<dyn Clock>) -> Self {
@@ -74,11 +108,13 @@ impl Support {
 }
 
 /// Examines a site and its lines by asking the servers. Changes nothing, here or there.
+#[cfg(feature = "support")]
 #[derive(Debug, Clone)]
 pub struct SiteSupport {
     site: Site,
 }
 
+#[cfg(feature = "support")]
 impl Site {
     /// Examines this site by asking the servers.
     pub fn support(&self) -> SiteSupport {
@@ -86,6 +122,7 @@ impl Site {
     }
 }
 
+#[cfg(feature = "support")]
 impl SiteSupport {
     /// The queries that need only the database.
     fn of_database(&self) -> Support {

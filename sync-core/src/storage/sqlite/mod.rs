@@ -48,6 +48,7 @@ use self::watermark::Watermark;
 use super::writer_thread::WriterThread;
 use super::{CycleLock, ReadTxn, Storage, WriteTxn};
 use crate::error::{Error, Result};
+use crate::record::record_type;
 use crate::text::sentences::input;
 
 /// How often to retry creating a database while others create it too: SQLite fails at once for some of their locks.
@@ -191,6 +192,25 @@ impl SqliteStorage {
             txn.commit()
         });
         done.map_err(database_error)
+    }
+
+    /// Keeps the indexes of a host, each on a field of a record type.
+    ///
+    /// # Errors
+    /// There is no such record type or field; the index cannot be made.
+    pub(crate) fn host_indexes(&self, indexes: &[(String, String)]) -> Result<()> {
+        if indexes.is_empty() {
+            return Ok(());
+        }
+        let writer = self.writer.lock();
+        let txn = rusqlite::Transaction::new_unchecked(&writer.connection, rusqlite::TransactionBehavior::Immediate);
+        let txn = txn.map_err(database_error)?;
+        for (table, field) in indexes {
+            let kind = record_type(table).ok_or_else(|| Error::UnknownTable { table: table.clone() })?;
+            let field = kind.field(field).ok_or_else(|| Error::bad_input(input::no_field(table, field)))?;
+            schema::keep_index(&txn, kind, field).map_err(database_error)?;
+        }
+        txn.commit().map_err(database_error)
     }
 
     /// Runs a host's queries on one snapshot.

@@ -5,7 +5,7 @@ use rusqlite::{Connection, TransactionBehavior};
 use super::fault::database_error;
 use super::fill;
 use crate::error::{Error, Result};
-use crate::record::{FieldKind, RecordType, record_types};
+use crate::record::{Field, FieldKind, RecordType, record_types};
 
 /// The tables that make up the changelog.
 pub(super) const TABLES: [&str; 2] = ["sync_record", "sync_change"];
@@ -106,30 +106,45 @@ fn refresh_views(connection: &mut Connection) -> Result<()> {
 }
 
 fn view_sql(kind: &RecordType) -> String {
-    let columns: Vec<String> = kind
-        .fields
-        .iter()
-        .map(|field| {
-            let extract = |name: &str| match field.kind {
-                FieldKind::Json | FieldKind::EnumList(..) => format!("data -> '$.\"{name}\"'"),
-                _ => format!("data ->> '$.\"{name}\"'"),
-            };
-            let spellings: Vec<String> =
-                std::iter::once(&field.name).chain(field.aliases).map(|n| extract(n)).collect();
-            // As this library reads it: an older spelling counts if the current one is missing, not if it is null.
-            let first = format!("json_type(data, '$.\"{}\"') IS NOT NULL", field.name);
-            match spellings.as_slice() {
-                [one] => format!("{one} AS \"{}\"", field.name),
-                [one, older @ ..] => {
-                    let older = if let [one] = older { one.clone() } else { format!("coalesce({})", older.join(", ")) };
-                    format!("CASE WHEN {first} THEN {one} ELSE {older} END AS \"{}\"", field.name)
-                }
-                [] => String::new(),
-            }
-        })
-        .collect();
+    let columns: Vec<String> =
+        kind.fields.iter().map(|field| format!("{} AS \"{}\"", column_sql(field), field.name)).collect();
     let (table, columns) = (kind.table, columns.join(", "));
     format!("CREATE VIEW \"{table}\" AS SELECT {columns} FROM sync_record WHERE table_name = '{table}';")
+}
+
+/// The value of a field in a view.
+fn column_sql(field: &Field) -> String {
+    let extract = |name: &str| match field.kind {
+        FieldKind::Json | FieldKind::EnumList(..) => format!("data -> '$.\"{name}\"'"),
+        _ => format!("data ->> '$.\"{name}\"'"),
+    };
+    let spellings: Vec<String> = std::iter::once(&field.name).chain(field.aliases).map(|n| extract(n)).collect();
+    // As this library reads it: an older spelling counts if the current one is missing, not if it is null.
+    let first = format!("json_type(data, '$.\"{}\"') IS NOT NULL", field.name);
+    match spellings.as_slice() {
+        [one] => one.clone(),
+        [one, older @ ..] => {
+            let older = if let [one] = older { one.clone() } else { format!("coalesce({})", older.join(", ")) };
+            format!("CASE WHEN {first} THEN {one} ELSE {older} END")
+        }
+        [] => String::new(),
+    }
+}
+
+/// Makes the index of a host on a field of a record type, or makes it anew if the view has another value there.
+pub(super) fn keep_index(txn: &Connection, kind: &RecordType, field: &Field) -> rusqlite::Result<()> {
+    let (table, name) = (kind.table, format!("host_index_{}_{}", kind.table, field.name));
+    let wanted = format!(
+        "CREATE INDEX \"{name}\" ON sync_record ({}, record_id) WHERE table_name = '{table}'",
+        column_sql(field)
+    );
+    let stored = "SELECT sql FROM sqlite_schema WHERE type = 'index' AND name = ?1";
+    match txn.query_row(stored, [&name], |row| row.get::<_, String>(0)) {
+        Ok(sql) if sql == wanted => Ok(()),
+        Ok(_) => txn.execute_batch(&format!("DROP INDEX \"{name}\"; {wanted}")),
+        Err(rusqlite::Error::QueryReturnedNoRows) => txn.execute_batch(&wanted),
+        Err(error) => Err(error),
+    }
 }
 
 #[cfg(test)]

@@ -167,6 +167,7 @@ pub(crate) fn copies(storage: &dyn Storage, now: Timestamp) -> Result<Check> {
     }
     let known = ("database_copied", ErrorClass::Configure, Party::Device);
     let warning = |says| Check::found(NAME, CheckOutcome::Warning, says, known, say::stop_the_other());
+    #[cfg(feature = "central")]
     for site in txn.as_central().map_or(Ok(Vec::new()), |central| central.activity())? {
         if let Some(copies) = crate::central::copied_databases::of_site(txn.as_ref(), site.site)?
             && let Some(at) = copies.refused_at.filter(|at| is_recent(*at))

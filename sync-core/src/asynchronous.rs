@@ -1,0 +1,333 @@
+//! The front as futures, for hosts that run on tokio. The engine itself stays blocking: each call works on a thread that tokio
+//! keeps for such work, and the runtime goes on meanwhile.
+//!
+//! A future that is dropped cancels its call: one that did not begin is not made; a cycle ends within two seconds, and what it
+//! did stays; a transaction that runs is finished, because half of one would be worse.
+//!
+//! ```no_run
+//! # #[cfg(not(all(feature = "sqlite", feature = "http")))]
+//! # fn main() {}
+//! # #[cfg(all(feature = "sqlite", feature = "http"))]
+//! # fn main() {
+//! use std::sync::Arc;
+//! use std::time::Duration;
+//!
+//! use sync_core::record::{Asset, Query};
+//! use sync_core::transport::HttpTransport;
+//! use sync_core::{Replica, SyncOptions};
+//!
+//! async fn refresh(replica: &Replica) -> sync_core::Result<Vec<Asset>> {
+//!     let replica = replica.asynchronous();
+//!     let site = replica.site(Arc::new(HttpTransport::default()));
+//!     // A select or a timeout of the host that drops this future ends the cycle.
+//!     site.sync(SyncOptions::default().max_time(Duration::from_secs(25))).await?.into_result()?;
+//!     replica.find(Query::new().is_null("deleted_datetime")).await
+//! }
+//! # }
+//! ```
+
+use std::future::Future;
+use std::ops::ControlFlow;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use tokio::task::{JoinHandle, spawn_blocking};
+
+use crate::error::{Error, Result};
+use crate::files::Files;
+use crate::record::{Cursor, Query, RecordId, TypedRecord};
+use crate::replica::Replica;
+use crate::site::{
+    Discovered, FilesOptions, FilesReport, NoopObserver, Settings, Site, SyncEvent, SyncObserver, SyncOptions,
+    SyncReport,
+};
+use crate::support::Status;
+use crate::transport::Transport;
+use crate::watch::{ChangeBatch, Watch};
+use crate::write::transaction::Transaction;
+
+/// How often a call that waits looks whether its future was dropped.
+const LOOK: Duration = Duration::from_millis(250);
+
+/// A [`Replica`] whose calls are futures. A clone is the same replica.
+#[derive(Debug, Clone)]
+pub struct AsyncReplica {
+    replica: Replica,
+}
+
+/// A [`Site`] whose calls are futures.
+#[derive(Debug, Clone)]
+pub struct AsyncSite {
+    site: Site,
+}
+
+/// A [`Watch`] that is awaited.
+#[derive(Debug)]
+pub struct AsyncWatch {
+    watch: Watch,
+}
+
+impl Replica {
+    /// The same replica, with calls that are futures. They need a runtime of tokio.
+    pub fn asynchronous(&self) -> AsyncReplica {
+        AsyncReplica { replica: self.clone() }
+    }
+}
+
+impl AsyncReplica {
+    /// The same replica, with calls that block.
+    pub fn blocking(&self) -> &Replica {
+        &self.replica
+    }
+
+    /// Makes any calls of the front that have no future here, on a thread for such work.
+    ///
+    /// # Errors
+    /// The error of `work`.
+    pub async fn run<T: Send + 'static>(&self, work: impl FnOnce(&Replica) -> Result<T> + Send + 'static) -> Result<T> {
+        let replica = self.replica.clone();
+        blocking(move || work(&replica)).await
+    }
+
+    /// As [`TypedRecords::get`](crate::TypedRecords::get).
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn get<T: TypedRecord + Send + 'static>(&self, id: impl Into<RecordId>) -> Result<Option<T>> {
+        Ok(self.get_with_position(id).await?.0)
+    }
+
+    /// As [`TypedRecords::get_with_position`](crate::TypedRecords::get_with_position).
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn get_with_position<T: TypedRecord + Send + 'static>(
+        &self,
+        id: impl Into<RecordId>,
+    ) -> Result<(Option<T>, Cursor)> {
+        let id = id.into();
+        self.run(move |replica| replica.records().of::<T>().get_with_position(id)).await
+    }
+
+    /// As [`TypedRecords::find`](crate::TypedRecords::find).
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn find<T: TypedRecord + Send + 'static>(&self, query: Query) -> Result<Vec<T>> {
+        self.run(move |replica| replica.records().of::<T>().find(&query)).await
+    }
+
+    /// As [`TypedRecords::count`](crate::TypedRecords::count).
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn count<T: TypedRecord>(&self, query: Query) -> Result<u64> {
+        self.run(move |replica| replica.records().of::<T>().count(&query)).await
+    }
+
+    /// As [`TypedRecords::put`](crate::TypedRecords::put).
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn put<T: TypedRecord + Send + 'static>(&self, record: T) -> Result<()> {
+        self.run(move |replica| replica.records().of().put(&record)).await
+    }
+
+    /// As [`TypedRecords::update`](crate::TypedRecords::update).
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn update<T: TypedRecord>(
+        &self,
+        id: impl Into<RecordId>,
+        edit: impl FnOnce(&mut T) -> Result<()> + Send + 'static,
+    ) -> Result<()> {
+        let id = id.into();
+        self.run(move |replica| replica.records().of().update(id, edit)).await
+    }
+
+    /// As [`TypedRecords::delete`](crate::TypedRecords::delete).
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn delete<T: TypedRecord>(&self, id: impl Into<RecordId>) -> Result<()> {
+        let id = id.into();
+        self.run(move |replica| replica.records().of::<T>().delete(id)).await
+    }
+
+    /// As [`Replica::write`]: what `edit` writes takes effect together. It is a closure that does not await, so no writer ever
+    /// waits for a future.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn write<T: Send + 'static>(
+        &self,
+        edit: impl FnOnce(&Transaction<'_>) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        self.run(move |replica| replica.write(edit)).await
+    }
+
+    /// As [`Replica::status`].
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn status(&self) -> Result<Status> {
+        self.run(Replica::status).await
+    }
+
+    /// As [`Replica::watch`].
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn watch(&self) -> Result<AsyncWatch> {
+        self.run(Replica::watch).await.map(AsyncWatch::from)
+    }
+
+    /// The remote site, as [`Replica::site`].
+    pub fn site(&self, transport: Arc<dyn Transport>) -> AsyncSite {
+        self.replica.site(transport).into()
+    }
+}
+
+impl From<Site> for AsyncSite {
+    fn from(site: Site) -> Self {
+        Self { site }
+    }
+}
+
+impl AsyncSite {
+    /// The same site, with calls that block.
+    pub fn blocking(&self) -> &Site {
+        &self.site
+    }
+
+    /// As [`Site::set_up`].
+    ///
+    /// # Errors
+    /// As there; [`Error::Cancelled`] if the runtime shuts down.
+    pub async fn set_up(&self, settings: Settings) -> Result<Discovered> {
+        let site = self.site.clone();
+        observed(NoopObserver, move |observer| site.set_up(&settings, observer)).await
+    }
+
+    /// As [`Site::sync`]. Dropped, it ends the cycle.
+    ///
+    /// # Errors
+    /// As there; [`Error::Cancelled`] if the runtime shuts down.
+    pub async fn sync(&self, options: SyncOptions) -> Result<SyncReport> {
+        self.sync_observed(options, NoopObserver).await
+    }
+
+    /// As [`sync`](Self::sync), with an observer, which is called on the thread of the cycle.
+    ///
+    /// # Errors
+    /// As [`sync`](Self::sync).
+    pub async fn sync_observed(
+        &self,
+        options: SyncOptions,
+        observer: impl SyncObserver + Send + 'static,
+    ) -> Result<SyncReport> {
+        let site = self.site.clone();
+        observed(observer, move |observer| site.sync(&options, observer)).await
+    }
+
+    /// As [`Site::sync_files`]. Dropped, it ends the file that is on its way; received bytes stay.
+    ///
+    /// # Errors
+    /// As there; [`Error::Cancelled`] if the runtime shuts down.
+    pub async fn sync_files(&self, files: Files, options: FilesOptions) -> Result<FilesReport> {
+        let site = self.site.clone();
+        observed(NoopObserver, move |observer| site.sync_files(&files, &options, observer)).await
+    }
+}
+
+impl From<Watch> for AsyncWatch {
+    fn from(watch: Watch) -> Self {
+        Self { watch }
+    }
+}
+
+impl AsyncWatch {
+    /// The next changes. Dropped, it loses none: the next call brings them.
+    ///
+    /// # Errors
+    /// The database failed; [`Error::Cancelled`] if the runtime shuts down.
+    pub async fn changes(&mut self) -> Result<ChangeBatch> {
+        let mut watch = self.watch.clone();
+        let (watch, batch) = until_dropped(move |stop| {
+            loop {
+                if let Some(batch) = watch.wait(LOOK)? {
+                    return Ok((watch, batch));
+                }
+                if stop.load(Ordering::Relaxed) {
+                    return Err(Error::Cancelled);
+                }
+            }
+        })
+        .await?;
+        self.watch = watch;
+        Ok(batch)
+    }
+
+    /// Where to go on after a restart, as [`Watch::position`].
+    pub fn position(&self) -> Cursor {
+        self.watch.position()
+    }
+}
+
+/// Works on a thread of tokio for blocking work.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+    let mut task = AbortedOnDrop(spawn_blocking(work));
+    match (&mut task.0).await {
+        Ok(done) => done,
+        Err(failed) if failed.is_panic() => std::panic::resume_unwind(failed.into_panic()),
+        // The runtime shut down before it began.
+        Err(_) => Err(Error::Cancelled),
+    }
+}
+
+/// Work that did not begin is not done any more once this is dropped.
+struct AbortedOnDrop<T>(JoinHandle<T>);
+
+impl<T> Drop for AbortedOnDrop<T> {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// Works on such a thread, and tells the work once its future was dropped.
+fn until_dropped<T: Send + 'static>(
+    work: impl FnOnce(&AtomicBool) -> Result<T> + Send + 'static,
+) -> impl Future<Output = Result<T>> {
+    let dropped = SetOnDrop(Arc::default());
+    let stop = dropped.0.clone();
+    async move {
+        let _dropped = dropped;
+        blocking(move || work(&stop)).await
+    }
+}
+
+/// Says that a future was dropped.
+struct SetOnDrop(Arc<AtomicBool>);
+
+impl Drop for SetOnDrop {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Works with an observer that ends the work once its future was dropped.
+fn observed<T: Send + 'static>(
+    observer: impl SyncObserver + Send + 'static,
+    work: impl FnOnce(&mut dyn SyncObserver) -> Result<T> + Send + 'static,
+) -> impl Future<Output = Result<T>> {
+    until_dropped(move |stop| {
+        let mut observer = observer;
+        let mut ending = |event: &SyncEvent| match observer.on_event(event) {
+            ControlFlow::Continue(()) if !stop.load(Ordering::Relaxed) => ControlFlow::Continue(()),
+            _ => ControlFlow::Break(()),
+        };
+        work(&mut ending)
+    })
+}

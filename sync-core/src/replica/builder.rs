@@ -1,0 +1,192 @@
+//! What a host chooses before a database is opened.
+
+use std::collections::BTreeMap;
+use std::fmt;
+#[cfg(feature = "sqlite")]
+use std::path::Path;
+use std::sync::Arc;
+
+use super::{Parts, Replica};
+use crate::clock::{Clock, SystemClock};
+#[cfg(feature = "sqlite")]
+use crate::error::Result;
+use crate::machine::Machine;
+use crate::record::TableName;
+use crate::site::{ConflictResolver, Resolvers};
+use crate::storage::Storage;
+
+#[cfg(doc)]
+use crate::error::Error;
+#[cfg(feature = "sqlite")]
+use crate::storage::{RecordHook, SqliteStorage};
+
+/// Chooses how a [`Replica`] is opened.
+#[derive(Default)]
+pub struct ReplicaBuilder {
+    clock: Option<Arc<dyn Clock>>,
+    machine: Machine,
+    resolvers: BTreeMap<TableName, Arc<dyn ConflictResolver>>,
+    #[cfg(feature = "sqlite")]
+    hook: Option<Box<dyn RecordHook>>,
+    #[cfg(feature = "sqlite")]
+    tables: Option<String>,
+    #[cfg(feature = "sqlite")]
+    indexes: Vec<(String, String)>,
+}
+
+impl fmt::Debug for ReplicaBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ReplicaBuilder")
+    }
+}
+
+impl ReplicaBuilder {
+    /// Goes by this clock instead of the [`SystemClock`].
+    #[must_use]
+    pub fn clock(self, clock: Arc<dyn Clock>) -> Self {
+        Self { clock: Some(clock), ..self }
+    }
+
+    /// Says which machine this is, where the host knows it better than the system does, as an app on Android: pass it each
+    /// time, so that a database that was copied to another machine is noticed.
+    #[must_use]
+    pub fn machine_id(self, id: impl Into<String>) -> Self {
+        Self { machine: Machine::Given(id.into()), ..self }
+    }
+
+    /// Decides the conflicts of a table: whenever a pull brings a record that was edited here, and that edit is not pushed yet. Without
+    /// a resolver the local edit stays. An edit that is on its way to a server stays too, because it may have arrived. The
+    /// [report](crate::SyncReport::conflicts) of the cycle names each conflict and how it ended.
+    ///
+    /// A resolver is for data that two people may both edit in good faith. Sites of a network that decide differently give each
+    /// other work: a merge should give the same result at each of them.
+    ///
+    /// ```
+    /// use sync_core::Replica;
+    /// use sync_core::record::Asset;
+    /// use sync_core::site::{ConflictVersions, Resolution};
+    ///
+    /// /// The newer version stays, with the notes of both.
+    /// fn of_assets(versions: &ConflictVersions<'_>) -> Resolution {
+    ///     let (Some(ours), Some(theirs)) = (versions.local_as::<Asset>(), versions.received_as::<Asset>()) else {
+    ///         return Resolution::KeepLocal; // One of them is a deletion.
+    ///     };
+    ///     let (mut newer, older) = if ours.modified_datetime < theirs.modified_datetime { (theirs, ours) } else { (ours, theirs) };
+    ///     let notes: Vec<String> = newer.notes.into_iter().chain(older.notes).collect();
+    ///     newer.notes = Some(notes.join("\n"));
+    ///     Resolution::replace_with(&newer)
+    /// }
+    ///
+    /// let builder = Replica::builder().resolver("asset", of_assets);
+    /// ```
+    #[must_use]
+    pub fn resolver(mut self, table: impl Into<TableName>, resolver: impl ConflictResolver + 'static) -> Self {
+        self.resolvers.insert(table.into(), Arc::new(resolver));
+        self
+    }
+
+    /// Puts a replica over a storage of the host's own. What is chosen for a database file does not concern it.
+    pub fn with_storage(self, storage: Arc<dyn Storage>) -> Replica {
+        self.build(
+            storage,
+            #[cfg(feature = "sqlite")]
+            None,
+        )
+    }
+
+    fn build(self, storage: Arc<dyn Storage>, #[cfg(feature = "sqlite")] file: Option<Arc<SqliteStorage>>) -> Replica {
+        let clock = self.clock.unwrap_or_else(|| Arc::new(SystemClock::new()));
+        let (machine, resolvers) = (self.machine, Resolvers::new(self.resolvers));
+        Replica {
+            parts: Arc::new(Parts {
+                storage,
+                #[cfg(feature = "sqlite")]
+                file,
+                clock,
+                machine,
+                resolvers,
+            }),
+        }
+    }
+}
+
+/// What is chosen for a database file.
+#[cfg(feature = "sqlite")]
+impl ReplicaBuilder {
+    /// Calls this hook for each record that this replica writes or removes, in the transaction that does it.
+    #[must_use]
+    pub fn hook(self, hook: impl RecordHook + 'static) -> Self {
+        Self { hook: Some(Box::new(hook)), ..self }
+    }
+
+    /// Makes or changes the host's own tables when the file is opened, by SQL statements separated by `;`, in one transaction.
+    /// They run at each opening, so they say `IF NOT EXISTS`.
+    #[must_use]
+    pub fn host_tables(self, sql: impl Into<String>) -> Self {
+        Self { tables: Some(sql.into()), ..self }
+    }
+
+    /// Keeps an index on a field of a record type, so that SQL which asks for it by the [view](crate::Replica::read_sql) of the type
+    /// reads no whole table. It is made when the file is opened for the first time with it, which takes as long as the table
+    /// is large; it stays when this library is upgraded, and is made anew if the view changed.
+    /// `DROP INDEX IF EXISTS "host_index_asset_store_id"` among the [host's SQL](Self::host_tables) removes that of
+    /// `("asset", "store_id")`.
+    ///
+    /// ```
+    /// # use sync_core::Replica;
+    /// # let folder = tempfile::tempdir()?;
+    /// let replica = Replica::builder().index("asset", "store_id").open(folder.path().join("clinic.sqlite"))?;
+    /// let of_store = "SELECT count(*) FROM asset WHERE store_id = ?1";
+    /// let count: i64 = replica.read_sql(|connection| connection.query_row(of_store, ["STORE_1"], |row| row.get(0)))?;
+    /// # assert_eq!(count, 0);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn index(mut self, table: impl Into<String>, field: impl Into<String>) -> Self {
+        self.indexes.push((table.into(), field.into()));
+        self
+    }
+
+    /// Opens a database file, and makes it if it does not exist. One of an older version of this library is brought up to
+    /// date.
+    ///
+    /// # Errors
+    /// As [`SqliteStorage::open`]; [`Error::Database`] if a statement of [`host_tables`](Self::host_tables) fails;
+    /// [`Error::UnknownTable`] and [`Error::BadInput`] for an [`index`](Self::index) on what no record type has.
+    pub fn open(self, path: impl AsRef<Path>) -> Result<Replica> {
+        self.over_written(SqliteStorage::open(path)?)
+    }
+
+    /// Opens a database file that must exist.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open); [`Error::NoDatabase`] if there is no such file.
+    pub fn open_existing(self, path: impl AsRef<Path>) -> Result<Replica> {
+        self.over_written(SqliteStorage::open_existing(path)?)
+    }
+
+    /// Opens a database file that must exist, to be read only: it is not brought up to date, and each write is refused.
+    ///
+    /// # Errors
+    /// As [`SqliteStorage::open_to_read`].
+    pub fn open_to_read(self, path: impl AsRef<Path>) -> Result<Replica> {
+        Ok(self.over_file(SqliteStorage::open_to_read(path)?))
+    }
+
+    fn over_written(self, file: SqliteStorage) -> Result<Replica> {
+        if let Some(sql) = &self.tables {
+            file.host_tables(sql)?;
+        }
+        file.host_indexes(&self.indexes)?;
+        Ok(self.over_file(file))
+    }
+
+    pub(super) fn over_file(mut self, file: SqliteStorage) -> Replica {
+        let file = match self.hook.take() {
+            Some(hook) => file.with_hook(hook),
+            None => file,
+        };
+        let file = Arc::new(file);
+        self.build(file.clone(), Some(file))
+    }
+}

@@ -1,0 +1,151 @@
+//! The front as futures: the same results, a runtime that goes on meanwhile, and cancellation by drop.
+
+use std::ops::ControlFlow;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, mpsc};
+use std::time::{Duration, Instant};
+
+use sync_core::asynchronous::{AsyncReplica, AsyncSite};
+use sync_core::record::{AssetClass, Query};
+use sync_core::storage::MemoryStorage;
+use sync_core::transport::{HttpRequest, HttpResponse, Stop, Transport, TransportError};
+use sync_core::{Error, Replica, SyncEvent, SyncOptions, SyncOutcome};
+use sync_tests::world::{CentralEnd, Kind, asset};
+
+/// A runtime with one thread, so that a call that blocks it is noticed.
+fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime")
+}
+
+fn central() -> AsyncReplica {
+    let replica = Replica::with_storage(Arc::new(MemoryStorage::new()));
+    replica.site_registry().expect("a central database");
+    replica.asynchronous()
+}
+
+fn class(id: &str) -> AssetClass {
+    AssetClass { id: id.into(), name: id.into(), ..AssetClass::default() }
+}
+
+#[test]
+fn records_are_read_and_written_as_by_the_blocking_front() {
+    runtime().block_on(async {
+        let replica = central();
+        replica.put(class("a")).await.expect("stored");
+        replica.write(|txn| txn.of().put(&class("b"))).await.expect("stored");
+        let rename = |class: &mut AssetClass| {
+            class.name.push('!');
+            Ok(())
+        };
+        replica.update("a", rename).await.expect("changed");
+        assert_eq!(replica.get::<AssetClass>("a").await.expect("reads").expect("is here").name, "a!");
+        let found: Vec<AssetClass> = replica.find(Query::new().is("name", "b")).await.expect("found");
+        let count = replica.count::<AssetClass>(Query::new()).await.expect("counted");
+        assert_eq!((found.len(), count), (1, 2));
+        let refused = replica.delete::<AssetClass>("none").await.expect_err("it is not here");
+        assert!(matches!(refused, Error::NotFound { .. }), "{refused}");
+        let names = replica.run(|replica| Ok(replica.stores()?.len())).await.expect("any call");
+        assert_eq!(names, 0);
+        assert_eq!(replica.status().await.expect("reads").quarantined, 0);
+    });
+}
+
+#[test]
+fn a_site_synchronises_and_its_observer_is_called() {
+    let world = CentralEnd::over(Kind::Memory);
+    let north = world.new_site("north");
+    north.sync();
+    north.records.put("asset", [asset("a", "STORE_north", "")]).expect("stored");
+    runtime().block_on(async {
+        let site = AsyncSite::from(north.site.clone());
+        let (tell, told) = mpsc::channel();
+        let observer = move |event: &SyncEvent| {
+            let _ = tell.send(matches!(event, SyncEvent::Progress { .. }));
+            ControlFlow::Continue(())
+        };
+        let report = site.sync_observed(SyncOptions::default(), observer).await.expect("a cycle");
+        assert_eq!((report.outcome, report.pushed), (SyncOutcome::Done, 1));
+        assert!(told.try_iter().any(|is_progress| is_progress));
+        let stops = |_: &SyncEvent| ControlFlow::Break(());
+        let report = site.sync_observed(SyncOptions::default(), stops).await.expect("a cycle");
+        assert_eq!(report.outcome, SyncOutcome::Cancelled);
+    });
+}
+
+/// A line on which nothing comes back until the exchange is stopped.
+struct Silent(Arc<AtomicBool>);
+
+struct Stoppable(Stop);
+
+impl Transport for Silent {
+    fn send(&self, _: &HttpRequest) -> Result<HttpResponse, TransportError> {
+        Err(TransportError::TimedOut("it is never asked so".into()))
+    }
+
+    fn stoppable(&self, stop: &Stop) -> Option<Box<dyn Transport + '_>> {
+        self.0.store(true, Ordering::SeqCst);
+        Some(Box::new(Stoppable(stop.clone())))
+    }
+}
+
+impl Transport for Stoppable {
+    fn send(&self, _: &HttpRequest) -> Result<HttpResponse, TransportError> {
+        while !self.0.is_asked() {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        Err(TransportError::Stopped)
+    }
+}
+
+#[test]
+fn a_dropped_cycle_ends_while_the_runtime_goes_on() {
+    let world = CentralEnd::over(Kind::Memory);
+    let north = world.new_site("north");
+    north.sync();
+    let asked = Arc::new(AtomicBool::new(false));
+    let replica = Replica::with_storage(north.storage.clone());
+    let site = replica.asynchronous().site(Arc::new(Silent(asked.clone())));
+    let runtime = runtime();
+    let began = Instant::now();
+    runtime.block_on(async {
+        let cycle = tokio::time::timeout(Duration::from_millis(300), site.sync(SyncOptions::default()));
+        assert!(cycle.await.is_err(), "the line is silent");
+        assert!(asked.load(Ordering::SeqCst));
+        // The cycle ends by itself now, and gives its lock back.
+        while matches!(
+            north.site.sync(&SyncOptions::default(), &mut sync_core::NoopObserver),
+            Err(Error::CycleRunning { .. })
+        ) {
+            assert!(began.elapsed() < Duration::from_secs(20), "it does not end");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    });
+    // Otherwise the end of the runtime would wait for the thread.
+    drop(runtime);
+}
+
+#[test]
+fn a_watch_that_is_dropped_while_it_waits_loses_nothing() {
+    runtime().block_on(async {
+        let replica = central();
+        let mut watch = replica.watch().await.expect("reads");
+        let waiting = tokio::time::timeout(Duration::from_millis(50), watch.changes());
+        assert!(waiting.await.is_err(), "nothing changed");
+        let before = watch.position();
+        replica.put(class("a")).await.expect("stored");
+        let batch = watch.changes().await.expect("a change");
+        assert_eq!((batch.records.len(), batch.records[0].id.as_str()), (1, "a"));
+        assert!(watch.position() > before);
+    });
+}
+
+#[test]
+fn a_panic_comes_to_who_awaits_it() {
+    let replica = central();
+    let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        runtime().block_on(
+            replica.run(|_| -> sync_core::Result<()> { std::panic::resume_unwind(Box::new("the host's own")) }),
+        )
+    }));
+    assert!(panicked.is_err());
+}
