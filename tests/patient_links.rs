@@ -331,7 +331,7 @@ fn a_strange_answer_to_a_join_is_an_error_and_the_link_is_made_later() {
         let left = state::named("links").find(b.storage.read().unwrap().as_ref()).unwrap().unwrap_or_default();
         assert_eq!(left.contains("STORE_b"), is_left, "{says}");
         *line.says.lock().unwrap() = None;
-        let healed = if is_left { b.sync() } else { to_b() };
+        let healed = if is_left { b.sync() } else { to_b().into() };
         assert_eq!(healed.outcome, SyncOutcome::Done, "{says} {healed:?}");
         assert!(is_visible(b.storage.as_ref(), &NameId::from("p"), "STORE_b"), "{says}");
     }

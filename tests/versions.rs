@@ -184,8 +184,7 @@ fn what_is_added_to_a_record_that_moved_belongs_to_it_and_an_edit_gives_way() {
 
 /// Reads, sends nothing.
 fn pull_only(site: &SiteEnd) {
-    let options = SyncOptions { pull_only: true, ..SyncOptions::default() };
-    site.site.sync(&options, &mut NoopObserver).unwrap();
+    let _ = site.site.sync(&SyncOptions::default().pull_only(), &mut NoopObserver).unwrap();
 }
 
 #[test]

@@ -446,7 +446,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("site.sqlite");
         let (storage, clock) = (crate::storage::SqliteStorage::open(&path).unwrap(), SystemClock::new());
-        let provenance = Provenance { source: Source::Legacy, origin: Some(SiteId(1)) };
+        let provenance = Provenance::new(Source::Legacy, Some(SiteId(1)));
         let receive_all = |messages: Vec<Incoming>| {
             let txn = storage.write().unwrap();
             receive(txn.as_ref(), clock.now(), &provenance, messages).unwrap();
