@@ -482,7 +482,7 @@ mod tests {
             damage.execute(&format!("DROP TRIGGER fails_at_{what}"), ()).unwrap();
         }
         crate::integrate::requeue_failed(&storage).unwrap();
-        crate::integrate::integrate(&storage, &clock, &provenance, |_, _| Ok(())).unwrap();
+        crate::integrate::integrate(&storage, &clock, &provenance, &mut Default::default(), |_, _| Ok(())).unwrap();
         let txn = storage.read().unwrap();
         assert!(txn.record(&"transact".into(), &"bad".into()).unwrap().unwrap().as_str().contains("\"A\""));
         assert!(!txn.has_record(&"name_store_join".into(), &"jB".into()).unwrap());
