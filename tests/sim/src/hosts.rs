@@ -10,6 +10,7 @@ use sync_core::storage::ReadTxn;
 use sync_core::transport::{HttpRequest, Method};
 use sync_core::{Error, Replica};
 
+use crate::judge::ADDED;
 use crate::lock;
 use crate::promises::{FORGED, Promise, short};
 use crate::rules::{
@@ -380,6 +381,10 @@ impl<'a> Desk<'a> {
     /// where this end saw the parent last, which may have been in a store of its own, or, at central, in one of a site.
     fn may(&self, rule: &Rule, held: Option<&str>, content: Option<&str>) -> Option<bool> {
         if content.is_none() && rule.deletes == Deletes::Never {
+            return Some(false);
+        }
+        // A history: what is here is not changed. A version that another end wrote under the same id may still come.
+        if ADDED.contains(&rule.table) && held.is_some() && content.is_some() && held != content {
             return Some(false);
         }
         let parent = |table: &str, id: &str| self.content(table, id);

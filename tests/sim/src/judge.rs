@@ -56,7 +56,7 @@ pub fn cursors(site: usize, before: [u64; 3], after: [u64; 3], may: [bool; 3]) -
 }
 
 /// Tables whose records are written once and never edited.
-const ADDED: [&str; 3] = ["asset_log", "contact_form", "system_log"];
+pub(crate) const ADDED: [&str; 3] = ["asset_log", "contact_form", "system_log"];
 
 /// Whether an end holds this content of a record, in whatever spelling of its keys.
 pub(crate) fn says_the_same(table: &str, held: Option<&String>, content: &str) -> bool {
