@@ -174,6 +174,51 @@ fn requests_that_are_no_message_store_nothing() {
 }
 
 #[test]
+fn of_a_stranger_nothing_but_the_credentials_is_read() {
+    let central = central();
+    let unreadable = push_body(&[good("x")]).replace("\"records\"", "\"rows\"");
+    assert!(text(&push(&central, unreadable.clone())).contains("missing field `records`"));
+    let refused = json(&push(&central, unreadable.replace(&right(), &credentials("a", "guess", "machine-a"))));
+    assert!(refused["error"].to_string().contains("SiteIncorrectPassword"), "{refused}");
+}
+
+#[test]
+fn credentials_larger_than_anybodys_are_refused_unchecked() {
+    let central = central();
+    let huge = "x".repeat(2000);
+    for (what, sent, code) in [
+        ("name", credentials(&huge, PASSWORD, "machine-a"), "SiteNameNotFound"),
+        ("machine", credentials("a", PASSWORD, &huge), "SiteIncorrectPassword"),
+        ("release", right().replace("2.19.0", &huge), "SiteIncorrectPassword"),
+        ("address", right().replace(r#""serverUrl":"""#, &format!(r#""serverUrl":"{huge}""#)), "SiteIncorrectPassword"),
+    ] {
+        // More often than a site may guess: none of them counts as a guess.
+        for _ in 0..20 {
+            let refused = json(&push(&central, push_body(&[good("x")]).replace(&right(), &sent)));
+            assert!(refused["error"].to_string().contains(code), "{what}: {refused}");
+        }
+    }
+    assert_eq!(json(&push(&central, push_body(&[good("x")])))["data"]["records_pushed"], 1);
+}
+
+#[test]
+fn keys_of_our_own_with_another_meaning_stop_nothing() {
+    let deep = format!("{}{}", "[".repeat(5000), "]".repeat(5000));
+    for value in ["null", "5", "{}", "[[]]", deep.as_str()] {
+        let central = central();
+        let body = push_body(&[good("x").replace("\"recordData\"", &format!("\"sent_since\":{value},\"recordData\""))]);
+        let body = body.replace("\"end_cursor\"", &format!("\"lost_history\":{value},\"end_cursor\""));
+        let body = body.replace("\"syncV6Version\"", &format!("\"pushChain\":{value},\"syncV6Version\""));
+        assert_eq!(json(&push(&central, body))["data"]["records_pushed"], 1, "{value:.20}");
+        central.central.integrate_waiting().unwrap();
+        let looks = pull_body(0, 10, 5, &right());
+        let looks = looks.replace("\"isInitialised\"", &format!("\"looksOnly\":{value},\"isInitialised\""));
+        let answer = central.central.handle(&request(Method::Post, PULL, looks));
+        assert!(json(&answer)["data"]["records"].is_array(), "{value:.20}: {}", text(&answer));
+    }
+}
+
+#[test]
 fn bodies_up_to_the_limit_are_taken_and_larger_ones_are_not() {
     let central = central();
     let large = push_body(&[record("asset", "x", asset("x", "STORE_a", &"n".repeat(9_000_000)).as_str())]);

@@ -19,6 +19,12 @@ fn v5_refusal(code: &str) -> Reply {
     Reply::json(401, format!(r#"{{"error":{{"code":"{code}","message":"No","data":null}}}}"#))
 }
 
+/// The same in the encoding of an old Windows server.
+fn v5_refusal_in_latin_1(code: &str) -> Reply {
+    let body = [br#"{"error":{"code":""#, code.as_bytes(), b"\",\"message\":\"refus\xe9\",\"data\":null}}"].concat();
+    Reply::Whole(HttpResponse::json(401, body))
+}
+
 fn v6_refusal(error: &WireError) -> Reply {
     Reply::Whole(HttpResponse::json(200, encode_error(error)))
 }
@@ -64,6 +70,7 @@ fn legacy_faults() -> Vec<Fault> {
     let mut faults = common_faults();
     faults.extend([
         ("a wrong password", v5_refusal("site_incorrect_password"), "incorrect_password", "configure"),
+        ("the same in Latin-1", v5_refusal_in_latin_1("site_incorrect_password"), "incorrect_password", "configure"),
         ("an unknown site", v5_refusal("site_name_not_found"), "site_name_not_found", "configure"),
         ("another machine", v5_refusal("site_incorrect_hardware_id"), "hardware_id_mismatch", "configure"),
         ("a site without a store", v5_refusal("site_has_no_store"), "site_has_no_store", "configure"),

@@ -17,7 +17,7 @@ const FAIR: usize = 16 * 1024 * 1024;
 /// The bytes of bodies in work; a gzipped one counts with its largest possible size.
 const WORKING: usize = 128 * 1024 * 1024;
 /// The largest ratio of a gzipped body.
-const GZIP_RATIO: usize = 1032;
+pub(super) const GZIP_RATIO: usize = 1032;
 /// The unit of memory.
 const UNIT: usize = 1024;
 /// The bytes of each body that do not count: small requests are not larger, so no push delays them.

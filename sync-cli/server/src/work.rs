@@ -9,7 +9,7 @@ use sync_core::central::{Caller, Central, Handled, HandledRequest};
 use sync_core::transport::{HttpRequest, HttpResponse, Method};
 
 use crate::app::App;
-use crate::body::{BodyMemory, BodyRefusal};
+use crate::body::{BodyMemory, BodyRefusal, GZIP_RATIO};
 use crate::budget::Trust;
 use crate::connection::Peer;
 use crate::reply::{broken, not_found, not_taken};
@@ -43,7 +43,8 @@ impl App {
         let request = Arc::new(request);
         loop {
             let size = request.body.len();
-            let is_strange = size > LARGE && self.who(peer, from).1 == Trust::Unknown;
+            let unpacked = if is_gzipped { size.saturating_mul(GZIP_RATIO) } else { size };
+            let is_strange = unpacked > LARGE && self.who(peer, from).1 == Trust::Unknown;
             let in_turn = match is_strange {
                 true => held.unless_needed(self.strangers.acquire()).await.map_err(busy)?.ok(),
                 false => None,

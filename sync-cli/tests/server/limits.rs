@@ -2,10 +2,12 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
+use std::time::Duration;
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
+use crate::administrator::figure;
 use crate::central;
 use crate::client::{PULL, PUSH, Reply, ask, connect, get, head, pull, push};
 
@@ -57,6 +59,24 @@ fn bodies_beyond_the_limit_are_refused_and_gzip_goes_both_ways() {
     let mut text = String::new();
     flate2::read::GzDecoder::new(zipped.body.as_slice()).read_to_string(&mut text).expect("gzip");
     assert!(text.starts_with(r#"{"data":{"#), "{text}");
+    server.stop().ends(0);
+}
+
+#[test]
+fn of_a_stranger_only_the_credentials_are_read() {
+    let (_desk, server) = central(&[]);
+    let stranger = push("x", "STORE", 1).replace("\"clinic\"", "\"nobody\"");
+    let tiny = format!("[{}{{}}]", "{\"\":0},".repeat(1_250_000));
+    for place in ["\"end_cursor\":1", "\"syncV6Version\":5"] {
+        for key in ["lost_history", "pushChain", "looksOnly", "x"] {
+            let body = gzip(stranger.replace(place, &format!("{place},\"{key}\":{tiny}")).as_bytes());
+            let reply = ask(&server.address, "POST", PUSH, &[("content-encoding", "gzip")], &body);
+            assert!(reply.text().contains("SiteNameNotFound"), "{key}: {reply:?}");
+        }
+    }
+    std::thread::sleep(Duration::from_millis(2100));
+    let memory = figure(&get(&server.address, "/metrics").text(), "process_resident_memory_bytes") / 1e6;
+    assert!(memory < 150.0, "{memory} MB");
     server.stop().ends(0);
 }
 

@@ -3,7 +3,7 @@
 
 use std::net::IpAddr;
 
-use super::auth::authenticator::AuthenticationError;
+use super::auth::authenticator::{AuthenticationError, CredentialRefusal};
 use super::caller::{Checked, CredentialCheck, Deferred};
 use super::{Central, RequestTrace};
 use crate::protocol::v6::Credentials;
@@ -24,6 +24,9 @@ impl Central {
     /// Finds the site of a caller, unless it had too many refusals. If the host makes slow checks itself, the answer is
     /// deferred until it has made this one.
     pub(super) fn admit(&self, trace: &RequestTrace, credentials: &Credentials) -> Admission {
+        if let Some(refusal) = out_of_bounds(credentials) {
+            return Err(AuthenticationError::Refused { refusal, checked_at: "this server".to_owned() });
+        }
         let asked = SignIn { from: trace.caller.from, credentials, names_machine: !trace.is_machine_assumed.get() };
         let Some(gate) = &trace.caller.gate else { return self.ask_now(asked) };
         let checked = trace.caller.checked.as_ref().filter(|checked| checked.credentials == *credentials);
@@ -128,6 +131,21 @@ impl Central {
             return 0;
         }
         1 + self.attempts.refusals(&credentials.username, from, self.clock.monotonic())
+    }
+}
+
+/// The most bytes of one text of the credentials. No site has as many, and a check that waits keeps them in memory.
+const TEXT_MAX: usize = 1024;
+
+/// Credentials that are too large to be anybody's. They need no check, and none waits with them.
+fn out_of_bounds(credentials: &Credentials) -> Option<CredentialRefusal> {
+    let Credentials { server_url, username, password_sha256, site_uuid, app_version, app_name, sync_version } =
+        credentials;
+    let others = [server_url, password_sha256, site_uuid, app_version, app_name, sync_version];
+    match others.iter().any(|text| text.len() > TEXT_MAX) {
+        _ if username.len() > TEXT_MAX => Some(CredentialRefusal::UnknownSite),
+        true => Some(CredentialRefusal::WrongPassword),
+        false => None,
     }
 }
 

@@ -40,8 +40,8 @@ use crate::error::Result;
 use crate::files::FileStore;
 use crate::integrate;
 use crate::protocol::v6::{
-    Credentials, PatientPullRequest, PullRequest, PushRequest, SiteStatus, SiteStatusRequest, WireError, check_version,
-    encode_data, encode_error, path,
+    Credentials, Introduction, PatientPullRequest, PullRequest, PushRequest, SiteStatus, SiteStatusRequest, WireError,
+    check_version, encode_data, encode_error, path,
 };
 use crate::record::SiteId;
 use crate::role::Role;
@@ -217,32 +217,28 @@ impl Central {
         }
         match (request.method, route) {
             (Method::Post, path::PULL) => {
-                self.answer(request, (trace, Endpoint::Pull), |central, pull: PullRequest| {
-                    let site = central.enter(trace, pull.sync_v6_version, &pull.sync_v5_settings, true)?;
+                self.answer(request, (trace, Endpoint::Pull), |central, site, pull: PullRequest| {
                     let batch = central.pull(site, &pull, central.answer_bytes_max(trace))?;
                     trace.pulled(&batch, pull.looks_only);
                     Ok(batch)
                 })
             }
             (Method::Post, path::PATIENT_PULL) => {
-                self.answer(request, (trace, Endpoint::PatientPull), |central, pull: PatientPullRequest| {
-                    let site = central.enter(trace, pull.sync_v6_version, &pull.sync_v5_settings, true)?;
+                self.answer(request, (trace, Endpoint::PatientPull), |central, site, pull: PatientPullRequest| {
                     let batch = central.patient_pull(site, &pull, central.answer_bytes_max(trace))?;
                     trace.records.set(batch.records.len() as u64);
                     Ok(batch)
                 })
             }
             (Method::Post, path::PUSH) => {
-                self.answer(request, (trace, Endpoint::Push), |central, push: PushRequest| {
-                    let site = central.enter(trace, push.sync_v6_version, &push.sync_v5_settings, true)?;
+                self.answer(request, (trace, Endpoint::Push), |central, site, push: PushRequest| {
                     let result = central.push(site, push)?;
                     trace.records.set(result.records_pushed);
                     Ok(result)
                 })
             }
             (Method::Post, path::SITE_STATUS) => {
-                self.answer(request, (trace, Endpoint::SiteStatus), |central, status: SiteStatusRequest| {
-                    let site = central.enter(trace, status.sync_v6_version, &status.sync_v5_settings, false)?;
+                self.answer(request, (trace, Endpoint::SiteStatus), |central, site, _: SiteStatusRequest| {
                     Ok(SiteStatus { is_integrating: central.is_integrating(site)? })
                 })
             }
@@ -306,37 +302,44 @@ impl Central {
 
     /// Reads a body, or describes the error in it.
     fn read<Q: DeserializeOwned>(&self, request: &HttpRequest) -> std::result::Result<Q, HttpResponse> {
-        let json = v6::body::read_json(request, self.config.json_bytes_max)?;
-        serde_json::from_slice(&json).map_err(|error| {
-            let reason = error.to_string();
-            let reason: String = reason.chars().filter(|c| !c.is_control()).take(REASON_CHARS_MAX).collect();
-            HttpResponse::text(400, format!("Json deserialize error: {reason}"))
-        })
+        parse(&v6::body::read_json(request, self.config.json_bytes_max)?)
     }
 
-    /// Reads a body, answers it, and puts the answer into its envelope.
+    /// Reads a body, signs its sender in before the rest of it is looked at, answers it, and puts the answer into its
+    /// envelope.
     fn answer<Q: DeserializeOwned + limits::Limited, A: Serialize>(
         &self,
         request: &HttpRequest,
         (trace, question): (&RequestTrace, Endpoint),
-        answer: impl FnOnce(&Self, Q) -> std::result::Result<A, EnvelopeError>,
+        answer: impl FnOnce(&Self, SiteId, Q) -> std::result::Result<A, EnvelopeError>,
     ) -> HttpResponse {
         trace.endpoint.set(question);
-        let question: Q = match self.read(request) {
-            Ok(question) => question,
-            Err(response) => return response,
-        };
-        if let Err(excess) = question.within(&self.config) {
-            return HttpResponse::text(413, excess);
-        }
-        let body = match answer(self, question) {
+        let reads_or_writes = question != Endpoint::SiteStatus;
+        let answered = self.read_signed_in(request, trace, reads_or_writes).and_then(|(site, question): (_, Q)| {
+            question.within(&self.config).map_err(|excess| Refused::Response(HttpResponse::text(413, excess)))?;
+            Ok(answer(self, site, question)?)
+        });
+        let body = match answered {
             Ok(data) => encode_data(&data),
-            Err(EnvelopeError(error)) => {
+            Err(Refused::Response(response)) => return response,
+            Err(Refused::Envelope(EnvelopeError(error))) => {
                 trace.refused(&error);
                 encode_error(&error)
             }
         };
         HttpResponse::json(200, body)
+    }
+
+    fn read_signed_in<Q: DeserializeOwned>(
+        &self,
+        request: &HttpRequest,
+        trace: &RequestTrace,
+        reads_or_writes: bool,
+    ) -> std::result::Result<(SiteId, Q), Refused> {
+        let json = v6::body::read_json(request, self.config.json_bytes_max).map_err(Refused::Response)?;
+        let Introduction { sync_v5_settings, sync_v6_version } = parse(&json).map_err(Refused::Response)?;
+        let site = self.enter(trace, sync_v6_version, &sync_v5_settings, reads_or_writes)?;
+        Ok((site, parse(&json).map_err(Refused::Response)?))
     }
 
     /// The checks before each operation, in the order of the spec (`protocol-v6` §7).
@@ -385,6 +388,27 @@ fn not_central() -> HttpResponse {
     let mut response = HttpResponse::text(405, "Method only allowed on central server.");
     response.headers.push(("connection".to_owned(), "close".to_owned()));
     response
+}
+
+/// Parses a body, or describes the error in it.
+fn parse<Q: DeserializeOwned>(json: &[u8]) -> std::result::Result<Q, HttpResponse> {
+    serde_json::from_slice(json).map_err(|error| {
+        let reason = error.to_string();
+        let reason: String = reason.chars().filter(|c| !c.is_control()).take(REASON_CHARS_MAX).collect();
+        HttpResponse::text(400, format!("Json deserialize error: {reason}"))
+    })
+}
+
+/// Why a request is not answered: with an error in the envelope, or without an envelope.
+enum Refused {
+    Envelope(EnvelopeError),
+    Response(HttpResponse),
+}
+
+impl From<EnvelopeError> for Refused {
+    fn from(error: EnvelopeError) -> Self {
+        Self::Envelope(error)
+    }
 }
 
 /// An error for the envelope.

@@ -55,8 +55,9 @@ pub struct BatchElement {
 pub(super) fn if_it_is_ours<'de, D: serde::Deserializer<'de>, T: serde::de::DeserializeOwned>(
     deserializer: D,
 ) -> Result<Option<T>, D::Error> {
-    let value = serde_json::Value::deserialize(deserializer)?;
-    Ok(serde_json::from_value(value).ok())
+    // Not a tree of values, which may need a hundred times the memory of its text.
+    let value = Box::<RawValue>::deserialize(deserializer)?;
+    Ok(serde_json::from_str(value.get()).ok())
 }
 
 /// A batch as it is sent, and as central reads a push: all or nothing.
@@ -121,8 +122,8 @@ struct RawBatch<'a> {
     records: Vec<&'a RawValue>,
     is_last_batch: bool,
     /// Only this project's central server sends it; another meaning of the key stops no batch.
-    #[serde(default)]
-    lost_history: serde_json::Value,
+    #[serde(default, deserialize_with = "lost_history")]
+    lost_history: Vec<ChangelogGap>,
 }
 
 impl ReadBatch {
@@ -137,7 +138,7 @@ impl ReadBatch {
             total_records: raw.total_records.unwrap_or(raw.records.len() as u64),
             records: raw.records.into_iter().map(read_element).collect(),
             is_last_batch: raw.is_last_batch,
-            lost_history: serde_json::from_value(raw.lost_history).unwrap_or_default(),
+            lost_history: raw.lost_history,
         })
     }
 
@@ -178,8 +179,7 @@ fn read_element(raw: &RawValue) -> Result<BatchElement, Unreadable> {
 
 /// Another meaning of the key stops no push.
 pub(super) fn lost_history<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<ChangelogGap>, D::Error> {
-    let value = serde_json::Value::deserialize(deserializer)?;
-    Ok(serde_json::from_value(value).unwrap_or_default())
+    if_it_is_ours(deserializer).map(Option::unwrap_or_default)
 }
 
 #[cfg(test)]

@@ -16,6 +16,7 @@ pub use dialect::{Dialect, Release, release};
 pub use envelope::{Answer, EnvelopeFault, WireError, decode_answer, encode_data, encode_error};
 pub(crate) use envelope::{NOT_UTF8, marked_text};
 pub use file::{DownloadRequest, UploadPart};
+pub(crate) use request::Introduction;
 pub use request::{
     CopyReport, NameStoreJoinRequest, PatientPullRequest, PullRequest, PushChain, PushRequest, PushResult, SiteStatus,
     SiteStatusRequest, path,

@@ -134,6 +134,16 @@ pub struct PushRequest {
     pub push_chain: Option<PushChain>,
 }
 
+/// The part of a request that identifies its sender. It is read first, because the rest of a request may need many times
+/// the memory of its text, and a stranger can send anything.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Introduction {
+    pub sync_v5_settings: Credentials,
+    #[serde(default)]
+    pub sync_v6_version: u32,
+}
+
 /// Asks whether central is still integrating this site's push.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -167,19 +177,12 @@ pub struct SiteStatus {
 
 /// Another meaning of the key stops no pull.
 fn is_true<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
-    serde_json::Value::deserialize(deserializer).map(|value| value == true)
+    super::batch::if_it_is_ours(deserializer).map(|value| value == Some(true))
 }
 
 /// A negative number as its unsigned 64 bits, as some sites write it.
 fn asked_cursor<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Cursor, D::Error> {
-    #[derive(Deserialize)]
-    #[serde(untagged)]
-    enum CursorNumber {
-        Unsigned(u64),
-        Signed(i64),
-    }
-    Ok(match CursorNumber::deserialize(deserializer)? {
-        CursorNumber::Unsigned(position) => Cursor(position),
-        CursorNumber::Signed(position) => Cursor(position as u64),
-    })
+    let number = serde_json::Number::deserialize(deserializer)?;
+    let position = number.as_u64().or_else(|| number.as_i64().map(|signed| signed as u64));
+    position.map(Cursor).ok_or_else(|| serde::de::Error::custom(format!("{number} is no position")))
 }

@@ -69,6 +69,11 @@ impl Body {
         Ok(Self { source, stop })
     }
 
+    /// No body.
+    pub(super) fn none(stop: Stop) -> Self {
+        Self { source: BodySource::Packed(None), stop }
+    }
+
     fn next(&mut self, into: &mut [u8]) -> Result<usize, TransportError> {
         if let BodySource::Packed(begun) = &mut self.source {
             let Some(mut packed) = begun.take() else { return Ok(0) };

@@ -160,16 +160,22 @@ impl HttpTransport {
             }
             headers.push((ANSWERED_BY_PROXY.to_owned(), proxy.shown()));
         }
-        let body = Body::of(response.into_body(), &mut headers, stop.clone())?;
+        let body = match Body::of(response.into_body(), &mut headers, stop.clone()) {
+            Err(TransportError::Undecodable(_)) if !is_success(status) => Body::none(stop.clone()),
+            body => body?,
+        };
         Ok(OpenResponse { status, headers, body })
     }
 
     fn send_until(&self, request: &HttpRequest, stop: &Stop) -> Result<HttpResponse, TransportError> {
         let OpenResponse { status, headers, body } = self.exchange(request, None, stop)?;
         let mut received = Vec::new();
-        body.take(self.response_bytes_max.saturating_add(1))
-            .read_to_end(&mut received)
-            .map_err(TransportError::of_body)?;
+        let read = body.take(self.response_bytes_max.saturating_add(1)).read_to_end(&mut received);
+        match read.map_err(TransportError::of_body) {
+            // The status says enough.
+            Err(TransportError::Undecodable(_)) if !is_success(status) => received.clear(),
+            read => _ = read?,
+        }
         if received.len() as u64 > self.response_bytes_max {
             return Err(TransportError::TooLarge(self.response_bytes_max));
         }
@@ -275,6 +281,10 @@ fn builder(request: &HttpRequest) -> ureq::http::request::Builder {
         builder = builder.header(name, value);
     }
     builder
+}
+
+fn is_success(status: u16) -> bool {
+    (200..=299).contains(&status)
 }
 
 fn not_http(error: ureq::http::Error) -> TransportError {

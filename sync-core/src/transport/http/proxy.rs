@@ -124,6 +124,12 @@ fn read(variable: &'static str, value: &str, is_for_tls: bool) -> Result<Proxy, 
         "https" => return unusable(words::proxy_only_for_tls().into()),
         _ => return unusable(words::proxy_of_scheme(scheme).into()),
     }
+    // Its reader takes port 80 for a port that is no number. A password with an unencoded '/', '?' or '#' ends the
+    // address before its '@', and the user name would be asked as a host.
+    let is_whole = |url: Url| !url[url::Position::BeforePath..].contains('@');
+    if !Url::parse(&whole).is_ok_and(is_whole) {
+        return unusable(words::no_address_of_proxy().into());
+    }
     let Ok(tunnel) = ureq::Proxy::new(&whole) else { return unusable(words::no_address_of_proxy().into()) };
     if tunnel.host().is_empty() || !matches!(tunnel.protocol(), ProxyProtocol::Http | ProxyProtocol::Https) {
         return unusable(words::no_address_of_proxy().into());
@@ -228,9 +234,19 @@ mod tests {
 
     #[test]
     fn what_cannot_be_used_is_refused_and_tells_no_password() {
-        for value in
-            ["socks5://me:secret@p:1080", "socks5h://p", "ftp://p", "http://", "http://a b", "https://me:secret@p"]
-        {
+        for value in [
+            "socks5://me:secret@p:1080",
+            "socks5h://p",
+            "ftp://p",
+            "http://",
+            "http://a b",
+            "https://me:secret@p",
+            "p:99999",
+            "http://me:secret/x@p:1",
+            "http://me:80/secret@p:1",
+            "http://me:80?secret@p:1",
+            "http://me:80#secret@p:1",
+        ] {
             let said = way(&[("http_proxy", value)], HTTP);
             assert!(said.contains("http_proxy") && !said.contains("secret"), "{value}: {said}");
             assert_eq!(way(&[("http_proxy", value), ("no_proxy", "example.org")], HTTP), "direct", "{value}");

@@ -266,10 +266,19 @@ fn gzip(text: &[u8]) -> Vec<u8> {
 
 /// The result of a body that is sent with this coding, with a head that announces so many bytes more than come.
 fn received(coding: &'static str, body: Vec<u8>, missing: usize) -> Result<HttpResponse, TransportError> {
+    received_with("200 OK", coding, body, missing)
+}
+
+fn received_with(
+    status: &'static str,
+    coding: &'static str,
+    body: Vec<u8>,
+    missing: usize,
+) -> Result<HttpResponse, TransportError> {
     let address = server(move |mut stream| {
         read_head(&stream);
         let length = body.len() + missing;
-        let head = format!("HTTP/1.1 200 OK\r\ncontent-encoding: {coding}\r\ncontent-length: {length}\r\n\r\n");
+        let head = format!("HTTP/1.1 {status}\r\ncontent-encoding: {coding}\r\ncontent-length: {length}\r\n\r\n");
         let _ = stream.write_all(&[head.as_bytes(), &body].concat());
     });
     transport(&seconds(10)).send(&get(address))
@@ -288,6 +297,10 @@ fn packed_bodies_are_unpacked_and_damage_is_told_from_a_cut() {
     for (coding, body) in [("gzip", b"{\"data\":null}".to_vec()), ("gzip", damaged), ("br", packed.clone())] {
         let outcome = received(coding, body, 0);
         assert!(matches!(outcome, Err(TransportError::Undecodable(_))), "{coding}: {outcome:?}");
+    }
+    for (coding, body) in [("gzip", b"<html>not packed</html>".to_vec()), ("br", packed.clone())] {
+        let page = received_with("502 Bad Gateway", coding, body, 0).unwrap();
+        assert_eq!((page.status, page.body.as_slice()), (502, &b""[..]), "{coding}: the status says enough");
     }
     for keep in [0, 5, packed.len() - 6] {
         let outcome = received("gzip", packed[..keep].to_vec(), packed.len() - keep);
