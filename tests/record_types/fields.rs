@@ -169,6 +169,7 @@ fn errors_name_the_place_and_the_kind_but_not_the_value() {
         (FieldKind::Bool, r#"{"f":"secret"}"#, "$.f: expected true or false, found a string", false),
         (FieldKind::I32, r#"{"f":1.0}"#, "$.f: expected an integer of 32 bits, found a number", false),
         (FieldKind::F64, r#"{"f":null}"#, "$.f: expected a number, found null", false),
+        (FieldKind::Date, r#"{"f":"2026-02-30"}"#, "$.f: expected a date YYYY-MM-DD, found another string", false),
         (FieldKind::Date, r#"{"f":{}}"#, "$.f: expected a date YYYY-MM-DD, found an object", false),
         (KINDS[9], r#"{"f":"THREE"}"#, r#"$.f: expected one of ONE, TWO, found "THREE""#, true),
         (KINDS[9], r#"{"f":"Jane Doe"}"#, "$.f: expected one of ONE, TWO, found a string", true),

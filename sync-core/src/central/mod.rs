@@ -50,6 +50,9 @@ use crate::storage::Storage;
 use crate::transport::{HttpRequest, HttpResponse, Method};
 use crate::write::moved_stores;
 
+/// A request up to this size may be parsed before its sender is known.
+const SMALL: usize = 16 * 1024;
+
 /// The most characters of a quoted input in a reason.
 const REASON_CHARS_MAX: usize = 1000;
 
@@ -337,7 +340,11 @@ impl Central {
         reads_or_writes: bool,
     ) -> std::result::Result<(SiteId, Q), Refused> {
         let json = v6::body::read_json(request, self.config.json_bytes_max).map_err(Refused::Response)?;
-        let Introduction { sync_v5_settings, sync_v6_version } = parse(&json).map_err(Refused::Response)?;
+        let Introduction { sync_v5_settings, sync_v6_version } = parse(&json).map_err(|unread| {
+            // A real central server names the first fault in the whole request.
+            let whole = if json.len() <= SMALL { parse::<Q>(&json).err() } else { None };
+            Refused::Response(whole.unwrap_or(unread))
+        })?;
         let site = self.enter(trace, sync_v6_version, &sync_v5_settings, reads_or_writes)?;
         Ok((site, parse(&json).map_err(Refused::Response)?))
     }

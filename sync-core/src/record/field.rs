@@ -117,7 +117,14 @@ impl Field {
     }
 
     fn wrong(&self, raw: &RawValue) -> FieldError {
-        let found = if self.kind.is_not_set(raw) { "nothing, because it was not set".into() } else { describe(raw) };
+        let is_special =
+            matches!(self.kind, FieldKind::Date | FieldKind::DateTime | FieldKind::LegacyDate | FieldKind::JsonText);
+        let found = match describe(raw) {
+            _ if self.kind.is_not_set(raw) => Cow::Borrowed("nothing, because it was not set"),
+            // "expected a date, found a string" does not tell that a text is right, only not this one.
+            Cow::Borrowed("a string") if is_special => Cow::Borrowed("another string"),
+            found => found,
+        };
         FieldError { unsupported: self.kind.is_newer_value(raw), ..self.error(self.kind.describe(), found) }
     }
 

@@ -64,6 +64,8 @@ const OPEN_TRIES: u32 = 100;
 pub struct SqliteStorage {
     /// Without symbolic links.
     path: PathBuf,
+    /// The name that was given for it, if that is another: through a symbolic link.
+    given: Option<PathBuf>,
     /// The id of the opened file.
     identity: Option<FileIdentity>,
     /// Fair: a waiting thread comes before the last holder.
@@ -123,12 +125,13 @@ impl SqliteStorage {
             }
         };
         let writer = Writer { connection, watermark, hook: None };
-        Ok(Self::over(path, writer, false))
+        Ok(Self::over((given, path), writer, false))
     }
 
-    fn over(path: &Path, writer: Writer, only_reads: bool) -> Self {
+    fn over((given, path): (&Path, &Path), writer: Writer, only_reads: bool) -> Self {
         Self {
             path: path.to_owned(),
+            given: std::path::absolute(given).ok().filter(|given| given != path),
             identity: FileIdentity::of(path),
             writer: Mutex::new(writer),
             writer_thread: WriterThread::default(),
@@ -148,26 +151,30 @@ impl SqliteStorage {
     /// # Errors
     /// As [`open_existing`](Self::open_existing); `bad_input` if its schema is of an older version.
     pub fn open_to_read(path: impl AsRef<Path>) -> Result<Self> {
-        let path = &real_path(path.as_ref())?;
+        let given = path.as_ref();
+        let path = &real_path(given)?;
         let connection = examine::reading_connection(path)?;
         let (found, known) = schema::version(&connection).map_err(|error| at_path(error, path))?;
         if found < known {
             return Err(Error::bad_input(input::schema_older(found, known)));
         }
         let writer = Writer { connection, watermark: Watermark::none(), hook: None };
-        Ok(Self::over(path, writer, true))
+        Ok(Self::over((given, path), writer, true))
     }
 
-    /// Checks that the opened file is still the one at its path. Another file there is another database, or a restored
-    /// backup; writes to the opened one would be lost.
+    /// Checks that the opened file is still the one at its path, and at the name that was given for it. Another file
+    /// there is another database, or a restored backup; writes to the opened one would be lost.
     ///
     /// # Errors
     /// [`Error::DatabaseReplaced`]: this storage is of no use any more, and has to be opened again.
     pub fn check_in_place(&self) -> Result<()> {
-        match self.identity {
-            Some(opened) if FileIdentity::of(&self.path) != Some(opened) => {
-                Err(Error::DatabaseReplaced { path: self.path.display().to_string() })
-            }
+        let Some(opened) = self.identity else { return Ok(()) };
+        let replaced = |path: &Path| Err(Error::DatabaseReplaced { path: path.display().to_string() });
+        if FileIdentity::of(&self.path) != Some(opened) {
+            return replaced(&self.path);
+        }
+        match &self.given {
+            Some(given) if FileIdentity::behind(given) != Some(opened) => replaced(given),
             _ => Ok(()),
         }
     }

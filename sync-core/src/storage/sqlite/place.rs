@@ -19,18 +19,32 @@ pub(super) struct FileIdentity {
 }
 
 impl FileIdentity {
-    /// The id of the file at a path. `None` if there is none, and on systems that keep an open file in place.
+    /// The id of the file at a path. `None` if there is none or an empty one, which is no database, and on systems that
+    /// keep an open file in place.
     #[cfg(unix)]
     pub(super) fn of(path: &Path) -> Option<Self> {
         use std::os::unix::fs::MetadataExt as _;
         // Only queried: if the file were opened and closed here, SQLite would lose its locks on it. A link at the path
         // leads newcomers elsewhere, even if it leads to the same file: they would not see the last writes.
-        let found = std::fs::symlink_metadata(path).ok()?;
+        let found = std::fs::symlink_metadata(path).ok().filter(|found| found.len() > 0)?;
+        Some(Self { device: found.dev(), inode: found.ino() })
+    }
+
+    /// The id of the file to which a name leads, through symbolic links.
+    #[cfg(unix)]
+    pub(super) fn behind(name: &Path) -> Option<Self> {
+        use std::os::unix::fs::MetadataExt as _;
+        let found = std::fs::metadata(name).ok()?;
         Some(Self { device: found.dev(), inode: found.ino() })
     }
 
     #[cfg(not(unix))]
     pub(super) fn of(_: &Path) -> Option<Self> {
+        None
+    }
+
+    #[cfg(not(unix))]
+    pub(super) fn behind(_: &Path) -> Option<Self> {
         None
     }
 }
@@ -180,6 +194,32 @@ mod tests {
         let storage = SqliteStorage::open(&path).unwrap();
         std::fs::rename(&path, &elsewhere).unwrap();
         symlink("b", &path).unwrap();
+        assert_eq!(storage.write().map(|_| ()).map_err(|error| error.code()), Err("database_replaced"));
+    }
+
+    #[test]
+    fn a_link_that_leads_elsewhere_now_is_noticed() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        for name in ["old", "new"] {
+            drop(SqliteStorage::open(at(name)).unwrap());
+        }
+        symlink("old", at("link")).unwrap();
+        let storage = SqliteStorage::open(at("link")).unwrap();
+        storage.check_in_place().unwrap();
+        symlink("new", at("link of the backup")).unwrap();
+        std::fs::rename(at("link of the backup"), at("link")).unwrap();
+        assert_eq!(storage.write().map(|_| ()).map_err(|error| error.code()), Err("database_replaced"));
+        std::fs::remove_file(at("link")).unwrap();
+        assert_eq!(storage.read().map(|_| ()).map_err(|error| error.code()), Err("database_replaced"));
+    }
+
+    #[test]
+    fn a_file_that_was_emptied_is_noticed_before_a_write_is_confirmed() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a");
+        let storage = SqliteStorage::open(&path).unwrap();
+        OpenOptions::new().write(true).truncate(true).open(&path).unwrap();
         assert_eq!(storage.write().map(|_| ()).map_err(|error| error.code()), Err("database_replaced"));
     }
 
