@@ -7,6 +7,7 @@ use std::time::Duration;
 use axum::http::HeaderMap;
 use sync_core::central::Central;
 use sync_core::clock::SystemClock;
+use sync_core::record::SiteId;
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 
@@ -16,7 +17,7 @@ use crate::checks::Checks;
 use crate::connection::{Connection, Peer};
 use crate::metrics::Metrics;
 use crate::options::ServerOptions;
-use crate::turns::{Turns, UNIT};
+use crate::turns::{OF_ONE_SITE, Turns, UNIT};
 use crate::view_cache::ViewCache;
 
 /// The bytes of answers in memory, and the share of one site.
@@ -39,12 +40,14 @@ pub(super) struct App {
     pub places: Arc<Budget>,
     /// The memory for answers until they are sent.
     pub answers: Arc<Budget>,
-    pub turns: Turns,
+    pub turns: Turns<SiteId>,
     pub addresses: Addresses,
     pub checks: Arc<Checks>,
     pub memory: Memory,
     /// The large requests of unknown clients that are read at once.
-    pub strangers: Semaphore,
+    pub strangers: Arc<Semaphore>,
+    /// Those of clients at one address from which a site signed in: it may have neighbours there.
+    pub neighbours: Turns<IpAddr>,
     /// Makes large answers.
     pub large: Handle,
     pub clock: SystemClock,
@@ -61,11 +64,12 @@ impl App {
             views: ViewCache::default(),
             places: Budget::new(FILES_AT_ONCE, FILES_AT_ONCE / 8, None),
             answers: Budget::new(ANSWERS / UNIT, ANSWERS_FAIR / UNIT, Some(ANSWER_KEPT)),
-            turns: Turns::default(),
+            turns: Turns::new(OF_ONE_SITE as usize),
             addresses: Addresses::default(),
             checks,
             memory,
-            strangers: Semaphore::new(half_of_the_cores()),
+            strangers: Arc::new(Semaphore::new(half_of_the_cores())),
+            neighbours: Turns::new(half_of_the_cores()),
             large,
             clock: SystemClock::new(),
         }
@@ -88,8 +92,17 @@ impl App {
         }
     }
 
+    /// The turns of large requests whose sender has not signed in on its connection.
+    pub(super) fn turns_before_sign_in(&self, who: (Owner, Trust)) -> Option<Arc<Semaphore>> {
+        match who {
+            (_, Trust::SignedIn) | (Owner::Site(_), _) => None,
+            (_, Trust::Unknown) => Some(self.strangers.clone()),
+            (Owner::Address(address), Trust::KnownAddress) => Some(self.neighbours.of(address)),
+        }
+    }
+
     /// Records that a site signed in.
-    pub(super) fn signed_in(&self, connection: &Connection, from: IpAddr, site: sync_core::record::SiteId) {
+    pub(super) fn signed_in(&self, connection: &Connection, from: IpAddr, site: SiteId) {
         self.addresses.note(from);
         if !self.options.behind_proxy {
             connection.signed_in(site);

@@ -132,11 +132,15 @@ impl Memory {
         (bytes, is_gzipped): (usize, bool),
         limit: usize,
         patience: Duration,
-    ) -> Result<OwnedSemaphorePermit, BodyRefusal> {
+    ) -> Result<Option<OwnedSemaphorePermit>, BodyRefusal> {
         let bytes = if is_gzipped { bytes.saturating_mul(GZIP_RATIO).min(limit) } else { bytes };
+        if bytes <= UNCOUNTED {
+            // It would wait behind the large ones.
+            return Ok(None);
+        }
         let units = u32::try_from(bytes.div_ceil(UNIT)).map_err(|_| BodyRefusal::TooLarge)?;
         match timeout(patience * 3, self.working.clone().acquire_many_owned(units)).await {
-            Ok(Ok(permit)) => Ok(permit),
+            Ok(Ok(permit)) => Ok(Some(permit)),
             _ => Err(BodyRefusal::Busy),
         }
     }
@@ -208,6 +212,19 @@ mod tests {
 
     async fn receive(memory: &Memory, who: (Owner, Trust), bytes: usize) -> Result<CountedBody, BodyRefusal> {
         memory.receive(who, Body::from(vec![b' '; bytes]), bytes, PATIENCE).await
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_small_request_waits_for_no_large_one() {
+        let memory = Memory::new();
+        let limit = 10 * 1024 * 1024;
+        let mut packed = Vec::new();
+        while let Ok(Ok(permit)) = timeout(PATIENCE, memory.for_work((20_000, true), limit, PATIENCE)).await {
+            packed.push(permit);
+        }
+        let next = tokio::time::timeout(Duration::from_millis(10), memory.for_work((20_000, true), limit, PATIENCE));
+        assert!(packed.len() > 5 && next.await.is_err());
+        assert!(memory.for_work((400, false), limit, PATIENCE).await.is_ok());
     }
 
     /// A complete body may wait long for a check of its sender: others need its memory.

@@ -10,12 +10,11 @@ use sync_core::transport::{HttpRequest, HttpResponse, Method};
 
 use crate::app::App;
 use crate::body::{BodyMemory, BodyRefusal, GZIP_RATIO};
-use crate::budget::Trust;
 use crate::connection::Peer;
 use crate::reply::{broken, not_found, not_taken};
 use crate::visit::{RequestPurpose, Visit};
 
-/// A larger request of an unknown sender is read in turn.
+/// A larger request of a sender that has not signed in is read in turn.
 const LARGE: usize = 64 * 1024;
 
 /// A received request with its memory.
@@ -44,10 +43,10 @@ impl App {
         loop {
             let size = request.body.len();
             let unpacked = if is_gzipped { size.saturating_mul(GZIP_RATIO) } else { size };
-            let is_strange = unpacked > LARGE && self.who(peer, from).1 == Trust::Unknown;
-            let in_turn = match is_strange {
-                true => held.unless_needed(self.strangers.acquire()).await.map_err(busy)?.ok(),
-                false => None,
+            let turns = if unpacked > LARGE { self.turns_before_sign_in(self.who(peer, from)) } else { None };
+            let in_turn = match turns {
+                Some(turns) => held.unless_needed(turns.acquire_owned()).await.map_err(busy)?.ok(),
+                None => None,
             };
             let memory = self.memory.for_work((size, is_gzipped), limit, patience).await.map_err(busy)?;
             let caller = Caller { from: Some(from), checked: checked.clone(), gate: Some(visit.clone()) };

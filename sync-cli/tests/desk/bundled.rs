@@ -106,6 +106,22 @@ fn a_file_that_is_there_is_never_replaced_and_the_name_says_whose_it_is() {
 }
 
 #[test]
+fn no_id_steers_the_display_of_who_reads_it() {
+    let clinic = Clinic::new();
+    clinic.put_at_central("property", PROPERTY);
+    clinic.sync(0);
+    clinic.damage("DELETE FROM sync_record WHERE table_name = 'property'");
+    clinic.put_at_central("name_property", &NAME_PROPERTY.replace("np", "ev\u{202e}il\u{2028}x"));
+    clinic.sync(1);
+    clinic.json(&["bundle", "b.tar.gz"], 0);
+    let parts = unpacked(&clinic.desk.path("b.tar.gz"));
+    assert!(parts["quarantine.jsonl"].contains(r"ev\u202eil\u2028x"), "{}", parts["quarantine.jsonl"]);
+    for (name, text) in parts {
+        assert!(!text.contains(['\u{202e}', '\u{2028}']), "{name}: {text}");
+    }
+}
+
+#[test]
 fn a_database_that_cannot_be_opened_is_told_with_what_can_be_gathered() {
     let clinic = Clinic::new();
     assert_eq!(clinic.json(&["--db", "none.sqlite", "bundle"], 3)["error"]["code"], "no_database");

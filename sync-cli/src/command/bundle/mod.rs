@@ -17,7 +17,7 @@ use self::parts::{PARTS, Source};
 use super::layout::{moment, say, table};
 use crate::args::{Args, Bundle};
 use crate::failure::{CommandOutcome, Failure};
-use crate::output::{Output, bytes};
+use crate::output::{Output, bytes, on_one_line};
 use crate::progress::end_on_signals;
 use crate::sentences::{bundle_shown as shown, input_given};
 
@@ -86,6 +86,8 @@ fn gather(source: &Source<'_>) -> Vec<Gathered> {
             Err(error) => (parts::error_document(&error), Some(error.code())),
         };
         let content = secrets.iter().fold(content, |text, secret| text.replace(secret.as_str(), REMOVED));
+        // Others choose ids and names; a part is read in an editor or a pager.
+        let content = content.split('\n').map(on_one_line).collect::<Vec<_>>().join("\n");
         all.push(Gathered { name: part.name, what: (part.what)(), bytes: content.len(), error, content });
     }
     all

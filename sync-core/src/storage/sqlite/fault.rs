@@ -17,7 +17,8 @@ pub(super) fn file_error(what: String, error: std::io::Error) -> Error {
     }
 }
 
-/// Sorts SQLite's errors by who must act.
+/// Sorts SQLite's errors by who must act. A file that is no database any more is damaged: only when it is opened may its
+/// path be wrong.
 pub(super) fn database_error(error: rusqlite::Error) -> Error {
     let code = error.sqlite_error_code();
     // The shared file beside the database cannot grow.
@@ -28,7 +29,6 @@ pub(super) fn database_error(error: rusqlite::Error) -> Error {
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Error::DatabaseBusy { source },
         Some(ErrorCode::ReadOnly) => Error::DatabaseReadOnly { source },
         Some(ErrorCode::DiskFull) => Error::DiskFull { source },
-        Some(ErrorCode::NotADatabase) => Error::NotADatabase { path: String::new(), source: Some(source) },
         _ => Error::Database { source },
     }
 }
@@ -37,7 +37,9 @@ pub(super) fn at_path(error: Error, path: &Path) -> Error {
     let shown = path.display().to_string();
     match error {
         Error::NotADatabase { source, .. } => Error::NotADatabase { path: shown, source },
-        Error::Database { source } if cannot_open(&source) && path.is_dir() => {
+        Error::Database { source }
+            if is(&source, ErrorCode::NotADatabase) || (cannot_open(&source) && path.is_dir()) =>
+        {
             Error::NotADatabase { path: shown, source: Some(source) }
         }
         // The file exists, so it or SQLite's files beside it cannot be written.
@@ -47,6 +49,10 @@ pub(super) fn at_path(error: Error, path: &Path) -> Error {
 }
 
 fn cannot_open(cause: &Cause) -> bool {
+    is(cause, ErrorCode::CannotOpen)
+}
+
+fn is(cause: &Cause, code: ErrorCode) -> bool {
     let error = cause.downcast_ref::<rusqlite::Error>();
-    error.and_then(rusqlite::Error::sqlite_error_code) == Some(ErrorCode::CannotOpen)
+    error.and_then(rusqlite::Error::sqlite_error_code) == Some(code)
 }

@@ -224,6 +224,20 @@ mod tests {
     }
 
     #[test]
+    fn a_file_that_was_overwritten_is_damaged_and_its_path_is_right() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a");
+        drop(SqliteStorage::open(&path).unwrap());
+        let storage = SqliteStorage::open(&path).unwrap();
+        let mut file = OpenOptions::new().write(true).open(&path).unwrap();
+        std::io::Write::write_all(&mut file, &[b'x'; 8192]).unwrap();
+        let error = storage.read().and_then(|txn| txn.state("key")).unwrap_err();
+        assert_eq!(error.code(), "database_failed", "{error}");
+        let error = SqliteStorage::open(&path).unwrap_err();
+        assert!(error.code() == "not_a_database" && error.to_string().contains("/a"), "{error}");
+    }
+
+    #[test]
     fn a_file_with_two_names_on_its_disk_is_not_opened() {
         let folder = tempfile::tempdir().unwrap();
         let (path, other) = (folder.path().join("a"), folder.path().join("b"));
