@@ -314,6 +314,7 @@ fn a_strange_answer_to_a_join_is_an_error_and_the_link_is_made_later() {
         (LEGACY, with_id(&"x".repeat(300)), "unreadable_answer", true),
         (CENTRAL, "<html>Log in here</html>".to_owned(), "not_an_msupply_server", true),
         (CENTRAL, r#"{"error":{"otherServerError":"no"}}"#.to_owned(), "peer_error", true),
+        (CENTRAL, r#"{"error":{"somethingNew":1}}"#.to_owned(), "peer_error", true),
     ] {
         let end = CentralEnd::over(Kind::Memory);
         let (a, b) = (end.new_site("a"), end.new_site("b"));

@@ -86,7 +86,9 @@ fn positioned(position: &str, id: &str) -> Vec<u8> {
 #[test]
 fn one_odd_entry_of_the_queue_stops_no_other_and_not_the_site() {
     let half = b"{\"ID\":\"b\",\"name\":\"\xed\xa0\x80\"}";
-    let cases: [(&str, Vec<u8>, &str); 6] = [
+    let tab = b"{\"ID\":\"b\",\"name\":\"a\tb\"}";
+    let cases: [(&str, Vec<u8>, &str); 7] = [
+        ("a control character without an escape", queued(r#""qb""#, "b", tab), "without an escape"),
         ("bytes that are no UTF-8", queued(r#""qb""#, "b", half), "its text is not UTF-8"),
         (
             "no data",

@@ -157,6 +157,9 @@ pub(crate) fn joined(response: &HttpResponse, url: &str, of: &Identity) -> Resul
         200..=299 if response.body.iter().all(u8::is_ascii_whitespace) => Ok(()),
         200..=299 => match decode_answer(&response.body) {
             Ok(Answer::Error(error)) => Err(wire_error(error, url, of)),
+            Ok(Answer::UnknownError(text)) => {
+                Err(Error::PeerError { server: Server::Central, detail: stated(&text, of) })
+            }
             _ if is_json(response) => Ok(()),
             _ => Err(not_central(response, url)),
         },

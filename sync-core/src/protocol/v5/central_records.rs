@@ -4,7 +4,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use crate::protocol::v6::{Action, NOT_UTF8, WireRecord};
+use crate::protocol::v6::{Action, WireRecord, replaced_in};
 use crate::record::{Cursor, Fields, RecordData, RecordId, TableName};
 use crate::redaction::excerpt;
 
@@ -124,10 +124,10 @@ pub(super) fn read_element<T: DeserializeOwned, K>(
     raw: &RawValue,
     key: impl FnOnce(&Fields<'_>) -> Option<K>,
 ) -> Result<T, UnreadableRecord<K>> {
-    let reason = match serde_json::from_str(raw.get()) {
-        Ok(record) if !raw.get().contains(NOT_UTF8) => return Ok(record),
-        Ok(_) => "its text is not UTF-8".to_owned(),
-        Err(error) => excerpt(error.to_string().as_bytes()),
+    let reason = match (serde_json::from_str(raw.get()), replaced_in(raw.get())) {
+        (Ok(record), None) => return Ok(record),
+        (_, Some(replaced)) => replaced.to_owned(),
+        (Err(error), None) => excerpt(error.to_string().as_bytes()),
     };
     Err(unreadable(raw, reason, key))
 }

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::envelope::NOT_UTF8;
+use super::envelope::replaced_in;
 use crate::changelog::ChangelogGap;
 use crate::record::{Cursor, RecordData, RecordId, TableName};
 use crate::redaction::excerpt;
@@ -160,10 +160,10 @@ fn read_element(raw: &RawValue) -> Result<BatchElement, Unreadable> {
     }
 
     let element = serde_json::from_str::<BatchElement>(raw.get());
-    let reason = match element {
-        Ok(element) if !raw.get().contains(NOT_UTF8) => return Ok(element),
-        Ok(_) => "its text is not UTF-8".to_owned(),
-        Err(error) => excerpt(error.to_string().as_bytes()),
+    let reason = match (element, replaced_in(raw.get())) {
+        (Ok(element), None) => return Ok(element),
+        (_, Some(replaced)) => replaced.to_owned(),
+        (Err(error), None) => excerpt(error.to_string().as_bytes()),
     };
     let outer = serde_json::from_str::<Outer<'_>>(raw.get()).ok();
     let fields = outer.as_ref().and_then(|o| o.record).and_then(|record| crate::record::Fields::parse(record.get()));

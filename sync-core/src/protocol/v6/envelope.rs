@@ -81,7 +81,19 @@ pub fn decode_answer(body: &[u8]) -> Result<Answer, EnvelopeFault> {
 }
 
 /// Replaces bytes that are not UTF-8: a noncharacter of Unicode, which no text uses.
-pub(crate) const NOT_UTF8: char = '\u{fdd0}';
+const NOT_UTF8: char = '\u{fdd0}';
+
+/// Replaces a control character that stands in a string without an escape; another such noncharacter.
+const RAW_CONTROL: char = '\u{fdd1}';
+
+/// Why an element of a body is unreadable, if bytes of it were replaced.
+pub(crate) fn replaced_in(element: &str) -> Option<&'static str> {
+    match () {
+        () if element.contains(NOT_UTF8) => Some("its text is not UTF-8"),
+        () if element.contains(RAW_CONTROL) => Some("its text has a control character without an escape"),
+        () => None,
+    }
+}
 
 /// A peer's body as text, without a byte order mark, and with bytes that are not UTF-8 replaced by [`NOT_UTF8`].
 pub(crate) fn marked_text(body: &[u8]) -> Cow<'_, str> {
@@ -92,20 +104,44 @@ pub(crate) fn marked_text(body: &[u8]) -> Cow<'_, str> {
 }
 
 /// The body as text, with bytes that are not UTF-8 replaced by [`NOT_UTF8`]. If that character itself was sent, it is
-/// escaped, which in JSON is the same.
+/// escaped, which in JSON is the same. Control characters that stand in a string without an escape are replaced too: they would
+/// make the whole body unreadable, and not only their record.
 fn marked(body: &[u8]) -> Cow<'_, str> {
     match std::str::from_utf8(body) {
-        Ok(text) if !text.contains(NOT_UTF8) => return Cow::Borrowed(text),
+        Ok(text) if !text.contains([NOT_UTF8, RAW_CONTROL]) => {
+            return with_controls_marked(text).map_or(text.into(), Cow::Owned);
+        }
         _ => {}
     }
     let mut text = String::with_capacity(body.len());
     for chunk in body.utf8_chunks() {
-        text.push_str(&chunk.valid().replace(NOT_UTF8, r"\ufdd0"));
+        text.push_str(&chunk.valid().replace(NOT_UTF8, r"\ufdd0").replace(RAW_CONTROL, r"\ufdd1"));
         if !chunk.invalid().is_empty() {
             text.push(NOT_UTF8);
         }
     }
-    Cow::Owned(text)
+    Cow::Owned(with_controls_marked(&text).unwrap_or(text))
+}
+
+/// The text with each control character in a string replaced by [`RAW_CONTROL`]; `None` if there is none.
+fn with_controls_marked(text: &str) -> Option<String> {
+    if text.bytes().all(|byte| byte >= b' ') {
+        return None;
+    }
+    let (mut is_inside, mut is_escaped, mut any) = (false, false, false);
+    let mark = |letter: char| {
+        let is_raw = is_inside && letter < ' ';
+        match letter {
+            _ if is_escaped => is_escaped = false,
+            '\\' if is_inside => is_escaped = true,
+            '"' => is_inside = !is_inside,
+            _ => {}
+        }
+        any |= is_raw;
+        if is_raw { RAW_CONTROL } else { letter }
+    };
+    let marked: String = text.chars().map(mark).collect();
+    any.then_some(marked)
 }
 
 /// Writes a success.
@@ -261,5 +297,14 @@ mod tests {
         let other = "x \"code: 'Other(\"sync_is_running\")' message: ''";
         assert_eq!(WireError::flattened_legacy_code(other).unwrap(), "sync_is_running");
         assert_eq!(WireError::flattened_legacy_code("Connection problem"), None);
+    }
+
+    #[test]
+    fn a_control_character_in_a_string_spoils_its_record_alone() {
+        let body = "{\"data\":\n\t[\"a\tb\",\"c\\\"\td\",\"e\\\\\",\t1]}";
+        let Ok(Answer::Data(data)) = decode_answer(body.as_bytes()) else { panic!("it is read") };
+        assert_eq!(data.get(), "[\"a\u{fdd1}b\",\"c\\\"\u{fdd1}d\",\"e\\\\\",\t1]");
+        let pretty = "{\n\t\"data\": [1]\r\n}";
+        assert!(matches!(marked_text(pretty.as_bytes()), Cow::Borrowed(_)));
     }
 }

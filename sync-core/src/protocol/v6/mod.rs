@@ -14,7 +14,7 @@ pub use batch::{Action, Batch, BatchElement, ReadBatch, Unreadable, WireRecord};
 pub use credentials::Credentials;
 pub use dialect::{Dialect, Release, release};
 pub use envelope::{Answer, EnvelopeFault, WireError, decode_answer, encode_data, encode_error};
-pub(crate) use envelope::{NOT_UTF8, marked_text};
+pub(crate) use envelope::{marked_text, replaced_in};
 pub use file::{DownloadRequest, UploadPart};
 pub(crate) use request::Introduction;
 pub use request::{
