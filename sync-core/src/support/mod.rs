@@ -1,7 +1,7 @@
 //! Queries and repairs for people who help a site.
 //!
 //! [`Replica::support`](crate::Replica::support) has what needs only the database, [`Site::support`] what asks the servers too. They
-//! give facts; the host shows them. All of it but the [`Status`](crate::Status) is behind the feature `support`.
+//! give facts; the host shows them. All of it but the [`Status`] is behind the feature `support`.
 
 #[cfg(feature = "support")]
 mod audit;
