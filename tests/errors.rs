@@ -17,6 +17,7 @@ fn found_by_doctor() -> BTreeSet<String> {
         include_str!("../sync-core/src/support/doctor/over_network/ends.rs"),
         include_str!("../sync-core/src/support/doctor/over_network/judge.rs"),
         include_str!("../sync-core/src/support/doctor/local.rs"),
+        include_str!("../sync-core/src/support/doctor/last_sync.rs"),
     ];
     let tight = |source: &str| source.split_whitespace().collect::<String>();
     let before = |source: &str, mark: &str| -> BTreeSet<String> {

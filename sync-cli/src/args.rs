@@ -23,7 +23,7 @@ pub(crate) use self::support::{
     Bundle, Cause, Confirm, CursorCommand, Doctor, Explain, Identity, Log, Net, Patient, Preview, Quarantine,
     QuarantineList, QuarantineRetry, Resend, Status, WhichCursor,
 };
-use self::values::{duration, one_line, path};
+use self::values::{address, duration, one_line, path};
 
 /// The heading of the options that every command has.
 const EVERYWHERE: &str = "Options of every command";
@@ -147,6 +147,12 @@ pub(crate) enum Command {
     Changelog(Changelog),
     /// Run the Open mSupply central server, over HTTP
     Serve(Serve),
+    /// Pause a central server for maintenance: sites are asked to come again later
+    #[command(after_help = examples::PAUSE)]
+    Pause,
+    /// End the pause of a central server
+    #[command(after_help = examples::RESUME)]
+    Resume,
     /// Manage the local list of sites of a central server
     #[command(subcommand)]
     Site(Site),
@@ -255,6 +261,15 @@ pub(crate) struct Run {
     /// count unpacked
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub max_bytes: Option<u64>,
+    /// Send and fetch files after each cycle, as it does anyway
+    #[arg(long, conflicts_with = "no_files")]
+    pub with_files: bool,
+    /// Leave files alone
+    #[arg(long)]
+    pub no_files: bool,
+    /// Write figures for Prometheus into this file after each cycle; its age is a heartbeat
+    #[arg(long, value_name = "FILE", value_parser = path())]
+    pub metrics_file: Option<PathBuf>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -342,7 +357,7 @@ pub(crate) struct Changelog {
 #[command(after_help = examples::SERVE)]
 pub(crate) struct Serve {
     /// Where to listen, as 0.0.0.0:8000; port 0 takes a free one
-    #[arg(long, value_name = "ADDR")]
+    #[arg(long, value_name = "ADDR", value_parser = address)]
     pub listen: SocketAddr,
     /// Who checks sites: the local list of this database, or the legacy server it was set up with [default: the legacy server
     /// if the database was set up with one, else the local list]
@@ -362,7 +377,7 @@ pub(crate) struct Serve {
     pub behind_proxy: bool,
     /// An address for the status page and /metrics, open to everybody who can reach it; by default they are at the
     /// listening address, for this machine only
-    #[arg(long, value_name = "ADDR")]
+    #[arg(long, value_name = "ADDR", value_parser = address)]
     pub admin_listen: Option<SocketAddr>,
     /// A host name allowed at that address, beside IP addresses and localhost; may be given more than once
     #[arg(long, value_name = "NAME", requires = "admin_listen")]
@@ -385,6 +400,9 @@ pub(crate) struct Serve {
     /// The most connections at once; more wait [default: 4096, or what open files allow]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub max_connections: Option<u32>,
+    /// Begin paused for maintenance, until `oms-sync resume`
+    #[arg(long)]
+    pub paused: bool,
     /// Close a connection that is silent for this time
     #[arg(long, value_name = "TIME", value_parser = duration, default_value = "30s")]
     pub patience: Duration,

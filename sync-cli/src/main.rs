@@ -15,6 +15,7 @@ mod palette;
 mod password;
 mod progress;
 mod sentences;
+mod similar;
 mod workspace;
 
 use std::process::ExitCode;
@@ -22,7 +23,7 @@ use std::process::ExitCode;
 fn main() -> ExitCode {
     let args = match args::Args::typed() {
         Ok(args) => args,
-        Err(error) => return exit::wrong_usage(error, std::env::args().any(|arg| arg == "--json")),
+        Err(error) => return exit::wrong_usage(error, std::env::args_os().any(|arg| arg == "--json")),
     };
     let mut out = output::Output::new(&args);
     let texts = args.texts.as_deref().map_or(Ok(()), |file| out.take_texts(file));

@@ -32,6 +32,8 @@ pub(crate) struct Output {
     colors_data: bool,
     /// Set once standard output is closed.
     is_unread: AtomicBool,
+    /// The database, if commands have to name it.
+    db: Option<String>,
     /// The texts in the chosen language.
     pub texts: Texts,
 }
@@ -50,6 +52,7 @@ impl Output {
             color: colors(stderr().is_terminal()),
             colors_data: colors(stdout().is_terminal()),
             is_unread: AtomicBool::new(false),
+            db: db_to_name(&args.db),
             texts: sentences::english(),
         }
     }
@@ -121,7 +124,7 @@ impl Output {
     pub(crate) fn hint(&self, text: &str) {
         if !self.quiet {
             // If standard error is closed, nobody reads it.
-            let _ = writeln!(stderr().lock(), "{}", harmless(text));
+            let _ = writeln!(stderr().lock(), "{}", harmless(&self.with_db(text)));
         }
     }
 
@@ -148,9 +151,33 @@ impl Output {
         LoggedError { advice, ..error.clone() }
     }
 
+    /// Commands in a text with the database that they need, so that they can be typed as they stand.
+    pub(crate) fn with_db<'t>(&self, text: &'t str) -> Cow<'t, str> {
+        const NAME: &str = "oms-sync ";
+        let Some(db) = self.db.as_deref().filter(|_| text.contains(NAME)) else { return text.into() };
+        let mut parts = text.split(NAME);
+        let mut named = parts.next().unwrap_or_default().to_owned();
+        for part in parts {
+            let is_command = part.starts_with(|c: char| c.is_ascii_lowercase());
+            let is_without =
+                ["errors", "compat", "decode", "inspect", "demo"].iter().any(|name| part.starts_with(name));
+            named += NAME;
+            if is_command && !is_without {
+                named += &format!("--db {db} ");
+            }
+            named += part;
+        }
+        named.into()
+    }
+
     /// True if causes are wanted.
     pub(crate) fn verbose(&self) -> bool {
         self.verbose
+    }
+
+    /// True if hints are not wanted.
+    pub(crate) fn is_quiet(&self) -> bool {
+        self.quiet
     }
 
     /// True if progress may be drawn.
@@ -175,6 +202,7 @@ impl Output {
         let label = if self.color { painted(&label, Tone::Alarm) } else { label };
         let (message, advice) = (Message::of(error), Message::advice(error.code()));
         let mut text = self.texts.say(&common::labelled_error(label, error.code(), message, advice));
+        text = self.with_db(&text).into_owned();
         if self.verbose {
             for cause in error.causes() {
                 text.push_str(&format!("\n  {}", self.texts.say(&common::caused_by(cause))));
@@ -221,6 +249,13 @@ impl Output {
         }
         Ok(())
     }
+}
+
+/// The database as commands name it: not if it is the one that they take by themselves.
+fn db_to_name(db: &Path) -> Option<String> {
+    let is_usual = db == Path::new("oms-sync.sqlite") || std::env::var_os("OMS_SYNC_DB").is_some_and(|of| of == db);
+    let text = (!is_usual).then(|| db.to_str()).flatten()?;
+    Some(if text.contains(char::is_whitespace) { format!("'{text}'") } else { text.to_owned() })
 }
 
 /// A line without characters that end it or control a terminal, because others choose ids and names. Tabs separate

@@ -57,6 +57,13 @@ impl<'o> Progress<'o> {
         Self { out, bar, last: (0, 0) }
     }
 
+    /// Shows what is being done, where no numbers are known.
+    pub(crate) fn note(&self, what: &str) {
+        if let Some(bar) = &self.bar {
+            bar.set_message(what.to_owned());
+        }
+    }
+
     fn say(&self, said: &Message) {
         match &self.bar {
             Some(bar) => bar.suspend(|| self.out.hint_said(said)),

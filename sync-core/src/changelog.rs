@@ -100,7 +100,7 @@ pub(crate) fn scope_of<E>(
     let name = |field: &str| text(field).map(|id| NameId::new(id.into_owned()));
     Ok(match kind.scope {
         Scope::None => (None, None),
-        Scope::Store(field) => (store(field), None),
+        Scope::Store(field) | Scope::Correspondence(field, _) => (store(field), None),
         Scope::Patient(field) => (None, name(field)),
         Scope::StoreAndName(store_field, name_field) => (store(store_field), name(name_field)),
         Scope::ParentStore(field, parent, store_field) => match text(field) {

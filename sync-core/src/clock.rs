@@ -14,6 +14,15 @@ use time::macros::format_description;
 pub struct Timestamp(i64);
 
 impl Timestamp {
+    /// The date of an HTTP answer, such as `Mon, 23 Nov 2026 10:06:19 GMT`.
+    pub(crate) fn of_http_date(text: &str) -> Option<Self> {
+        let format = time::macros::format_description!(
+            "[weekday repr:short], [day] [month repr:short] [year] [hour]:[minute]:[second] GMT"
+        );
+        let moment = time::PrimitiveDateTime::parse(text.trim(), format).ok()?.assume_utc();
+        Some(Self::from_unix_millis(moment.unix_timestamp().checked_mul(1000)?))
+    }
+
     /// The moment that many milliseconds after 1970-01-01T00:00:00Z.
     pub fn from_unix_millis(millis: i64) -> Self {
         Self(millis)
@@ -167,6 +176,13 @@ impl Clock for SystemClock {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn dates_of_answers() {
+        let moment = Timestamp::of_http_date("Mon, 23 Nov 2026 10:06:19 GMT").unwrap();
+        assert_eq!(moment.to_string(), "2026-11-23T10:06:19.000Z");
+        assert_eq!(Timestamp::of_http_date("yesterday"), None);
+    }
 
     #[test]
     fn written_and_read() {

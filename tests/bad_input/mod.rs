@@ -11,6 +11,7 @@ mod peer;
 mod peer_words;
 mod queue;
 mod refused_alone;
+mod release_3;
 mod time_limits;
 mod too_large;
 

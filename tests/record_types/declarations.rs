@@ -18,6 +18,7 @@ const INTENDED: &[(&str, &str, &str, &str)] = &[
     ),
     ("name", "type", "type", "any spelling that Open mSupply does not know reads as Others there: it is never refused"),
     ("name", "type", "spellings", "declared as text, so no spelling is refused"),
+    ("sync_file_reference", "status", "nullable", "no state that another end reports keeps its reference away"),
 ];
 
 #[derive(PartialEq, Eq, PartialOrd, Ord, Debug)]

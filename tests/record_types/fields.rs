@@ -109,7 +109,16 @@ const KINDS: &[FieldKind] = &[
 ];
 
 fn field(kind: FieldKind) -> Field {
-    Field { name: "f", kind, nullable: false, default: None, added: None, aliases: &["older"], parent: None }
+    Field {
+        name: "f",
+        kind,
+        nullable: false,
+        default: None,
+        added: None,
+        optional_since: None,
+        aliases: &["older"],
+        parent: None,
+    }
 }
 
 fn data(json: impl Into<String>) -> RecordData {

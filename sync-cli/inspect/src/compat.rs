@@ -67,9 +67,12 @@ const V5: &[(&str, u32)] = &[
     ("2.9.1", 12),
     ("2.10.1", 13),
     ("2.13.0", 14),
+    ("3.0.0", 15),
 ];
 /// The first legacy server that accepts a V5 version, if known.
-const LEGACY: &[(&str, u32)] = &[("8.4.4", 13), ("8.6.0", 14)];
+const LEGACY: &[(&str, u32)] = &[("8.4.4", 13), ("8.6.0", 14), ("9.1.0", 15)];
+/// The first release that speaks V7, and the first whose sites push over V6 again.
+const V7: (&str, &str) = ("3.0.0", "3.2.0");
 /// The release that renamed keys without another version.
 const RENAMES: &str = "2.17.0";
 
@@ -192,7 +195,9 @@ fn with_central(site: &End, central: &End) -> Check {
         (Some(sent), Some(max)) => {
             let losses = losses(site, central);
             let renames = site.is_before(RENAMES) || !central.is_before(RENAMES);
-            let first = (!losses.is_empty()).then_some(if renames { "site" } else { "central" });
+            let is_of_v7 = |end: &End| matches!(end, End::Upstream(release) if !release.is_before(V7.0));
+            let is_old = !losses.is_empty() && !is_of_v7(central);
+            let first = is_old.then_some(if renames || is_of_v7(site) { "site" } else { "central" });
             check(true, says::v6(s, sent, c, max), first, losses)
         }
     }
@@ -201,6 +206,15 @@ fn with_central(site: &End, central: &End) -> Check {
 /// The losses between two ends although the versions fit. This program reads all spellings and writes the newer one.
 fn losses(site: &End, central: &End) -> Vec<Message> {
     let mut losses = Vec::new();
+    if let End::Upstream(release) = site
+        && !release.is_before(V7.0)
+        && release.is_before(V7.1)
+    {
+        losses.push(says::pushes_nothing(release.to_string()));
+    }
+    if !central.is_before(V7.0) && matches!(central, End::Upstream(_)) {
+        losses.push(says::not_over_v6());
+    }
     let both_upstream = matches!(site, End::Upstream(_));
     if (both_upstream && site.is_before(RENAMES) != central.is_before(RENAMES))
         || (!both_upstream && central.is_before(RENAMES))

@@ -24,6 +24,9 @@ sync_core::sentences! {
             "{table} from central: {table}.{field} (new in {release}) is missing: the receiver rejects them";
         missing_from_site(table, field, release) =
             "{table} from the site: {table}.{field} (new in {release}) is missing: the receiver rejects them";
+        pushes_nothing(release) = "sites of {release} push nothing over V6, a known fault of 3.0 and 3.1: upgrade the site";
+        not_over_v6() = "a 3.x central server never sends vaccine_course_store_config over V6, and releases 3.0 and 3.1 send \
+            neither name_oms_fields nor asset_catalogue_type; new sites of 3.x use V7 only, which this program does not speak";
     }
 
     /// The report of `inspect` on the database of an Open mSupply server.
@@ -73,6 +76,7 @@ sync_core::sentences! {
     /// The kinds of messages for `decode`.
     decoded_kind {
         none() = "no message of V5 or V6";
+        v7() = "V7: a message of Open mSupply 3.x, which this program does not speak";
         records() = "records";
         record() = "a record";
         v6_records() = "V6: records";
@@ -169,6 +173,11 @@ sync_core::sentences! {
         failed_within() = "something failed within central, or between it and the legacy server";
         record_unreadable() = "central could not read a record";
         no_file() = "central does not have the file, or not its reference";
+        paused() = "central is paused for maintenance: try again later; nothing is lost";
+        table_not_for_sites() = "the push holds a record of a table that sites may not write; all of it is refused";
+        v7_refusal() = "an error of V7. A server that answers so was asked by a site of 3.x, or is a 3.x central server; \
+            sites of 2.x and this program need its V6, at the address that the legacy server names";
+        v7_message() = "sites of 3.x speak V7 with 3.x central servers; nothing of it can be checked here";
         site_refused() = "the legacy server refused the site";
         legacy_out_of_reach() = "central cannot reach the legacy server";
         failed_between() = "something failed between central and the legacy server";
@@ -187,6 +196,8 @@ sync_core::sentences! {
         cut_off(error) = "this is cut off: {error}";
         not_json(error) = "this is not JSON: {error}";
         not_sqlite(file) = "{file} is not an SQLite database";
+        of_release_3(file) = "{file} is a database of Open mSupply 3.x, which synchronises by V7: only databases of 2.x can \
+            be inspected. Ask that server's own page Synchronisation, or an inspection of its release";
         not_open_msupply(file, table) = "{file} is no database of Open mSupply: it has no table {table}";
         of_this_program(file, table) = "{file} is no database of Open mSupply: it has no table {table}; it is one of \
             this program: see oms-sync status";

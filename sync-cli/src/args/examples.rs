@@ -239,6 +239,17 @@ Examples:
       --tls-cert chain.pem --tls-key key.pem --access-log access.log
   oms-sync --db central.sqlite serve --listen 0.0.0.0:8000 --auth legacy";
 
+pub(super) const PAUSE: &str = "\
+A running server follows at its next request. Sites keep their edits, and go on
+by themselves after the pause.
+
+Examples:
+  oms-sync --db central.sqlite pause";
+
+pub(super) const RESUME: &str = "\
+Examples:
+  oms-sync --db central.sqlite resume";
+
 pub(super) const SITE_ADD: &str = "\
 Examples:
   oms-sync --db central.sqlite site add clinic
@@ -309,16 +320,17 @@ Examples:
 pub(super) const DOCTOR: &str = "\
 Checks the database, its disk and settings, both servers step by step (name,
 connection, TLS, kind of server, sign-in, version), the clock, cursors,
-quarantine and files. Then it says who must act and what to do. It changes
-nothing, here or at a server, and shows no secret. The exit status is that
-of a sync with the same fault (3, 4, 5 or 6), 1 if records are in quarantine,
-0 otherwise.
+quarantine, files and the last sync. It says who must act and what to do; -v
+shows each check. It changes nothing, here or at a server, and shows no secret.
+The exit status is that of a sync with the same fault (3, 4, 5 or 6), 1 if
+records are in quarantine, 0 otherwise.
 
 Examples:
   oms-sync doctor
   oms-sync --db site.sqlite doctor --json | jq -r .party
   oms-sync doctor --max-time 10s                  with somebody on the phone
-  oms-sync doctor -v                              with the causes";
+  oms-sync doctor -v                              each check, with the causes
+  oms-sync doctor --legacy-url https://msupply.example.org:2048 --site clinic";
 
 pub(super) const NET: &str = "\
 Sends small questions to both servers, then reads records and forgets them: no

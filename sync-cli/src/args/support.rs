@@ -370,6 +370,17 @@ pub(crate) struct Doctor {
     /// Wait no longer than this for each answer of a server, such as 20s or 2m
     #[arg(long, value_name = "TIME", value_parser = super::values::duration, default_value = "1m")]
     pub max_time: std::time::Duration,
+    /// Before there is a database: the legacy server's address, as for init; signs in as init does
+    #[arg(long, value_name = "URL", value_parser = super::values::one_line, requires = "site")]
+    pub legacy_url: Option<String>,
+    /// The site's name on the legacy server
+    #[arg(long, value_name = "NAME", value_parser = super::values::one_line, requires = "legacy_url")]
+    pub site: Option<String>,
+    #[command(flatten)]
+    pub password: super::Password,
+    /// An id for this machine in place of its own
+    #[arg(long, value_name = "ID", env = "OMS_SYNC_HARDWARE_ID", hide_env_values = true, value_parser = super::values::one_line)]
+    pub hardware_id: Option<String>,
 }
 
 #[derive(Debug, ClapArgs)]

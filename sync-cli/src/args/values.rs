@@ -1,5 +1,6 @@
 //! Values on the command line, also from scripts and environments.
 
+use std::net::{SocketAddr, ToSocketAddrs as _};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -37,6 +38,12 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
     }
 }
 
+/// Reads an address to listen at; a name such as `localhost` stands for its first address.
+pub(super) fn address(text: &str) -> Result<SocketAddr, String> {
+    let found = text.trim().to_socket_addrs().ok().and_then(|mut all| all.next());
+    found.ok_or_else(|| "give an address and a port, as 127.0.0.1:8000, 0.0.0.0:8000 or localhost:8000".to_owned())
+}
+
 /// A time on the command line: RFC 3339, or a day in UTC.
 pub(super) fn since(text: &str) -> Result<Timestamp, String> {
     let spelled = text.replacen(' ', "T", 1);
@@ -49,6 +56,13 @@ pub(super) fn since(text: &str) -> Result<Timestamp, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn addresses_may_have_a_name() {
+        assert!(address("localhost:9449").is_ok_and(|at| at.port() == 9449 && at.ip().is_loopback()));
+        assert!(address("127.0.0.1:0").is_ok() && address("[::1]:80").is_ok());
+        assert!(address("9449").is_err() && address("no such name:1").is_err());
+    }
 
     #[test]
     fn moments_as_they_are_typed() {

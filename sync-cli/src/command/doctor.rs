@@ -5,16 +5,18 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use sync_core::storage::MemoryStorage;
 use sync_core::support::doctor::{Check, CheckOutcome, Diagnosis, Party};
 use sync_core::transport::{HttpTransport, Timeouts};
-use sync_core::{Error, Replica};
+use sync_core::{Error, Replica, Settings};
 
 use super::layout::{WIDTH, folded, say};
 use crate::args::{Args, Doctor};
 use crate::failure::{CommandOutcome, Failure};
 use crate::output::Output;
 use crate::palette::Tone;
-use crate::progress::{end_on_signals, interrupted, until_interrupted};
+use crate::password::password;
+use crate::progress::{Progress, end_on_signals, interrupted, until_interrupted};
 use crate::sentences::{common, doctor_verdict as verdicts};
 
 /// The default wait for each answer: shorter than in a sync, because a person waits.
@@ -28,28 +30,65 @@ pub(super) fn timeouts(patience: Duration) -> Timeouts {
 
 pub(super) fn run(args: &Args, options: &Doctor, out: &Output) -> Result<CommandOutcome, Failure> {
     end_on_signals();
-    let mut shown = Shown { out, skipped: Vec::new(), printed: Ok(()) };
+    let progress = Progress::new(out);
     let mut each = |check: &Check| {
-        if !out.json {
-            shown.add(check);
-        }
-        if interrupted() || shown.printed.is_err() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        progress.note(&out.name(check.name));
+        if interrupted() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     };
-    let found = diagnosed(&args.db, Some(options.max_time), &mut each);
-    shown.end()?;
+    let found = match settings(options, out)? {
+        Some(settings) => before_set_up(&settings, options.max_time, &mut each),
+        None => diagnosed(&args.db, Some(options.max_time), &mut each),
+    };
+    drop(progress);
     let found = out.in_words(found?);
     if out.json {
         out.document(&found)?;
     } else {
-        verdict(&found, out)?;
+        show_found(&found, out)?;
     }
-    Ok(match (&found.finding, found.outcome) {
-        (Some(finding), CheckOutcome::Fault) => CommandOutcome::Reported(finding.class),
+    Ok(match &found.finding {
+        // A cycle would end so now, though the other program may be done in a moment.
+        Some(finding) if found.outcome == CheckOutcome::Fault || finding.code == "database_busy" => {
+            CommandOutcome::Reported(finding.class)
+        }
         _ if found.checks.iter().any(|check| check.name == "quarantine" && check.outcome == CheckOutcome::Warning) => {
             CommandOutcome::LeftBehind
         }
         _ => CommandOutcome::Done,
     })
+}
+
+/// The settings of a site that is not set up yet, if they are given.
+fn settings(options: &Doctor, out: &Output) -> Result<Option<Settings>, Failure> {
+    let (Some(legacy_url), Some(site_name)) = (options.legacy_url.clone(), options.site.clone()) else {
+        return Ok(None);
+    };
+    let password = password(&options.password, &site_name, out)?;
+    Ok(Some(Settings::new(legacy_url, site_name, password).hardware_id(options.hardware_id.clone())))
+}
+
+/// Both servers, without a database: nothing is written.
+pub(super) fn before_set_up(
+    settings: &Settings,
+    patience: Duration,
+    each: &mut dyn FnMut(&Check) -> ControlFlow<()>,
+) -> Result<Diagnosis, Error> {
+    let replica = Replica::with_storage(Arc::new(MemoryStorage::new()));
+    let site = replica.site(Arc::new(HttpTransport::new(&timeouts(patience))));
+    site.support().doctor_before_set_up(settings, each, &mut until_interrupted)
+}
+
+/// The verdict comes first, since somebody reads it out on the phone; the checks on request.
+fn show_found(found: &Diagnosis, out: &Output) -> Result<(), Failure> {
+    verdict(found, out)?;
+    if out.verbose() {
+        out.line("")?;
+        let mut shown = Shown { out, skipped: Vec::new(), printed: Ok(()) };
+        found.checks.iter().for_each(|check| shown.add(check));
+        return shown.end();
+    }
+    out.hint_said(&verdicts::more(found.checks.len()));
+    Ok(())
 }
 
 /// All checks, or only those of this device; `each` receives one after the other.
@@ -124,7 +163,6 @@ impl Shown<'_> {
 }
 
 fn show(check: &Check, out: &Output) -> Result<(), Failure> {
-    let check = out.in_words(check.clone());
     let mut said = vec![check.says.to_string()];
     if let Some(finding) = &check.finding {
         said.push(format!("[{}] {}", finding.code, finding.advice));
@@ -156,7 +194,7 @@ fn row(outcome: CheckOutcome, name: &str, said: Vec<String>, out: &Output) -> Re
 }
 
 /// The party at fault, and what to do.
-fn verdict(found: &Diagnosis, out: &Output) -> Result<(), Failure> {
+pub(super) fn verdict(found: &Diagnosis, out: &Output) -> Result<(), Failure> {
     let (party, says) = (found.party.as_str(), capital(&found.says.to_string()));
     let text = match &found.finding {
         Some(finding) if found.outcome == CheckOutcome::Fault || found.party == Party::Record => {
@@ -165,8 +203,12 @@ fn verdict(found: &Diagnosis, out: &Output) -> Result<(), Failure> {
         Some(finding) => verdicts::look(party, says, finding.advice.clone()),
         None => verdicts::well(says),
     };
-    out.line("")?;
-    say(out, "", &text)
+    say(out, "", &text)?;
+    for check in found.also.iter().filter_map(|name| found.checks.iter().find(|check| check.name == *name)) {
+        let party = check.finding.as_ref().map_or(Party::Nobody, |finding| finding.party);
+        say(out, "", &verdicts::also(party.as_str(), check.says.clone()))?;
+    }
+    Ok(())
 }
 
 fn capital(text: &str) -> String {

@@ -12,7 +12,7 @@ pub(super) const WIDTH: usize = 80;
 pub(super) fn wrapped(out: &Output, indent: &str, text: &str) -> Result<(), Failure> {
     let mut line = indent.to_owned();
     let mut is_empty = true;
-    for word in text.split_whitespace() {
+    for word in out.with_db(text).split_whitespace() {
         if !is_empty && line.chars().count() + 1 + word.chars().count() > WIDTH {
             out.line(&line)?;
             line = format!("{indent}  ");

@@ -61,6 +61,8 @@ pub(crate) fn run(args: &Args, out: &mut Output) -> Result<CommandOutcome, Failu
         Command::Files(command) => files::run(args, command, out),
         Command::Changelog(options) => changelog::run(args, options, out),
         Command::Serve(options) => serve::run(args, options, out),
+        Command::Pause => sites::pause(args, true, out),
+        Command::Resume => sites::pause(args, false, out),
         Command::Site(command) => sites::run_site(args, command, out),
         Command::Store(command) => sites::run_store(args, command, out),
         Command::Quarantine(command) => quarantine::run(args, command, out),

@@ -182,6 +182,10 @@ pub(super) fn waits(awaited: &Awaited) -> Message {
     let Awaited { table, id, state, .. } = awaited;
     let (table, id) = (table.as_str(), id.as_str());
     match state {
+        // What this site sent itself, central sends back only if it is asked to.
+        AwaitedState::NotHere if record_type(table).is_some_and(|kind| kind.pushed && kind.pulled) => {
+            shown::not_here_own(table, id)
+        }
         AwaitedState::NotHere => shown::not_here(table, id),
         AwaitedState::Here => shown::here(table, id),
         AwaitedState::Staged => shown::staged(table, id),

@@ -1,5 +1,6 @@
 //! `records`: reading and writing records as this site.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use serde_json::json;
@@ -15,6 +16,7 @@ use crate::failure::{CommandOutcome, Failure};
 use crate::input::text_of;
 use crate::output::{Output, RecordDocument, on_one_line};
 use crate::sentences::{input_given, records_shown as says};
+use crate::similar::similar;
 use crate::workspace::Workspace;
 
 pub(super) fn run(args: &Args, command: &Records, out: &Output) -> Result<CommandOutcome, Failure> {
@@ -136,7 +138,12 @@ fn put(workspace: &Workspace, table: &str, file: &Path, dry_run: bool, out: &Out
         return Err(Error::bad_input(input_given::no_record()).into());
     }
     let records = workspace.replica.records();
-    let ids = if dry_run { records.check(table, data)? } else { records.put(table, data)? };
+    let unknown = misspelled(table, &data);
+    let written = if dry_run { records.check(table, data) } else { records.put(table, data) };
+    let ids = written.inspect_err(|error| hint_at_cause(error, workspace, out))?;
+    for (key, meant) in unknown {
+        out.hint_said(&says::key_resembles(key, meant));
+    }
     if out.json {
         for id in ids {
             out.document(&json!({ "table": table, "id": id, "written": !dry_run }))?;
@@ -146,6 +153,28 @@ fn put(workspace: &Workspace, table: &str, file: &Path, dry_run: bool, out: &Out
         out.line_said(&said)?;
     }
     Ok(())
+}
+
+/// Keys that no record of the table has, but that resemble one; each once.
+fn misspelled(table: &str, data: &[RecordData]) -> BTreeSet<(String, &'static str)> {
+    let Some(kind) = record_type(table) else { return BTreeSet::new() };
+    let is_known = |key: &str| kind.fields.iter().any(|field| field.name == key || field.aliases.contains(&key));
+    let mut found = BTreeSet::new();
+    for fields in data.iter().filter_map(RecordData::fields) {
+        for (key, _) in fields.iter().filter(|(key, _)| !is_known(key)) {
+            let names = kind.fields.iter().map(|field| field.name).filter(|name| fields.get(name).is_none());
+            found.extend(similar(key, names).map(|meant| (key.to_owned(), meant)));
+        }
+    }
+    found
+}
+
+/// What somebody has to know beside the error.
+fn hint_at_cause(error: &Error, workspace: &Workspace, out: &Output) {
+    let is_new = || workspace.replica.status().is_ok_and(|status| !status.initialised && status.legacy_url.is_some());
+    if error.code() == "store_not_active_here" && is_new() {
+        out.hint_said(&says::not_synced_yet());
+    }
 }
 
 /// One JSON object, or several in a row; also as `records list --json` prints them.

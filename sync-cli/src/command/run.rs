@@ -1,12 +1,16 @@
 //! `run`: cycles at an interval until a signal comes, one line a cycle.
 
+use std::io::Write as _;
 use std::ops::ControlFlow;
+use std::path::Path;
 use std::time::Duration;
 
 use serde_json::json;
 use sync_core::central::SiteList;
+use sync_core::clock::Timestamp;
 use sync_core::driver::{CycleEnd, Driver, DriverConfig, DriverHandle, DriverObserver};
-use sync_core::{Error, Message, SyncEvent, SyncObserver};
+use sync_core::site::{FilesOptions, FilesReport};
+use sync_core::{Error, Message, Replica, Status, SyncEvent, SyncObserver};
 
 use crate::args::{Args, Run};
 use crate::failure::{CommandOutcome, Failure};
@@ -33,7 +37,16 @@ pub(super) fn run(args: &Args, options: &Run, out: &Output) -> Result<CommandOut
     let handle = driver.handle();
     let at_signal = handle.clone();
     at_signals(move || at_signal.stop());
-    let mut lines = Lines { out, handle, failure: None };
+    watch_settings(&workspace.replica, handle.clone(), out)?;
+    let files = (!options.no_files).then(|| {
+        let files = FilesOptions::default().max_time(options.interval);
+        match options.max_bytes {
+            Some(bytes) => files.max_bytes(bytes),
+            None => files,
+        }
+    });
+    let metrics = options.metrics_file.as_deref();
+    let mut lines = Lines { out, handle, workspace: &workspace, files, metrics, failure: None };
     driver.run(&mut lines);
     lines.failure.map_or(Ok(CommandOutcome::Done), Err)
 }
@@ -42,6 +55,11 @@ pub(super) fn run(args: &Args, options: &Run, out: &Output) -> Result<CommandOut
 struct Lines<'o> {
     out: &'o Output,
     handle: DriverHandle,
+    workspace: &'o Workspace,
+    /// How files are moved after each cycle, if they are.
+    files: Option<FilesOptions>,
+    /// The file with figures.
+    metrics: Option<&'o Path>,
     /// Why nothing can be printed any more.
     failure: Option<Failure>,
 }
@@ -59,11 +77,100 @@ impl SyncObserver for Lines<'_> {
     }
 }
 
+impl Lines<'_> {
+    /// Moves files after a cycle that reached the servers.
+    fn move_files(&mut self, end: &CycleEnd) -> Option<FilesReport> {
+        let options = self.files.clone().filter(|_| end.error().is_none() && !self.handle.is_stopped())?;
+        let (handle, out) = (self.handle.clone(), self.out);
+        let mut watch = |event: &SyncEvent| {
+            if let SyncEvent::Warning { message } = event {
+                out.hint_said(&common::warning(message));
+            }
+            if handle.is_stopped() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        };
+        let moved = self.workspace.site().sync_files(&self.workspace.files(), &options, &mut watch);
+        Some(moved.unwrap_or_else(FilesReport::from))
+    }
+
+    /// Writes the figures whole or not at all: a reader never meets half of them.
+    fn write_metrics(&self, end: &CycleEnd) {
+        let Some(file) = self.metrics else { return };
+        let beside = file.with_extension("tmp");
+        let written =
+            std::fs::write(&beside, figures(end, self.workspace)).and_then(|()| std::fs::rename(&beside, file));
+        if let Err(error) = written {
+            self.out.hint_said(&shown::no_metrics(file.display().to_string(), error.to_string()));
+        }
+    }
+}
+
+/// Wakes the driver when the site is set up anew, such as with the right password: it may wait for an hour.
+fn watch_settings(replica: &Replica, handle: DriverHandle, out: &Output) -> Result<(), Failure> {
+    const EVERY: Duration = Duration::from_secs(1);
+    let replica = Replica::with_storage(replica.storage().clone());
+    let now =
+        move || replica.settings().ok().flatten().map(|of| (of.legacy_url, of.site_name, of.password, of.hardware_id));
+    let (mut before, said) = (now(), out.texts.say(&shown::settings_changed()));
+    let is_quiet = out.is_quiet();
+    // Ends with the program; it only reads.
+    std::thread::spawn(move || {
+        while !handle.is_stopped() {
+            std::thread::sleep(EVERY);
+            let after = now();
+            if after.is_some() && after != before {
+                before = after;
+                if !is_quiet {
+                    let _ = writeln!(std::io::stderr(), "{said}");
+                }
+                handle.trigger();
+            }
+        }
+    });
+    Ok(())
+}
+
+/// The figures of the last cycle, in the text format of Prometheus.
+fn figures(end: &CycleEnd, workspace: &Workspace) -> String {
+    let (_, pushed, pulled, seconds) = facts(end);
+    let status = workspace.replica.status().ok();
+    let at = |time: Option<Timestamp>| time.map_or(0.0, |time| time.unix_millis() as f64 / 1000.0);
+    let of_status = |of: fn(&Status) -> u64| status.as_ref().map_or(0, of) as f64;
+    let rows = [
+        ("last_cycle_timestamp_seconds", "The end of the last cycle.", at(Some(workspace.replica.clock().now()))),
+        (
+            "last_success_timestamp_seconds",
+            "The end of the last complete cycle.",
+            at(status.as_ref().and_then(|status| status.last_success)),
+        ),
+        ("last_cycle_failed", "1 if the last cycle ended with an error.", f64::from(u8::from(end.error().is_some()))),
+        ("failures_in_a_row", "Cycles in a row that failed.", f64::from(end.failures)),
+        ("last_cycle_seconds", "The duration of the last cycle.", seconds),
+        ("last_cycle_pushed_records", "Records pushed by the last cycle.", pushed as f64),
+        ("last_cycle_pulled_records", "Records pulled by the last cycle.", pulled as f64),
+        ("waiting_records", "Local edits that wait to be pushed.", of_status(|status| status.waiting.records)),
+        ("quarantined_records", "Records in quarantine.", of_status(|status| status.quarantined)),
+    ];
+    let row = |(name, help, value): (&str, &str, f64)| {
+        format!("# HELP oms_sync_site_{name} {help}\n# TYPE oms_sync_site_{name} gauge\noms_sync_site_{name} {value}\n")
+    };
+    rows.into_iter().map(row).collect()
+}
+
 impl DriverObserver for Lines<'_> {
     fn on_cycle(&mut self, end: &CycleEnd) {
-        let printed =
-            if self.out.json { self.out.document(&document(end, self.out)) } else { self.out.line_said(&line(end)) };
+        let printed = match self.out.json {
+            true => {
+                let moved = self.move_files(end);
+                self.out.document(&document(end, moved.as_ref(), self.out))
+            }
+            false => self.out.line_said(&line(end)).and_then(|()| {
+                let moved = self.move_files(end).filter(|moved| moved.uploaded + moved.downloaded + moved.failed > 0);
+                let say = |moved: &FilesReport| shown::files(moved.uploaded, moved.downloaded, moved.failed);
+                moved.as_ref().map_or(Ok(()), |moved| self.out.line_said(&say(moved)))
+            }),
+        };
         self.failure = printed.err();
+        self.write_metrics(end);
         // Its output would be lost: the program that started it can start it again.
         if let Some(Error::DatabaseReplaced { path }) = end.error() {
             self.failure = Some(Error::DatabaseReplaced { path: path.clone() }.into());
@@ -90,12 +197,13 @@ fn facts(end: &CycleEnd) -> (&'static str, u64, u64, f64) {
     }
 }
 
-fn document(end: &CycleEnd, out: &Output) -> serde_json::Value {
+fn document(end: &CycleEnd, moved: Option<&FilesReport>, out: &Output) -> serde_json::Value {
     let (outcome, pushed, pulled, seconds) = facts(end);
     let left = end.result.as_ref().map_or((0, 0), |report| (report.quarantined, report.refused));
     json!({
         "cycle": end.number, "started_at": end.started_at, "outcome": outcome, "pushed": pushed, "pulled": pulled,
         "quarantined": left.0, "refused": left.1, "seconds": seconds, "error": end.error().map(|error| out.written_down(error)),
+        "files": moved.map(|moved| json!({ "uploaded": moved.uploaded, "downloaded": moved.downloaded, "failed": moved.failed })),
         "failures": end.failures, "needs_person": end.needs_person, "next_in_seconds": end.next_in.map(|wait| wait.as_secs()),
     })
 }

@@ -1,17 +1,26 @@
 //! `init` and `discover`.
 
-use serde_json::json;
-use sync_core::site::Discovered;
-use sync_core::{Role, Settings};
+use std::ops::ControlFlow;
+use std::time::Duration;
 
+use serde_json::json;
+use sync_core::protocol::masked_url;
+use sync_core::site::Discovered;
+use sync_core::support::doctor::{Check, CheckOutcome};
+use sync_core::{Error, ErrorClass, Role, Settings};
+
+use super::doctor;
 use super::layout::{facts, say};
 use crate::args::{Args, Init};
 use crate::failure::{CommandOutcome, Failure};
 use crate::output::Output;
 use crate::password::password;
-use crate::progress::{end_on_signals, until_interrupted};
+use crate::progress::{Progress, end_on_signals, interrupted, until_interrupted};
 use crate::sentences::{common, set_up_shown as says};
 use crate::workspace::Workspace;
+
+/// How long a step of the way is checked.
+const TO_LOOK: Duration = Duration::from_secs(15);
 
 pub(super) fn init(args: &Args, init: &Init, out: &Output) -> Result<CommandOutcome, Failure> {
     end_on_signals();
@@ -22,7 +31,8 @@ pub(super) fn init(args: &Args, init: &Init, out: &Output) -> Result<CommandOutc
     }
     let existed = args.db.exists();
     let workspace = Workspace::open_or_make(args, out)?;
-    let set_up = workspace.site().set_up(&settings, &mut until_interrupted);
+    out.hint_said(&says::asking(masked_url(&init.legacy_url), format!("{:?}", init.site)));
+    let set_up = set_up(&workspace, &settings, out);
     if set_up.is_err() && !existed {
         // A database that was created in vain is removed.
         let made = workspace.replica.path().unwrap_or(&args.db).to_owned();
@@ -43,6 +53,40 @@ pub(super) fn init(args: &Args, init: &Init, out: &Output) -> Result<CommandOutc
         out.hint_said(&common::next_sync());
     }
     Ok(CommandOutcome::Done)
+}
+
+/// Asks once. If that fails, each step of the way is checked and told: a person waits. If all is well by then, the usual
+/// number of tries follows.
+fn set_up(workspace: &Workspace, settings: &Settings, out: &Output) -> sync_core::Result<Discovered> {
+    let mut once = workspace.limits.config.clone();
+    once.attempts = 1;
+    let first = workspace.site().with_config(once).set_up(settings, &mut until_interrupted);
+    let error = match first {
+        Err(error) if is_of_the_way(&error) => error,
+        ended => return ended,
+    };
+    let mut each = |_: &Check| if interrupted() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) };
+    let found = doctor::before_set_up(settings, TO_LOOK, &mut each)?;
+    let of_legacy = |check: &&Check| check.name.starts_with("legacy ") && check.outcome == CheckOutcome::Fault;
+    match found.checks.iter().find(of_legacy) {
+        Some(check) => {
+            let check = out.in_words(check.clone());
+            if let Some(finding) = &check.finding {
+                out.hint_said(&says::found_on_the_way(check.name, check.says, finding.advice.clone()));
+            }
+            Err(error)
+        }
+        None => workspace.site().set_up(settings, &mut Progress::new(out)),
+    }
+}
+
+/// True for an error that may lie on the way to the server.
+fn is_of_the_way(error: &Error) -> bool {
+    error.class() == ErrorClass::Retry
+        || matches!(
+            error.code(),
+            "not_an_msupply_server" | "certificate_refused" | "proxy_unusable" | "unreadable_answer"
+        )
 }
 
 fn is_this_machine(url: &str) -> bool {

@@ -10,6 +10,7 @@ use sync_core::protocol::PasswordHash;
 use sync_core::record::StoreId;
 use sync_core::{Error, Message, Role};
 
+use super::layout::say;
 use super::layout::short;
 use super::site_table;
 use crate::args::{Args, Site, SiteImport, Store};
@@ -29,6 +30,24 @@ fn open(args: &Args, out: &Output) -> Result<SiteRegistry, Failure> {
 fn open_or_make(args: &Args, out: &Output) -> Result<SiteRegistry, Failure> {
     let workspace = Workspace::open_or_make(args, out)?;
     Ok(workspace.replica.site_registry()?)
+}
+
+/// Pauses a central server, or ends its pause.
+pub(super) fn pause(args: &Args, is_paused: bool, out: &Output) -> Result<CommandOutcome, Failure> {
+    let workspace = Workspace::open(args, out)?;
+    let is_new = workspace.replica.support().pause_central(is_paused)?;
+    if out.json {
+        out.document(&json!({ "paused": is_paused, "changed": is_new }))?;
+    } else {
+        let said = match (is_paused, is_new) {
+            (true, true) => says::paused(),
+            (true, false) => says::paused_before(),
+            (false, true) => says::resumed(),
+            (false, false) => says::not_paused(),
+        };
+        say(out, "", &said)?;
+    }
+    Ok(CommandOutcome::Done)
 }
 
 pub(super) fn run_site(args: &Args, command: &Site, out: &Output) -> Result<CommandOutcome, Failure> {

@@ -69,6 +69,7 @@ fn watch(workspace: &Workspace, every: Duration, out: &Output) -> Result<Command
 
 fn show(status: &Status, out: &Output) -> Result<(), Failure> {
     let said = |said: &Message| Some(out.texts.say(said));
+    let paused = status.paused.then(|| out.texts.say(&shown::paused()));
     let role = status.role.map_or_else(|| out.texts.say(&common::not_set_up()), |role| out.word(role).to_owned());
     // A central server with its own list sends no requests.
     let has_cycles = status.legacy_url.is_some() || status.role != Some("central");
@@ -80,6 +81,7 @@ fn show(status: &Status, out: &Output) -> Result<(), Failure> {
         out,
         &[
             ("role", Some(role)),
+            ("paused", paused),
             ("site", status.site_name.clone()),
             ("site id", status.site_id.map(|id| id.to_string())),
             ("legacy URL", status.legacy_url.clone()),

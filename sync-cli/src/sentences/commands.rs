@@ -6,6 +6,8 @@ sync_core::sentences! {
         fault(party, says, advice) = "The problem is with {party}. {says}. {advice}";
         look(party, says, advice) = "No fault found, but check {party}. {says}. {advice}";
         well(says) = "No problem found. {says}.";
+        also(party, says) = "Another problem is with {party}: {says}.";
+        more(count) = "{count} checks were made; oms-sync doctor -v shows them.";
         not_checked(first, last, why) = "{first} to {last}: {why}";
         checks(count) = "{count} checks";
     }
@@ -35,6 +37,7 @@ sync_core::sentences! {
         caused_by(cause) = "caused by: {cause}";
         warning(message) = "warning: {message}";
         and_more(count) = "and {count} more; --json lists the first thousand";
+        meant(name) = "Is {name} meant?";
         next_sync() = "Next: oms-sync sync";
         not_printed(error) = "error: the output cannot be written: {error}";
         central_bar() = "Open mSupply central server";
@@ -112,7 +115,7 @@ sync_core::sentences! {
         table_may_be(table) = "Did you mean the table {table}?";
         check_it() = "Check table and id; capital letters matter. If the other end has it: oms-sync preview pull says \
             whether it comes with the next sync; if the pull cursor has already passed it, oms-sync cursor rewind pull \
-            reads it again.";
+            reads it again, and with --own also what this site wrote itself.";
         lost_there() = "If the other end has lost it since: oms-sync resend sends it again.";
     }
 
@@ -212,6 +215,7 @@ sync_core::sentences! {
 
     /// Texts of `status`.
     status_shown {
+        paused() = "for maintenance: sites are asked to come again later; end it with oms-sync resume";
         waiting(records, size) = "{records}, {size}";
         waiting_since(records, size, at) = "{records}, {size}, the oldest from {at}";
         never() = "never";
@@ -276,6 +280,9 @@ sync_core::sentences! {
         cycle_with_error(at, outcome, code, pushed, pulled, seconds) =
             "{at} {outcome} [{code}]: pushed {pushed}, pulled {pulled}, {seconds} s";
         next_in(cycle, time) = "{cycle}; next in {time}";
+        files(uploaded, downloaded, failed) = "files: {uploaded} sent, {downloaded} fetched, {failed} failed";
+        settings_changed() = "The settings of this site were changed: a cycle begins now.";
+        no_metrics(file, error) = "warning: {file} cannot be written: {error}";
         seconds(count) = "{count} s";
         minutes(count) = "{count} min";
         hours(count) = "{count} h";
@@ -346,6 +353,9 @@ sync_core::sentences! {
         not_here(table, id) = "waits for {table} {id}, which is not here: it never came, or was lost. At the other \
             end, run: oms-sync explain {table} {id}; if it is there, oms-sync cursor rewind pull, here, reads it \
             again.";
+        not_here_own(table, id) = "waits for {table} {id}, which is not here: it never came, or was lost. At the other \
+            end, run: oms-sync explain {table} {id}; if it is there, oms-sync cursor rewind pull --own, here, reads it \
+            again, even if this site wrote it itself.";
         here(table, id) = "waits for {table} {id}, which is here: oms-sync quarantine retry";
         staged(table, id) = "waits for {table} {id}, which came and is integrated by the next cycle";
         set_aside(table, id, number, cause) =
@@ -388,6 +398,8 @@ sync_core::sentences! {
     records_shown {
         deleted(table, id) = "deleted {table} {id}";
         wrote(count, table) = "wrote {count} of {table}";
+        key_resembles(key, meant) = "warning: no record of this table has a key \"{key}\"; is {meant} meant? It was kept as it is.";
+        not_synced_yet() = "This site has not synchronised yet, so it does not know its stores: run oms-sync sync first.";
         would_write(count, table) = "would write {count} of {table}";
         since_and_gone(since, gone) = "{since}, gone in {gone}";
         written_by_site(site) = "site {site}";
@@ -419,6 +431,10 @@ sync_core::sentences! {
     sites_shown {
         new_site(name, id) = "site {name} is new; its site id is {id}";
         new_password(name, id) = "site {name} has a new password; its site id is {id}";
+        paused() = "this central server is paused: sites are asked to come again later; end it with oms-sync resume";
+        paused_before() = "this central server was paused already";
+        resumed() = "the pause is over: sites are served again";
+        not_paused() = "this central server was not paused";
         moved(count, site) = "Stores that moved to site {site}: {count}";
         imported(sites, stores) = "New sites: {sites}. New or moved stores: {stores}.";
         passwords_in(file) = "The passwords of the new sites are in {file}.";
@@ -431,6 +447,8 @@ sync_core::sentences! {
 
     /// Texts of `init` and `discover`.
     set_up_shown {
+        asking(url, site) = "Asking {url} who site {site} is.";
+        found_on_the_way(check, says, advice) = "{check}: {says}. {advice}";
         readable_on_the_way() =
             "warning: http:// sends the site's password hash readable to everybody on the way; prefer https://";
         is_set_up(db, site) = "{db} is set up as site {site}";
@@ -444,6 +462,7 @@ sync_core::sentences! {
         status_page(url) = "Status page: {url}";
         status_page_here(url) = "Status page: {url}, for this machine only";
         stop_with() = "Stop with Ctrl-C.";
+        is_paused() = "Paused for maintenance: sites are asked to come again later, until `oms-sync resume`.";
         something_new(change) = "the legacy server says something new: {change}";
         goes_on_with_before(error) = "warning: {error}; continuing with the stored answer of the legacy server";
         asking_failed(code, error) = "asking the legacy server failed: [{code}] {error}";

@@ -131,6 +131,7 @@ const LABELS: &[&str] = &[
     "records",
     "repaired at",
     "requests",
+    "paused",
     "role",
     "rows at most",
     "rows left, these included",

@@ -52,6 +52,8 @@ const USES: &[(Width, i32, &str)] = &[
     (Fits, 0, "files verify"),
     (Wide, 0, "changelog"),
     (Fits, 0, "--db central.sqlite status"),
+    (Fits, 0, "--db central.sqlite pause"),
+    (Fits, 0, "--db central.sqlite resume"),
     (Wide, 0, "--db central.sqlite site list"),
     (Fits, 0, "--db central.sqlite site add another --password-file pw"),
     (Fits, 0, "--db central.sqlite site reset-hardware clinic"),

@@ -85,7 +85,10 @@ fn an_edit_of_a_store_that_moved_away_is_refused_at_central_by_the_rule_that_is_
     clinic.put_asset("fridge", "after");
     let store = ["store", "add", "Clinic", "--code", "C", "--site", "other", "--id", &clinic.store];
     desk.run(&[&["--db", "central.sqlite"][..], &store].concat()).ends(0);
-    clinic.sync(0);
+    let told = clinic.sync(0)["warnings"].to_string();
+    assert!(told.contains("central did not take asset fridge") && told.contains("not active on this site"), "{told}");
+    let later = clinic.sync(0)["warnings"].to_string();
+    assert!(!later.contains("central did not take"), "once is enough: {later}");
     let at_central = ["--db", "central.sqlite", "quarantine"];
     let listed = clinic.json(&[&at_central[..], &["list"]].concat(), 0);
     assert_eq!((&listed["cause"], &listed["from"]), (&json!("refused"), &json!("site 2")));

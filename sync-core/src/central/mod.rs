@@ -8,6 +8,7 @@ pub(crate) mod handled_request;
 pub(crate) mod in_process;
 pub(crate) mod legacy_mirror;
 mod limits;
+mod pause;
 pub(crate) mod request_log;
 pub(crate) mod site_activity;
 pub(crate) mod site_registry;
@@ -221,7 +222,8 @@ impl Central {
         match (request.method, route) {
             (Method::Post, path::PULL) => {
                 self.answer(request, (trace, Endpoint::Pull), |central, site, pull: PullRequest| {
-                    let batch = central.pull(site, &pull, central.answer_bytes_max(trace))?;
+                    let mut batch = central.pull(site, &pull, central.answer_bytes_max(trace))?;
+                    central.tell_of_refused(site, &pull, &mut batch)?;
                     trace.pulled(&batch, pull.looks_only);
                     Ok(batch)
                 })
@@ -242,7 +244,8 @@ impl Central {
             }
             (Method::Post, path::SITE_STATUS) => {
                 self.answer(request, (trace, Endpoint::SiteStatus), |central, site, _: SiteStatusRequest| {
-                    Ok(SiteStatus { is_integrating: central.is_integrating(site)? })
+                    let is_sync_api_paused = central.is_paused()?;
+                    Ok(SiteStatus { is_integrating: central.is_integrating(site)?, is_sync_api_paused })
                 })
             }
             (Method::Post, path::NAME_STORE_JOIN) => self.name_store_join(request, trace),
@@ -360,6 +363,7 @@ impl Central {
         check_version(version)?;
         let site = self.admit(trace, credentials)?;
         trace.came_in(site, credentials);
+        self.unless_paused(trace, credentials)?;
         if reads_or_writes {
             // The position before the pull reads: its answer ends here at least. Whether an integration waits is read
             // in the same transaction that reads or writes.

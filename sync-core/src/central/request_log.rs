@@ -76,6 +76,9 @@ impl RequestTrace {
             WireError::SyncVersionMismatch(..) => "sync_version_mismatch",
             WireError::ParsingSyncRecordError(_) => "parsing_sync_record_error",
             WireError::SyncFileNotFound(_) => "sync_file_not_found",
+            WireError::TableNotAuthoredBySite(_) => "table_not_authored_by_site",
+            error if error.is_pause() => "sync_paused",
+            WireError::SyncApiPaused => "sync_paused",
             WireError::LegacyServerError(_)
             | WireError::CannotConnectToLegacyServer(_)
             | WireError::OtherLegacyServerError(_) => "legacy_server_error",

@@ -89,6 +89,15 @@ pub enum Error {
         advice: "The records are safe on the server; sync again later.",
     }
 
+    /// A server is paused for maintenance.
+    SyncPaused {
+        fields: { server: Server = Central },
+        code: "sync_paused", class: Retry,
+        message: "{server} is paused for maintenance",
+        cause: "Its administrator has paused the synchronisation of all sites, for an upgrade or a backup.",
+        advice: "Nothing to do: nothing is lost, and the next sync after the maintenance continues.",
+    }
+
     /// The legacy server gathers the records of the first sync.
     InitialisationInProgress {
         code: "initialisation_in_progress", class: Retry,
@@ -569,6 +578,15 @@ pub enum Error {
         message: "site {site} is not known here",
         cause: "The site was removed, or never added.",
         advice: "See the list of sites.",
+    }
+
+    /// A server takes no record of a table from any site.
+    TableNotForSites {
+        fields: { server: Server = Central, table: TableName = "item_variant".into() },
+        code: "table_not_for_sites", class: Input,
+        message: "{server} takes no record of {table} from a site",
+        cause: "Only the central server may write this table, or the release there does not let sites write it any more.",
+        advice: "Have these records entered on the central server; they stay here, and hold up no other record.",
     }
 
     /// Another cycle has the database; `holder` is its process, if known.

@@ -1,6 +1,6 @@
 //! The findings of [`doctor`](crate::support::SiteSupport::doctor) that are no errors. Each is declared only here.
 
-use crate::error::ErrorClass::{Configure, Input, LocalFault, Upgrade};
+use crate::error::ErrorClass::{Configure, Input, LocalFault, PeerFault, Retry, Upgrade};
 use crate::text::Declared;
 
 /// Every finding, in the order of the catalogue.
@@ -12,6 +12,22 @@ pub(crate) const FINDINGS: &[Declared] = &[
         message: "the database is of an older version of this program",
         cause: "The program was replaced by a newer one, and has not used the database since.",
         advice: "Open the database for writing with this version: that brings it up to date, and older programs then refuse it.",
+    },
+    Declared {
+        code: "never_synced",
+        class: Retry,
+        upstream: None,
+        message: "no sync has succeeded here yet",
+        cause: "The site was just set up, or each sync since was interrupted.",
+        advice: "Sync: the first one reads everything, and goes on where it was interrupted.",
+    },
+    Declared {
+        code: "last_sync_failed",
+        class: PeerFault,
+        upstream: None,
+        message: "the last sync failed with an error of another version",
+        cause: "Another version of this program ran the last sync.",
+        advice: "Sync again with this version.",
     },
     Declared {
         code: "wrong_scheme",

@@ -63,6 +63,28 @@ impl From<Refusal> for Error {
 }
 
 impl Error {
+    /// The same error about another server: where one server is both, its users know no other one.
+    pub(crate) fn of(mut self, other: Server) -> Self {
+        match &mut self {
+            Self::Unreachable { server, .. }
+            | Self::TimedOut { server, .. }
+            | Self::CutOff { server, .. }
+            | Self::ServerTrouble { server, .. }
+            | Self::IntegrationInProgress { server, .. }
+            | Self::SyncPaused { server, .. }
+            | Self::TooManyAttempts { server, .. }
+            | Self::UnknownSite { server, .. }
+            | Self::NotAServer { server, .. }
+            | Self::CertificateRefused { server, .. }
+            | Self::UnreadableAnswer { server, .. }
+            | Self::AnswerTooLarge { server, .. }
+            | Self::Refused { server, .. }
+            | Self::PeerError { server, .. } => *server = other,
+            _ => {}
+        }
+        self
+    }
+
     /// Invalid input, with the fault as text.
     pub fn bad_input(detail: impl Into<Detail>) -> Self {
         Self::BadInput { detail: detail.into() }

@@ -51,6 +51,6 @@ pub struct AppIdentity {
 impl Default for AppIdentity {
     /// The version whose wire behaviour this library has.
     fn default() -> Self {
-        Self { version: "2.19.0".to_owned(), name: "Open mSupply Desktop".to_owned() }
+        Self { version: "2.21.0".to_owned(), name: "Open mSupply Desktop".to_owned() }
     }
 }

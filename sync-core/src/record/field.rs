@@ -25,6 +25,9 @@ pub struct Field {
     /// The release that added a mandatory key without a default. An older peer does not send it; it reads as
     /// [`Field::default`] (quirk W2).
     pub added: Option<&'static str>,
+    /// The release that added an optional key. An end of an older release has no such key, which is no difference from a
+    /// value here; a null is written only if it came.
+    pub optional_since: Option<&'static str>,
     /// Spellings of older releases that are read too (quirk W1).
     pub aliases: &'static [&'static str],
     /// The table of the record that this value names, and without which a real receiver refuses this record.
@@ -35,7 +38,16 @@ impl Field {
     /// Declares a field that holds a `T`: an `Option` may be null or missing, anything else must be present.
     pub(crate) const fn of<T: FieldValue>(name: &'static str) -> Self {
         let default = if T::NULLABLE { Some("null") } else { None };
-        Self { name, kind: T::KIND, nullable: T::NULLABLE, default, added: None, aliases: &[], parent: None }
+        Self {
+            name,
+            kind: T::KIND,
+            nullable: T::NULLABLE,
+            default,
+            added: None,
+            optional_since: None,
+            aliases: &[],
+            parent: None,
+        }
     }
 
     /// The key must be present, even if its value is null.
@@ -54,6 +66,12 @@ impl Field {
     pub(crate) const fn added_in(mut self, release: &'static str, json: &'static str) -> Self {
         self.added = Some(release);
         self.default = Some(json);
+        self
+    }
+
+    /// An optional key that ends before `release` do not have.
+    pub(crate) const fn optional_since(mut self, release: &'static str) -> Self {
+        self.optional_since = Some(release);
         self
     }
 
@@ -463,10 +481,18 @@ impl<'a> FieldReader<'a> {
         T::read(raw).ok_or_else(|| field.wrong(raw))
     }
 
-    /// The keys that this version does not know.
+    /// The keys that this version does not know, and nulls that are written only if they came.
     pub(crate) fn unknown(&self) -> BTreeMap<String, Box<RawValue>> {
-        let known = |key: &str| self.declared.iter().any(|f| f.name == key || f.aliases.contains(&key));
-        self.fields.iter().filter(|(key, _)| !known(key)).map(|(k, v)| (k.to_owned(), v.to_owned())).collect()
+        let known = |key: &str, value: &RawValue| {
+            let is_of = |field: &&Field| field.name == key || field.aliases.contains(&key);
+            let declared = self.declared.iter().find(is_of);
+            declared.is_some_and(|field| field.optional_since.is_none() || value.get() != "null")
+        };
+        self.fields
+            .iter()
+            .filter(|(key, value)| !known(key, value))
+            .map(|(k, v)| (k.to_owned(), v.to_owned()))
+            .collect()
     }
 }
 

@@ -26,6 +26,7 @@ pub enum Group {
     SystemLogs,
     Names,
     Campaigns,
+    HelpDocuments,
 }
 
 impl Group {
@@ -50,6 +51,7 @@ impl Group {
             Self::SystemLogs => "System logs",
             Self::Names => "Names & store joins",
             Self::Campaigns => "Campaigns",
+            Self::HelpDocuments => "Help documents",
         }
     }
 }
@@ -131,6 +133,9 @@ pub enum Scope {
     Patient(&'static str),
     /// A store and a name, in these fields.
     StoreAndName(&'static str, &'static str),
+    /// The store that receives it, in the first field. The site of the store that sent it, in the second field, may
+    /// write it as well.
+    Correspondence(&'static str, &'static str),
 }
 
 /// One record type: its names, its rules and its fields.
@@ -322,6 +327,13 @@ macro_rules! record_type {
                 let mut out: std::collections::BTreeMap<&str, Box<serde_json::value::RawValue>> =
                     self.unknown.iter().map(|(key, value)| (key.as_str(), value.clone())).collect();
                 $(out.insert($wire, self.$field.write());)*
+                // An end of an older release may refuse null where it expects no key.
+                for field in Self::TYPE.fields.iter().filter(|field| field.optional_since.is_some()) {
+                    let came = self.unknown.contains_key(field.name);
+                    if !came && out.get(field.name).is_some_and(|value| value.get() == "null") {
+                        out.remove(field.name);
+                    }
+                }
                 $crate::record::RecordData::of(&out)
             }
         }

@@ -11,7 +11,7 @@ use super::record_type::RecordType;
 impl RecordType {
     /// The fields in which two versions of a record differ. These are no differences: another spelling of a key, a date
     /// or a number; a missing key that reads as the value of the other end; an unknown key that only one of them has,
-    /// because the other end may be of a release without it.
+    /// because the other end may be of a release without it; the same with a key that a later release added.
     pub fn differing_fields(&self, one: &RecordData, other: &RecordData) -> Vec<String> {
         if one == other {
             return Vec::new();
@@ -20,24 +20,27 @@ impl RecordType {
             return if one.same_value(other) { Vec::new() } else { vec!["$".to_owned()] };
         };
         let mut names = Vec::new();
-        for field in self.fields {
+        for field in self.fields.iter().filter(|field| field.optional_since.is_none()) {
             if !same_field(field, field.find(&ours), field.find(&theirs)) {
                 names.push(field.name.to_owned());
             }
         }
-        let is_known = |key: &str| self.fields.iter().any(|field| field.name == key || field.aliases.contains(&key));
-        names.extend(differing_unknown(&ours, &theirs).filter(|key| !is_known(key)));
+        names.extend(differing_unknown(&ours, &theirs).filter(|key| !self.is_in_every_release(key)));
         names
     }
 
     /// True if two versions of a record are equal, including unknown keys: one may replace the other without a loss.
     pub(crate) fn is_same(&self, one: &RecordData, other: &RecordData) -> bool {
         let (Some(ours), Some(theirs)) = (one.fields(), other.fields()) else { return one.same_value(other) };
-        let is_known = |key: &str| self.fields.iter().any(|field| field.name == key || field.aliases.contains(&key));
         let all_in = |some: &Fields<'_>, others: &Fields<'_>| {
-            some.iter().all(|(key, _)| is_known(key) || others.get(key).is_some())
+            some.iter().all(|(key, _)| self.is_in_every_release(key) || others.get(key).is_some())
         };
         all_in(&ours, &theirs) && all_in(&theirs, &ours) && self.differing_fields(one, other).is_empty()
+    }
+
+    fn is_in_every_release(&self, key: &str) -> bool {
+        let fields = self.fields.iter().filter(|field| field.optional_since.is_none());
+        fields.into_iter().any(|field| field.name == key || field.aliases.contains(&key))
     }
 }
 

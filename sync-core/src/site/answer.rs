@@ -209,6 +209,7 @@ pub(crate) fn legacy_answer<T: DeserializeOwned>(response: &HttpResponse, url: &
 fn legacy_error(error: &V5ErrorBody, status: u16, of: &Identity) -> Error {
     let server = Server::Legacy;
     legacy_code(&error.code, &of.site_name).unwrap_or_else(|| match error.code.as_str() {
+        "sync_api_paused" => Error::SyncPaused { server },
         "sync_is_running" | "initialisation_in_progress" | "integration_in_progress" => {
             Error::IntegrationInProgress { server }
         }
@@ -261,6 +262,11 @@ pub(crate) fn central_answer(
 pub(crate) fn wire_error(error: WireError, url: &str, of: &Identity) -> Error {
     let server = Server::Central;
     match error {
+        error if error.is_pause() => Error::SyncPaused { server },
+        WireError::SyncApiPaused => Error::SyncPaused { server },
+        WireError::TableNotAuthoredBySite(table) => {
+            Error::TableNotForSites { server, table: excerpt(table.as_bytes()).into() }
+        }
         WireError::NotACentralServer => Error::NotCentral { url: url.to_owned() },
         WireError::IntegrationInProgress => Error::IntegrationInProgress { server },
         WireError::SyncVersionMismatch(min, max, sent) => Error::VersionMismatch { server, min, max, sent },

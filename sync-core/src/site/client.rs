@@ -17,7 +17,7 @@ use super::observer::{SyncEvent, SyncObserver};
 use super::sizing::{Sizes, TransferKind, is_surely_no_outage, may_be_the_size};
 use super::watch::{beside, watched};
 use crate::address::shown;
-use crate::clock::Clock;
+use crate::clock::{Clock, Timestamp};
 use crate::error::{Error, ErrorClass, Result, Server};
 use crate::protocol::v6::{self, NameStoreJoinRequest};
 use crate::text::Message;
@@ -54,6 +54,8 @@ pub(crate) struct Client<'a> {
     pub until: Option<Duration>,
     /// True if an exchange was broken off at that time.
     pub is_out_of_time: bool,
+    /// How many milliseconds the clock here is ahead of that of the server that answered last.
+    pub clock_ahead: Option<i64>,
 }
 
 /// Why a push failed.
@@ -110,6 +112,7 @@ impl<'a> Client<'a> {
             broke: false,
             until: None,
             is_out_of_time: false,
+            clock_ahead: None,
         }
     }
 
@@ -306,6 +309,9 @@ impl<'a> Client<'a> {
         });
         self.broke = matches!(response, Err(TransportError::Broken(_)));
         let mut response = response.map_err(|error| transport_error(error, server, url))?;
+        if let Some(theirs) = response.header("date").and_then(Timestamp::of_http_date) {
+            self.clock_ahead = Some(self.clock.now().unix_millis() - theirs.unix_millis());
+        }
         self.traffic.bytes_received += response.body.len() as u64;
         response.body = into_utf8(response.body);
         Ok(response)
@@ -417,9 +423,10 @@ impl<'a> Client<'a> {
     }
 }
 
-/// True if the same request may succeed later. A retry at once would lengthen the wait that a server asks for.
+/// True if the same request may succeed later. A retry at once would lengthen the wait that a server asks for, and a pause lasts
+/// longer than any retry.
 pub(crate) fn is_worth_trying_again(error: &Error) -> bool {
-    error.class() == ErrorClass::Retry && !matches!(error, Error::TooManyAttempts { .. })
+    error.class() == ErrorClass::Retry && !matches!(error, Error::TooManyAttempts { .. } | Error::SyncPaused { .. })
 }
 
 /// Joins an address and a path. An absolute path replaces the address's own; a relative one replaces its last segment

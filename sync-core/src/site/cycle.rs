@@ -1,5 +1,6 @@
 //! A running cycle: its lock, report and limits. [`steps`](super::steps) has its steps.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::Site;
@@ -12,12 +13,12 @@ use super::progress::CycleProgress;
 use super::report::{StepReport, SyncOutcome, SyncReport};
 use super::sizing::Sizes;
 use crate::clock::Timestamp;
-use crate::error::{Error, ErrorClass, Result};
+use crate::error::{Error, ErrorClass, Result, Server};
 use crate::integrate::{Conflict, Integrated, Provenance, integrate, merge, requeue_after_upgrade};
 use crate::protocol::v6::PushChain;
-use crate::record::{Cursor, NameId};
+use crate::record::{Cursor, NameId, TableName};
 use crate::storage::state::Checkpoint;
-use crate::storage::{LogEntry, QuarantineCause, Selection, Source, state};
+use crate::storage::{Buffered, LogEntry, Quarantine, QuarantineCause, Selection, Source, state};
 use crate::text::Message;
 use crate::text::sentences::cycle as says;
 use crate::trace::{self, CycleFigures};
@@ -94,6 +95,8 @@ pub(crate) struct Cycle<'s, 'c> {
     pub pull_chain: Option<PushChain>,
     /// True once central has answered as a server of this library: it knows from the last batch on that it integrates.
     pub knows_at_once: bool,
+    /// The tables of which central takes no record from a site; learnt in this cycle.
+    pub held_back: BTreeSet<TableName>,
 }
 
 impl Site {
@@ -138,12 +141,17 @@ impl Site {
             recovering: false,
             pull_chain: None,
             knows_at_once: false,
+            held_back: BTreeSet::new(),
         };
         cycle.client.sizes = sizes;
         let set_aside = Cycle::set_aside(self)?;
         run(&mut cycle);
+        cycle.warn_of_clock();
         // A record may enter quarantine and leave it within a cycle: only what is left counts.
-        cycle.report.quarantined = Cycle::set_aside(self)?.saturating_sub(set_aside);
+        let more = Cycle::set_aside(self)?.saturating_sub(set_aside);
+        // A record that came again, and is in quarantine again, is left behind too.
+        let came = if cycle.report.pulled > 0 { Cycle::set_aside_since(self, started_at)? } else { 0 };
+        cycle.report.quarantined = more.max(came);
         cycle.report.changes_below = self.storage.read()?.last_cursor()?.next();
         let sizes = std::mem::take(&mut cycle.client.sizes);
         let report = cycle.finish();
@@ -170,6 +178,11 @@ impl Site {
         })?;
         txn.commit()
     }
+}
+
+/// True for a record that somebody should look at; refused ones are counted apart.
+fn is_left_behind(cause: QuarantineCause) -> bool {
+    cause != QuarantineCause::Refused && !cause.is_settled()
 }
 
 /// True for errors that end the cycle at once: cancellation and local faults.
@@ -234,8 +247,25 @@ impl Cycle<'_, '_> {
     /// The number of records in quarantine, without those that a rule of ownership refused.
     fn set_aside(site: &Site) -> Result<u64> {
         let counts = site.storage.read()?.quarantine_counts()?;
-        let counts_here = |cause: QuarantineCause| cause != QuarantineCause::Refused && !cause.is_settled();
-        Ok(counts.iter().filter(|(cause, _)| counts_here(*cause)).map(|(_, count)| count).sum())
+        Ok(counts.iter().filter(|(cause, _)| is_left_behind(*cause)).map(|(_, count)| count).sum())
+    }
+
+    /// The records in quarantine that came from a server since then.
+    fn set_aside_since(site: &Site, since: Timestamp) -> Result<u64> {
+        const PAGE: usize = 500;
+        let txn = site.storage.read()?;
+        let (mut after, mut came) = (0, 0);
+        loop {
+            let page = txn.quarantined(after, PAGE)?;
+            after = page.last().map_or(after, |(row, _)| row.sequence);
+            let is_new = |(row, why): &&(Buffered, Quarantine)| {
+                row.received_at >= since && row.incoming.source != Source::Local && is_left_behind(why.cause)
+            };
+            came += page.iter().filter(is_new).count() as u64;
+            if page.len() < PAGE {
+                return Ok(came);
+            }
+        }
     }
 
     /// Marks the first cycle as complete: from now on local edits are pushed, including those made before.
@@ -337,6 +367,17 @@ impl Cycle<'_, '_> {
         self.client.tell(&SyncEvent::Warning { message })
     }
 
+    /// Warns if the clock here is days away from that of the servers: every record written here has the wrong time then.
+    fn warn_of_clock(&mut self) {
+        const DAY: i64 = 24 * 3600 * 1000;
+        let ahead = self.client.clock_ahead.unwrap_or_default();
+        let days = u64::try_from(ahead.saturating_abs() / DAY).unwrap_or_default();
+        if days > 0 {
+            // The work is done; a stop comes too late to matter.
+            let _ = self.warn(if ahead > 0 { says::clock_ahead(days) } else { says::clock_behind(days) });
+        }
+    }
+
     /// True if the limit of time or bytes is reached; the cycle then ends normally.
     pub(crate) fn over_budget(&mut self) -> bool {
         let time = self.site.clock.monotonic().saturating_sub(self.began);
@@ -357,6 +398,9 @@ impl Cycle<'_, '_> {
         self.report.retries = self.client.traffic.retries;
         self.report.bytes_sent = self.client.traffic.bytes_sent;
         self.report.bytes_received = self.client.traffic.bytes_received;
+        if state::is_one_server(self.identity.legacy_url.as_str(), self.identity.central_url.as_deref()) {
+            self.report.error = self.report.error.map(|error| error.of(Server::Central));
+        }
         self.report.outcome = match &self.report.error {
             Some(Error::Cancelled) => SyncOutcome::Cancelled,
             Some(_) => SyncOutcome::Failed,

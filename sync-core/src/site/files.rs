@@ -4,6 +4,9 @@
 mod download;
 mod upload;
 
+#[cfg(feature = "support")]
+pub(crate) use upload::is_gone;
+
 use std::collections::HashSet;
 use std::time::Duration;
 

@@ -1,6 +1,6 @@
 //! Compares this site's records with central's, one by one, and explains the differences.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
@@ -146,6 +146,8 @@ pub enum DifferenceReason {
     NotForThisSite,
     /// It came, and a person here chose to ignore it.
     Ignored,
+    /// Central sends no record of its table over V6, as some 3.x releases do.
+    NotSentByCentral,
 }
 
 impl DifferenceReason {
@@ -177,6 +179,7 @@ impl DifferenceReason {
             Self::RefusedByCentral => (say::refused_by_central(), say::refused_by_central_advice()),
             Self::NotForThisSite => (say::not_for_this_site(), say::not_for_this_site_advice()),
             Self::Ignored => (say::ignored(), say::ignored_advice()),
+            Self::NotSentByCentral => (say::not_sent_by_central(), say::not_sent_by_central_advice()),
         }
     }
 }
@@ -244,6 +247,7 @@ pub(crate) fn compare(
         stores: site_id(here)?.map_or(Ok(Vec::new()), |site| here.stores_of_site(site))?,
         unsent_from: confirmed_to(here, Server::Central)?,
         any_merged: merged::any(here)?,
+        sent: there.record_counts()?.into_iter().map(|(table, _)| table).collect(),
     };
     let mut found =
         AuditTally { audit: Audit::of_rows(central.rows), types: BTreeMap::new(), reasons: BTreeMap::new() };
@@ -285,6 +289,10 @@ fn each_record(
         }
     }
 }
+
+/// Tables that some 3.x central servers never send over V6.
+const NOT_SENT_BY_SOME: [&str; 4] =
+    ["ancillary_item", "asset_catalogue_type", "name_oms_fields", "vaccine_course_store_config"];
 
 /// The setting in which a scratch storage marks a record as quarantined.
 fn aside(table: &TableName, id: &RecordId) -> Setting<String> {
@@ -374,6 +382,8 @@ struct Comparison<'t> {
     unsent_from: Cursor,
     /// True if records have merged ids replaced here.
     any_merged: bool,
+    /// The tables of which central sent any record.
+    sent: BTreeSet<TableName>,
 }
 
 impl Comparison<'_> {
@@ -423,6 +433,9 @@ impl Comparison<'_> {
             Some(why) => why,
             None if is_deleted_there => DifferenceReason::DeletedAtCentral,
             None if !self.is_for_this_site(kind, table, &ours)? => DifferenceReason::NotForThisSite,
+            None if NOT_SENT_BY_SOME.contains(&table.as_str()) && !self.sent.contains(table) => {
+                DifferenceReason::NotSentByCentral
+            }
             None if self.here.has_local_change(table, &id, Cursor(0))? => DifferenceReason::NotTaken,
             None => DifferenceReason::LostAtCentral,
         };

@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use crate::address::parse_url;
 use crate::error::Result;
+use crate::protocol::v6::release;
 use crate::record::{Cursor, RecordId, StoreId, TableName};
 use crate::redaction::masked_url;
 use crate::role::Role;
@@ -29,6 +30,8 @@ pub enum ConfigWarning {
     OwnUrlUnusable { url: String, reason: Message },
     /// The changelog is more than halfway to the limit of sites of Open mSupply 2.x.
     ChangelogNearsItsEnd { newest: Cursor, percent: u64 },
+    /// A site of a release that pulls over V6, and by a fault of its own pushes nothing.
+    SitePushesNothing { site: String, release: String },
 }
 
 impl fmt::Display for ConfigWarning {
@@ -45,6 +48,7 @@ impl ConfigWarning {
                 say::not_in_dispensary_mode(store_id.as_str(), store, mode)
             }
             Self::OwnUrlUnusable { url, reason } => say::own_url_unusable(quoted(url), reason.clone()),
+            Self::SitePushesNothing { site, release } => say::site_pushes_nothing(quoted(site), release),
             Self::ChangelogNearsItsEnd { newest, percent } => say::changelog_nears_its_end(newest.0, *percent),
         }
     }
@@ -91,6 +95,7 @@ pub(crate) fn config_warnings(txn: &dyn ReadTxn) -> Result<Vec<ConfigWarning>> {
     if state::LEGACY_URL.is_set(txn)? {
         config_warnings.extend(ConfigWarning::of_own_url(&state::CENTRAL_URL.find(txn)?.unwrap_or_default()));
     }
+    config_warnings.extend(pushing_nothing(txn)?);
     let stores = site_id(txn)?.map_or(Ok(Vec::new()), |site| txn.stores_of_site(site))?;
     for store_id in stores {
         let data = txn.record(&TableName::from("store"), &RecordId::from(store_id.as_str()))?;
@@ -103,6 +108,14 @@ pub(crate) fn config_warnings(txn: &dyn ReadTxn) -> Result<Vec<ConfigWarning>> {
         }
     }
     Ok(config_warnings)
+}
+
+/// The sites of Open mSupply 3.0 and 3.1: these look for rows with no source, and push none over V6.
+fn pushing_nothing(txn: &dyn ReadTxn) -> Result<Vec<ConfigWarning>> {
+    let visits = txn.as_central().map_or(Ok(Vec::new()), |central| central.activity())?;
+    let pushes_nothing = |version: &str| release(version).is_some_and(|at| ((3, 0, 0)..(3, 2, 0)).contains(&at));
+    let silent = visits.into_iter().filter(|visit| pushes_nothing(&visit.app_version));
+    Ok(silent.map(|visit| ConfigWarning::SitePushesNothing { site: visit.name, release: visit.app_version }).collect())
 }
 
 #[cfg(test)]

@@ -20,6 +20,8 @@ mod identity;
 pub(crate) mod line_test;
 mod log;
 #[cfg(feature = "support")]
+mod pause;
+#[cfg(feature = "support")]
 pub(crate) mod preview_pull;
 #[cfg(feature = "support")]
 mod preview_push;

@@ -32,6 +32,9 @@ pub struct Status {
     pub central_url: Option<String>,
     /// True once a first cycle was complete.
     pub initialised: bool,
+    /// True while this central server is paused for maintenance.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub paused: bool,
     /// The next position to read in central's changelog.
     pub pull_cursor_v6: Cursor,
     /// The next position to push of this changelog.
@@ -98,6 +101,7 @@ pub(crate) fn status(storage: &dyn Storage) -> Result<Status> {
         legacy_url: state::LEGACY_URL.find(txn.as_ref())?.as_deref().map(masked_url),
         central_url: state::CENTRAL_URL.find(txn.as_ref())?.as_deref().map(masked_url),
         initialised: state::INITIALISED_AT.is_set(txn.as_ref())? || role == Some(Role::Central),
+        paused: state::PAUSED.get(txn.as_ref())?,
         pull_cursor_v6: state::PULL_CURSOR_V6.get(txn.as_ref())?,
         push_cursor_v6: state::PUSH_CURSOR_V6.get(txn.as_ref())?,
         waiting: if role == Some(Role::Central) { Waiting::NONE } else { waiting(txn.as_ref())? },
@@ -121,7 +125,7 @@ pub(crate) fn status(storage: &dyn Storage) -> Result<Status> {
 }
 
 /// The newest whole cycle in the sync log.
-fn last_cycle(txn: &dyn ReadTxn) -> Result<Option<LogEntry>> {
+pub(super) fn last_cycle(txn: &dyn ReadTxn) -> Result<Option<LogEntry>> {
     let newest = txn.log(1)?.into_iter().next();
     let is_other = |entry: &LogEntry| is_repair(entry) || is_of_patient(entry);
     if newest.as_ref().is_some_and(is_other) {
@@ -131,7 +135,7 @@ fn last_cycle(txn: &dyn ReadTxn) -> Result<Option<LogEntry>> {
 }
 
 /// The end of the newest cycle that left nothing undone, except records in quarantine.
-fn last_success(txn: &dyn ReadTxn) -> Result<Option<Timestamp>> {
+pub(super) fn last_success(txn: &dyn ReadTxn) -> Result<Option<Timestamp>> {
     let went_well = |entry: &LogEntry| {
         let outcomes = [SyncOutcome::Done, SyncOutcome::LeftBehind].map(SyncOutcome::as_str);
         outcomes.contains(&entry.outcome.as_str()) && !is_of_patient(entry)

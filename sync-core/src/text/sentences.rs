@@ -35,9 +35,16 @@ crate::sentences! {
         set_aside(count, causes) = "{count} records are in quarantine: {causes}";
         files_well(all, waiting) = "{all} known, {waiting} on their way, none is stuck";
         files_stuck(stuck, all, direction, id, table, record) =
-            "{stuck} of {all} files do not get through, for example the {direction} of {id} of {table} {record}";
-        files_stuck_for(stuck, all, direction, id, table, record, reason) = "{stuck} of {all} files do not get \
-            through, for example the {direction} of {id} of {table} {record}: {reason}";
+            "files that do not get through: {stuck} of {all}, for example the {direction} of {id} of {table} {record}";
+        files_stuck_for(stuck, all, direction, id, table, record, reason) = "files that do not get through: \
+            {stuck} of {all}, for example the {direction} of {id} of {table} {record}: {reason}";
+        files_gone(count, all, id, table, record) = "files whose bytes are gone from this device: {count} of {all}, for \
+            example {id} of {table} {record}";
+        attach_again() = "Attach the file to its record again, from the camera or a backup; other files go on meanwhile.";
+        last_sync_well(at) = "a sync succeeded at {at}";
+        never_synced() = "no sync has succeeded here yet";
+        last_sync_failed(at, message) = "the last sync, at {at}, failed: {message}";
+        sync_again() = "Nothing is wrong any more that could be checked: sync again; if it fails again, its message says more.";
         dispensary_not_central() = "checked only for stores on a central server";
         dispensary_well() = "every store of this central server is in it";
         cursors_well() = "no cursor is beyond its end";
@@ -69,6 +76,13 @@ crate::sentences! {
         address_for_sites(url) = "{url}, as sites are told";
         put_address_back() = "If central has moved, the next sync takes the new address over; otherwise ask the legacy \
             server's administrator to put the old one back before anybody syncs.";
+
+        site_made_again() = "the site was deleted on the legacy server and made again there: it is another one since, \
+            of the same name";
+        made_again_advice() = "Ask the legacy server's administrator to put the former site back from a backup. If that is not possible, \
+            set a new database up as the new site; edits that were not pushed are only in this one.";
+        central_is_legacy_itself() = "Central's address is that of the legacy server itself: ask the legacy server's \
+            administrator to correct it there.";
 
         // The way to a server.
         one_address(host) = "{host} has 1 address";
@@ -139,6 +153,11 @@ crate::sentences! {
             backup or replaced. Its central data is read again from the beginning.";
         stores_left(stores) = "stores that are no longer active here: {stores}. Their records can still be read here, \
             but only the site where the stores are active now can change them.";
+        central_refused(table, id, reason) = "central did not take {table} {id}: {reason}";
+        clock_ahead(days) = "the clock of this machine is {days} days ahead of the servers'; set date and time: records written \
+            until then have the wrong time";
+        clock_behind(days) = "the clock of this machine is {days} days behind the servers'; set date and time: records written \
+            until then have the wrong time";
         copy_refused(at) = "another copy of this database tried to act as this site, and central refused it at {at}: this copy continues; find the other one and stop it";
         stores_gained(stores) = "the legacy server sent changes to stores that are active here: {stores}. Everything \
             is read again from the beginning.";
@@ -187,6 +206,8 @@ crate::sentences! {
             it to dispensary mode on the legacy server";
         own_url_unusable(url, reason) =
             "the address that sites get for this server, \"{url}\", cannot be used: {reason}";
+        site_pushes_nothing(site, release) = "site {site} runs Open mSupply {release}, which by a known fault pushes \
+            nothing over V6: its edits stay there; upgrade it to 3.2 or later";
         changelog_nears_its_end(newest, percent) = "the changelog is at {newest}, {percent} % of the numbers that sites of Open mSupply 2.x can count: beyond 2147483648 they lose their place each time. Bring the sites to a release that counts \
             further, and find out what writes so many changes";
         no_url() = "there is none, so no site finds this server";
@@ -220,6 +241,9 @@ crate::sentences! {
         refused_by_central() = "written here, and not taken by central";
         refused_by_central_advice() = "The quarantine says why.";
         not_for_this_site() = "of a store or a patient that central does not send here, or no longer sends";
+        not_sent_by_central() = "of a table of which this central server sends nothing over V6";
+        not_sent_by_central_advice() = "Nothing to do: some 3.x central servers do not send this table over V6. The \
+            records stay here.";
         ignored() = "came, and is ignored here on purpose";
         ignored_advice() = "Nothing to do; the quarantine can try it again.";
         not_for_this_site_advice() = "Nothing to do: it stays to be read.";

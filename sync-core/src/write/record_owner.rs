@@ -24,6 +24,9 @@ pub(crate) fn owner<T: ReadTxn + ?Sized>(
     if *table == *REFERENCES {
         return owner_of_file(txn, data, own);
     }
+    if is_sent_by(table, data, own) {
+        return Ok(StoreOwner::Own);
+    }
     let store = match scope(txn, table, data)?.0 {
         None => store_of_deleted_parent(txn, table, data)?,
         store => store,
@@ -33,6 +36,13 @@ pub(crate) fn owner<T: ReadTxn + ?Sized>(
         Some(store) if own.contains(&store) => StoreOwner::Own,
         Some(_) => StoreOwner::Other,
     })
+}
+
+/// True if one of these stores sent the record to another store.
+fn is_sent_by(table: &TableName, data: &RecordData, own: &[StoreId]) -> bool {
+    let Some(Scope::Correspondence(_, from)) = record_type(table.as_str()).map(|kind| kind.scope) else { return false };
+    let Some(fields) = data.fields() else { return false };
+    fields.text(from).is_some_and(|store| own.iter().any(|own| *own == *store))
 }
 
 /// The file of a patient's record belongs to every site that sees the patient.

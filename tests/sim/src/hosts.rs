@@ -14,7 +14,7 @@ use crate::judge::ADDED;
 use crate::lock;
 use crate::promises::{FORGED, Promise, short};
 use crate::rules::{
-    Deletes, Marker, RULES, Rule, StoreOf, Writers, fields, key_field, may_write, rule_of, store_of, text,
+    Deletes, Marker, NEWER, RULES, Rule, StoreOf, Writers, fields, key_field, may_write, rule_of, store_of, text,
 };
 use crate::run::{Chance, Sim};
 use crate::world::{self, ADDRESS, PASSWORD};
@@ -168,7 +168,9 @@ impl Sim {
         let stores: Vec<String> = stores.collect();
         let mut records = Vec::new();
         for _ in 0..=self.roll(Chance::Hosts, 3) {
-            let rules = RULES.iter().filter(|rule| {
+            let on = RULES.iter().zip(&self.swarm.tables).enumerate();
+            let on = on.filter(|(at, (_, on))| **on || *at < RULES.len() - NEWER).map(|(_, (rule, _))| rule);
+            let rules = on.filter(|rule| {
                 let of_central = rule.writers == Writers::Central && !rule.table.contains("store");
                 let of_others = matches!(rule.store, StoreOf::Field("store_id")) && !stores.is_empty();
                 of_central || of_others

@@ -6,7 +6,7 @@ use fastrand::Rng;
 use crate::files::FilesSwarm;
 use crate::harsh::HarshSwarm;
 use crate::legacy::LegacySwarm;
-use crate::rules::RULES;
+use crate::rules::{NEWER, RULES};
 
 /// Something that goes wrong, or that hosts and administrators do to make it hard.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -104,7 +104,7 @@ impl Swarm {
         let mut rng = Rng::with_seed(seed ^ 0x5749_4c44);
         let quiet = rng.u32(..100) < 15;
         let share = [25, 50, 75, 100][rng.usize(..4)];
-        let mut tables: Vec<bool> = RULES.iter().map(|_| rng.u32(..100) < share).collect();
+        let mut tables: Vec<bool> = RULES[..RULES.len() - NEWER].iter().map(|_| rng.u32(..100) < share).collect();
         for (on, rule) in tables.iter_mut().zip(RULES) {
             *on |= rng.bool() && rule.table == "asset";
             *on &= !rule.table.starts_with("store") && !rule.table.contains(' ');
@@ -113,6 +113,8 @@ impl Swarm {
             let first = rng.usize(..21);
             tables[first] = true;
         }
+        let mut newer = Rng::with_seed(seed ^ 0x4e45_5745);
+        tables.extend((0..NEWER).map(|_| newer.u32(..100) < 12));
         let mut rates = [0; Fault::ALL.len()];
         for rate in &mut rates {
             let on = rng.u32(..100) < 40;

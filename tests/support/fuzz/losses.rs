@@ -57,8 +57,9 @@ pub(super) fn first_loss(served: &[Served]) -> Option<Loss> {
             Some((part.get("after")?.as_u64()?, part.get("before")?.as_u64()?))
         })
         .collect::<Option<_>>()?;
-    // A number that no changelog reaches claims nothing.
-    let parts = || parts.iter().filter(|(_, before)| (1..i64::MAX as u64).contains(before));
+    // A number that no changelog reaches claims nothing, and neither does a part that ends before it begins.
+    let is_part = |(after, before): &&(u64, u64)| (1..i64::MAX as u64).contains(before) && after < before;
+    let parts = || parts.iter().filter(is_part);
     Some(Loss { at, after: parts().map(|part| part.0).min()?, before: parts().map(|part| part.1).max()? })
 }
 

@@ -69,29 +69,42 @@ impl Localize for Inspection {
 /// [`Error::BadInput`]: the file cannot be read, or is no database of Open mSupply. [`Error::Database`]: SQLite cannot read it.
 pub fn inspect(path: &Path, cycles: usize) -> Result<Inspection> {
     let database = Database::open(path)?;
+    let release_3 = || Error::bad_input(given::of_release_3(path.display().to_string()));
+    let is_release_3 = site::is_of_release_3(&database);
     if let Some(missing) =
         ["key_value_store", "changelog", "sync_buffer", "sync_log"].iter().find(|table| !database.has_table(table))
     {
+        if is_release_3 {
+            return Err(release_3());
+        }
         let file = path.display().to_string();
         return Err(Error::bad_input(match database.has_table("sync_state") {
             true => given::of_this_program(file, *missing),
             false => given::not_open_msupply(file, *missing),
         }));
     }
-    let settings = site::Settings::read(&database)?;
-    let site = SiteFacts::read(&database, &settings)?;
+    report(path, &database, cycles).map_err(|error| match error {
+        // The tables of 3.x have the same names and other columns.
+        Error::Database { .. } if is_release_3 => release_3(),
+        error => error,
+    })
+}
+
+fn report(path: &Path, database: &Database, cycles: usize) -> Result<Inspection> {
+    let settings = site::Settings::read(database)?;
+    let site = SiteFacts::read(database, &settings)?;
     Ok(Inspection {
         file: path.display().to_string(),
         bytes: path.metadata().map_or(0, |data| data.len()),
         read_from_copy: database.is_copy(),
-        cursors: Cursors::read(&database, &settings)?,
-        waiting: waiting::waiting(&database, &settings, site.role, values::latest(&database)?)?,
-        buffer: Buffer::read(&database)?,
-        last_success: cycles::last_success(&database)?,
-        cycles: cycles::newest(&database, cycles)?,
-        cycle_errors: cycles::errors(&database)?,
-        files: files::files(&database)?,
-        server_errors: cycles::server_errors(&database, 5)?,
+        cursors: Cursors::read(database, &settings)?,
+        waiting: waiting::waiting(database, &settings, site.role, values::latest(database)?)?,
+        buffer: Buffer::read(database)?,
+        last_success: cycles::last_success(database)?,
+        cycles: cycles::newest(database, cycles)?,
+        cycle_errors: cycles::errors(database)?,
+        files: files::files(database)?,
+        server_errors: cycles::server_errors(database, 5)?,
         site,
     })
 }

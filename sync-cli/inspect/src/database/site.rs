@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use serde::Serialize;
 use sync_core::protocol::masked_url;
+use sync_core::protocol::v6::release;
 use sync_core::{Message, Result};
 
 use super::open::{Database, failed};
@@ -68,6 +69,13 @@ impl Part {
             Self::Unknown => "not known yet",
         }
     }
+}
+
+/// True if Open mSupply 3.0 or later wrote the database last.
+pub(super) fn is_of_release_3(database: &Database) -> bool {
+    let settings = database.has_table("key_value_store").then(|| Settings::read(database).ok()).flatten();
+    let version = settings.and_then(|settings| settings.text("DATABASE_VERSION"));
+    version.as_deref().and_then(release).is_some_and(|release| release >= (3, 0, 0))
 }
 
 /// A store that is active on a site.

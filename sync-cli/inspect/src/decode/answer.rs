@@ -96,6 +96,7 @@ pub(super) fn wire_error(error: &WireError) -> Decoded {
         WireError::NotACentralServer => means::not_central(),
         WireError::IntegrationInProgress => means::still_integrating(),
         WireError::SyncVersionMismatch(..) => means::versions_do_not_fit(),
+        error if error.is_pause() => means::paused(),
         WireError::OtherServerError(text) => match WireError::flattened_legacy_code(text).as_deref() {
             Some("site_name_not_found") => means::unknown_site(),
             Some("site_incorrect_password") => means::wrong_password(),
@@ -108,6 +109,8 @@ pub(super) fn wire_error(error: &WireError) -> Decoded {
         },
         WireError::ParsingSyncRecordError(_) => means::record_unreadable(),
         WireError::SyncFileNotFound(_) => means::no_file(),
+        WireError::SyncApiPaused => means::paused(),
+        WireError::TableNotAuthoredBySite(_) => means::table_not_for_sites(),
         WireError::LegacyServerError(_) => means::site_refused(),
         WireError::CannotConnectToLegacyServer(_) => means::legacy_out_of_reach(),
         _ => means::failed_between(),

@@ -9,7 +9,7 @@ use sync_core::{Error, Message, Result};
 
 use super::decoded::{Decoded, shown, unknown};
 use super::unpack::{json_part, unpacked};
-use super::{answer, records, request};
+use super::{answer, records, request, v7};
 use crate::sentences::{decoded_kind as kinds, decoded_wrong as wrong, input_given as given};
 
 pub(super) fn body(bytes: &[u8]) -> Result<Decoded> {
@@ -57,6 +57,9 @@ fn of_kind(json: &str) -> Decoded {
     };
     let has = |key: &str| fields.get(key).is_some();
     let only = |key: &str| has(key) && fields.iter().count() == 1;
+    if let Some(decoded) = v7::message(&fields) {
+        return decoded;
+    }
     let is_request = ["syncV5Settings", "sync_v5_settings", "isInitialised", "batchSize"].into_iter().any(has);
     if is_request || (has("cursor") && !has("record")) {
         request::request(json, &fields)

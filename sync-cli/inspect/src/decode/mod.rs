@@ -7,6 +7,7 @@ mod http;
 mod records;
 mod request;
 mod unpack;
+mod v7;
 
 use sync_core::Result;
 use sync_core::text_input::as_utf8;

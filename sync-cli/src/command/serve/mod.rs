@@ -48,6 +48,10 @@ pub(super) fn run(args: &Args, options: &Serve, out: &Output) -> Result<CommandO
             }
         }
     };
+    if options.paused {
+        replica.support().pause_central(true)?;
+    }
+    let is_paused = replica.status()?.paused;
     // The real paths, behind symbolic links: their disk may be full.
     let database = replica.path().unwrap_or(&args.db);
     let _served_once = lock(database)?;
@@ -57,6 +61,9 @@ pub(super) fn run(args: &Args, options: &Serve, out: &Output) -> Result<CommandO
     let tls = serving.tls.clone();
     let server = Server::start(Arc::new(central), listener, serving)?;
     tell_where(&server, options, out)?;
+    if is_paused {
+        out.hint_said(&says::is_paused());
+    }
     // The service manager of the system, if one waits for it.
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
     if let Some((files, tls)) = certificate_files(options).zip(tls) {

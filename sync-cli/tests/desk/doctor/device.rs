@@ -84,7 +84,7 @@ fn databases_of_other_versions_and_one_that_is_being_written() {
     let writer = Connection::open(ward.database()).expect("a database");
     writer.execute_batch("BEGIN IMMEDIATE").expect("its turn");
     // Its files are not read meanwhile: reading them would end the turn.
-    let found = ward.clinic.json(&["doctor"], 0);
+    let found = ward.clinic.json(&["doctor"], 6);
     assert_eq!(
         (&found["check"], &found["finding"]["code"]),
         (&"database".into(), &"database_busy".into()),
@@ -130,8 +130,9 @@ fn records_and_files_that_do_not_get_through() {
     ward.doctor("on its way", &of("nobody", 0, "", "", &[]));
     std::fs::remove_dir_all(ward.clinic.desk.path("oms-sync.sqlite.files")).expect("files");
     ward.clinic.desk.run(&["sync", "--with-files", "-q"]).ends(1);
-    let stuck = &["1 of 1 files do not get through", "the upload of", "of asset fridge: ", "oms-sync files list"];
-    ward.doctor("a file", &of("record", 0, "files", "files_stuck", stuck));
+    let gone =
+        &["iles whose bytes are gone from this device: 1 of 1", "of asset fridge", "Attach the file to its record"];
+    ward.doctor("a file", &of("device", 0, "files", "files_stuck", gone));
 }
 
 #[test]
@@ -185,7 +186,7 @@ fn on_small_disk(disk: &std::path::Path) {
         db,
         0,
         "disk_full",
-        &["No fault found, but check this device", "only", "MB are free", "Free some space"],
+        &["No fault found, but check this device", "Only", "MB are free", "Free some space"],
     );
     let ballast = disk.join("ballast");
     // Fills the disk as far as it goes: that it cannot take all is the point.

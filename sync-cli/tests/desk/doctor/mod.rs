@@ -1,5 +1,6 @@
 //! `doctor`: one thing is really broken; it names the party at fault and says what to do.
 
+mod broken_sites;
 mod device;
 mod line;
 mod servers;
@@ -134,7 +135,7 @@ impl Ward {
             (says.party, says.check, says.code),
             "{what}: {found:#}"
         );
-        let end = fits(&said).rsplit_once("\n\n").unwrap_or_else(|| panic!("{what}: {said:?}")).1.to_owned();
+        let end = fits(&said).split_once("\n\n").unwrap_or_else(|| panic!("{what}: {said:?}")).0.to_owned();
         let begins = match (code, found["outcome"] == "fault" || says.party == "record") {
             ("", _) => "No problem found. ",
             (_, true) => "The problem is with ",

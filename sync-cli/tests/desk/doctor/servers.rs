@@ -77,7 +77,7 @@ fn everything_is_checked_in_order() {
         &server("legacy", ["sign-in", "version"]),
         &["identity", "central address"].map(str::to_owned),
         &server("central", ["version", "sign-in"]),
-        &["clock", "dispensary mode", "cursors", "quarantine", "files"].map(str::to_owned),
+        &["clock", "dispensary mode", "cursors", "quarantine", "files", "last sync"].map(str::to_owned),
     ];
     assert_eq!(names, expected.concat());
     let mut outcomes = found["checks"].as_array().expect("a list").iter().map(|check| &check["outcome"]);
@@ -329,8 +329,8 @@ fn a_site_that_was_removed_and_one_that_took_its_place() {
     let unknown = &["does not know", "Check the site name"];
     ward.doctor("removed", &of("legacy_server", 3, "legacy sign-in", "site_name_not_found", unknown));
     ward.at_server(&["site", "add", "clinic", "--password-file", "pw"]);
-    let other = &["These credentials are another site's"];
-    ward.doctor("replaced", &of("device", 3, "identity", "other_site", other));
+    let other = &["deleted on the legacy server and made again", "put the former site back"];
+    ward.doctor("replaced", &of("legacy_server", 3, "identity", "other_site", other));
 }
 
 #[test]
@@ -363,7 +363,13 @@ fn addresses_of_central_that_are_wrong() {
                 ward.legacy.instead("/central", Answer::new(404, "text/plain", "Not found"));
                 told(ward, &format!("http://127.0.0.1:{}", ward.legacy.port()));
             },
-            of("legacy_server", 3, "central server", "not_an_msupply_server", &["no such page"]),
+            of(
+                "legacy_server",
+                3,
+                "central server",
+                "not_an_msupply_server",
+                &["no such page", "Central's address is that of the legacy server itself"],
+            ),
         ),
         (
             "a remote site",

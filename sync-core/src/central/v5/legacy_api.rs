@@ -38,6 +38,9 @@ impl Central {
             Ok(site) => site,
             Err(response) => return response,
         };
+        if let Some(paused) = self.v5_pause(route) {
+            return paused;
+        }
         let body = match decoded(request, self.config.json_bytes_max) {
             Ok(body) => body,
             Err(refused) => return refused,

@@ -40,6 +40,7 @@ impl Central {
         };
         let joined = self.admit(trace, &question.sync_v5_settings).map_err(EnvelopeError::from).and_then(|site| {
             trace.came_in(site, &question.sync_v5_settings);
+            self.unless_paused(trace, &question.sync_v5_settings)?;
             let NameStoreJoinRequest { id, name_id, store_id, .. } = &question;
             self.bring_if_unknown(site, name_id, store_id)?;
             let txn = self.storage.write()?;
@@ -51,6 +52,9 @@ impl Central {
         match joined {
             Ok(()) => HttpResponse { status: 200, headers: Vec::new(), body: Vec::new() },
             Err(EnvelopeError(WireError::OtherServerError(text))) => HttpResponse::text(500, text),
+            Err(EnvelopeError(WireError::SyncApiPaused)) => {
+                HttpResponse::text(503, "The central server is paused for maintenance")
+            }
             Err(_) => HttpResponse::text(500, "Internal error: Error adding patient visibility"),
         }
     }

@@ -46,6 +46,9 @@ impl Central {
             Ok(site) => site,
             Err(response) => return response,
         };
+        if let Some(paused) = self.v5_pause(route) {
+            return paused;
+        }
         match (request.method, route) {
             (Method::Get, path::PATIENT) => answer(self.find_patients(&PatientQuery::from_query(query))),
             (Method::Post, path::NAME_STORE_JOIN) => match serde_json::from_slice::<NewJoin>(&as_utf8(&request.body)) {

@@ -489,5 +489,6 @@ pub(crate) fn whole(response: StreamedResponse) -> HttpResponse {
 
 /// A refusal of a download: the error without an envelope.
 fn bare(error: &WireError) -> StreamedResponse {
-    HttpResponse::text(500, serde_json::to_string_pretty(error).unwrap_or_default()).into()
+    let status = if error.is_pause() { 503 } else { 500 };
+    HttpResponse::text(status, serde_json::to_string_pretty(error).unwrap_or_default()).into()
 }

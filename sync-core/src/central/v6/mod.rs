@@ -6,4 +6,5 @@ pub(crate) mod files;
 pub(crate) mod multipart;
 pub(crate) mod pull;
 pub(crate) mod push;
+mod refused;
 pub(crate) mod withheld;

@@ -264,7 +264,10 @@ impl Central {
             }
         }
         let lost_history = newest_gaps(txn)?;
-        Ok((Batch { end_cursor, total_records: total, records, is_last_batch, lost_history }, unreadable))
+        Ok((
+            Batch { end_cursor, total_records: total, records, is_last_batch, lost_history, refused: Vec::new() },
+            unreadable,
+        ))
     }
 
     fn remember_first_pull(&self, site: SiteId, name: &str) -> Result<()> {

@@ -75,12 +75,27 @@ pub struct Batch {
     /// neither sends nor reads it (unknown keys are ignored, `protocol-v6` §2).
     #[serde(default, deserialize_with = "lost_history", skip_serializing_if = "Vec::is_empty")]
     pub lost_history: Vec<ChangelogGap>,
+    /// In an answer: records of the asking site that a rule refused since it was told last; only in this project.
+    #[serde(default, deserialize_with = "refused", skip_serializing_if = "Vec::is_empty")]
+    pub refused: Vec<RefusedRecord>,
+}
+
+/// A record of a site that central refused, and the rule that it broke.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RefusedRecord {
+    /// Its table.
+    pub table: TableName,
+    /// Its id.
+    pub id: RecordId,
+    /// Why it was refused.
+    pub reason: String,
 }
 
 impl Batch {
     /// A last batch without records.
     pub fn empty(end_cursor: Cursor) -> Self {
-        Self { end_cursor, total_records: 0, records: Vec::new(), is_last_batch: true, lost_history: Vec::new() }
+        let (records, lost_history, refused) = Default::default();
+        Self { end_cursor, total_records: 0, records, is_last_batch: true, lost_history, refused }
     }
 }
 
@@ -97,6 +112,8 @@ pub struct ReadBatch {
     pub is_last_batch: bool,
     /// Central's losses in restores from backups, if it reports them.
     pub lost_history: Vec<ChangelogGap>,
+    /// As [`Batch::refused`].
+    pub refused: Vec<RefusedRecord>,
 }
 
 /// An element of a batch that is not a record, kept as it came.
@@ -124,6 +141,8 @@ struct RawBatch<'a> {
     /// Only this project's central server sends it; another meaning of the key stops no batch.
     #[serde(default, deserialize_with = "lost_history")]
     lost_history: Vec<ChangelogGap>,
+    #[serde(default, deserialize_with = "refused")]
+    refused: Vec<RefusedRecord>,
 }
 
 impl ReadBatch {
@@ -139,6 +158,7 @@ impl ReadBatch {
             records: raw.records.into_iter().map(read_element).collect(),
             is_last_batch: raw.is_last_batch,
             lost_history: raw.lost_history,
+            refused: raw.refused,
         })
     }
 
@@ -179,6 +199,11 @@ fn read_element(raw: &RawValue) -> Result<BatchElement, Unreadable> {
 
 /// Another meaning of the key stops no push.
 pub(super) fn lost_history<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<ChangelogGap>, D::Error> {
+    if_it_is_ours(deserializer).map(Option::unwrap_or_default)
+}
+
+/// Another meaning of the key stops no push.
+fn refused<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<RefusedRecord>, D::Error> {
     if_it_is_ours(deserializer).map(Option::unwrap_or_default)
 }
 

@@ -4,11 +4,8 @@
 //! (`record-types`, quirks W1 and W3): keys were renamed, and a site drops a record with an unknown value or table for
 //! good. So central writes the older key, and withholds records that a site cannot read until its release can.
 
-use super::{Action, BatchElement};
+use super::{Action, BatchElement, Release, release};
 use crate::record::{Fields, RecordData, RecordType, json_text, record_type};
-
-/// A release of Open mSupply: major, minor, patch.
-pub type Release = (u32, u32, u32);
 
 /// Keys with another name before a release: table, key, key before, release.
 #[rustfmt::skip]
@@ -39,25 +36,21 @@ const VALUES: &[(&str, &str, &str, Release)] = &[
 /// Tables that some releases did not know: table, from this release, to before that one.
 const LOST: &[(&str, Release, Release)] = &[("asset_internal_location", (2, 14, 0), (2, 14, 1))];
 
+/// Keys that a release before takes for its own, where they are those of the sender: table, key, release. They are left out.
+const NOT_ITS_OWN: &[(&str, &str, Release)] =
+    &[("sync_file_reference", "status", (2, 20, 0)), ("sync_file_reference", "error", (2, 20, 0))];
+
 /// Deletes that are understood from a release on; those of all other tables since the table exists.
 #[rustfmt::skip]
 const DELETES: &[(&str, Release)] = &[
     ("asset",         (2, 13, 1)),
+    ("plugin_data",   (2, 20, 0)),
     ("rnr_form",      (2, 9, 1)),
     ("rnr_form_line", (2, 9, 1)),
 ];
 
 /// The release whose wire this library writes.
-const OURS: Release = (2, 19, 0);
-
-/// Reads a release, as `2.16.3`, `2.2.0-release` or `2.16.03`.
-pub fn release(text: &str) -> Option<Release> {
-    let mut parts = text.trim().trim_start_matches('v').split('.').map(|part| {
-        let digits = part.find(|c: char| !c.is_ascii_digit()).map_or(part, |end| &part[..end]);
-        digits.parse::<u32>().ok()
-    });
-    Some((parts.next()??, parts.next()??, parts.next().flatten().unwrap_or(0)))
-}
+const OURS: Release = (2, 21, 0);
 
 /// The records that sites of one release can read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -111,7 +104,7 @@ impl Dialect {
         if self.has_unknown_value(kind, &fields) {
             return Err(WithholdReason::Value);
         }
-        match self.renamed(kind, &fields) {
+        match self.respelled(kind, &fields) {
             Some(data) => {
                 let record = super::WireRecord { record_data: data, ..element.record };
                 Ok(BatchElement { record, ..element })
@@ -137,16 +130,22 @@ impl Dialect {
         })
     }
 
-    fn renamed(self, kind: &RecordType, fields: &Fields<'_>) -> Option<RecordData> {
+    /// The data with the keys of the release, if they differ.
+    fn respelled(self, kind: &RecordType, fields: &Fields<'_>) -> Option<RecordData> {
         let before = |key: &str| {
             let mut renamed = RENAMED.iter().filter(|(table, .., since)| *table == kind.table && self.0 < *since);
             renamed.find(|(_, now, ..)| *now == key).map(|(_, _, before, _)| *before)
         };
-        if !fields.iter().any(|(key, _)| before(key).is_some()) {
+        let is_own = |key: &str| {
+            let mut keys = NOT_ITS_OWN.iter().filter(|(table, _, since)| *table == kind.table && self.0 < *since);
+            keys.any(|(_, other, _)| *other == key)
+        };
+        if !fields.iter().any(|(key, _)| before(key).is_some() || is_own(key)) {
             return None;
         }
         let pairs: Vec<String> = fields
             .iter()
+            .filter(|(key, _)| !is_own(key))
             .map(|(key, value)| format!("{}:{}", serde_json::Value::from(before(key).unwrap_or(key)), value.get()))
             .collect();
         RecordData::parse(format!("{{{}}}", pairs.join(","))).ok()
@@ -184,7 +183,7 @@ mod tests {
         ] {
             assert_eq!(release(text), read, "{text}");
         }
-        for text in ["2.19.0", "2.20.1", "3.0.0", "", "develop"] {
+        for text in ["2.21.0", "2.22.1", "3.0.0", "", "develop"] {
             assert_eq!(Dialect::of(text).release(), OURS, "{text}");
         }
     }
@@ -211,6 +210,11 @@ mod tests {
             let data = format!(r#"{{"{key}":"another"}}"#);
             assert_eq!(written(&before(*since), table, &data), Ok(data), "{table}");
         }
+        for (table, key, since) in NOT_ITS_OWN {
+            let data = format!(r#"{{"{key}":"x","other":1}}"#);
+            assert_eq!(written(&before(*since), table, &data), Ok(r#"{"other":1}"#.to_owned()), "{table}");
+            assert_eq!(written(&text(*since), table, &data), Ok(data), "{table}");
+        }
         for (table, since) in DELETES {
             let delete = |version: &str| Dialect::of(version).write(element(table, Action::Delete, "null"));
             assert_eq!(delete(&before(*since)).unwrap_err(), WithholdReason::Delete, "{table}");
@@ -229,7 +233,7 @@ mod tests {
     fn a_table_is_held_back_from_releases_before_it() {
         for kind in record_types() {
             let since = release(kind.since).unwrap_or_else(|| panic!("{} since {}", kind.table, kind.since));
-            for minor in 0..=19 {
+            for minor in 0..=21 {
                 let is_lost = kind.table == "asset_internal_location" && minor == 14;
                 // 2.N.99 stands for the newest of its series, 2.14.0 for itself.
                 let version = if minor == 14 { "2.14.0".to_owned() } else { format!("2.{minor}.99") };
@@ -244,6 +248,7 @@ mod tests {
         let field = |table: &str, key: &str| record_type(table).and_then(|kind| kind.field(key)).is_some();
         assert!(RENAMED.iter().all(|(table, now, ..)| field(table, now)));
         assert!(VALUES.iter().all(|(table, key, ..)| field(table, key)));
+        assert!(NOT_ITS_OWN.iter().all(|(table, key, _)| field(table, key)));
         assert!(DELETES.iter().all(|(table, _)| record_type(table).is_some()));
     }
 }

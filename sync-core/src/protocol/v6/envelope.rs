@@ -26,6 +26,10 @@ pub enum WireError {
     ParsingSyncRecordError(String),
     /// The reference record of an uploaded file is not integrated yet.
     SyncFileNotFound(String),
+    /// The server is paused for maintenance (servers from v3.2 on).
+    SyncApiPaused,
+    /// The whole push is refused, because sites may not write this table (servers from v3 on).
+    TableNotAuthoredBySite(String),
     /// The legacy server refused the site (servers up to v2.7.2).
     LegacyServerError(V5ErrorBody),
     /// Central could not reach the legacy server (servers up to v2.7.2).
@@ -162,6 +166,9 @@ pub fn encode_error(error: &WireError) -> Vec<u8> {
     serde_json::to_vec(&ErrorEnvelope { error }).unwrap_or_default()
 }
 
+/// How this project's central says that it is paused to a site whose release has no error for that.
+const PAUSED: &str = "The central server is paused for maintenance";
+
 /// Only this project's central sends it, to sites of this project.
 const DATABASE_COPIED: &str = "The database of this site was copied, and another copy goes on as the site since";
 
@@ -192,6 +199,24 @@ impl WireError {
             text.split_once("' message: '").and_then(|(_, rest)| rest.split_once("' data: '")).unwrap_or_default();
         let data = rest.rsplit_once('\'').and_then(|(data, _)| serde_json::from_str(data).ok()).unwrap_or_default();
         Some(V5ErrorBody { code, message: message.to_owned(), data })
+    }
+
+    /// Says that the server is paused for maintenance, in a way that a site with this application version understands: an
+    /// unknown error would be a broken answer to an older one, which shows this text to its user.
+    pub fn paused_for(app_version: &str) -> Self {
+        match super::release(app_version) {
+            Some(release) if release >= (3, 2, 0) => Self::SyncApiPaused,
+            _ => Self::OtherServerError(format!("{PAUSED}. Nothing is lost; this site goes on by itself afterwards")),
+        }
+    }
+
+    /// True if it says that the server is paused for maintenance.
+    pub fn is_pause(&self) -> bool {
+        match self {
+            Self::SyncApiPaused => true,
+            Self::OtherServerError(text) => text.starts_with(PAUSED),
+            _ => false,
+        }
     }
 
     /// Says that another copy of the site's database continues as the site, since then.
@@ -226,6 +251,8 @@ mod tests {
             r#"{"error":{"otherServerError":"Internal error: Key Value Store missing sync URL"}}"#,
             r#"{"error":{"parsingSyncRecordError":"text"}}"#,
             r#"{"error":{"syncFileNotFound":"c2a1f2b7-0b7d-4b39-9a0a-8f6a1c4f7d11"}}"#,
+            r#"{"error":"syncApiPaused"}"#,
+            r#"{"error":{"tableNotAuthoredBySite":"item_variant"}}"#,
             r#"{"error":{"legacyServerError":{"code":"site_incorrect_hardware_id","message":"Site hardware ID does not match","data":null}}}"#,
             r#"{"error":{"cannotConnectToLegacyServer":"text"}}"#,
             r#"{"error":{"otherLegacyServerError":"text"}}"#,
@@ -233,6 +260,16 @@ mod tests {
             let Ok(Answer::Error(error)) = decode_answer(json.as_bytes()) else { panic!("{json}") };
             assert_eq!(String::from_utf8(encode_error(&error)).unwrap(), json);
         }
+    }
+
+    #[test]
+    fn each_release_gets_a_pause_that_it_can_read() {
+        for (release, known) in [("3.2.0", true), ("3.10.1", true), ("3.1.9", false), ("2.19.0", false), ("", false)] {
+            let error = WireError::paused_for(release);
+            assert_eq!(error == WireError::SyncApiPaused, known, "{release}");
+            assert!(error.is_pause(), "{release}");
+        }
+        assert!(!WireError::OtherServerError("another".to_owned()).is_pause());
     }
 
     #[test]

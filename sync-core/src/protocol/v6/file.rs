@@ -10,6 +10,12 @@ use crate::record::{RecordId, TableName};
 pub struct UploadPart {
     /// The id of the file's reference.
     pub file_id: RecordId,
+    /// The table of its record. Open mSupply reads it since 2.20.0, to make the reference if it is missing.
+    #[serde(default, deserialize_with = "super::batch::if_it_is_ours", skip_serializing_if = "Option::is_none")]
+    pub table_name: Option<TableName>,
+    /// The id of its record; with the table.
+    #[serde(default, deserialize_with = "super::batch::if_it_is_ours", skip_serializing_if = "Option::is_none")]
+    pub record_id: Option<RecordId>,
     /// The sender.
     pub sync_v5_settings: Credentials,
     /// The site's V6 version; 0 if the key is missing.

@@ -7,15 +7,17 @@ mod credentials;
 mod dialect;
 mod envelope;
 mod file;
+mod release;
 mod request;
 mod version;
 
-pub use batch::{Action, Batch, BatchElement, ReadBatch, Unreadable, WireRecord};
+pub use batch::{Action, Batch, BatchElement, ReadBatch, RefusedRecord, Unreadable, WireRecord};
 pub use credentials::Credentials;
-pub use dialect::{Dialect, Release, release};
+pub use dialect::Dialect;
 pub use envelope::{Answer, EnvelopeFault, WireError, decode_answer, encode_data, encode_error};
 pub(crate) use envelope::{marked_text, replaced_in};
 pub use file::{DownloadRequest, UploadPart};
+pub use release::{Release, release};
 pub(crate) use request::Introduction;
 pub use request::{
     CopyReport, NameStoreJoinRequest, PatientPullRequest, PullRequest, PushChain, PushRequest, PushResult, SiteStatus,

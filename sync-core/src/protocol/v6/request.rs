@@ -173,6 +173,9 @@ pub struct PushResult {
 pub struct SiteStatus {
     /// True while records of this site are being integrated.
     pub is_integrating: bool,
+    /// True while the server is paused for maintenance (servers from v3.2 on).
+    #[serde(default, deserialize_with = "is_true", skip_serializing_if = "std::ops::Not::not")]
+    pub is_sync_api_paused: bool,
 }
 
 /// Another meaning of the key stops no pull.

@@ -7,8 +7,7 @@ record_type! {
     /// A record of `backend_plugin` (plugins). Who edits it: open mSupply central server only (central-only
     /// mutations): plugin bundle upload.
     ///
-    /// Deletion: hard delete. A DELETE changelog row is written and an incoming Delete is applied, but nothing ever
-    /// translates the row to the wire, so deletions do not travel.
+    /// Deletion: hard delete. Every release applies one that comes; Open mSupply sends one since 2.20.0.
     pub struct BackendPlugin("backend_plugin") {
         group: Plugins,
         style: Central,

@@ -7,7 +7,7 @@ record_type! {
     /// A record of `frontend_plugin` (plugins). Who edits it: open mSupply central server only (central-only
     /// mutations): plugin bundle upload.
     ///
-    /// Deletion: hard delete; same gap as backend_plugin: incoming Delete is understood but never produced.
+    /// Deletion: hard delete. Every release applies one that comes; Open mSupply sends one since 2.20.0.
     pub struct FrontendPlugin("frontend_plugin") {
         group: Plugins,
         style: Central,

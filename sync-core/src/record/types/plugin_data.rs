@@ -1,19 +1,20 @@
 //! `plugin_data`: plugins.
 
+use crate::record::datetime::DateTime;
 use crate::record::record_type::{Deletion, Scope, record_type};
 
 record_type! {
     /// A record of `plugin_data` (plugins). Who edits it: rows with a store: a user logged in to that store, on its
     /// site. Rows without a store: central only.
     ///
-    /// Deletion: no delete in either direction.
+    /// Deletion: hard delete since 2.20.0.
     pub struct PluginData("plugin_data") {
         group: Plugins,
         style: RemoteAndCentral,
         pulled: true,
         pushed: true,
         writers: StoreSiteElseCentral,
-        deletion: Deletion::Never,
+        deletion: Deletion::Wire,
         scope: Scope::Store("store_id"),
         after: ["store"],
         since: "2.6.0",
@@ -31,6 +32,8 @@ record_type! {
             data_identifier: String = "data_identifier",
             /// Opaque to the server; plugins usually store JSON text.
             data: String = "data",
+            /// Datetime.
+            datetime: Option<DateTime> = "datetime".optional_since("2.20.0"),
         }
     }
 }

@@ -7,8 +7,7 @@ record_type! {
     /// A record of `sync_file_reference` (files). Who edits it: any site for a record it holds; whoever attaches the
     /// file creates the reference. Central also rewrites the row when the file bytes arrive.
     ///
-    /// Deletion: soft delete carried by an ordinary upsert. The enums listed belong to local-only columns: they are
-    /// never sent, but a receiver would accept them.
+    /// Deletion: soft delete carried by an ordinary upsert.
     pub struct SyncFileReference("sync_file_reference") {
         group: Files,
         style: File,
@@ -37,6 +36,11 @@ record_type! {
             created_datetime: DateTime = "created_datetime",
             /// Soft-delete marker: null = live, set = deleted.
             deleted_datetime: Option<DateTime> = "deleted_datetime",
+            /// The state of the file at the sender: New, InProgress, Error, Done or PermanentFailure. Text, so that a state
+            /// of a later release keeps no file away.
+            status: Option<String> = "status".optional_since("2.20.0"),
+            /// Why the file could not be sent.
+            error: Option<String> = "error".optional_since("2.20.0"),
         }
     }
 }

@@ -2,6 +2,7 @@
 
 pub(crate) mod checkpoints;
 pub(crate) mod copied_database;
+mod held_back;
 pub(crate) mod outdated;
 pub(crate) mod position;
 pub(crate) mod pull;

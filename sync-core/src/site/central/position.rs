@@ -95,7 +95,14 @@ mod tests {
                 serde_json::from_str(&json).map_err(|_| unreachable!())
             })
             .collect();
-        ReadBatch { end_cursor: Cursor(end), total_records: 0, records, is_last_batch: last, lost_history: Vec::new() }
+        ReadBatch {
+            end_cursor: Cursor(end),
+            total_records: 0,
+            records,
+            is_last_batch: last,
+            lost_history: Vec::new(),
+            refused: Vec::new(),
+        }
     }
 
     fn position(next: u64, end: u64) -> Position {

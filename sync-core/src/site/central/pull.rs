@@ -16,7 +16,7 @@ use crate::integrate::{Integrated, Provenance, noting_failure, receive};
 use crate::protocol::hex;
 use crate::protocol::v5::UnreadableRecord;
 use crate::protocol::v6::{
-    Action, BatchElement, PullRequest, PushChain, ReadBatch, Unreadable, V6_VERSION, WireRecord, path,
+    Action, BatchElement, PullRequest, PushChain, ReadBatch, RefusedRecord, Unreadable, V6_VERSION, WireRecord, path,
 };
 use crate::record::{Cursor, RecordData, RecordId, TableName};
 use crate::redaction::excerpt;
@@ -29,9 +29,21 @@ use crate::site::sizing::{PullBatchSize, SizedBatch};
 use crate::storage::state::{NewestRow, RestorePoint};
 use crate::storage::{Incoming, Quarantine, QuarantineCause, Source, WriteTxn, state};
 use crate::text::Detail;
-use crate::text::sentences::error_detail;
+use crate::text::sentences::{cycle as says, error_detail};
+
+/// The most refused records that a cycle names.
+const REFUSED_NAMED: usize = 20;
 
 impl Cycle<'_, '_> {
+    /// Passes on which records of this site central refused, and why.
+    fn warn_of_refused(&mut self, refused: Vec<RefusedRecord>) -> Result<()> {
+        for RefusedRecord { table, id, reason } in refused.into_iter().take(REFUSED_NAMED) {
+            let [table, id, reason] = [table.as_str(), id.as_str(), &reason].map(|text| excerpt(text.as_bytes()));
+            self.warn(says::central_refused(table, id, reason))?;
+        }
+        Ok(())
+    }
+
     pub(crate) fn pull_v6(&mut self, central: &Url) -> Result<()> {
         let mut done = 0;
         let (mut reread, mut went_further_back, mut empty) = (false, false, 0);
@@ -57,7 +69,8 @@ impl Cycle<'_, '_> {
             let asked = ask_batch(&mut self.client, identity, (central, path::PULL), most, &question)?;
             let asking = self.site.clock.monotonic().saturating_sub(began).max(last_round);
             pace.note(&asked, asking, &mut self.client.sizes, &self.site.config);
-            let batch = asked.batch;
+            let mut batch = asked.batch;
+            self.warn_of_refused(std::mem::take(&mut batch.refused))?;
             if self.learn_of_loss(&batch.lost_history, None)? {
                 if std::mem::replace(&mut reread, true) {
                     return Err(Error::NoProgress { server: Server::Central, cursor: start.0 });

@@ -25,7 +25,7 @@ use crate::text::sentences::error_detail;
 use crate::write::outgoing;
 
 /// Changelog rows that are read at once.
-const ROWS: usize = 1000;
+pub(super) const ROWS: usize = 1000;
 
 impl Cycle<'_, '_> {
     pub(crate) fn push_v6(&mut self, central: &Url) -> Result<()> {
@@ -52,6 +52,7 @@ impl Cycle<'_, '_> {
                 if sieve.widen() {
                     continue;
                 }
+                self.pass_over_held_back(bound, &sieve)?;
                 break;
             }
             let records = std::mem::take(&mut outgoing.elements);
@@ -75,6 +76,12 @@ impl Cycle<'_, '_> {
                     }
                     if next >= bound {
                         break;
+                    }
+                }
+                (Err(PushFault::Error(error @ Error::TableNotForSites { .. })), _) => {
+                    match self.hold_back(&error, bound)? {
+                        0 => return Err(error),
+                        held => left = left.saturating_sub(held),
                     }
                 }
                 (Err(PushFault::Error(error)), Some((record, at))) if may_be_about_a_record(&error) => {
@@ -104,6 +111,9 @@ impl Cycle<'_, '_> {
                     }
                 }
             }
+        }
+        if left == 0 {
+            self.pass_over_held_back(bound, &sieve)?;
         }
         let Some(error) = sieve.error() else { return self.confirm(central, told_last) };
         self.client.sizes.gave_up(TransferKind::CentralPush);
@@ -166,7 +176,8 @@ impl Cycle<'_, '_> {
         let stands = Position { end: bound, ..Position::in_own(txn.as_ref())? };
         let renumbered = state::RENUMBERED.get(txn.as_ref())?;
         gather(txn.as_ref(), stands, (room, sieve.left_out()), |row, data| {
-            let is_left = is_pushed(&row) && !came_back(txn.as_ref(), &row)?;
+            let is_held_back = self.held_back.contains(&row.change.table);
+            let is_left = is_pushed(&row) && !is_held_back && !came_back(txn.as_ref(), &row)?;
             let Some(mut element) = is_left.then(|| outgoing::element(row, data)).flatten() else { return Ok(None) };
             element.sent_since = state::sent_since(&renumbered, element.cursor);
             let bytes = element.record.record_data.as_str().len() as u64 + ENVELOPE;
@@ -186,7 +197,7 @@ impl Cycle<'_, '_> {
         let end_cursor = records.last().map_or(Cursor(0), |element| element.cursor);
         let lost_history = newest_gaps(self.site.storage.read()?.as_ref())?;
         let is_last_batch = outgoing.is_last;
-        let batch = Batch { end_cursor, total_records: left, records, is_last_batch, lost_history };
+        let batch = Batch { total_records: left, records, is_last_batch, lost_history, ..Batch::empty(end_cursor) };
         if planted!(PushCursorBeforeAnswer) {
             let txn = self.site.storage.write()?;
             state::PUSH_CURSOR_V6.set(txn.as_ref(), outgoing.next)?;
@@ -310,6 +321,9 @@ impl Cycle<'_, '_> {
             let request =
                 SiteStatusRequest { sync_v5_settings: self.identity.credentials(), sync_v6_version: V6_VERSION };
             let status: SiteStatus = self.client.central(&self.identity, central, path::SITE_STATUS, &request)?;
+            if status.is_sync_api_paused {
+                return Err(Error::SyncPaused { server: Server::Central });
+            }
             if !status.is_integrating {
                 let txn = self.site.storage.write()?;
                 state::PUSH_UNCONFIRMED.set(txn.as_ref(), false)?;
@@ -339,7 +353,7 @@ fn count_pushed(txn: &dyn ReadTxn, stands: Position) -> Result<u64> {
 }
 
 /// True if a pull has shown, since an edit was made here, that central has it.
-fn came_back(txn: &dyn ReadTxn, row: &Change) -> Result<bool> {
+pub(super) fn came_back(txn: &dyn ReadTxn, row: &Change) -> Result<bool> {
     let (table, id) = (&row.change.table, &row.change.id);
     Ok(seen_at_central(txn, Source::Central, table, id)? > row.cursor)
 }

@@ -358,7 +358,7 @@ mod tests {
         let gone = NewestRow::Gone(Cursor(9));
         let batch = |end| {
             let (end_cursor, records, lost_history) = (Cursor(end), Vec::new(), Vec::new());
-            ReadBatch { end_cursor, total_records: 0, records, is_last_batch: true, lost_history }
+            ReadBatch { end_cursor, total_records: 0, records, is_last_batch: true, lost_history, refused: Vec::new() }
         };
         assert_eq!(gone.loss_shown_by(&batch(8)), None);
         let lost = ChangelogGap { after: Cursor(8), before: Cursor(10) };

@@ -26,6 +26,15 @@ use crate::transport::{HttpRequest, HttpResponse, Method, StreamedBody, Streamed
 /// How long a file waits for its reference to be pushed or integrated.
 const FOR_ITS_REFERENCE: Duration = Duration::from_secs(60);
 
+/// How a file is called whose bytes are not in the folder any more.
+const GONE: &str = "is no longer there";
+
+/// True if this is the reason of a file whose bytes this device has lost.
+#[cfg(feature = "support")]
+pub(crate) fn is_gone(reason: &str) -> bool {
+    reason.starts_with("the file in the folder") && reason.ends_with(GONE)
+}
+
 /// The most bytes of an answer that is not a file.
 const ANSWER_BYTES_MAX: u64 = 64 * 1024;
 
@@ -43,7 +52,7 @@ impl FileTransfers<'_> {
         let changed = |what: &str| TransferFault::Spoilt(format!("the file in the folder {what}"));
         let local = self.files.store.path(&entry.id);
         let file = match File::open(&local) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(changed("is no longer there")),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(changed(GONE)),
             file => file.map_err(|error| failed("opening", &local, error))?,
         };
         let bytes = file.metadata().map_err(|error| failed("looking at", &local, error))?.len();
@@ -52,6 +61,8 @@ impl FileTransfers<'_> {
         }
         let json = to_json(&UploadPart {
             file_id: entry.id.clone(),
+            table_name: Some(reference.table.clone()),
+            record_id: Some(reference.record_id.clone()),
             sync_v5_settings: self.identity.credentials(),
             sync_v6_version: V6_VERSION,
         })?;

@@ -6,6 +6,10 @@ use crate::record::{Cursor, RecordId, SiteId, TableName};
 
 /// The highest number that a site of the local list ever had: none is used twice.
 pub const HIGHEST_SITE: Setting<SiteId> = Setting::new("highest_site");
+/// The newest record in quarantine of which a site was told.
+pub(crate) const REFUSED_TOLD_TO_SITE: SiteSetting<u64> = SiteSetting::lenient("refused_told_to_site_");
+/// True while central is paused for maintenance.
+pub const PAUSED: Setting<bool> = Setting::lenient("paused");
 /// How long central has run on this database, in milliseconds, starting from the clock at its first push.
 pub(crate) const STEADY_TIME: Setting<i64> = Setting::lenient("steady_time");
 /// The rows of the last batch that a site pushed.

@@ -6,6 +6,7 @@ use super::{Check, CheckOutcome, Party};
 use crate::clock::Timestamp;
 use crate::error::{Error, ErrorClass, Result};
 use crate::record::Cursor;
+use crate::site::files;
 use crate::storage::{FileEntry, FileState, Storage, state};
 use crate::support::Disagreement;
 use crate::support::Support;
@@ -224,7 +225,7 @@ pub(crate) fn files(storage: &dyn Storage, now: Timestamp) -> Result<Check> {
     const NAME: &str = "files";
     const PAGE: usize = 500;
     let txn = storage.read()?;
-    let (mut all, mut waiting, mut stuck) = (0_u64, 0_u64, 0_u64);
+    let (mut all, mut waiting, mut stuck, mut gone) = (0_u64, 0_u64, 0_u64, 0_u64);
     let mut first: Option<FileEntry> = None;
     let mut after = None;
     loop {
@@ -238,6 +239,7 @@ pub(crate) fn files(storage: &dyn Storage, now: Timestamp) -> Result<Check> {
             let never = file.next_at.is_none_or(|at| at.since(now) > LONG);
             if file.state == FileState::Failed && (file.attempts >= ATTEMPTS_MANY || never) {
                 stuck += 1;
+                gone += u64::from(file.reason.as_deref().is_some_and(files::is_gone));
                 if first.as_ref().is_none_or(|first| file.attempts > first.attempts) {
                     first = Some(file);
                 }
@@ -249,6 +251,12 @@ pub(crate) fn files(storage: &dyn Storage, now: Timestamp) -> Result<Check> {
     };
     let (direction, id) = (worst.direction.as_str(), worst.id.to_string());
     let (table, record) = (worst.table.to_string(), worst.record_id.to_string());
+    // What this device has lost, no server can give.
+    if worst.reason.as_deref().is_some_and(files::is_gone) {
+        let says = say::files_gone(gone, all, id, table, record);
+        let known = ("files_stuck", ErrorClass::LocalFault, Party::Device);
+        return Ok(Check::found(NAME, CheckOutcome::Warning, says, known, say::attach_again()));
+    }
     let says = match worst.reason {
         Some(reason) => say::files_stuck_for(stuck, all, direction, id, table, record, reason),
         None => say::files_stuck(stuck, all, direction, id, table, record),

@@ -3,6 +3,7 @@
 //! [`Replica::examine`](crate::Replica::examine) checks the database file;
 //! [`SiteSupport::doctor`](crate::support::SiteSupport::doctor) checks the rest. Neither changes anything, here or at a server.
 
+mod last_sync;
 mod local;
 pub(crate) mod over_network;
 
@@ -12,6 +13,7 @@ use crate::error::{Error, ErrorClass};
 use crate::text::sentences::doctor as say;
 use crate::text::{Localize, Message};
 
+pub(crate) use last_sync::last_sync;
 #[cfg(feature = "sqlite")]
 pub(crate) use local::examine_file;
 pub(crate) use local::{copies, cursors_here, files, quarantine, settings};
@@ -180,6 +182,8 @@ pub struct Diagnosis {
     pub says: Message,
     /// Its fault, with the advice.
     pub finding: Option<Finding>,
+    /// The names of checks with a fault of another party, which does not follow from that one.
+    pub also: Vec<&'static str>,
     /// All checks, in order.
     pub checks: Vec<Check>,
 }
@@ -224,6 +228,7 @@ pub(crate) const NAMES: &[&str] = &[
     "cursors",
     "quarantine",
     "files",
+    last_sync::NAME,
 ];
 
 impl Diagnosis {
@@ -250,7 +255,19 @@ impl Diagnosis {
         let is_unread = |check: &Check| {
             check.finding.as_ref().is_some_and(|finding| matches!(finding.code, "database_failed" | "io_failed"))
         };
-        let mut deciding = first(CheckOutcome::Fault).or_else(|| first(CheckOutcome::Warning));
+        // A warning about records does not say why a cycle failed.
+        let explains = |check: &&Check| {
+            check.outcome == CheckOutcome::Warning
+                && !matches!(check.name, "disk space" | "dispensary mode" | "quarantine" | "files" | last_sync::NAME)
+        };
+        let has_failed = |check: &&Check| {
+            let is_failure = check.finding.as_ref().is_some_and(|finding| finding.code != "never_synced");
+            check.name == last_sync::NAME && check.outcome == CheckOutcome::Warning && is_failure
+        };
+        let mut deciding = first(CheckOutcome::Fault)
+            .or_else(|| checks.iter().find(explains))
+            .or_else(|| checks.iter().find(has_failed))
+            .or_else(|| first(CheckOutcome::Warning));
         if deciding.is_some_and(is_unread) {
             deciding = checks.iter().find(is_full_disk).or(deciding);
         }
@@ -258,6 +275,7 @@ impl Diagnosis {
             deciding = checks.iter().find(is_wrong_clock).or(deciding);
         }
         Self {
+            also: deciding.map_or_else(Vec::new, |deciding| other_faults(&checks, deciding)),
             outcome: deciding.map_or(CheckOutcome::Ok, |check| check.outcome),
             party: deciding.and_then(|check| check.finding.as_ref()).map_or(Party::Nobody, |finding| finding.party),
             check: deciding.map(|check| check.name),
@@ -266,6 +284,22 @@ impl Diagnosis {
             checks,
         }
     }
+}
+
+/// The faults of other parties at the other server. A fault of the network is one fault, whatever it keeps away.
+fn other_faults(checks: &[Check], deciding: &Check) -> Vec<&'static str> {
+    let party = |check: &Check| check.finding.as_ref().map(|finding| finding.party);
+    let of_server = |check: &Check| (LEGACY.contains(&check.name), CENTRAL.contains(&check.name));
+    if of_server(deciding) == (false, false) || party(deciding) == Some(Party::Network) {
+        return Vec::new();
+    }
+    let is_other = |check: &&Check| {
+        check.outcome == CheckOutcome::Fault
+            && of_server(check) != (false, false)
+            && of_server(check) != of_server(deciding)
+            && party(check) != Some(Party::Network)
+    };
+    checks.iter().filter(is_other).map(|check| check.name).collect()
 }
 
 impl Localize for Diagnosis {

@@ -82,7 +82,7 @@ impl Doctor<'_> {
             match found {
                 Ok(None) => asked.push(server),
                 Ok(Some(error)) => return Check::fault(NAME, &error, party_of_server(server)),
-                Err(error @ Error::IntegrationInProgress { .. }) => {
+                Err(error @ (Error::IntegrationInProgress { .. } | Error::SyncPaused { .. })) => {
                     return Check::fault(NAME, &error, party_of_server(server)).into_warning();
                 }
                 Err(error) => return Check::fault(NAME, &error, judge::party(&error, server)),

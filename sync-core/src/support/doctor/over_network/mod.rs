@@ -25,12 +25,12 @@ use crate::role::Role;
 use crate::site::Site;
 use crate::site::client::Client;
 use crate::site::config::SyncConfig;
-use crate::site::identity::Identity;
+use crate::site::identity::{Hardware, Identity, Settings};
 use crate::site::legacy::discover::{central_url, told};
 use crate::site::observer::{SyncEvent, SyncObserver};
 use crate::site::watch::{ExchangeProgress, watched};
 use crate::storage::state;
-use crate::storage::state::role;
+use crate::storage::state::{is_one_server, role};
 use crate::support::config_warnings::{ConfigWarning, config_warnings};
 use crate::support::doctor::{self, CENTRAL, Check, CheckOutcome, Diagnosis, LEGACY, NAMES, Party};
 use crate::support::{SiteSupport, Support};
@@ -54,6 +54,38 @@ impl SiteSupport {
         each: CheckObserver<'_>,
         observer: &mut dyn SyncObserver,
     ) -> Result<Diagnosis> {
+        self.examined(each, observer, |doctor| {
+            for check in before {
+                doctor.add(check)?;
+            }
+            doctor.run()
+        })
+    }
+
+    /// Checks both servers for a site that is to be set up with these settings, before there is a database of it. Like the
+    /// set-up itself, the sign-in at the legacy server may bind the site to this machine.
+    ///
+    /// # Errors
+    /// [`Error::InvalidUrl`], [`Error::NoMachineId`]; [`Error::Cancelled`] if `each` or the observer stops; all other
+    /// errors are in the diagnosis.
+    pub fn doctor_before_set_up(
+        &self,
+        settings: &Settings,
+        each: CheckObserver<'_>,
+        observer: &mut dyn SyncObserver,
+    ) -> Result<Diagnosis> {
+        let chosen = settings.hardware_id.as_ref().filter(|id| !id.is_empty()).map(|id| Hardware::given(id));
+        let hardware = chosen.map_or_else(|| Hardware::of(&self.site.machine), Ok)?;
+        let identity = Identity::of_settings(settings, hardware)?;
+        self.examined(each, observer, |doctor| doctor.servers(&identity, None))
+    }
+
+    fn examined(
+        &self,
+        each: CheckObserver<'_>,
+        observer: &mut dyn SyncObserver,
+        run: impl FnOnce(&mut Doctor<'_>) -> Result<()>,
+    ) -> Result<Diagnosis> {
         let watched = ObservedTransport::new(self.site.transport.as_ref(), self.site.clock.as_ref());
         let config = SyncConfig { attempts: 1, ..self.site.config.clone() };
         let mut doctor = Doctor {
@@ -67,11 +99,14 @@ impl SiteSupport {
             dates: Vec::new(),
             at_servers: None,
             is_let_in: false,
+            is_central_moved: false,
+            is_one_server: false,
+            legacy_origin: None,
         };
-        for check in before {
-            doctor.add(check)?;
+        run(&mut doctor)?;
+        if doctor.is_one_server {
+            doctor.blame_the_one_server();
         }
-        doctor.run()?;
         Ok(Diagnosis::of(doctor.checks))
     }
 }
@@ -90,6 +125,12 @@ struct Doctor<'a> {
     at_servers: Option<Check>,
     /// True once the legacy server has said who this site is.
     is_let_in: bool,
+    /// True if the legacy server names another address of central than is stored here.
+    is_central_moved: bool,
+    /// True if one server is both the legacy server and central, so that nobody looks for another one.
+    is_one_server: bool,
+    /// Scheme, host and port of the legacy server, in a network with two servers.
+    legacy_origin: Option<url::Origin>,
 }
 
 impl Doctor<'_> {
@@ -97,6 +138,14 @@ impl Doctor<'_> {
         let goes_on = (self.each)(&check);
         self.checks.push(check);
         if goes_on.is_break() { Err(Error::Cancelled) } else { Ok(()) }
+    }
+
+    /// In a network with one server, that one is meant wherever the legacy server is.
+    fn blame_the_one_server(&mut self) {
+        let findings = self.checks.iter_mut().filter_map(|check| check.finding.as_mut());
+        for finding in findings.filter(|finding| finding.party == Party::LegacyServer) {
+            finding.party = Party::CentralServer;
+        }
     }
 
     /// Adds a check that reads the database; if that fails, this machine is at fault.
@@ -160,7 +209,7 @@ impl Doctor<'_> {
         if identity.is_none() && !stands_alone {
             return self.skip(
                 "dispensary mode",
-                "files",
+                "last sync",
                 if is_readable { say::not_set_up } else { say::database_not_read },
             );
         }
@@ -171,7 +220,11 @@ impl Doctor<'_> {
         };
         self.add(cursors)?;
         self.add_read("quarantine", doctor::quarantine(storage.as_ref()))?;
-        self.add_read("files", doctor::files(storage.as_ref(), self.site.clock.now()))
+        self.add_read("files", doctor::files(storage.as_ref(), self.site.clock.now()))?;
+        match stands_alone {
+            true => self.add(Check::not_checked("last sync", say::own_list())),
+            false => self.add_read("last sync", doctor::last_sync(storage.as_ref())),
+        }
     }
 
     fn dispensary(&self, role: Option<Role>) -> Result<Check> {
@@ -194,6 +247,8 @@ impl Doctor<'_> {
     }
 
     fn servers(&mut self, identity: &Identity, role: Option<Role>) -> Result<()> {
+        self.is_one_server = is_one_server(identity.legacy_url.as_str(), identity.central_url.as_deref());
+        self.legacy_origin = (!self.is_one_server).then(|| identity.legacy_url.origin());
         let legacy_at = self.checks.len();
         let (mut legacy, info) = self.legacy(identity)?;
         self.is_let_in = info.is_some();
@@ -232,7 +287,10 @@ impl Doctor<'_> {
     fn legacy(&mut self, identity: &Identity) -> Result<(ServerContact, Option<SiteInfo>)> {
         let ask = |doctor: &Self| doctor.client(|client| client.legacy_get::<SiteInfo>(identity, v5_path::SITE));
         let order = [Stage::Tls, Stage::Server, Stage::SignIn, Stage::Version];
-        self.ask(Server::Legacy, &identity.legacy_url, LEGACY, order, ask)
+        let server = if self.is_one_server { Server::Central } else { Server::Legacy };
+        let ask =
+            |doctor: &Self| ask(doctor).map_err(|error| if doctor.is_one_server { error.of(server) } else { error });
+        self.ask(server, &identity.legacy_url, LEGACY, order, ask)
     }
 
     /// Asks central for this site's status.
@@ -243,7 +301,18 @@ impl Doctor<'_> {
             doctor.client(|client| client.central::<v6::SiteStatus>(identity, url, path, &request))
         };
         let order = [Stage::Tls, Stage::Server, Stage::Version, Stage::SignIn];
-        Ok(self.ask(Server::Central, url, CENTRAL, order, ask)?.0)
+        let (contact, status) = self.ask(Server::Central, url, CENTRAL, order, ask)?;
+        if status.is_some_and(|status| status.is_sync_api_paused) {
+            self.pause_is_told();
+        }
+        Ok(contact)
+    }
+
+    /// Replaces the check of the sign-in at central, which is well, by the pause that central tells of.
+    fn pause_is_told(&mut self) {
+        let paused = Error::SyncPaused { server: Server::Central };
+        let Some(last) = self.checks.last_mut() else { return };
+        *last = Check::fault(last.name, &paused, Party::CentralServer).into_warning();
     }
 
     /// Compares the legacy server's answer about this site with the stored one.
@@ -264,6 +333,11 @@ impl Doctor<'_> {
                 "other_site" => (CheckOutcome::Fault, Party::Device),
                 _ => (CheckOutcome::Warning, Party::LegacyServer),
             };
+            // The name is right, so the site was made again under it.
+            let (says, party, advice) = match code {
+                "other_site" => (say::site_made_again(), Party::LegacyServer, say::made_again_advice()),
+                _ => (says, party, advice),
+            };
             return Ok(Check::found(NAME, outcome, says, (code, ErrorClass::Configure, party), advice));
         }
         Ok(Check::ok(NAME, say::identity_well(info.site_id.0)))
@@ -273,6 +347,7 @@ impl Doctor<'_> {
         const NAME: &str = "central address";
         let code = |code| (code, ErrorClass::Configure, Party::LegacyServer);
         let told = identity.central_url.as_deref().unwrap_or_default();
+        self.is_central_moved = stored.is_some_and(|stored| stored != told);
         let check = match stored {
             Some(stored) if stored != told => Check::found(
                 NAME,

@@ -24,6 +24,7 @@ pub(crate) enum Reachability {
 #[derive(Debug, Default)]
 pub(crate) struct ServerContact {
     pub host: Option<String>,
+    pub port: Option<u16>,
     pub reach: Reachability,
     /// The proxy on the way.
     pub(super) proxy: Option<String>,

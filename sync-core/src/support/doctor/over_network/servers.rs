@@ -26,7 +26,11 @@ impl Doctor<'_> {
         order: [Stage; 4],
         ask: impl FnOnce(&Self) -> Result<T>,
     ) -> Result<(ServerContact, Option<T>)> {
-        let mut asked = ServerContact { host: url.host_str().map(str::to_owned), ..ServerContact::default() };
+        let mut asked = ServerContact {
+            host: url.host_str().map(str::to_owned),
+            port: url.port_or_known_default(),
+            ..ServerContact::default()
+        };
         let [lookup, connection, stages @ ..] = names;
         if !self.reach(server, url, [lookup, connection], &mut asked)? {
             let why = || say::server_out_of_reach(server);
@@ -83,6 +87,16 @@ impl Doctor<'_> {
                 }
                 (Some(error), None) if failed_at == Some(stage) => {
                     let mut check = Check::fault(name, error, judge::party(error, server));
+                    if matches!(error, Error::SyncPaused { .. }) {
+                        check = check.into_warning();
+                    }
+                    if self.leads_to_legacy(server, url)
+                        && stage == Stage::Server
+                        && let Some(finding) = check.finding.as_mut()
+                    {
+                        finding.party = Party::LegacyServer;
+                        finding.advice = say::central_is_legacy_itself();
+                    }
                     let is_alone = server == Server::Central && self.is_let_in && judge::is_of_credentials(error);
                     if let Some(finding) = check.finding.as_mut().filter(|_| is_alone) {
                         finding.party = Party::CentralServer;
@@ -105,6 +119,12 @@ impl Doctor<'_> {
             self.add(check)?;
         }
         Ok((asked, answer))
+    }
+
+    /// True if the address of central is that of the legacy server, and the network has two servers.
+    fn leads_to_legacy(&self, server: Server, url: &Url) -> bool {
+        let legacy = self.legacy_origin.as_ref();
+        server == Server::Central && self.is_let_in && legacy.is_some_and(|origin| *origin == url.origin())
     }
 
     fn well(&self, name: &'static str, stage: Stage, server: Server, url: &Url) -> Check {
@@ -193,13 +213,15 @@ impl Doctor<'_> {
             (Some(one), Some(other)) => one != other,
             _ => false,
         };
+        let of_two_ends = of_two_hosts || legacy.1.port != central.1.port;
         let pairs = [
             (Server::Legacy, legacy.0..central.0, &*legacy.1, &*central.1),
             (Server::Central, central.0..self.checks.len(), &*central.1, &*legacy.1),
         ];
         let mut changes = Vec::new();
         for (server, checks, asked, other) in pairs {
-            let other_is_reached = of_two_hosts && other.reach == Reachability::Open;
+            // Another port of the same machine is enough: the way there is well.
+            let other_is_reached = of_two_ends && other.reach == Reachability::Open;
             let party = match asked.reach {
                 Reachability::Open | Reachability::Refused => continue,
                 Reachability::NoName if other_is_reached && !identity.initialised => party_of_address(server),
@@ -226,6 +248,7 @@ impl Doctor<'_> {
             };
             changes.push((checks, party, advice));
         }
+        let is_answered = legacy.1.answered;
         for (checks, party, advice) in changes {
             for check in self.checks[checks].iter_mut().filter(|check| check.outcome == CheckOutcome::Fault) {
                 let Some(finding) = &mut check.finding else { continue };
@@ -233,6 +256,23 @@ impl Doctor<'_> {
                 if let Some(advice) = advice.clone().filter(|_| party == Party::Network) {
                     finding.advice = advice;
                 }
+            }
+        }
+        self.lay_on_changed_address(central.0, is_answered);
+    }
+
+    /// If central cannot be asked at an address that the legacy server names since the last cycle, that address is at fault.
+    fn lay_on_changed_address(&mut self, central: usize, is_legacy_well: bool) {
+        if !(self.is_central_moved && is_legacy_well) {
+            return;
+        }
+        for check in self.checks[central..].iter_mut().filter(|check| check.outcome == CheckOutcome::Fault) {
+            let Some(finding) = &mut check.finding else { continue };
+            let is_told_why = finding.advice == say::central_is_legacy_itself();
+            if !is_told_why && matches!(finding.code, "unreachable" | "timed_out" | "cut_off" | "not_an_msupply_server")
+            {
+                finding.party = Party::LegacyServer;
+                finding.advice = say::put_address_back();
             }
         }
     }

@@ -2,8 +2,6 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use time::PrimitiveDateTime;
-use time::macros::format_description;
 use url::Url;
 
 use crate::clock::{Clock, Timestamp};
@@ -51,7 +49,10 @@ impl<'a> ObservedTransport<'a> {
                     status: Some(response.status),
                     is_page: html || start == Some(&b'<'),
                     location: response.header("location").map(str::to_owned),
-                    date: response.header("date").and_then(parse).map(|date| (date, self.clock.now())),
+                    date: response
+                        .header("date")
+                        .and_then(Timestamp::of_http_date)
+                        .map(|date| (date, self.clock.now())),
                 }
             }
         };
@@ -107,25 +108,5 @@ impl Transport for ObservedTransport<'_> {
     fn stoppable(&self, stop: &Stop) -> Option<Box<dyn Transport + '_>> {
         let inner = self.inner.stoppable(stop)?;
         Some(Box::new(ObservedStoppable { inner, watched: self }))
-    }
-}
-
-/// The date of an answer, such as `Mon, 23 Nov 2026 10:06:19 GMT`.
-fn parse(text: &str) -> Option<Timestamp> {
-    let format =
-        format_description!("[weekday repr:short], [day] [month repr:short] [year] [hour]:[minute]:[second] GMT");
-    let moment = PrimitiveDateTime::parse(text.trim(), format).ok()?.assume_utc();
-    Some(Timestamp::from_unix_millis(moment.unix_timestamp().checked_mul(1000)?))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn dates_of_answers() {
-        let moment = parse("Mon, 23 Nov 2026 10:06:19 GMT").unwrap();
-        assert_eq!(moment.to_string(), "2026-11-23T10:06:19.000Z");
-        assert_eq!(parse("yesterday"), None);
     }
 }

@@ -1,0 +1,41 @@
+//! `om_sync_message`: messages & contact forms.
+
+use crate::record::datetime::DateTime;
+use crate::record::record_type::{Deletion, Scope, record_type};
+
+record_type! {
+    /// A record of `om_sync_message` (messages & contact forms). Who edits it: the site of the store that sends it; the
+    /// site of the store that receives it, which changes the status; and central.
+    ///
+    /// Deletion: never deleted.
+    pub struct OmSyncMessage("om_sync_message") {
+        group: ContactForms,
+        style: Remote,
+        pulled: true,
+        pushed: true,
+        writers: StoreSiteOrCentral,
+        deletion: Deletion::Never,
+        scope: Scope::Correspondence("to_store_id", "from_store_id"),
+        after: ["store"],
+        since: "2.20.0",
+        key: "id",
+        fields: {
+            /// Primary key; equals the envelope recordId.
+            id: String = "id",
+            /// The store that receives it; null = central.
+            to_store_id: Option<String> = "to_store_id",
+            /// The store that sends it.
+            from_store_id: Option<String> = "from_store_id",
+            /// Any text, often JSON.
+            body: String = "body",
+            /// Created datetime.
+            created_datetime: DateTime = "created_datetime",
+            /// New, InProgress or Processed. Text, because later releases may have more.
+            status: String = "status",
+            /// RequestFieldChange, SupportUpload or any other text.
+            kind: String = "type",
+            /// Why it could not be processed.
+            error_message: Option<String> = "error_message",
+        }
+    }
+}
