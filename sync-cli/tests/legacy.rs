@@ -123,7 +123,7 @@ fn a_central_server_beside_a_legacy_server() {
     // The legacy server numbers the sites: a list of its own would give out a number that is taken.
     for command in [
         &["site", "add", "new", "--password-file", "pw"][..],
-        &["site", "list"],
+        &["site", "set-password", "clinic", "--password-file", "pw"],
         &["store", "add", "New", "--code", "N", "--site", "clinic"],
         &["serve", "--listen", "127.0.0.1:0", "--auth", "local"],
     ] {
@@ -131,6 +131,8 @@ fn a_central_server_beside_a_legacy_server() {
         assert_eq!(refused.ends(3).error().0, "legacy_keeps_sites", "{command:?}");
     }
     assert!(desk.run(&["--db", "central.sqlite", "store", "list"]).ends(0).out.contains("S2"));
+    // Nobody came yet.
+    assert_eq!(desk.run(&["--db", "central.sqlite", "site", "list", "--json"]).ends(0).out, "");
 
     // It serves as its database was set up, with and without the flag.
     let server = desk.serve_with("central.sqlite", &[]);
@@ -144,6 +146,8 @@ fn a_central_server_beside_a_legacy_server() {
     desk.run(&["--db", "site.sqlite", "sync", "--json", "-q"]).ends(0);
     let said = server.stop();
     assert!(said.err.contains("warning: store S2 (S2)"), "{said:?}");
+    let sites = desk.run(&["--db", "central.sqlite", "site", "list", "--json"]).ends(0).json_lines();
+    assert_eq!((sites.len(), &sites[0]["name"]), (1, &"clinic".into()), "central is no site of its own: {sites:?}");
     desk.run(&["--db", "central.sqlite", "records", "get", "asset", "x"]).ends(0);
 
     let refused = desk.run(&["--db", "site.sqlite", "serve", "--json", "--listen", "127.0.0.1:0", "--auth", "legacy"]);

@@ -105,7 +105,6 @@ const LABELS: &[&str] = &[
     "last batch",
     "last position here",
     "last success",
-    "last sync",
     "latency",
     "left, these included",
     "legacy URL",
