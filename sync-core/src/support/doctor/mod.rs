@@ -286,7 +286,7 @@ impl Diagnosis {
     }
 }
 
-/// The faults of other parties at the other server. A fault of the network is one fault, whatever it keeps away.
+/// The faults at the other server. A fault of the network is one fault, whatever it keeps away.
 fn other_faults(checks: &[Check], deciding: &Check) -> Vec<&'static str> {
     let party = |check: &Check| check.finding.as_ref().map(|finding| finding.party);
     let of_server = |check: &Check| (LEGACY.contains(&check.name), CENTRAL.contains(&check.name));
@@ -298,6 +298,8 @@ fn other_faults(checks: &[Check], deciding: &Check) -> Vec<&'static str> {
             && of_server(check) != (false, false)
             && of_server(check) != of_server(deciding)
             && party(check) != Some(Party::Network)
+            // One server may play both parts: its fault is told once.
+            && check.says != deciding.says
     };
     checks.iter().filter(is_other).map(|check| check.name).collect()
 }
@@ -351,5 +353,19 @@ mod tests {
         };
         assert_eq!(Diagnosis::of(vec![refused.clone(), clock(Party::Device)]).check, Some("clock"));
         assert_eq!(Diagnosis::of(vec![refused, clock(Party::CentralServer)]).check, Some("legacy TLS"));
+    }
+
+    #[test]
+    fn the_fault_of_a_server_that_plays_both_parts_is_told_once() {
+        let fault = |name, code| {
+            let error = Error::Unreachable { server: Server::Central, url: "http://x".to_owned(), source: code };
+            Check::fault(name, &error, Party::CentralServer)
+        };
+        let (legacy, central) =
+            (fault("legacy connection", "refused".into()), fault("central connection", "refused".into()));
+        assert_eq!(Diagnosis::of(vec![legacy.clone(), central]).also, Vec::<&str>::new());
+        let other = Check::fault("central address", &Error::CentralUrlMissing, Party::CentralServer);
+        let other = Check { name: "central connection", ..other };
+        assert_eq!(Diagnosis::of(vec![legacy, other]).also, ["central connection"]);
     }
 }
