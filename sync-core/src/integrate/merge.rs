@@ -143,13 +143,8 @@ pub(crate) fn rewrite(storage: &dyn Storage, clock: &dyn Clock, origin: Option<S
                 (page, stale)
             };
             if !stale.is_empty() {
-                let done =
-                    one_by_one_if_it_fails(&stale, |ids| match rewrite_some(storage, clock, origin, table, ids) {
-                        Err(error) if ids.len() == 1 && may_be_of_a_record(&error) => {
-                            set_aside(storage, clock, (table, &ids[0]), &error)
-                        }
-                        done => done,
-                    })?;
+                let mut some = |ids: &[RecordId]| rewrite_some(storage, clock, origin, table, ids);
+                let done = past_failures(storage, clock, (table, &stale), &mut some)?;
                 rewritten += done;
                 left += stale.len() as u64 - done;
             }
@@ -172,14 +167,21 @@ pub(crate) fn rewrite(storage: &dyn Storage, clock: &dyn Clock, origin: Option<S
     Ok(rewritten)
 }
 
-/// Does something with records in one transaction. If the database fails at one of them, does it with each alone, so that the
-/// one stops no other.
-fn one_by_one_if_it_fails(ids: &[RecordId], mut run: impl FnMut(&[RecordId]) -> Result<u64>) -> Result<u64> {
-    match run(ids) {
-        Err(error) if ids.len() > 1 && may_be_of_a_record(&error) => {
-            ids.iter().try_fold(0, |done, id| Ok(done + run(std::slice::from_ref(id))?))
+/// Does something with records in one transaction. If the database fails at one of them, does it with each alone, and sets
+/// aside the one at which it fails, so that it stops no other.
+fn past_failures(
+    storage: &dyn Storage,
+    clock: &dyn Clock,
+    (table, ids): (&TableName, &[RecordId]),
+    run: &mut dyn FnMut(&[RecordId]) -> Result<u64>,
+) -> Result<u64> {
+    match (run(ids), ids) {
+        (Err(error), [id]) if may_be_of_a_record(&error) => set_aside(storage, clock, (table, id), &error),
+        (Err(error), [_, ..]) if may_be_of_a_record(&error) => {
+            let mut alone = |id| past_failures(storage, clock, (table, std::slice::from_ref(id)), run);
+            ids.iter().try_fold(0, |done, id| Ok(done + alone(id)?))
         }
-        done => done,
+        (done, _) => done,
     }
 }
 
@@ -301,12 +303,8 @@ fn tidy_joins(
     drop(txn);
     let mut done = 0;
     for ids in surplus.chunks(ROWS) {
-        done += one_by_one_if_it_fails(ids, |ids| match remove_arrived(storage, clock, origin, &table, ids) {
-            Err(error) if ids.len() == 1 && may_be_of_a_record(&error) => {
-                set_aside(storage, clock, (&table, &ids[0]), &error)
-            }
-            done => done,
-        })?;
+        let mut some = |ids: &[RecordId]| remove_arrived(storage, clock, origin, &table, ids);
+        done += past_failures(storage, clock, (&table, ids), &mut some)?;
     }
     Ok(surplus.len() as u64 - done)
 }
