@@ -4,6 +4,8 @@
 //! names the push before it ([`PushChain`]). If that one already has another successor, the push comes from another
 //! copy and is refused. The copy whose push was accepted last continues.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 use crate::changelog::ChangelogGap;
@@ -16,6 +18,12 @@ use crate::storage::{ReadTxn, Storage, WriteTxn, changelog_gaps, newest_gaps, st
 
 /// The number of remembered pushes of a site: one of them may arrive once more, late.
 const REMEMBERED: usize = 64;
+
+/// The number of remembered databases of a site, each of which began with a push that follows no other.
+const FIRSTS: usize = 8;
+
+/// How long after a restore of central a push from before may still arrive, which central does not know any more.
+const LATE: Duration = Duration::from_secs(15 * 60);
 
 /// The longest id of a push.
 const BYTES_MAX: usize = 64;
@@ -42,6 +50,12 @@ pub(crate) struct SiteDatabases {
     /// True if the newest push may not be integrated yet.
     #[serde(default)]
     is_pending: bool,
+    /// The first push of each database of the site, newest last.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    firsts: Vec<String>,
+    /// When a push showed that central was restored, and may not know the pushes before it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    forgot_at: Option<Timestamp>,
     /// The loss that only this site is told: everything after the newest known push, when a later one showed that there
     /// had been more.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -60,6 +74,30 @@ impl SiteDatabases {
     fn lost_since(&self, txn: &dyn ReadTxn) -> Result<ChangelogGap> {
         let newest = txn.last_cursor()?;
         Ok(ChangelogGap { after: self.at.min(newest), before: newest.next() })
+    }
+
+    /// True if a push that follows no other, and is not known, is one that this server lost: later pushes of the same
+    /// database have named it, so this copy of it is late.
+    fn is_lost_first(&self, chain: &PushChain) -> bool {
+        chain.after.is_empty() && self.firsts.contains(&chain.id)
+    }
+
+    /// Notes the database that a push is of.
+    fn note_first(&mut self, chain: &PushChain) {
+        let first = if chain.after.is_empty() { &chain.id } else { &chain.first };
+        if first.is_empty() || first.len() > BYTES_MAX || self.firsts.last() == Some(first) {
+            return;
+        }
+        self.firsts.retain(|known| known != first);
+        self.firsts.push(first.clone());
+        self.firsts.drain(..self.firsts.len().saturating_sub(FIRSTS));
+    }
+
+    /// Records that a copy was refused, unless that may have been a late request of the copy that continues.
+    fn noting_refused(self, now: Timestamp) -> Self {
+        let may_be_late = self.forgot_at.is_some_and(|at| now.since(at).max(at.since(now)) < LATE);
+        let refused_at = if may_be_late { self.refused_at } else { Some(now) };
+        Self { refused_at, ..self }
     }
 
     fn told(&self) -> CopyReport {
@@ -102,6 +140,7 @@ pub(super) fn judge(
     };
     let known = of_site(txn, site)?;
     let mut lost = known.as_ref().and_then(|known| known.lost);
+    let mut forgot_at = known.as_ref().and_then(|known| known.forgot_at);
     let newest =
         |lost: &[ChangelogGap]| lost.iter().map(|lost| lost.before).filter(|before| before.is_possible()).max();
     let site_restored = newest(lost_there).unwrap_or(Cursor(0));
@@ -111,15 +150,19 @@ pub(super) fn judge(
             // The same push once more, because its answer was lost or it arrived late.
             return Ok(PushVerdict::Taken(Some(known.told())));
         }
-        let follows = chain.after.is_empty() || known.taken.last() == Some(&chain.after);
+        let begins = chain.after.is_empty() && !known.is_lost_first(chain);
+        let follows = begins || known.taken.last() == Some(&chain.after);
         let is_restored = site_restored > known.site_restored || central_restored > known.central_restored;
         if known.went_back(chain) && !is_restored {
             lost = Some(known.lost_since(txn)?);
         }
         if !follows && !is_restored && !known.went_back(chain) {
-            let refused = SiteDatabases { refused_at: Some(now), ..known.clone() };
-            store(txn, site, &refused)?;
-            return Ok(PushVerdict::Refused { goes_on_since: known.taken_at });
+            let goes_on_since = known.taken_at;
+            store(txn, site, &known.clone().noting_refused(now))?;
+            return Ok(PushVerdict::Refused { goes_on_since });
+        }
+        if central_restored > known.central_restored || known.went_back(chain) {
+            forgot_at = Some(now);
         }
     } else if chain.number > 0 && (central_restored == Cursor(0) || chain.loss_handled < central_restored) {
         // Restored to before the first push of this site, and the site does not know it.
@@ -127,12 +170,13 @@ pub(super) fn judge(
     }
     let refused_at = known.as_ref().and_then(|known| known.refused_at).filter(|_| !chain.after.is_empty());
     let number = known.as_ref().map_or(0, |known| known.number).max(chain.number).saturating_add(1);
+    let firsts = known.as_ref().map_or_else(Vec::new, |known| known.firsts.clone());
     let mut taken = known.map_or_else(Vec::new, |known| known.taken);
     taken.push(chain.id.clone());
     let surplus = taken.len().saturating_sub(REMEMBERED);
     taken.drain(..surplus);
     let (at, is_pending) = (txn.last_cursor()?, true);
-    let now_known = SiteDatabases {
+    let mut now_known = SiteDatabases {
         taken,
         number,
         taken_at: now,
@@ -141,8 +185,11 @@ pub(super) fn judge(
         refused_at,
         at,
         is_pending,
+        firsts,
+        forgot_at,
         lost,
     };
+    now_known.note_first(chain);
     store(txn, site, &now_known)?;
     Ok(PushVerdict::Taken(Some(now_known.told())))
 }
@@ -161,7 +208,7 @@ pub(super) fn goes_on_elsewhere(txn: &dyn ReadTxn, site: SiteId, chain: &PushCha
 }
 
 /// Records a loss that a pulling site shows, once.
-pub(super) fn note_went_back(storage: &dyn Storage, site: SiteId, chain: &PushChain) -> Result<()> {
+pub(super) fn note_went_back(storage: &dyn Storage, site: SiteId, chain: &PushChain, now: Timestamp) -> Result<()> {
     let shows = |known: &SiteDatabases| known.went_back(chain) && !planted!(CopiesNotTold);
     if !of_site(storage.read()?.as_ref(), site)?.as_ref().is_some_and(shows) {
         return Ok(());
@@ -174,7 +221,10 @@ pub(super) fn note_went_back(storage: &dyn Storage, site: SiteId, chain: &PushCh
     let lost = if is_told { known.lost } else { Some(known.lost_since(txn.as_ref())?) };
     // Only the number of the pushes between is known: the next push follows one of them.
     let taken = if chain.after.is_empty() { known.taken.clone() } else { vec![chain.after.clone()] };
-    store(txn.as_ref(), site, &SiteDatabases { taken, number: chain.number, central_restored, lost, ..known })?;
+    let (number, forgot_at) = (chain.number, Some(now));
+    let mut known = SiteDatabases { taken, number, central_restored, lost, forgot_at, ..known };
+    known.note_first(chain);
+    store(txn.as_ref(), site, &known)?;
     txn.commit()
 }
 
@@ -203,7 +253,7 @@ pub(super) fn note_integrated(storage: &dyn Storage, site: SiteId) -> Result<()>
 /// Records that a copy was refused.
 pub(super) fn note_refused(txn: &dyn WriteTxn, site: SiteId, now: Timestamp) -> Result<()> {
     match of_site(txn, site)? {
-        Some(known) => store(txn, site, &SiteDatabases { refused_at: Some(now), ..known }),
+        Some(known) => store(txn, site, &known.noting_refused(now)),
         None => Ok(()),
     }
 }
@@ -227,7 +277,13 @@ mod tests {
         }
 
         fn numbered(&self, (after, number): (&str, u64), id: &str, lost: &[ChangelogGap], at: i64) -> PushVerdict {
-            let chain = PushChain { after: after.to_owned(), id: id.to_owned(), number, loss_handled: Cursor(0) };
+            let chain = PushChain {
+                after: after.to_owned(),
+                id: id.to_owned(),
+                number,
+                loss_handled: Cursor(0),
+                first: String::new(),
+            };
             let txn = self.0.write().unwrap();
             let verdict = judge(txn.as_ref(), SITE, Some(&chain), lost, Timestamp::from_unix_millis(at)).unwrap();
             txn.commit().unwrap();
@@ -284,6 +340,51 @@ mod tests {
     }
 
     #[test]
+    fn a_late_copy_of_a_push_that_central_lost_is_no_other_database() {
+        const MINUTES: i64 = 60_000;
+        let judge = Judge(MemoryStorage::new());
+        for (after, id) in [("", "of an older database"), ("", "a"), ("a", "b")] {
+            assert!(taken(&judge.push(after, id, &[], 0)));
+        }
+        // Restored to before "a"; the database goes on with a push that names its first one.
+        let judge = Judge(MemoryStorage::new());
+        assert!(taken(&judge.push("", "of an older database", &[], 0)));
+        let goes_on = |judge: &Judge, after: &str, number, id: &str, at| {
+            let first = "a".to_owned();
+            let chain =
+                PushChain { after: after.to_owned(), id: id.to_owned(), number, loss_handled: Cursor(0), first };
+            let txn = judge.0.write().unwrap();
+            let verdict = super::judge(txn.as_ref(), SITE, Some(&chain), &[], Timestamp::from_unix_millis(at)).unwrap();
+            txn.commit().unwrap();
+            verdict
+        };
+        let refused_at = |verdict: &PushVerdict| match verdict {
+            PushVerdict::Taken(Some(told)) => told.refused_at,
+            other => panic!("{other:?}"),
+        };
+        assert!(taken(&goes_on(&judge, "b", 3, "c", MINUTES)));
+        for (after, late) in [("", "a"), ("a", "b")] {
+            assert!(!taken(&judge.push(after, late, &[], 2 * MINUTES)), "{late}");
+        }
+        let on = goes_on(&judge, "c", 4, "d", 3 * MINUTES);
+        assert_eq!(refused_at(&on), None, "a late request shows no copy");
+        // Much later nothing is late any more, so it is a copy of the database.
+        assert!(!taken(&judge.push("", "a", &[], 60 * MINUTES)));
+        assert!(refused_at(&goes_on(&judge, "d", 5, "e", 61 * MINUTES)).is_some());
+        // A database that is set up anew begins with a push that nobody has named.
+        assert!(taken(&judge.push("", "anew", &[], 62 * MINUTES)));
+
+        // A pull shows it too.
+        let judge = Judge(MemoryStorage::new());
+        assert!(taken(&judge.push("", "of an older database", &[], 0)));
+        let (after, id, first) = ("b".to_owned(), String::new(), "a".to_owned());
+        let pulls = PushChain { after, id, number: 3, loss_handled: Cursor(0), first };
+        note_went_back(&judge.0, SITE, &pulls, Timestamp::from_unix_millis(MINUTES)).unwrap();
+        assert!(!taken(&judge.push("", "a", &[], 2 * MINUTES)));
+        assert_eq!(refused_at(&goes_on(&judge, "b", 3, "c", 3 * MINUTES)), None);
+    }
+
+    #[test]
     fn a_central_server_that_was_put_back_from_a_snapshot_refuses_no_site() {
         let judge = Judge(MemoryStorage::new());
         for (n, (after, id)) in [("", "a"), ("a", "b"), ("b", "c")].into_iter().enumerate() {
@@ -291,7 +392,13 @@ mod tests {
         }
         // Five pushes of the site were accepted, of which this server knows three.
         let pulls = |after: &str, number| {
-            let chain = PushChain { after: after.to_owned(), id: String::new(), number, loss_handled: Cursor(0) };
+            let chain = PushChain {
+                after: after.to_owned(),
+                id: String::new(),
+                number,
+                loss_handled: Cursor(0),
+                first: String::new(),
+            };
             goes_on_elsewhere(judge.0.read().unwrap().as_ref(), SITE, &chain).unwrap().is_none()
         };
         assert!(pulls("e", 5) && !pulls("e", 3));
@@ -311,7 +418,7 @@ mod tests {
             let known = vec![ChangelogGap { after: Cursor(5), before: Cursor(9) }];
             state::LOST.set(txn.as_ref(), known.clone()).unwrap();
             let (after, id) = ("c".to_owned(), "d".to_owned());
-            let chain = PushChain { after, id, number: 3, loss_handled: Cursor(handled) };
+            let chain = PushChain { after, id, number: 3, loss_handled: Cursor(handled), first: String::new() };
             let verdict = judge(txn.as_ref(), SITE, Some(&chain), &[], Timestamp::from_unix_millis(1)).unwrap();
             assert!(taken(&verdict));
             assert_eq!(lost_history(txn.as_ref(), SITE).unwrap() != known, is_told_more, "{handled}");
@@ -322,9 +429,16 @@ mod tests {
     fn who_tells_nothing_is_asked_nothing() {
         let storage = MemoryStorage::new();
         let txn = storage.write().unwrap();
-        for chain in
-            [None, Some(PushChain { after: String::new(), id: "x".repeat(65), number: 0, loss_handled: Cursor(0) })]
-        {
+        for chain in [
+            None,
+            Some(PushChain {
+                after: String::new(),
+                id: "x".repeat(65),
+                number: 0,
+                loss_handled: Cursor(0),
+                first: String::new(),
+            }),
+        ] {
             let verdict = judge(txn.as_ref(), SITE, chain.as_ref(), &[], Timestamp::from_unix_millis(1)).unwrap();
             assert_eq!(verdict, PushVerdict::Taken(None));
         }

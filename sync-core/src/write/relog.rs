@@ -123,13 +123,14 @@ pub(crate) fn notify_stale_site(
 ) -> Result<()> {
     let (table, id) = (&theirs.table_name, &theirs.record_id);
     let Some(ours) = txn.record(table, id)? else {
-        // If central deleted it in another site's store, a deletion in one of this site's stores would give its
-        // children to this site.
-        let is_elsewhere = was_deleted_elsewhere(txn, (table, id), stores)?;
-        if is_pending || is_elsewhere || !is_sent_to(txn, stores, theirs)? {
+        // If central deleted it in another site's store, a deletion in another store would give its children to the site of
+        // that one. But central may not have read yet that the store of both is on this site.
+        let scope = scope(txn, table, &theirs.record_data)?;
+        let its_store: Vec<_> = scope.0.iter().cloned().collect();
+        let is_elsewhere = was_deleted_elsewhere(txn, (table, id), &[stores, &its_store].concat())?;
+        if is_pending || is_elsewhere || !(is_sent_to(txn, stores, theirs)? || is_sent_to(txn, &its_store, theirs)?) {
             return Ok(());
         }
-        let scope = scope(txn, table, &theirs.record_data)?;
         return append(
             txn,
             &change(table, id, ChangeAction::Delete, scope, &theirs.record_data, Origin::Sync(None), now),
@@ -186,4 +187,42 @@ fn append(txn: &dyn WriteTxn, told: &NewChange, left_as: Option<&RecordData>) ->
         txn.append_change(told, left_as)?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::v6::Action;
+    use crate::storage::{MemoryStorage, Storage as _};
+    use crate::write;
+
+    /// Beside a legacy server, central may read later than the site that a store has come to the site.
+    #[test]
+    fn a_restored_site_is_told_of_a_deletion_in_a_store_that_central_has_not_seen_on_it_yet() {
+        let (site, now) = (SiteId(2), Timestamp::from_unix_millis(0));
+        let (table, id) = (TableName::from("asset"), RecordId::from("x"));
+        let store = StoreId::from("STORE");
+        let of = |store: &str| RecordData::of(&serde_json::json!({ "id": "x", "store_id": store }));
+        let theirs = WireRecord {
+            table_name: table.clone(),
+            record_id: id.clone(),
+            action: Action::Update,
+            record_data: of("STORE"),
+        };
+        // Central heard of its deletion only, or had it in that store, or in another one.
+        for (deleted_in, is_told) in [(None, true), (Some("STORE"), true), (Some("OTHER"), false)] {
+            let storage = MemoryStorage::new();
+            let txn = storage.write().unwrap();
+            if let Some(deleted_in) = deleted_in {
+                write::upsert(txn.as_ref(), &table, &id, &of(deleted_in), Origin::Sync(Some(site)), now).unwrap();
+                write::delete(txn.as_ref(), &table, &id, Origin::Sync(Some(site)), now).unwrap();
+            }
+            notify_stale_site(txn.as_ref(), (site, &[]), &theirs, false, now).unwrap();
+            let rows = txn.tombstones(&table, &id).unwrap().into_iter().map(|(row, _)| row);
+            let told: Vec<_> =
+                rows.filter(|row| row.source_site.is_none()).map(|row| (row.action, row.store)).collect();
+            let expected = is_told.then(|| (ChangeAction::Delete, Some(store.clone())));
+            assert_eq!(told, Vec::from_iter(expected), "{deleted_in:?}");
+        }
+    }
 }

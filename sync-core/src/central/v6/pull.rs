@@ -155,7 +155,7 @@ impl Central {
         let Some(chain) = request.push_chain.as_ref().filter(|_| request.is_initialised) else { return Ok(()) };
         let Some(goes_on_since) = copied_databases::goes_on_elsewhere(self.storage.read()?.as_ref(), site, chain)?
         else {
-            copied_databases::note_went_back(self.storage.as_ref(), site, chain)?;
+            copied_databases::note_went_back(self.storage.as_ref(), site, chain, self.clock.now())?;
             return Ok(());
         };
         let txn = self.storage.write()?;

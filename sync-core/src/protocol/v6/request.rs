@@ -98,6 +98,10 @@ pub struct PushChain {
     /// That loss explains a number that central does not know.
     #[serde(default, skip_serializing_if = "is_start")]
     pub loss_handled: Cursor,
+    /// The id of the first push of this database since it was set up; empty before that was accepted, and from an older
+    /// version. A central server that lost that push recognises a late copy of it, which follows no other push.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub first: String,
 }
 
 fn is_zero(number: &u64) -> bool {

@@ -56,7 +56,8 @@ pub(crate) fn begin(site: &Site) -> Result<PushChain> {
 
 fn under_way(txn: &dyn ReadTxn) -> Result<PushChain> {
     let (after, id) = (state::PUSH_TAKEN.get(txn)?, state::PUSH_UNDER_WAY.get(txn)?);
-    Ok(PushChain { after, id, number: number(txn)?, loss_handled: state::LOSS_HANDLED_SINCE_PUSH.get(txn)? })
+    let (number, loss_handled) = (number(txn)?, state::LOSS_HANDLED_SINCE_PUSH.get(txn)?);
+    Ok(PushChain { after, id, number, loss_handled, first: state::PUSH_FIRST.get(txn)? })
 }
 
 /// The identity of this copy in pulls. `None` before its first push, and after a restore until a push has reported it.
@@ -64,7 +65,8 @@ pub(crate) fn of_pull(txn: &dyn ReadTxn) -> Result<Option<PushChain>> {
     let (after, id) = (state::PUSH_TAKEN.get(txn)?, state::PUSH_UNDER_WAY.get(txn)?);
     let is_told = state::PUSH_TAKEN_AFTER.find(txn)? == Some(restored(txn)?);
     let (number, loss_handled) = (number(txn)?, state::LOSS_HANDLED_SINCE_PUSH.get(txn)?);
-    Ok((!after.is_empty() && is_told).then_some(PushChain { after, id, number, loss_handled }))
+    let first = state::PUSH_FIRST.get(txn)?;
+    Ok((!after.is_empty() && is_told).then_some(PushChain { after, id, number, loss_handled, first }))
 }
 
 /// The number of the last accepted push.
@@ -86,6 +88,9 @@ pub(crate) fn taken(
     is_last: bool,
 ) -> Result<Option<Timestamp>> {
     state::PUSH_TAKEN.set(txn, &chain.id)?;
+    if chain.after.is_empty() {
+        state::PUSH_FIRST.set(txn, &chain.id)?;
+    }
     match is_last {
         true => state::PUSH_UNDER_WAY.set(txn, String::new())?,
         false => choose(txn)?,
@@ -127,6 +132,7 @@ pub(crate) fn check(txn: &dyn ReadTxn, site: &str) -> Result<()> {
 /// have to be read again, because central does not send a site its own records.
 pub(crate) fn set_up(txn: &dyn WriteTxn) -> Result<()> {
     state::PUSH_TAKEN.set(txn, "")?;
+    state::PUSH_FIRST.set(txn, "")?;
     state::PUSH_TAKEN_NUMBER.set(txn, None::<u64>)?;
     state::PUSH_UNDER_WAY.set(txn, "")?;
     state::COPY_REFUSED_AT.set(txn, None::<Timestamp>)?;

@@ -7,6 +7,8 @@ use crate::record::Cursor;
 /// The id of the last push that central accepted, see [`PushChain`](crate::protocol::v6::PushChain); empty before the
 /// first.
 pub const PUSH_TAKEN: Setting<String> = Setting::new("push_taken");
+/// The id of the first push that central accepted from this database since it was set up; empty before that.
+pub const PUSH_FIRST: Setting<String> = Setting::lenient("push_first");
 /// The number that central gave to that push; see [`CopyReport`](crate::protocol::v6::CopyReport). Missing with an
 /// older version, and with a central server that gives none.
 pub const PUSH_TAKEN_NUMBER: Setting<Option<u64>> = Setting::lenient("push_taken_number");

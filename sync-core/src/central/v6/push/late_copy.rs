@@ -292,6 +292,7 @@ mod tests {
                 id: "this".to_owned(),
                 number: 1,
                 loss_handled: Cursor(0),
+                first: String::new(),
             });
             note_highest_cursor(txn.as_ref(), site, &[row(7, "y", "{}")], (chain.as_ref(), &[])).unwrap();
             let replay = row(8, "x", "{}").replay(txn.as_ref(), (site, None), much_later).unwrap();
