@@ -131,16 +131,21 @@ pub(crate) fn sent_first_elsewhere<T: ReadTxn + ?Sized>(
     (table, id): (&TableName, &RecordId),
     site: SiteId,
 ) -> Result<Option<RecordData>> {
+    let versions = txn.buffered_versions(table, id)?.into_iter().map(|row| row.incoming);
+    Ok(first_of_another(versions, site))
+}
+
+/// The data of the first version that another site sent before this one, of all versions in order of arrival.
+fn first_of_another(versions: impl Iterator<Item = Incoming>, site: SiteId) -> Option<RecordData> {
     let counts = |incoming: &Incoming| match &incoming.quarantine {
         None => true,
         Some(aside) => aside.cause != QuarantineCause::Refused && !aside.cause.is_settled(),
     };
-    let versions = txn.buffered_versions(table, id)?.into_iter().map(|row| row.incoming);
     let before = versions.take_while(|version| version.source != Source::Site(site));
     let mut sent = before.filter(|version| {
         matches!(version.source, Source::Site(_)) && version.action != Action::Delete && counts(version)
     });
-    Ok(sent.next().map(|version| version.data))
+    sent.next().map(|version| version.data)
 }
 
 /// True if the newest deletion of a record was in none of these stores.
@@ -283,7 +288,8 @@ pub(crate) fn unseen_name<T: ReadTxn + ?Sized>(
 mod tests {
     use super::*;
     use crate::clock::Timestamp;
-    use crate::storage::{MemoryStorage, Storage as _};
+    use crate::protocol::v6::WireRecord;
+    use crate::storage::{MemoryStorage, Quarantine, Storage as _};
     use crate::write::{self, Origin};
 
     #[test]
@@ -306,6 +312,49 @@ mod tests {
         assert!(!is_anothers(2, &data) && is_anothers(3, &data));
         let data = write("[]");
         assert!(!is_anothers(2, &data) && !is_anothers(3, &data), "it was written since");
+    }
+
+    #[test]
+    fn what_another_site_sent_first_is_a_claim_in_any_state_but_a_refused_or_settled_one() {
+        let version = |source: Source, action, cause: Option<QuarantineCause>| {
+            let record_data = RecordData::of(&serde_json::json!({ "id": "x", "by": format!("{source:?}") }));
+            let record = WireRecord { table_name: "asset".into(), record_id: "x".into(), action, record_data };
+            let aside = |cause| Quarantine { cause, reason: String::new(), waits_for: None };
+            Incoming { quarantine: cause.map(aside), ..Incoming::new(source, record) }
+        };
+        let (ours, theirs, third) = (Source::Site(SiteId(2)), Source::Site(SiteId(3)), Source::Site(SiteId(4)));
+        let staged = |source| version(source, Action::Update, None);
+        let by = |versions: Vec<Incoming>| {
+            let first = first_of_another(versions.into_iter(), SiteId(2));
+            [theirs, third].into_iter().find(|source| first.as_ref() == Some(&staged(*source).data))
+        };
+        assert_eq!(by(vec![]), None);
+        assert_eq!(
+            by(vec![staged(theirs)]),
+            Some(theirs),
+            "this site's own version is stored already, or is a child's"
+        );
+        assert_eq!(by(vec![staged(theirs), staged(ours)]), Some(theirs));
+        assert_eq!(by(vec![staged(ours), staged(theirs)]), None, "it came later");
+        assert_eq!(by(vec![staged(third), staged(theirs), staged(ours)]), Some(third));
+        assert_eq!(by(vec![staged(third), staged(ours), staged(theirs)]), Some(third));
+        for source in [Source::Central, Source::Legacy, Source::Local] {
+            assert_eq!(by(vec![staged(source), staged(ours)]), None, "no site sent it");
+        }
+        for action in [Action::Delete, Action::Insert, Action::Update] {
+            let expected = (action != Action::Delete).then_some(theirs);
+            assert_eq!(by(vec![version(theirs, action, None), staged(ours)]), expected, "{action:?}");
+        }
+        for cause in QuarantineCause::ALL {
+            let is_claim =
+                !matches!(cause, QuarantineCause::Refused | QuarantineCause::Superseded | QuarantineCause::Ignored);
+            let versions = vec![version(theirs, Action::Update, Some(cause)), staged(ours)];
+            assert_eq!(by(versions), is_claim.then_some(theirs), "{cause:?}");
+            // One that is no claim hides none behind it, and a version of this site in quarantine came first all the same.
+            let versions = vec![version(theirs, Action::Update, Some(cause)), staged(third), staged(ours)];
+            assert_eq!(by(versions), Some(if is_claim { theirs } else { third }), "{cause:?}");
+            assert_eq!(by(vec![version(ours, Action::Update, Some(cause)), staged(theirs)]), None, "{cause:?}");
+        }
     }
 
     #[test]
