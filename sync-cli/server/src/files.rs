@@ -11,6 +11,7 @@ use axum::http::request::Parts;
 use sync_core::central::{Caller, Central, Checked, Handled, UploadHead};
 use sync_core::protocol::v6::path;
 use sync_core::transport::{HttpRequest, HttpResponse, StreamedResponse};
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
@@ -22,6 +23,7 @@ use crate::connection::Peer;
 use crate::file_body::{OutgoingFile, PIECES};
 use crate::reply::{Reply, broken, not_taken};
 use crate::visit::{RequestPurpose, Visit};
+use crate::work::LARGE;
 
 /// True if a request uploads a file.
 pub(super) fn is_upload(head: &Parts) -> bool {
@@ -42,7 +44,7 @@ const INTRODUCTION: u32 = 4;
 
 /// The received part of a file before its sender is known.
 struct PartBeforeSignIn {
-    bytes: Vec<u8>,
+    bytes: Arc<Vec<u8>>,
     receiving: Receiving,
     /// The body is complete.
     is_all: bool,
@@ -51,13 +53,14 @@ struct PartBeforeSignIn {
 /// Receives a file from a site. Until its sender is known, it has no thread, no place and nothing on the disk.
 pub(super) async fn upload(app: &Arc<App>, peer: &Peer, head: &Parts, mut body: Body) -> Reply {
     let (from, patience) = (app.client(peer, &head.headers), app.options.patience);
-    let content_type = head.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).map(str::to_owned);
+    let content_type: Option<Arc<str>> =
+        head.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).map(Into::into);
     let refused = |why: BodyRefusal| not_taken(&why, &head.headers, app.central.config().json_bytes_max);
     let visit = Visit::new(app, &peer.connection, from, RequestPurpose::File);
-    let receiving = app.memory.begin(app.who(peer, from));
-    let mut beginning = PartBeforeSignIn { bytes: Vec::new(), receiving, is_all: false };
+    let who = app.who(peer, from);
+    let mut beginning = PartBeforeSignIn { bytes: Arc::default(), receiving: app.memory.begin(who), is_all: false };
     let caller = |checked| Caller { from: Some(from), checked, gate: Some(visit.clone()) };
-    let introduced = introduce(app, content_type.as_deref(), &mut body, &mut beginning, &caller);
+    let introduced = introduce(app, (who, &content_type), &mut body, &mut beginning, &caller);
     let introduced = match timeout(patience * INTRODUCTION, introduced).await {
         Ok(introduced) => introduced,
         Err(_) => Err(BodyRefusal::TooSlow),
@@ -69,9 +72,16 @@ pub(super) async fn upload(app: &Arc<App>, peer: &Peer, head: &Parts, mut body: 
     };
     let Some(site) = visit.site() else {
         // Central's answer is known already; the rest is only read.
+        let turn = match turn_before_sign_in(app, who, &beginning).await {
+            Ok(turn) => turn,
+            Err(why) => return Reply { bytes_in, ..Reply::of("upload_file", refused(why)) },
+        };
         let (central, bytes) = (app.central.clone(), std::mem::take(&mut beginning.bytes));
         let caller = caller(checked);
-        let answer = spawn_blocking(move || central.upload_for(content_type.as_deref(), &mut bytes.as_slice(), caller));
+        let answer = spawn_blocking(move || {
+            let _turn = turn;
+            central.upload_for(content_type.as_deref(), &mut bytes.as_slice(), caller)
+        });
         let answered = answer.await;
         throw_away(&mut body, &mut beginning, patience).await;
         return match answered {
@@ -109,7 +119,7 @@ pub(super) async fn upload(app: &Arc<App>, peer: &Peer, head: &Parts, mut body: 
 /// them.
 async fn introduce(
     app: &App,
-    content_type: Option<&str>,
+    (who, content_type): ((Owner, Trust), &Option<Arc<str>>),
     body: &mut Body,
     beginning: &mut PartBeforeSignIn,
     caller: &impl Fn(Option<Checked>) -> Caller,
@@ -119,7 +129,7 @@ async fn introduce(
     loop {
         match beginning.receiving.part(body, patience).await? {
             None => beginning.is_all = true,
-            Some(part) => beginning.bytes.extend_from_slice(&part),
+            Some(part) => Arc::make_mut(&mut beginning.bytes).extend_from_slice(&part),
         }
         beginning.receiving.count(patience).await?;
         let length = beginning.bytes.len();
@@ -128,14 +138,14 @@ async fn introduce(
             continue;
         }
         looks_at = length * 2;
-        match app.central.upload_head(content_type, &beginning.bytes, caller(None)) {
+        match read_beginning(app, (who, content_type), beginning, caller(None)).await? {
             UploadHead::Checked(checked) => return Ok(Some(checked)),
             UploadHead::Unchecked(check) => {
                 let asking = app.checks.ask(check, patience);
                 let checked = beginning.receiving.unless_needed(asking).await?;
                 // The credentials with which the site signs in.
                 let caller = caller(Some(checked.clone()));
-                app.central.upload_head(content_type, &beginning.bytes, caller);
+                read_beginning(app, (who, content_type), beginning, caller).await?;
                 return Ok(Some(checked));
             }
             UploadHead::More if !beginning.is_all && length < BEGINNING_MAX => {}
@@ -143,6 +153,38 @@ async fn introduce(
             UploadHead::More | UploadHead::Other => return Ok(None),
         }
     }
+}
+
+/// Waits until a beginning may be read: a large one is read in turn, like every large request of a sender that has not signed
+/// in.
+async fn turn_before_sign_in(
+    app: &App,
+    who: (Owner, Trust),
+    beginning: &PartBeforeSignIn,
+) -> Result<Option<OwnedSemaphorePermit>, BodyRefusal> {
+    let turns = if beginning.bytes.len() > LARGE { app.turns_before_sign_in(who) } else { None };
+    Ok(match turns {
+        Some(turns) => beginning.receiving.unless_needed(turns.acquire_owned()).await?.ok(),
+        None => None,
+    })
+}
+
+/// Reads the beginning of a file on a thread that may block, in turn.
+async fn read_beginning(
+    app: &App,
+    (who, content_type): ((Owner, Trust), &Option<Arc<str>>),
+    beginning: &PartBeforeSignIn,
+    caller: Caller,
+) -> Result<UploadHead, BodyRefusal> {
+    let turn = turn_before_sign_in(app, who, beginning).await?;
+    let (central, content_type, bytes) = (app.central.clone(), content_type.clone(), beginning.bytes.clone());
+    let reading = spawn_blocking(move || {
+        // Returned with the thread, also if nobody waits for it any more.
+        let _turn = turn;
+        central.upload_head(content_type.as_deref(), &bytes, caller)
+    });
+    // Central meets a fault of its code again when it answers.
+    Ok(reading.await.unwrap_or(UploadHead::Other))
 }
 
 /// Passes the body on as it comes; returns the number of bytes, and the fault.
@@ -154,7 +196,7 @@ async fn pass_on(
 ) -> (u64, Option<BodyRefusal>) {
     let PartBeforeSignIn { bytes, mut receiving, is_all } = beginning;
     let mut bytes_in = bytes.len() as u64;
-    let is_taken = pieces.send(Ok(bytes.into())).await.is_ok();
+    let is_taken = pieces.send(Ok(Arc::unwrap_or_clone(bytes).into())).await.is_ok();
     receiving.forget();
     if is_all || !is_taken {
         return (bytes_in, None);

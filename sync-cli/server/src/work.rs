@@ -15,7 +15,7 @@ use crate::reply::{broken, not_found, not_taken};
 use crate::visit::{RequestPurpose, Visit};
 
 /// A larger request of a sender that has not signed in is read in turn.
-const LARGE: usize = 64 * 1024;
+pub(super) const LARGE: usize = 64 * 1024;
 
 /// A received request with its memory.
 pub(super) struct ReceivedRequest {
