@@ -36,6 +36,46 @@ fn cycle(site: &SiteEnd) -> SyncReport {
     site.site.sync(&SyncOptions::default(), &mut NoopObserver).unwrap()
 }
 
+/// Lines of one document that are refused for the same reason, so many that no record behind them was tried in one cycle.
+#[test]
+fn neighbours_that_are_refused_hold_up_no_other_for_ever() {
+    let end = CentralEnd::over(Kind::Memory);
+    end.add_site("a");
+    let line = Arc::new(Refusing { to_central: end.transport(), answer: Mutex::new(None), legacy: Mutex::default() });
+    let mut a = end.set_up_in("a", "a", line.clone());
+    let mut config = SyncConfig::default();
+    // The line here reads the bodies.
+    (config.attempts, config.integration_poll, config.gzip_from) = (1, Duration::from_millis(1), usize::MAX);
+    a.site = a.site.clone().with_config(config);
+    a.sync();
+    *line.answer.lock().unwrap() = Some((500, r#"{"error":{"code":"record_error","message":"no","data":null}}"#));
+    let ids: Vec<String> = (0..40).map(|n| format!("{n}")).collect();
+    for id in &ids {
+        // Twenty neighbours, and some before and behind.
+        let note = if (5..25).contains(&id.parse().unwrap()) { "bad" } else { "good" };
+        let made = format!(
+            r#"{{"id":"{id}","store_id":"STORE_a","notes":"{note}","created_datetime":"2026-01-01T00:00:00","modified_datetime":"2026-01-01T00:00:00"}}"#
+        );
+        a.records.put("asset", [data(&made)]).unwrap();
+        a.records
+            .put("item_line", [data(&format!(r#"{{"ID":"{id}","store_ID":"STORE_a","note":"{note}"}}"#))])
+            .unwrap();
+    }
+    for _ in 0..12 {
+        assert!(cycle(&a).error.is_some());
+    }
+    let is_bad = |id: &String| (5..25).contains(&id.parse().unwrap());
+    for id in &ids {
+        assert_eq!(get(&end.records, "asset", id).is_some(), !is_bad(id), "{id}");
+        let is_at_legacy = line.legacy.lock().unwrap().contains(&format!("\"recordId\":\"{id}\""));
+        assert_eq!(is_at_legacy, !is_bad(id), "{id}");
+    }
+    *line.answer.lock().unwrap() = None;
+    assert!(cycle(&a).error.is_none());
+    assert!(ids.iter().all(|id| get(&end.records, "asset", id).is_some()));
+    assert_eq!(a.sync().pushed, 0);
+}
+
 const IDS: [&str; 5] = ["one", "two", "bad", "six", "ten"];
 
 #[test]

@@ -7,7 +7,7 @@ use crate::clock::Timestamp;
 use crate::error::{Error, Result, Server};
 use crate::record::{Cursor, RecordData};
 use crate::storage::state::Renumbered;
-use crate::storage::{ReadTxn, Selection, WriteTxn, state};
+use crate::storage::{ReadTxn, Selection, Storage, WriteTxn, state};
 use crate::write;
 
 use super::central::position::Position;
@@ -18,8 +18,10 @@ const ROWS: usize = 1000;
 pub(crate) const ENVELOPE: u64 = 200;
 /// The most records that break the line alone, or are refused alone, and are tried in one cycle.
 const TRIES: u32 = 16;
-/// So many refusals in a row are not about the records.
+/// So many refusals in a row are about neighbours, such as the lines of one document, or not about the records.
 const REFUSED_IN_A_ROW: u32 = 3;
+/// Which of the two, a record behind so many others shows. If all of these are refused too, it is not about the records.
+const PROBES: [usize; 2] = [16, 256];
 
 /// The limits of a batch.
 #[derive(Debug, Clone, Copy)]
@@ -28,6 +30,8 @@ pub(crate) struct BatchBudget {
     pub bytes: u64,
     /// Records of so many bytes and more are passed over.
     pub below: Option<u64>,
+    /// So many records are passed over before the first, but not all.
+    pub skipped: usize,
 }
 
 /// A batch to send.
@@ -39,8 +43,18 @@ pub(crate) struct Gathered<E> {
     pub next: Cursor,
     /// True if no pushed row lies between `next` and the end of the push.
     pub is_last: bool,
+    /// The position of the first element.
+    first: Option<Cursor>,
     /// Rows before `next` that were passed over: they stay to be pushed.
-    passed_over: Vec<(Cursor, NewChange)>,
+    passed_over: Vec<PassedOver>,
+}
+
+/// A row that was passed over.
+struct PassedOver {
+    at: Cursor,
+    change: NewChange,
+    /// True if it was refused alone.
+    is_refused: bool,
 }
 
 /// True if a server refused a push with a reason of its own, which may be about one record of it.
@@ -57,8 +71,10 @@ pub(crate) fn gather<E>(
     mut make: impl FnMut(Change, Option<RecordData>) -> Result<Option<(E, u64)>>,
 ) -> Result<Gathered<E>> {
     // Some of the records that are passed over may still be tried.
-    let is_last = room.below.is_none();
-    let mut out = Gathered { elements: Vec::new(), bytes: 0, next: stands.next, is_last, passed_over: Vec::new() };
+    let is_last = room.below.is_none() && room.skipped == 0;
+    let mut skipped = Skipped { left: room.skipped, last: None };
+    let (elements, passed_over) = (Vec::new(), Vec::new());
+    let mut out = Gathered { elements, bytes: 0, next: stands.next, is_last, first: None, passed_over };
     let mut from = stands.next;
     let page = usize::try_from(room.bytes).unwrap_or(usize::MAX);
     loop {
@@ -66,15 +82,20 @@ pub(crate) fn gather<E>(
         let exhausted = rows.is_empty();
         for (row, data) in rows {
             if !stands.is_now(row.cursor) {
-                return Ok(out);
+                return Ok(skipped.or_its_last(out));
             }
             let at = row.cursor;
             from = at.next();
             let is_left_out = left_out.contains(&at);
-            let change = (is_left_out || room.below.is_some()).then(|| row.change.clone());
+            let change = (is_left_out || room.below.is_some() || skipped.left > 0).then(|| row.change.clone());
             let Some((element, bytes)) = make(row, data)? else { continue };
-            if let Some(change) = change.filter(|_| is_left_out || room.below.is_some_and(|below| bytes >= below)) {
-                out.passed_over.push((at, change));
+            let is_passed_over = is_left_out || room.below.is_some_and(|below| bytes >= below);
+            if let Some(change) = change.filter(|_| is_passed_over || skipped.left > 0) {
+                out.passed_over.push(PassedOver { at, change, is_refused: is_left_out });
+                if !is_passed_over {
+                    skipped.left -= 1;
+                    skipped.last = Some((at, element, bytes));
+                }
                 continue;
             }
             let is_full = out.elements.len() >= room.records || out.bytes.saturating_add(bytes) > room.bytes;
@@ -84,17 +105,49 @@ pub(crate) fn gather<E>(
             }
             out.next = from;
             out.bytes += bytes;
+            out.first.get_or_insert(at);
             out.elements.push(element);
         }
         if exhausted {
-            return Ok(out);
+            return Ok(skipped.or_its_last(out));
         }
     }
 }
 
+/// The records that are skipped before the first of a batch.
+struct Skipped<E> {
+    left: usize,
+    last: Option<(Cursor, E, u64)>,
+}
+
+impl<E> Skipped<E> {
+    /// The last of them, if there are no others.
+    fn or_its_last(self, mut out: Gathered<E>) -> Gathered<E> {
+        if out.elements.is_empty()
+            && let Some((at, element, bytes)) = self.last
+        {
+            out.passed_over.retain(|row| row.at != at);
+            (out.next, out.bytes) = (at.next(), bytes);
+            out.elements.push(element);
+        }
+        out
+    }
+}
+
 impl<E> Gathered<E> {
+    /// Logs the refused rows before the first element again, behind all others, so that each cycle begins with others. If
+    /// nothing is behind them, they stay where they are.
+    pub(crate) fn requeue_refused(mut self, storage: &dyn Storage, server: Server, now: Timestamp) -> Result<()> {
+        let Some(first) = self.first.filter(|_| !self.passed_over.is_empty()) else { return Ok(()) };
+        self.next = first;
+        let txn = storage.write()?;
+        state::push_to(server).cursor.set(txn.as_ref(), first)?;
+        self.log_passed_over(txn.as_ref(), server, now)?;
+        txn.commit()
+    }
+
     /// Logs the rows that were passed over again, in the transaction that moves the cursor past them: they stay to be
-    /// pushed, after all edits so far. Each may have arrived, so central is told its first position with it. Returns their number.
+    /// pushed, after all edits so far, those that were refused last. Each may have arrived, so central is told its first position with it. Returns their number.
     pub(crate) fn log_passed_over(&self, txn: &dyn WriteTxn, server: Server, now: Timestamp) -> Result<u64> {
         let mut logged = 0;
         let known = state::RENUMBERED.get(txn)?;
@@ -105,7 +158,9 @@ impl<E> Gathered<E> {
             Server::Legacy => state::PUSH_CURSOR_V6.get(txn)?,
         };
         let mut renumbered: Vec<_> = known.iter().copied().filter(|row| row.at >= pushed_to).collect();
-        for (at, change) in self.passed_over.iter().filter(|(at, _)| *at < self.next) {
+        let mut rows: Vec<_> = self.passed_over.iter().filter(|row| row.at < self.next).collect();
+        rows.sort_by_key(|row| row.is_refused);
+        for PassedOver { at, change, .. } in rows {
             logged += 1;
             // Edited again meanwhile: the newer edit goes out in its turn.
             if !txn.has_local_change(&change.table, &change.id, self.next)? {
@@ -143,6 +198,8 @@ pub(crate) struct SingleRecordPushes {
     /// The most records of a batch, while a refused one is searched for.
     most: Option<usize>,
     in_a_row: u32,
+    /// The number of records before the next one that are passed over.
+    skipped: usize,
 }
 
 impl SingleRecordPushes {
@@ -156,6 +213,16 @@ impl SingleRecordPushes {
         &self.left_out
     }
 
+    /// The number of records that are passed over before the next one.
+    pub(crate) fn skipped(&self) -> usize {
+        self.skipped
+    }
+
+    /// Passes over what was refused alone, and nothing else.
+    pub(crate) fn without_refused(&self) -> Self {
+        Self { left_out: self.left_out.clone(), ..Self::default() }
+    }
+
     /// The most records of the next batch.
     pub(crate) fn most(&self, usual: usize) -> usize {
         self.most.map_or(usual, |most| most.min(usual))
@@ -163,7 +230,7 @@ impl SingleRecordPushes {
 
     /// Notes that a batch was accepted.
     pub(crate) fn passed(&mut self) {
-        self.in_a_row = 0;
+        (self.in_a_row, self.skipped) = (0, 0);
         self.most = self.most.map(|most| most.saturating_mul(2));
     }
 
@@ -178,7 +245,12 @@ impl SingleRecordPushes {
         self.in_a_row += 1;
         self.left_out.insert(at);
         self.error.get_or_insert(error);
-        self.in_a_row < REFUSED_IN_A_ROW && self.tries < TRIES && !planted!(LargeRecordHoldsUpAll)
+        let probe = match self.in_a_row.checked_sub(REFUSED_IN_A_ROW) {
+            None => Some(0),
+            Some(number) => PROBES.get(number as usize).copied(),
+        };
+        self.skipped = probe.unwrap_or(0);
+        probe.is_some() && self.tries < TRIES && !planted!(LargeRecordHoldsUpAll)
     }
 
     /// The number of tries of one record: only the first has the usual number.
@@ -289,11 +361,14 @@ mod tests {
         loop {
             let most = sieve.most(1000);
             let out = |at: &u64| sieve.left_out().contains(&Cursor(*at));
-            let batch: Vec<u64> = pending.iter().copied().filter(|at| !out(at)).take(most).collect();
+            let tried: Vec<u64> = pending.iter().copied().filter(|at| !out(at)).collect();
+            let skipped = sieve.skipped().min(tried.len().saturating_sub(1));
+            let batch: Vec<u64> = tried.into_iter().skip(skipped).take(most).collect();
             let Some(first) = batch.first() else { return (went, requests) };
             requests += 1;
             if !batch.iter().any(|at| bad.contains(at)) {
-                pending.retain(|at| !batch.contains(at));
+                // The cursor moves past the batch: those before it wait for the next cycle.
+                pending.retain(|at| batch.last().is_none_or(|last| at > last));
                 went.extend(batch);
                 sieve.passed();
             } else if batch.len() > 1 {
@@ -311,6 +386,12 @@ mod tests {
         assert!(went.len() == 999 && requests < 40, "{} {requests}", went.len());
         let (went, requests) = refusing(&all, all.clone());
         assert!(went.is_empty() && requests < 15, "{requests}");
+        // Neighbours, such as the lines of one document.
+        for refused in [3..=5, 100..=104, 1..=200, 998..=1000] {
+            let bad: Vec<u64> = refused.clone().collect();
+            let (went, requests) = refusing(&bad, all.clone());
+            assert!(went.len() >= 700 && requests < 60, "{refused:?}: {} {requests}", went.len());
+        }
     }
 
     #[test]

@@ -116,6 +116,8 @@ impl Cycle<'_, '_> {
             self.pass_over_held_back(bound, &sieve)?;
         }
         let Some(error) = sieve.error() else { return self.confirm(central, told_last) };
+        let behind = self.gather(bound, &sieve.without_refused())?;
+        behind.requeue_refused(self.site.storage.as_ref(), Server::Central, self.site.clock.now())?;
         self.client.sizes.gave_up(TransferKind::CentralPush);
         // Records that break the connection are pushed later. Central integrates the others now, so that this site may
         // pull. But a server that accepted nothing and may be down gets no more requests.
@@ -171,6 +173,7 @@ impl Cycle<'_, '_> {
             records: sieve.most(config.push_records_max),
             bytes: self.client.sizes.size(TransferKind::CentralPush, config),
             below,
+            skipped: sieve.skipped(),
         };
         let txn = self.site.storage.read()?;
         let stands = Position { end: bound, ..Position::in_own(txn.as_ref())? };

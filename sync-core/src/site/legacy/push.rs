@@ -108,6 +108,8 @@ impl Cycle<'_, '_> {
             }
         }
         let Some(error) = sieve.error() else { return self.confirm_at_legacy() };
+        let behind = self.gather_for_legacy(bound, &sieve.without_refused())?;
+        behind.requeue_refused(self.site.storage.as_ref(), Server::Legacy, self.site.clock.now())?;
         self.client.sizes.gave_up(TransferKind::LegacyPush);
         if left < total || is_surely_no_outage(&error) {
             let _ = self.confirm_at_legacy();
@@ -150,6 +152,7 @@ impl Cycle<'_, '_> {
             records: sieve.most(config.push_records_max),
             bytes: self.client.sizes.size(TransferKind::LegacyPush, config),
             below,
+            skipped: sieve.skipped(),
         };
         let central_has = self.identity.central_is_legacy();
         let txn = self.site.storage.read()?;
