@@ -214,6 +214,19 @@ fn a_site_that_begins_anew_gets_its_patients_as_they_are_now() {
         assert_eq!(anew.sync().pushed, 0, "what was given back is no edit");
         assert!(anew.storage.read().unwrap().quarantined(0, 10).unwrap().is_empty());
 
+        // A store that came from another site brings its patients too: only that site had sent what central keeps of it.
+        let c = end.new_site("c");
+        c.sync();
+        end.sites.add_store("STORE_b", "b", "c", Some(StoreId::from("STORE_b"))).unwrap();
+        end.sites.reset_hardware("c").unwrap();
+        let heir = end.set_up_in("c anew", "c", end.transport());
+        assert_eq!(heir.sync().outcome, SyncOutcome::Done);
+        for id in ["p", "own"] {
+            assert!(heir.storage.read().unwrap().is_visible(&NameId::from(id), &all).unwrap(), "{id}");
+            assert!(heir.get("name", id).is_some(), "{id}");
+        }
+        end.sites.add_store("STORE_b", "b", "b", Some(StoreId::from("STORE_b"))).unwrap();
+
         // Central deletes one after the site was told how many there are.
         end.sites.reset_hardware("b").unwrap();
         let central = end.records.clone();
@@ -312,6 +325,7 @@ fn a_strange_answer_to_a_join_is_an_error_and_the_link_is_made_later() {
         (LEGACY, with_id(""), "unreadable_answer", true),
         (LEGACY, with_id("\\u0000"), "unreadable_answer", true),
         (LEGACY, with_id(&"x".repeat(300)), "unreadable_answer", true),
+        (LEGACY, "<html>Log in here</html>".to_owned(), "not_an_msupply_server", true),
         (CENTRAL, "<html>Log in here</html>".to_owned(), "not_an_msupply_server", true),
         (CENTRAL, r#"{"error":{"otherServerError":"no"}}"#.to_owned(), "peer_error", true),
         (CENTRAL, r#"{"error":{"somethingNew":1}}"#.to_owned(), "peer_error", true),
@@ -336,6 +350,25 @@ fn a_strange_answer_to_a_join_is_an_error_and_the_link_is_made_later() {
         assert_eq!(healed.outcome, SyncOutcome::Done, "{says} {healed:?}");
         assert!(is_visible(b.storage.as_ref(), &NameId::from("p"), "STORE_b"), "{says}");
     }
+}
+
+/// The network's log-in page answers first, then the legacy server refuses: no cycle says that such a link continues.
+#[test]
+fn a_link_that_is_refused_in_a_later_cycle_ends_and_says_so() {
+    let end = CentralEnd::over(Kind::Memory);
+    end.add_site("b");
+    let says = Mutex::new(Some("<html>Log in here</html>".to_owned()));
+    let line = Arc::new(SaysItself { to_central: end.transport(), path: "/api/v4/name_store_join", says });
+    let b = end.set_up_in("b", "b", line.clone());
+    b.sync();
+    let linked = b.site.link_patient(&NameId::from("p"), &StoreId::from("STORE_b"), &mut NoopObserver).unwrap();
+    assert!(linked.error.is_some());
+    let warned = |words: &str| b.sync().warnings.iter().any(|warning| warning.to_string().contains(words));
+    assert!(warned("continues with the next sync"));
+    *line.says.lock().unwrap() =
+        Some(r#"{"error":{"code":"no_patient","message":"no such patient","data":null}}"#.to_owned());
+    assert!(warned("ends unfinished, because it was refused"));
+    assert!(!warned("linking patient"));
 }
 
 /// A link that a server refuses for ever is given up by a person, or ends by itself once its store is elsewhere.

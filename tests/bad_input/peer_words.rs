@@ -2,12 +2,16 @@
 
 use std::sync::Arc;
 
-use sync_core::protocol::v5::V5Error;
+use sync_core::protocol::v5::{PatientQuery, V5Error, path as v5};
 use sync_core::protocol::v6::{WireError, encode_error};
+use sync_core::record::{NameId, StoreId};
+use sync_core::storage::SqliteStorage;
 use sync_core::transport::{HttpRequest, HttpResponse};
+use sync_core::{Error, NoopObserver, SyncOptions};
 use sync_tests::raw_server::Reply;
+use sync_tests::world::data;
 
-use super::{Bench, PULL, PUSH, RECORDS, SITE, assert_error};
+use super::{Bench, PULL, PUSH, RECORDS, SITE, STATUS, assert_error};
 
 /// An error as the legacy server states it, with a text longer than any excerpt.
 fn stated() -> String {
@@ -38,6 +42,77 @@ fn the_legacy_servers_reason_is_shown_with_any_status_and_not_waited_for() {
             assert_eq!(retries, 0, "{what}");
             bench.server.heal();
         }
+    }
+}
+
+/// Every other request to the legacy server, of a cycle, of an initialisation, and of people.
+#[test]
+fn the_legacy_servers_reason_is_shown_at_each_of_its_endpoints() {
+    for status in [400, 409, 500, 503] {
+        let bench = Bench::new();
+        let fails = |path| bench.server.always(path, Reply::json(status, stated()));
+        let assert_refused = |what: &str, error: Option<&Error>| {
+            let error = error.unwrap_or_else(|| panic!("{what} {status}: no error"));
+            assert_error(what, error, "refused", "peer_fault");
+            assert_whole(what, &error.to_string());
+            bench.server.heal();
+        };
+        fails(v5::QUEUED_RECORDS);
+        assert_refused("the queue", bench.sync().error.as_ref());
+        for (what, path) in [("a push", v5::QUEUED_RECORDS), ("the state of a site", v5::SITE_STATUS)] {
+            bench.records.put("item_line", [data(r#"{"ID":"line","store_ID":"STORE_a"}"#)]).unwrap();
+            fails(path);
+            assert_refused(what, bench.sync().error.as_ref());
+            bench.sync_well();
+        }
+        let query = PatientQuery { last_name: Some("x".to_owned()), ..PatientQuery::default() };
+        fails(v5::PATIENT);
+        assert_refused("a search", bench.site.find_patients(&query, &mut NoopObserver).err().as_ref());
+        fails(v5::NAME_STORE_JOIN);
+        let link =
+            || bench.site.link_patient(&NameId::from("p"), &StoreId::from("STORE_a"), &mut NoopObserver).unwrap();
+        assert_refused("a join", link().error.as_ref());
+
+        // The same machine begins anew: central has a record for it.
+        let storage = Arc::new(SqliteStorage::open(bench.folder.path().join("anew.sqlite")).unwrap());
+        let anew = super::site_over(&storage, &super::patient());
+        anew.set_up(&super::settings(&bench.server.url()), &mut NoopObserver).unwrap();
+        for (what, path) in [("initialisation", v5::INITIALISE), ("acknowledgement", v5::ACKNOWLEDGED_RECORDS)] {
+            fails(path);
+            assert_refused(what, anew.sync(&SyncOptions::default(), &mut NoopObserver).unwrap().error.as_ref());
+        }
+        assert!(anew.sync(&SyncOptions::default(), &mut NoopObserver).unwrap().error.is_none());
+    }
+}
+
+/// What a central server passes on of the legacy server, at each of its endpoints but those of files.
+#[test]
+fn a_reason_of_the_legacy_server_is_shown_at_each_endpoint_of_central() {
+    let passed_on: V5Error = serde_json::from_str(&stated()).unwrap();
+    for status in [200, 400, 409, 500, 503] {
+        let bench = Bench::new();
+        let body = encode_error(&WireError::LegacyServerError(passed_on.error.clone()));
+        let fails = |path: &str| bench.server.always(path, Reply::Whole(HttpResponse::json(status, body.clone())));
+        let assert_refused = |what: &str, error: Option<&Error>| {
+            let error = error.unwrap_or_else(|| panic!("{what} {status}: no error"));
+            assert_error(what, error, "refused", "peer_fault");
+            assert_whole(what, &error.to_string());
+            bench.server.heal();
+        };
+        for (id, path) in [PULL, PUSH, STATUS].into_iter().enumerate() {
+            bench.plant(&id.to_string());
+            fails(path);
+            assert_refused(path, bench.sync().error.as_ref());
+            bench.sync_well();
+        }
+        fails("/central/sync/patient-pull");
+        let patient = NameId::from("p");
+        let asked = bench.site.pull_patient(&patient, &mut NoopObserver).unwrap();
+        assert_refused("one patient", asked.error.as_ref());
+        bench.server.always(v5::NAME_STORE_JOIN, Reply::json(200, r#"{"ID":"j","name_ID":"p","store_ID":"STORE_a"}"#));
+        fails("/central/name-store-join");
+        let linked = bench.site.link_patient(&patient, &StoreId::from("STORE_a"), &mut NoopObserver).unwrap();
+        assert_refused("a join", linked.error.as_ref());
     }
 }
 

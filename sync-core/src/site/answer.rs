@@ -6,7 +6,7 @@ use url::Url;
 use super::identity::Identity;
 use crate::address::shown;
 use crate::error::{Cause, Error, Result, Server};
-use crate::protocol::v5::{V5_VERSION, V5Error, V5ErrorBody};
+use crate::protocol::v5::{MadeJoin, V5_VERSION, V5Error, V5ErrorBody};
 use crate::protocol::v6::{Answer, EnvelopeFault, WireError, decode_answer, marked_text};
 use crate::redaction::{excerpt, whole_words};
 use crate::text::Detail;
@@ -65,13 +65,20 @@ pub(crate) fn stated(text: &str, of: &Identity) -> Detail {
 
 /// Describes a body that is no protocol message.
 fn looks_like(response: &HttpResponse) -> Detail {
-    let start = response.body.iter().copied().filter(|b| !b.is_ascii_whitespace()).take(1).next();
-    let html = response.header("content-type").is_some_and(|kind| kind.contains("html"));
-    match start {
-        _ if html || start == Some(b'<') => words::web_page().into(),
+    match first_byte(response) {
+        _ if is_page(response) => words::web_page().into(),
         None => words::empty_answer().into(),
         _ => excerpt(&response.body).into(),
     }
+}
+
+fn is_page(response: &HttpResponse) -> bool {
+    let is_html = response.header("content-type").is_some_and(|kind| kind.contains("html"));
+    is_html || first_byte(response) == Some(b'<')
+}
+
+fn first_byte(response: &HttpResponse) -> Option<u8> {
+    response.body.iter().copied().find(|byte| !byte.is_ascii_whitespace())
 }
 
 /// The text of an answer whose status says only that something is wrong. A web page is only named. Other text is shown
@@ -150,9 +157,21 @@ pub(crate) fn not_central(response: &HttpResponse, url: &str) -> Error {
     Error::NotAServer { server: Server::Central, url: url.to_owned(), found }
 }
 
+/// The error that central states in a body, with its envelope or bare.
+pub(crate) fn stated_by_central(response: &HttpResponse) -> Option<WireError> {
+    match decode_answer(&response.body) {
+        Ok(Answer::Error(error)) => Some(error),
+        _ => serde_json::from_slice(&response.body).ok(),
+    }
+}
+
 /// Central's answer to a join: empty, or status 500 with the reason as text. Where something else answers with success, such
 /// as the log-in page of a network, central has not joined anybody.
 pub(crate) fn joined(response: &HttpResponse, url: &str, of: &Identity) -> Result<()> {
+    let is_success = (200..=299).contains(&response.status);
+    if let Some(error) = stated_by_central(response).filter(|_| !is_success) {
+        return Err(wire_error(error, url, of));
+    }
     match response.status {
         200..=299 if response.body.iter().all(u8::is_ascii_whitespace) => Ok(()),
         200..=299 => match decode_answer(&response.body) {
@@ -169,6 +188,16 @@ pub(crate) fn joined(response: &HttpResponse, url: &str, of: &Identity) -> Resul
             Err(wire_error(WireError::OtherServerError(text), url, of))
         }
         _ => common_status(response, Server::Central, url, of),
+    }
+}
+
+/// The legacy server's answer to a join. Status 404 is about the patient or the store, unless a web page comes with it.
+pub(crate) fn made_join(response: &HttpResponse, url: &str, of: &Identity) -> Result<MadeJoin> {
+    match legacy_answer(response, url, of) {
+        Err(Error::NotAServer { server, .. }) if response.status == 404 && !is_page(response) => {
+            Err(Error::Refused { server, status: 404, detail: said_with(response, of) })
+        }
+        made => made,
     }
 }
 

@@ -167,6 +167,7 @@ crate::sentences! {
         file_failed(direction, id, reason) = "{direction} of file {id} failed: {reason}";
         link_waits(patient, store, reason) = "linking patient {patient} to store {store} is not done yet, and continues with the next sync: {reason}";
         refused_alone(table, id) = "{table} {id} was refused alone: it waits, and the other records are sent without it";
+        link_refused(patient, store, reason) = "linking patient {patient} to store {store} ends unfinished, because it was refused: {reason}";
         link_ended(patient, store) = "linking patient {patient} ends unfinished: store {store} is no longer active here";
         restored() = "this database was restored from a backup: everything synchronised since then is read again";
         central_went_back(after) = "central went back to {after} in its changelog: it was restored from a backup or \

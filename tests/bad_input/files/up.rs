@@ -4,17 +4,50 @@ use std::ops::ControlFlow;
 
 use sync_core::SyncEvent;
 use sync_core::files::FilesConfig;
+use sync_core::protocol::v5::V5ErrorBody;
+use sync_core::protocol::v6::{WireError, encode_error};
 use sync_core::record::RecordId;
 use sync_core::site::Step;
 use sync_core::storage::FileState;
 use sync_core::transport::HttpResponse;
 use sync_tests::raw_server::Reply;
 
-use super::{FileBench, UPLOAD, at_once, content};
+use super::{DOWNLOAD, FileBench, UPLOAD, at_once, content};
 
 /// Makes all that waits due, as when the wait is over.
 fn wait_over(bench: &FileBench, id: &RecordId) {
     bench.files.fetch(id).expect("a file");
+}
+
+/// What central passes on of the legacy server, with the transfer of a file in either direction.
+#[test]
+fn the_legacy_servers_reason_is_shown_with_any_status() {
+    let reason = V5ErrorBody {
+        code: "integration_error".to_owned(),
+        message: "without FK".to_owned(),
+        data: serde_json::json!({"table_name": "item_line", "record_ID": "8D1A"}),
+    };
+    let error = WireError::LegacyServerError(reason);
+    for status in [400, 409, 500, 503] {
+        let bench = FileBench::new();
+        let bare = serde_json::to_vec(&error).unwrap();
+        for (path, body) in [(UPLOAD, encode_error(&error)), (DOWNLOAD, encode_error(&error)), (DOWNLOAD, bare)] {
+            let id = match path {
+                UPLOAD => bench.attach(&content(30)),
+                _ => bench.attach_at_central(&content(30)),
+            };
+            bench.bench.sync_well();
+            bench.bench.server.always(path, Reply::Whole(HttpResponse::json(status, body)));
+            let ends = bench.turn().error.as_ref().map(ToString::to_string);
+            let said = ends.or_else(|| bench.entry(&id).reason).unwrap_or_default();
+            for word in ["integration_error", "without FK", "item_line", "8D1A"] {
+                assert!(said.contains(word), "{path} {status}: {said}");
+            }
+            bench.bench.server.heal();
+            wait_over(&bench, &id);
+            bench.turn_well();
+        }
+    }
 }
 
 #[test]

@@ -7,7 +7,8 @@ use serde::de::DeserializeOwned;
 
 use super::{Client, PushFault, PushRetry, gzip, join, shown, to_json};
 use crate::error::{Error, Result, Server};
-use crate::site::answer::legacy_answer;
+use crate::protocol::v5::{MadeJoin, NewJoin, path};
+use crate::site::answer::{legacy_answer, made_join};
 use crate::site::identity::Identity;
 use crate::site::sizing::{TransferKind, may_be_the_size};
 use crate::transport::{HttpRequest, HttpResponse, Method};
@@ -57,6 +58,16 @@ impl Client<'_> {
     ) -> Result<T> {
         let request = legacy_request(identity, path, body)?;
         self.with_retries(Server::Legacy, |client| client.legacy_once(identity, &request))
+    }
+
+    /// Asks the legacy server to join a patient to a store.
+    pub(crate) fn legacy_join(&mut self, identity: &Identity, join: &NewJoin) -> Result<MadeJoin> {
+        let request = legacy_request(identity, path::NAME_STORE_JOIN, join)?;
+        self.with_retries(Server::Legacy, |client| {
+            let shown = shown(&identity.legacy_url);
+            let response = client.send(Server::Legacy, &shown, &request)?;
+            made_join(&response, &shown, identity)
+        })
     }
 
     /// Pushes a batch to the legacy server.

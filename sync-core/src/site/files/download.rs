@@ -12,7 +12,7 @@ use crate::files::{PIECE, Retry, hash_file, length};
 use crate::protocol::v6::{DownloadRequest, V6_VERSION, WireError, path};
 use crate::record::TableName;
 use crate::record::file_reference::{Reference, TABLE as REFERENCES};
-use crate::site::answer::{common_status, foreign_answer, not_central, wire_error};
+use crate::site::answer::{common_status, foreign_answer, not_central, stated_by_central, wire_error};
 use crate::site::client::{join, to_json};
 use crate::site::sizing::{TransferKind, may_be_the_size};
 use crate::storage::{FileDirection, FileEntry, FileState};
@@ -258,16 +258,18 @@ impl FileTransfers<'_> {
         }
     }
 
-    /// The error of a download is the bare error value, with a meaningless status.
+    /// The error of a download is the bare error value, with a meaningless status; other servers may put it into an envelope.
     fn refusal(&self, response: &HttpResponse) -> Result<DownloadAnswer, TransferFault> {
         let url = shown(&self.central);
-        match serde_json::from_slice::<WireError>(&response.body) {
-            Ok(WireError::OtherServerError(text)) if text.starts_with("File not found") => Ok(DownloadAnswer::NotThere),
-            Ok(WireError::SyncFileNotFound(_)) => Ok(DownloadAnswer::NotThere),
-            Ok(error) => Err(wire_error(error, &url, &self.identity).into()),
-            Err(_) if response.status == 404 => Ok(DownloadAnswer::NotThere),
-            Err(_) if response.status == 405 => Err(Error::NotCentral { url }.into()),
-            Err(_) => {
+        match stated_by_central(response) {
+            Some(WireError::OtherServerError(text)) if text.starts_with("File not found") => {
+                Ok(DownloadAnswer::NotThere)
+            }
+            Some(WireError::SyncFileNotFound(_)) => Ok(DownloadAnswer::NotThere),
+            Some(error) => Err(wire_error(error, &url, &self.identity).into()),
+            None if response.status == 404 => Ok(DownloadAnswer::NotThere),
+            None if response.status == 405 => Err(Error::NotCentral { url }.into()),
+            None => {
                 common_status(response, crate::error::Server::Central, &url, &self.identity)?;
                 Err(TransferFault::File(format!("central answered with {}", foreign_answer(response)), Retry::Soon))
             }

@@ -180,8 +180,12 @@ impl Cycle<'_, '_> {
     fn or_later(&mut self, link: &Link, done: Result<()>) -> Result<()> {
         match done {
             Err(error) if !matches!(error.class(), ErrorClass::Cancelled | ErrorClass::LocalFault) => {
-                let (patient, store) = (link.patient.to_string(), link.store.to_string());
-                self.warn(says::link_waits(patient, store, Message::of(&error)))
+                let is_left = load(self.site.storage.read()?.as_ref())?.iter().any(|known| known.is_of(link));
+                let (patient, store, reason) = (link.patient.to_string(), link.store.to_string(), Message::of(&error));
+                self.warn(match is_left {
+                    true => says::link_waits(patient, store, reason),
+                    false => says::link_refused(patient, store, reason),
+                })
             }
             done => done,
         }
@@ -218,12 +222,10 @@ impl Cycle<'_, '_> {
 
     fn join_at_legacy(&mut self, link: &Link) -> Result<RecordId> {
         let join = NewJoin { name_id: link.patient.clone(), store_id: link.store.clone() };
-        let made = self.client.legacy_post(&self.identity, v5::path::NAME_STORE_JOIN, &join);
-        let made = made.and_then(|made: MadeJoin| self.checked_join(&join, made));
-        // It will refuse again, so this link ends here.
-        if let Err(Error::Refused { .. } | Error::PeerError { server: Server::Legacy, .. } | Error::NotAServer { .. }) =
-            made
-        {
+        let made = self.client.legacy_join(&self.identity, &join);
+        let made = made.and_then(|made| self.checked_join(&join, made));
+        // It will refuse again, so this link ends here. What answers in its place, such as the log-in page of a network, does not.
+        if let Err(Error::Refused { .. } | Error::PeerError { server: Server::Legacy, .. }) = made {
             self.drop_link(link)?;
         }
         made.map(|made| made.id)

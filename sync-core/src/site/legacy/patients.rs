@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use crate::error::{Error, Result};
-use crate::protocol::v5::{MadeJoin, NewJoin, path};
+use crate::protocol::v5::NewJoin;
 use crate::record::{NameId, RecordId, StoreId, TableName};
 use crate::site::Site;
 use crate::site::client::Client;
@@ -33,7 +33,7 @@ impl Site {
         let mut silent = NoopObserver;
         let mut client = Client::new(self.transport.as_ref(), self.clock.as_ref(), &self.config, &mut silent);
         let join = NewJoin { name_id: patient.clone(), store_id };
-        client.legacy_post::<MadeJoin>(&identity, path::NAME_STORE_JOIN, &join)?;
+        client.legacy_join(&identity, &join)?;
         loop {
             match self.sync(&SyncOptions::default(), &mut NoopObserver) {
                 // The running cycle may bring the patient.
