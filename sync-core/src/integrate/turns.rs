@@ -12,7 +12,7 @@ use super::{Integrated, Provenance};
 use crate::clock::Clock;
 use crate::error::{Error, Result};
 use crate::record::SiteId;
-use crate::storage::{ReadTxn, Source, Storage, state};
+use crate::storage::{ReadTxn, Storage, state};
 use crate::write::PAUSE;
 
 /// Shared by all threads that integrate; no two of them work for one site.
@@ -51,6 +51,11 @@ impl IntegrationQueue {
     /// The result since this queue was made.
     pub(crate) fn done(&self) -> Integrated {
         self.lock().done.clone()
+    }
+
+    /// Counts what was integrated outside of the turns.
+    pub(crate) fn add(&self, done: &Integrated) {
+        self.lock().done.add(done);
     }
 
     fn lock(&self) -> MutexGuard<'_, QueueState> {
@@ -100,9 +105,8 @@ struct SiteTurn<'q> {
 
 impl SiteTurn<'_> {
     fn take(mut self, storage: &dyn Storage, clock: &dyn Clock) -> Result<()> {
-        let source = Source::Site(self.site);
-        let origin = if planted!(SourceForgotten) { None } else { Some(self.site) };
-        let provenance = Provenance::new(source, origin);
+        let provenance = Provenance::of_pushes(self.site);
+        let source = provenance.source;
         let site = self.site;
         // A batch of a push may come before any of these transactions.
         let Some(slice) = self.run.slice(storage, clock, &provenance, &|txn| Ok(!is_push_open(txn, site)?))? else {
