@@ -172,8 +172,7 @@ fn a_site_with_many_records_delays_another_by_one_turn() {
         end.add_site(site);
     }
     let pauses = Arc::new(Pauses { clock: SystemClock::new(), pauses: AtomicU64::new(0), then: OnceLock::new() });
-    let central =
-        Replica::builder().clock(pauses.clone()).with_storage(end.storage.clone()).stand_alone_central();
+    let central = Replica::builder().clock(pauses.clone()).with_storage(end.storage.clone()).stand_alone_central();
     let mut config = CentralConfig::default();
     config.push_integrated_max = 0;
     let central = Arc::new(central.with_config(config));
