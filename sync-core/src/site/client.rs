@@ -1,7 +1,7 @@
 //! One exchange with a server, with the one retry loop around request, response, body and parsing.
 
 mod legacy;
-mod push_body;
+mod push;
 
 use std::io::Write as _;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 use url::Url;
 
-pub(crate) use self::push_body::{OpenPush, PushBody};
+pub(crate) use self::push::OpenPush;
 use super::answer::{central_answer, joined, transport_error, unreadable};
 use super::config::SyncConfig;
 use super::identity::Identity;
@@ -200,69 +200,6 @@ impl<'a> Client<'a> {
             let json = to_json(&question(size))?;
             client.central_once(identity, central, path, &json)
         })
-    }
-
-    /// Pushes to central. A refusal for its size is returned, not retried. A server that answers 413 and closes before
-    /// it has read the body may look like a broken pipe, so a broken pipe counts as such a refusal too, but only if it
-    /// breaks at each try and the body is larger than central servers accept.
-    ///
-    /// `meanwhile` is done once, while the first request is under way if the transport can do that.
-    pub(crate) fn push<T: DeserializeOwned>(
-        &mut self,
-        identity: &Identity,
-        (central, path): (&Url, &str),
-        body: &PushBody,
-        parcel: PushRetry,
-        meanwhile: Option<&mut dyn FnMut()>,
-    ) -> Result<T, PushFault> {
-        match meanwhile {
-            Some(work) if self.transport.is_concurrent() => {
-                self.send_beside(self.push_request(central, path, body), || {
-                    work();
-                    Ok(())
-                })?;
-            }
-            Some(work) => work(),
-            None => {}
-        }
-        let json = &body.json;
-        let outcome = self.with_retries_of(Server::Central, parcel, |client| {
-            match client.push_once(identity, (central, path), body) {
-                Err(Error::Refused { status: 413, .. }) => Ok(None),
-                Err(error) => Err(error),
-                Ok(raw) => Ok(Some(raw)),
-            }
-        });
-        let limit = if planted!(BrokenLineIsTooLarge) { 1024 } else { self.config.push_body_limit };
-        let raw = match outcome {
-            Err(Error::CutOff { .. }) if self.broke && json.len() > limit => return Err(PushFault::TooLarge),
-            Err(error) if may_be_the_size(&error) => return Err(PushFault::Broke(error)),
-            outcome => outcome?.ok_or(PushFault::TooLarge)?,
-        };
-        Ok(serde_json::from_str(raw.get()).map_err(|error| unreadable(Server::Central, central, &error.to_string()))?)
-    }
-
-    fn push_once(
-        &mut self,
-        identity: &Identity,
-        (central, path): (&Url, &str),
-        body: &PushBody,
-    ) -> Result<Box<RawValue>> {
-        let shown = shown(central);
-        let request = self.push_request(central, path, body);
-        let response = self.send(Server::Central, &shown, &request)?;
-        if is_gzipped(&request) && matches!(response.status, 400 | 415) {
-            self.plain_only = true;
-            return self.push_once(identity, (central, path), body);
-        }
-        central_answer(&response, &shown, identity)
-    }
-
-    fn push_request(&self, central: &Url, path: &str, body: &PushBody) -> HttpRequest {
-        match body.gzipped.as_ref().filter(|_| !self.plain_only) {
-            Some(gzipped) => json_request(central, path, (gzipped.clone(), true)),
-            None => json_request(central, path, (body.json.clone(), false)),
-        }
     }
 
     /// The size from which a body is compressed; `None` if central cannot read compressed ones.
@@ -497,10 +434,6 @@ fn json_request(server: &Url, path: &str, (body, gzipped): (Vec<u8>, bool)) -> H
         headers.push(("content-encoding".to_owned(), "gzip".to_owned()));
     }
     HttpRequest { method: Method::Post, url: join(server, path), headers, body }
-}
-
-fn is_gzipped(request: &HttpRequest) -> bool {
-    request.header("content-encoding") == Some("gzip")
 }
 
 #[cfg(test)]

@@ -3,16 +3,16 @@
 use std::collections::{BTreeSet, HashSet};
 
 use super::position::Position;
-use super::push::{came_back, is_pushed};
-use crate::changelog::ChangelogGap;
+use crate::changelog::{Change, ChangeAction, ChangelogGap};
 use crate::error::Result;
+use crate::integrate::seen_at_central;
 use crate::protocol::v6::{Batch, BatchElement, PushRequest, V6_VERSION, WireRecord};
-use crate::record::{Cursor, TableName};
+use crate::record::{Cursor, TableName, record_type};
 use crate::site::Site;
 use crate::site::client::OpenPush;
 use crate::site::identity::Identity;
 use crate::site::outbox::{BatchBudget, ENVELOPE, Gathered, gather};
-use crate::storage::{newest_gaps, state};
+use crate::storage::{ReadTxn, Source, newest_gaps, state};
 use crate::write::outgoing;
 
 /// A batch, and what it was made for.
@@ -81,4 +81,19 @@ impl Packer<'_> {
 /// A push without its chain.
 pub(super) fn push_request(batch: Batch, identity: &Identity) -> PushRequest {
     PushRequest { batch, sync_v5_settings: identity.credentials(), sync_v6_version: V6_VERSION, push_chain: None }
+}
+
+/// True if a pull has shown, since an edit was made here, that central has it.
+pub(super) fn came_back(txn: &dyn ReadTxn, row: &Change) -> Result<bool> {
+    let (table, id) = (&row.change.table, &row.change.id);
+    Ok(seen_at_central(txn, Source::Central, table, id)? > row.cursor)
+}
+
+/// True if a row concerns central (`protocol-v6` §9.2). Upstream leaves out rows of stores that are not active here.
+/// But the store was active when the edit was made; if it moved before the push, central decides about the edit, so
+/// that it is not dropped silently.
+pub(crate) fn is_pushed(row: &Change) -> bool {
+    let change = &row.change;
+    record_type(change.table.as_str())
+        .is_some_and(|kind| kind.pushed && (change.action == ChangeAction::Upsert || kind.deletes_on_wire()))
 }

@@ -5,15 +5,16 @@ use std::time::Duration;
 use url::Url;
 
 use super::copied_database;
+pub(super) use super::packed_batch::came_back;
+pub(crate) use super::packed_batch::is_pushed;
 use super::packed_batch::{PackedBatch, Packer, push_request};
 use super::position::Position;
-use crate::changelog::{Change, ChangeAction, ChangelogGap};
+use crate::changelog::ChangelogGap;
 use crate::error::{Error, Result, Server};
-use crate::integrate::seen_at_central;
 use crate::protocol::v6::{
     Batch, BatchElement, PushResult, SiteStatus, SiteStatusRequest, V6_VERSION, WireRecord, path,
 };
-use crate::record::{Cursor, record_type};
+use crate::record::Cursor;
 use crate::site::Site;
 use crate::site::client::{Client, OpenPush, PushFault, PushRetry};
 use crate::site::cycle::Cycle;
@@ -377,19 +378,4 @@ fn count_pushed(txn: &dyn ReadTxn, stands: Position) -> Result<u64> {
             _ => return Ok(count),
         }
     }
-}
-
-/// True if a pull has shown, since an edit was made here, that central has it.
-pub(super) fn came_back(txn: &dyn ReadTxn, row: &Change) -> Result<bool> {
-    let (table, id) = (&row.change.table, &row.change.id);
-    Ok(seen_at_central(txn, Source::Central, table, id)? > row.cursor)
-}
-
-/// True if a row concerns central (`protocol-v6` §9.2). Upstream leaves out rows of stores that are not active here.
-/// But the store was active when the edit was made; if it moved before the push, central decides about the edit, so
-/// that it is not dropped silently.
-pub(crate) fn is_pushed(row: &Change) -> bool {
-    let change = &row.change;
-    record_type(change.table.as_str())
-        .is_some_and(|kind| kind.pushed && (change.action == ChangeAction::Upsert || kind.deletes_on_wire()))
 }

@@ -1,12 +1,21 @@
-//! The body of a push that is made while the push before it is under way.
+//! Pushes to central. The body of one is made while the push before it is under way.
 
 use std::io::Write as _;
 
 use flate2::write::GzEncoder;
 
-use super::{packing_failed, to_json};
-use crate::error::Result;
+use serde::de::DeserializeOwned;
+use serde_json::value::RawValue;
+use url::Url;
+
+use super::super::answer::{central_answer, unreadable};
+use super::{Client, PushFault, PushRetry, json_request, packing_failed, to_json};
+use crate::address::shown;
+use crate::error::{Error, Result, Server};
 use crate::protocol::v6::{PushChain, PushRequest};
+use crate::site::identity::Identity;
+use crate::site::sizing::may_be_the_size;
+use crate::transport::HttpRequest;
 
 /// The body of a push without its end: the chain names the push before it, which may not be answered yet.
 pub(crate) struct OpenPush {
@@ -51,6 +60,75 @@ impl OpenPush {
         let gzipped = self.packed.map(|mut encoder| encoder.write_all(&end).and_then(|()| encoder.finish()));
         Ok(PushBody { json: self.json, gzipped: gzipped.transpose().map_err(packing_failed)? })
     }
+}
+
+impl Client<'_> {
+    /// Pushes to central. A refusal for its size is returned, not retried. A server that answers 413 and closes before
+    /// it has read the body may look like a broken pipe, so a broken pipe counts as such a refusal too, but only if it
+    /// breaks at each try and the body is larger than central servers accept.
+    ///
+    /// `meanwhile` is done once, while the first request is under way if the transport can do that.
+    pub(crate) fn push<T: DeserializeOwned>(
+        &mut self,
+        identity: &Identity,
+        (central, path): (&Url, &str),
+        body: &PushBody,
+        parcel: PushRetry,
+        meanwhile: Option<&mut dyn FnMut()>,
+    ) -> Result<T, PushFault> {
+        match meanwhile {
+            Some(work) if self.transport.is_concurrent() => {
+                self.send_beside(self.push_request(central, path, body), || {
+                    work();
+                    Ok(())
+                })?;
+            }
+            Some(work) => work(),
+            None => {}
+        }
+        let json = &body.json;
+        let outcome = self.with_retries_of(Server::Central, parcel, |client| {
+            match client.push_once(identity, (central, path), body) {
+                Err(Error::Refused { status: 413, .. }) => Ok(None),
+                Err(error) => Err(error),
+                Ok(raw) => Ok(Some(raw)),
+            }
+        });
+        let limit = if planted!(BrokenLineIsTooLarge) { 1024 } else { self.config.push_body_limit };
+        let raw = match outcome {
+            Err(Error::CutOff { .. }) if self.broke && json.len() > limit => return Err(PushFault::TooLarge),
+            Err(error) if may_be_the_size(&error) => return Err(PushFault::Broke(error)),
+            outcome => outcome?.ok_or(PushFault::TooLarge)?,
+        };
+        Ok(serde_json::from_str(raw.get()).map_err(|error| unreadable(Server::Central, central, &error.to_string()))?)
+    }
+
+    fn push_once(
+        &mut self,
+        identity: &Identity,
+        (central, path): (&Url, &str),
+        body: &PushBody,
+    ) -> Result<Box<RawValue>> {
+        let shown = shown(central);
+        let request = self.push_request(central, path, body);
+        let response = self.send(Server::Central, &shown, &request)?;
+        if is_gzipped(&request) && matches!(response.status, 400 | 415) {
+            self.plain_only = true;
+            return self.push_once(identity, (central, path), body);
+        }
+        central_answer(&response, &shown, identity)
+    }
+
+    fn push_request(&self, central: &Url, path: &str, body: &PushBody) -> HttpRequest {
+        match body.gzipped.as_ref().filter(|_| !self.plain_only) {
+            Some(gzipped) => json_request(central, path, (gzipped.clone(), true)),
+            None => json_request(central, path, (body.json.clone(), false)),
+        }
+    }
+}
+
+fn is_gzipped(request: &HttpRequest) -> bool {
+    request.header("content-encoding") == Some("gzip")
 }
 
 #[cfg(test)]
