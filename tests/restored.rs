@@ -69,20 +69,25 @@ fn a_site_that_went_back_gets_again_what_it_had_sent() {
 
 #[test]
 fn a_site_that_is_set_up_anew_gets_what_its_cut_push_had_brought() {
-    let (central, a) = world();
-    write(&a, "x", "1");
-    write(&a, "y", "1");
-    let one_record = SyncOptions::default().max_bytes(1);
-    let mut config = SyncConfig::default();
-    config.push_records_max = 1;
-    let _ = a.site.clone().with_config(config).sync(&one_record, &mut NoopObserver).unwrap();
-    assert_eq!(at_central(&central, "x"), None, "staged, as the last batch did not come");
-    let anew = central.set_up_over(Arc::new(MemoryStorage::new()), "a", central.transport());
-    let mut patient = SyncConfig::default();
-    patient.retry_wait = std::time::Duration::from_millis(1);
-    let _ = anew.site.clone().with_config(patient).sync(&SyncOptions::default(), &mut NoopObserver).unwrap();
-    assert_eq!(at_site(&anew, "x").as_deref(), Some("1"));
-    assert_eq!(at_central(&central, "x").as_deref(), Some("1"));
+    // What came of the push is staged, or integrated.
+    for (at_once, came) in [(0, None), (100, Some("1"))] {
+        let central = CentralEnd::over(Kind::Memory).integrating_at_once(at_once);
+        let a = central.new_site("a");
+        a.sync();
+        write(&a, "x", "1");
+        write(&a, "y", "1");
+        let one_record = SyncOptions::default().max_bytes(1);
+        let mut config = SyncConfig::default();
+        config.push_records_max = 1;
+        let _ = a.site.clone().with_config(config).sync(&one_record, &mut NoopObserver).unwrap();
+        assert_eq!(at_central(&central, "x").as_deref(), came);
+        let anew = central.set_up_over(Arc::new(MemoryStorage::new()), "a", central.transport());
+        let mut patient = SyncConfig::default();
+        patient.retry_wait = std::time::Duration::from_millis(1);
+        let _ = anew.site.clone().with_config(patient).sync(&SyncOptions::default(), &mut NoopObserver).unwrap();
+        assert_eq!(at_site(&anew, "x").as_deref(), Some("1"));
+        assert_eq!(at_central(&central, "x").as_deref(), Some("1"));
+    }
 }
 
 #[test]

@@ -357,7 +357,7 @@ fn a_push(central: &CentralEnd, database: &str, text: &str) -> HttpRequest {
 
 #[test]
 fn a_push_that_comes_while_an_integration_waits_is_not_taken_at_any_moment() {
-    let central = CentralEnd::over(Kind::Memory);
+    let central = CentralEnd::over(Kind::Memory).integrating_at_once(0);
     central.add_site("a");
     let (first, second) = (a_push(&central, "one", "first"), a_push(&central, "two", "second"));
     let interposed = Arc::new(Interposed { inner: central.storage.clone(), before_write: Mutex::default() });

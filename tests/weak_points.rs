@@ -190,6 +190,32 @@ fn what_is_written_during_a_push_goes_out_with_the_next() {
     }
 }
 
+/// A7: the next batch is made while central works on the last, so a record may be edited between the two.
+#[test]
+fn what_is_edited_after_its_batch_was_made_goes_out_with_the_next_push() {
+    let (central, a) = world();
+    for id in ["1", "2", "3"] {
+        a.records.put("asset", [asset(id, "STORE_a", "before")]).unwrap();
+    }
+    let mut config = SyncConfig::default();
+    config.push_records_max = 1;
+    let mut is_edited = false;
+    let mut edit = |event: &SyncEvent| {
+        if matches!(event, SyncEvent::Progress { step: Step::PushV6, done: 1, .. })
+            && !std::mem::replace(&mut is_edited, true)
+        {
+            a.records.put("asset", [asset("2", "STORE_a", "during")]).unwrap();
+            a.records.delete("asset", &"3".into()).unwrap();
+        }
+        ControlFlow::Continue(())
+    };
+    let report = a.site.clone().with_config(config).sync(&SyncOptions::default(), &mut edit).unwrap();
+    assert_eq!((report.outcome, report.pushed, is_edited), (SyncOutcome::Done, 2, true), "the second was made already");
+    assert_eq!(a.sync().pushed, 2);
+    assert!(get(&central.records, "asset", "2").unwrap().contains("during"));
+    assert!(get(&central.records, "asset", "3").is_none_or(|asset| asset.contains(r#""deleted_datetime":"2"#)));
+}
+
 /// A12: Open mSupply never sends deletes of R&R forms, plugins, preferences and others.
 #[test]
 fn whatever_can_be_deleted_is_gone_or_marked_at_the_other_end_too() {

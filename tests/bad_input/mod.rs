@@ -7,6 +7,7 @@ mod disk;
 mod files;
 mod legacy_answers;
 mod network;
+mod on_arrival;
 mod peer;
 mod peer_words;
 mod queue;

@@ -1,4 +1,5 @@
-//! Pushes that central still has to integrate: completely or not at all, in turns, through any interruption.
+//! Pushes that central still has to integrate, because nothing of them was integrated as they arrived: completely or not at
+//! all, in turns, through any interruption.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -7,7 +8,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 use sync_core::Replica;
-use sync_core::central::Central;
+use sync_core::central::{Central, CentralConfig};
 use sync_core::clock::{Clock, SystemClock, Timestamp};
 use sync_core::record::SiteId;
 use sync_core::storage::{MemoryStorage, Storage};
@@ -15,11 +16,16 @@ use sync_core::transport::{HttpRequest, HttpResponse, Method};
 use sync_testkit::FaultyStorage;
 use sync_tests::world::{CentralEnd, PASSWORD, asset, count, get};
 
-use super::central_door::{central, credentials, json, pull_body, record, request};
+use super::central_door::{credentials, json, pull_body, record, request};
 use super::{PULL, PUSH, STATUS, set_aside};
 
+/// A central server that knows site `a`, which is number 2, and integrates in turns alone.
+fn central() -> CentralEnd {
+    super::central_door::central().integrating_at_once(0)
+}
+
 /// A batch of records of a site that is named like its store, with its cursors.
-fn batch(site: &str, records: impl IntoIterator<Item = (u64, String)>, is_last: bool) -> HttpRequest {
+pub(super) fn batch(site: &str, records: impl IntoIterator<Item = (u64, String)>, is_last: bool) -> HttpRequest {
     let records: Vec<String> = records
         .into_iter()
         .map(|(cursor, id)| {
@@ -36,22 +42,22 @@ fn batch(site: &str, records: impl IntoIterator<Item = (u64, String)>, is_last: 
     request(Method::Post, PUSH, body)
 }
 
-fn one(site: &str, cursor: u64, id: &str, is_last: bool) -> HttpRequest {
+pub(super) fn one(site: &str, cursor: u64, id: &str, is_last: bool) -> HttpRequest {
     batch(site, [(cursor, id.to_owned())], is_last)
 }
 
 #[track_caller]
-fn taken(response: &HttpResponse) -> u64 {
+pub(super) fn taken(response: &HttpResponse) -> u64 {
     let answer = json(response);
     answer["data"]["records_pushed"].as_u64().unwrap_or_else(|| panic!("{answer}"))
 }
 
 #[track_caller]
-fn assert_in_progress(response: &HttpResponse) {
+pub(super) fn assert_in_progress(response: &HttpResponse) {
     assert_eq!(json(response)["error"], "integrationInProgress");
 }
 
-fn is_integrating(central: &Central, site: &str) -> bool {
+pub(super) fn is_integrating(central: &Central, site: &str) -> bool {
     let credentials = credentials(site, PASSWORD, &format!("machine-{site}"));
     let body = format!(r#"{{"syncV5Settings":{credentials},"syncV6Version":5}}"#);
     let answer = json(&central.handle(&request(Method::Post, STATUS, body)));
@@ -166,8 +172,10 @@ fn a_site_with_many_records_delays_another_by_one_turn() {
         end.add_site(site);
     }
     let pauses = Arc::new(Pauses { clock: SystemClock::new(), pauses: AtomicU64::new(0), then: OnceLock::new() });
-    let central =
-        Arc::new(Replica::builder().clock(pauses.clone()).with_storage(end.storage.clone()).stand_alone_central());
+    let central = Replica::builder().clock(pauses.clone()).with_storage(end.storage.clone()).stand_alone_central();
+    let mut config = CentralConfig::default();
+    config.push_integrated_max = 0;
+    let central = Arc::new(central.with_config(config));
     taken(&central.handle(&batch("a", (1..=6500).map(|n| (n, format!("a{n}"))), true)));
     let seen: Arc<Mutex<Vec<(u64, bool, bool)>>> = Arc::default();
     let (storage, seen_here, inside) = (end.storage.clone(), seen.clone(), central.clone());
@@ -197,7 +205,7 @@ fn a_site_with_many_records_delays_another_by_one_turn() {
 /// A central server with a push of two sites to integrate, over a storage that can fail.
 fn pushed() -> (CentralEnd, Arc<FaultyStorage>) {
     let storage = Arc::new(FaultyStorage::new(Arc::new(MemoryStorage::new())));
-    let end = CentralEnd::over_storage(storage.clone());
+    let end = CentralEnd::over_storage(storage.clone()).integrating_at_once(0);
     for site in ["a", "b"] {
         end.add_site(site);
     }

@@ -97,3 +97,29 @@ fn the_cost_of_an_idle_cycle_does_not_grow_with_the_records() {
     };
     assert_eq!(idle(10), idle(1000));
 }
+
+/// What central asks of its storage to take a push of so many assets.
+fn taking(records: u32) -> Counts {
+    let storage = Arc::new(CountingStorage::new(Arc::new(MemoryStorage::new())));
+    let central = CentralEnd::over_storage(storage.clone());
+    let a = central.new_site("a");
+    a.sync();
+    let edits = (0..records).map(|n| asset(&format!("{n:05}"), "STORE_a", ""));
+    a.records.put("asset", edits.collect::<Vec<_>>()).unwrap();
+    storage.take_counts();
+    assert_eq!(a.sync().pushed, u64::from(records));
+    storage.take_counts()
+}
+
+#[test]
+fn central_takes_a_push_in_one_transaction_and_writes_each_record_once() {
+    let (few, many) = (taking(100), taking(300));
+    assert_eq!(few.commits, many.commits);
+    let of = |counts: &Counts, call: &str| counts.calls.get(call).copied().unwrap_or(0);
+    for (call, for_each) in [("put_record", 1), ("note_taken", 1), ("pushed", 1), ("stage", 0), ("settle", 0)] {
+        assert_eq!(of(&many, call) - of(&few, call), 200 * for_each, "{call}");
+    }
+    // Also four times the record, which SQLite looks up once, and once its tombstones, of which there are none.
+    let sum = |counts: &Counts| counts.calls.values().sum::<u64>();
+    assert_eq!(sum(&many) - sum(&few), 200 * 8, "{many:?}");
+}

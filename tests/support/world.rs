@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use sync_core::central::{Central, InProcess, SiteRegistry};
+use sync_core::central::{Central, CentralConfig, InProcess, SiteRegistry};
 use sync_core::changelog::{Audience, ChangeAction, NewChange};
 use sync_core::clock::{Clock, SystemClock, Timestamp};
 use sync_core::files::{FileStore, Files};
@@ -70,6 +70,7 @@ pub struct CentralEnd {
     pub records: Records,
     clock: Arc<dyn Clock>,
     storages: Storages,
+    limits: CentralConfig,
 }
 
 /// A remote site.
@@ -159,14 +160,22 @@ impl CentralEnd {
         let central = replica.stand_alone_central().with_files(storages.files("central"));
         let central = Arc::new(central);
         let records = replica.records();
-        Self { storage, central, sites, records, clock, storages }
+        Self { storage, central, sites, records, clock, storages, limits: CentralConfig::default() }
+    }
+
+    /// The same with a server that integrates at most so many records of a push in the transaction that takes it.
+    #[must_use]
+    pub fn integrating_at_once(mut self, records: usize) -> Self {
+        self.limits.push_integrated_max = records;
+        self.central = self.restarted();
+        self
     }
 
     /// The server after a restart: on the same storage, with an empty memory.
     pub fn restarted(&self) -> Arc<Central> {
         let central =
             Replica::builder().clock(self.clock.clone()).with_storage(self.storage.clone()).stand_alone_central();
-        Arc::new(central.with_files(self.storages.files("central")))
+        Arc::new(central.with_config(self.limits.clone()).with_files(self.storages.files("central")))
     }
 
     /// The same, restarted and running for so long that no earlier request is still on its way.

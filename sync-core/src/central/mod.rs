@@ -69,6 +69,9 @@ pub struct CentralConfig {
     pub batch_bytes_max: usize,
     /// The most records of one push. A larger push gets status 413.
     pub push_records_max: usize,
+    /// The most records of one push that are integrated in the transaction that takes it. All other writers wait for that;
+    /// the rest is integrated in turns afterwards.
+    pub push_integrated_max: usize,
     /// The most bytes of an upload with all its parts (`protocol-v6` §1).
     pub upload_bytes_max: u64,
     /// The address under which sites reach this server; taken from each request's `Host` if `None`.
@@ -82,6 +85,7 @@ impl Default for CentralConfig {
             batch_records_max: 10_000,
             batch_bytes_max: 8 * 1024 * 1024,
             push_records_max: 10_000,
+            push_integrated_max: 4096,
             upload_bytes_max: 50 * 1024 * 1024,
             public_url: None,
         }

@@ -1,13 +1,15 @@
 //! Integration: stores received records among the records, in dependency order, in short transactions.
 //!
 //! A site integrates pulled records as they arrive, in the transaction that moves its cursor ([`receive`]); records
-//! that cannot be integrated go into quarantine in the sync buffer. Central first stages a push, and integrates it
-//! after the last batch, in turns of one transaction for each site ([`IntegrationQueue`]). Records that waited for a parent are
-//! staged too, on sites as well.
+//! that cannot be integrated go into quarantine in the sync buffer. Central does the same with each batch of a push
+//! ([`receive_push`]). Staged are records that waited for a parent which arrived, batches at which the integration fails,
+//! and what is too much for one transaction; central integrates these in turns of one transaction for each site
+//! ([`IntegrationQueue`]).
 
 mod failed_batch;
 pub(crate) mod merge;
 mod plan;
+mod pushed;
 mod resolve;
 mod sent_back;
 mod staged;
@@ -33,10 +35,11 @@ use crate::write::{Origin, UnseenMove, WriteEffect};
 use self::failed_batch::{failed_before, forget_failure};
 pub(crate) use self::failed_batch::{noting_failure, requeue_after_upgrade, requeue_failed, staging_what_fails};
 use self::plan::{Facts, Plan, plan};
+pub(crate) use self::pushed::receive_push;
 pub(crate) use self::resolve::Resolvers;
 pub use self::resolve::{Conflict, ConflictOutcome, ConflictResolver, ConflictVersions, Resolution};
 use self::sent_back::BufferPlace;
-pub(crate) use self::staged::integrate;
+pub(crate) use self::staged::{attempted, integrate};
 pub(crate) use self::turns::IntegrationQueue;
 
 /// The result of an integration.
@@ -87,6 +90,12 @@ impl Provenance {
     pub(crate) fn new(source: Source, origin: Option<SiteId>) -> Self {
         Self { source, origin, resolvers: Resolvers::default() }
     }
+
+    /// What a site pushes to central.
+    pub(crate) fn of_pushes(site: SiteId) -> Self {
+        let origin = if planted!(SourceForgotten) { None } else { Some(site) };
+        Self::new(Source::Site(site), origin)
+    }
 }
 
 /// Integrates a received batch in the caller's transaction: upserts with parents before children, then deletes with
@@ -110,8 +119,14 @@ pub(crate) fn receive(
         }
     });
     let mut integrator = Integrator::new(txn, now, provenance)?;
-    let any_buffered = !txn.staged_tables(provenance.source)?.is_empty() || integrator.any_set_aside;
+    let any_buffered = txn.any_buffered()?;
+    integrator.facts.may_be_elsewhere = any_buffered;
+    let is_pushed = matches!(provenance.source, Source::Site(_));
     for mut incoming in batch {
+        if any_buffered && is_pushed {
+            // The place of an older version gives no claim to a record that another site has sent since.
+            txn.discard(provenance.source, &incoming.table, &incoming.id)?;
+        }
         let set_aside = match incoming.quarantine.take() {
             Some(unreadable) => Some(integrator.count_set_aside(unreadable)),
             None => integrator.integrate_one(&incoming)?,
@@ -123,7 +138,7 @@ pub(crate) fn receive(
                 txn.stage(&Incoming { quarantine: Some(quarantine), known, ..incoming }, now)?;
             }
             // An older version in quarantine is outdated now.
-            None if any_buffered => txn.discard(provenance.source, &incoming.table, &incoming.id)?,
+            None if any_buffered && !is_pushed => txn.discard(provenance.source, &incoming.table, &incoming.id)?,
             None => {}
         }
     }
@@ -450,6 +465,9 @@ impl Facts for LocalState<'_> {
 
     fn sent_first_elsewhere(&self, table: &TableName, id: &RecordId) -> Result<Option<RecordData>> {
         let Source::Site(site) = self.provenance.source else { return Ok(None) };
+        if !self.may_be_elsewhere {
+            return Ok(None);
+        }
         record_owner::sent_first_elsewhere(self.txn, (table, id), site)
     }
 

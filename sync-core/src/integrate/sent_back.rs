@@ -29,7 +29,7 @@ pub(super) fn is_lost(restore: Option<SiteRestore>, incoming: &Incoming, buffere
 
 /// True if the site that pushed a record may hold another version by now. While this one was in quarantine, the site
 /// could pull the stored one, even an old one, because it may have read everything again. A record that is integrated
-/// in its turn needs no such check: until then the site gets no answers.
+/// as it arrives, or in its turn, needs no such check: until then the site gets no answers.
 pub(super) fn is_replaced(
     txn: &dyn ReadTxn,
     site: SiteId,

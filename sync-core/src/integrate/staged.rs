@@ -6,13 +6,14 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use super::failed_batch::{failure_reason, may_be_of_a_record};
 use super::sent_back::BufferPlace;
 use super::{Integrated, Integrator, Provenance};
-use crate::clock::Clock;
+use crate::clock::{Clock, Timestamp};
 use crate::error::{Error, Result};
 use crate::protocol::v5::{CentralRecord, QueuedRecord};
 use crate::protocol::v6::{BatchElement, WireRecord};
 use crate::record::{TableName, integration_rank};
 use crate::storage::{
-    Buffered, CHUNK_BYTES, Incoming, Quarantine, QuarantineCause, ReadTxn, Source, StagedKind, Storage,
+    Buffered, CHUNK_BYTES, Incoming, Quarantine, QuarantineCause, ReadTxn, Source, StagedCounts, StagedKind, Storage,
+    WriteTxn,
 };
 use crate::write::PAUSE;
 
@@ -114,19 +115,47 @@ impl StagedRun {
         }
     }
 
-    /// Upserts with parents before children, then deletes with children before parents, then merges.
     fn begin_pass(&mut self, storage: &dyn Storage, source: Source) -> Result<()> {
-        let mut tables = storage.read()?.staged_tables(source)?;
-        tables.sort_by_key(|(table, _)| (integration_rank(table.as_str()), table.clone()));
+        let tables = storage.read()?.staged_tables(source)?;
         let staged: u64 = tables.iter().map(|(_, counts)| counts.upserts + counts.deletes + counts.merges).sum();
         self.total = self.done.count() + staged;
-        let upserts = tables.iter().filter(|(_, counts)| counts.upserts > 0).map(|(t, _)| (t, StagedKind::Upserts));
-        let deletes = tables.iter().rev().filter(|(_, counts)| counts.deletes > 0);
-        let merges = tables.iter().filter(|(_, counts)| counts.merges > 0).map(|(t, _)| (t, StagedKind::Merges));
-        let all = upserts.chain(deletes.map(|(t, _)| (t, StagedKind::Deletes))).chain(merges);
-        self.left = all.map(|(table, kind)| (table.clone(), kind)).collect();
+        self.left = in_order(tables);
         Ok(())
     }
+}
+
+/// Upserts with parents before children, then deletes with children before parents, then merges.
+fn in_order(mut tables: Vec<(TableName, StagedCounts)>) -> VecDeque<(TableName, StagedKind)> {
+    tables.sort_by_key(|(table, _)| (integration_rank(table.as_str()), table.clone()));
+    let upserts = tables.iter().filter(|(_, counts)| counts.upserts > 0).map(|(t, _)| (t, StagedKind::Upserts));
+    let deletes = tables.iter().rev().filter(|(_, counts)| counts.deletes > 0);
+    let merges = tables.iter().filter(|(_, counts)| counts.merges > 0).map(|(t, _)| (t, StagedKind::Merges));
+    let all = upserts.chain(deletes.map(|(t, _)| (t, StagedKind::Deletes))).chain(merges);
+    all.map(|(table, kind)| (table.clone(), kind)).collect()
+}
+
+/// Integrates staged records of a source in the caller's transaction: at most so many, and those that these wake.
+pub(super) fn integrate_staged(
+    txn: &dyn WriteTxn,
+    now: Timestamp,
+    provenance: &Provenance,
+    mut most: usize,
+) -> Result<Integrated> {
+    let mut done = Integrated::default();
+    while most > 0 {
+        let groups = in_order(txn.staged_tables(provenance.source)?);
+        if groups.is_empty() {
+            break;
+        }
+        let mut integrator = Integrator::new(txn, now, provenance)?;
+        let taken = integrate_groups(&mut integrator, &groups, 0, most)?;
+        done.add(&integrator.done);
+        if taken.bytes >= CHUNK_BYTES / 2 {
+            break;
+        }
+        most = most.saturating_sub(taken.records.max(1));
+    }
+    Ok(done)
 }
 
 /// An element that an older version could not read was kept whole; this version may read it.
@@ -170,9 +199,9 @@ enum ChunkOutcome {
     },
 }
 
-/// Why a chunk failed.
+/// Why a transaction failed that integrates records.
 #[derive(Debug)]
-enum ChunkFailure {
+pub(crate) enum ChunkFailure {
     Error(Error),
     /// The code has a fault.
     Panic,
@@ -200,7 +229,7 @@ impl ChunkFailure {
 }
 
 /// Runs one transaction; a panic rolls it back like an error.
-fn attempted(run: impl FnOnce() -> Result<ChunkOutcome>) -> std::result::Result<ChunkOutcome, ChunkFailure> {
+pub(crate) fn attempted<T>(run: impl FnOnce() -> Result<T>) -> std::result::Result<T, ChunkFailure> {
     match catch_unwind(AssertUnwindSafe(run)) {
         Ok(outcome) => outcome.map_err(ChunkFailure::Error),
         Err(_) => Err(ChunkFailure::Panic),
@@ -230,7 +259,7 @@ fn integrate_chunk(
     storage: &dyn Storage,
     clock: &dyn Clock,
     provenance: &Provenance,
-    (groups, mut after, at_most): (&VecDeque<(TableName, StagedKind)>, u64, usize),
+    (groups, after, at_most): (&VecDeque<(TableName, StagedKind)>, u64, usize),
     may_go_on: &dyn Fn(&dyn ReadTxn) -> Result<bool>,
 ) -> Result<ChunkOutcome> {
     let txn = storage.write()?;
@@ -238,27 +267,56 @@ fn integrate_chunk(
         return Ok(ChunkOutcome::MayNotGoOn);
     }
     let mut integrator = Integrator::new(txn.as_ref(), clock.now(), provenance)?;
-    let (mut finished, mut records, mut bytes) = (0, 0, 0);
-    let is_full = |records, bytes| records >= at_most || bytes >= CHUNK_BYTES / 2;
+    let taken = integrate_groups(&mut integrator, groups, after, at_most)?;
+    let (finished, last) = (taken.finished, taken.last);
+    if taken.records == 0 {
+        return Ok(ChunkOutcome::Done { finished, last, slice: None });
+    }
+    let slice = Some(Slice { done: integrator.done, is_full: taken.is_full(at_most) });
+    txn.commit()?;
+    Ok(ChunkOutcome::Done { finished, last, slice })
+}
+
+/// What was taken of the staged records.
+#[derive(Default)]
+struct StagedPart {
+    /// The number of groups that have no more staged records.
+    finished: usize,
+    /// The sequence of the last record that was taken of the group after those; 0 if none was.
+    last: u64,
+    records: usize,
+    bytes: usize,
+}
+
+impl StagedPart {
+    fn is_full(&self, at_most: usize) -> bool {
+        self.records >= at_most || self.bytes >= CHUNK_BYTES / 2
+    }
+}
+
+/// Integrates records of as many groups as fit, the first group's after a sequence.
+fn integrate_groups(
+    integrator: &mut Integrator<'_>,
+    groups: &VecDeque<(TableName, StagedKind)>,
+    after: u64,
+    at_most: usize,
+) -> Result<StagedPart> {
+    let (txn, source) = (integrator.facts.txn, integrator.facts.provenance.source);
+    let mut taken = StagedPart { last: after, ..StagedPart::default() };
     for (table, kind) in groups {
-        let rows = txn.staged(provenance.source, table, *kind, after, at_most - records)?;
+        let rows = txn.staged(source, table, *kind, taken.last, at_most - taken.records)?;
         let last = rows.last().map(|row| row.sequence);
-        records += rows.len();
-        bytes += rows.iter().map(|row| row.incoming.data.as_str().len()).sum::<usize>();
-        integrate_rows(&mut integrator, rows)?;
-        if let Some(last) = last.filter(|_| is_full(records, bytes)) {
-            after = last;
+        taken.records += rows.len();
+        taken.bytes += rows.iter().map(|row| row.incoming.data.as_str().len()).sum::<usize>();
+        integrate_rows(integrator, rows)?;
+        if let Some(last) = last.filter(|_| taken.is_full(at_most)) {
+            taken.last = last;
             break;
         }
-        finished += 1;
-        after = 0;
+        taken.finished += 1;
+        taken.last = 0;
     }
-    if records == 0 {
-        return Ok(ChunkOutcome::Done { finished, last: after, slice: None });
-    }
-    let slice = Some(Slice { done: integrator.done, is_full: is_full(records, bytes) });
-    txn.commit()?;
-    Ok(ChunkOutcome::Done { finished, last: after, slice })
+    Ok(taken)
 }
 
 /// Integrates staged records in the transaction of an integrator.

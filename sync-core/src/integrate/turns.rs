@@ -12,12 +12,16 @@ use super::{Integrated, Provenance};
 use crate::clock::Clock;
 use crate::error::{Error, Result};
 use crate::record::SiteId;
-use crate::storage::{ReadTxn, Source, Storage, state};
+use crate::storage::{ReadTxn, Storage, state};
 use crate::write::PAUSE;
 
 /// Shared by all threads that integrate; no two of them work for one site.
 #[derive(Debug, Default)]
-pub(crate) struct IntegrationQueue(Mutex<QueueState>);
+pub(crate) struct IntegrationQueue {
+    state: Mutex<QueueState>,
+    /// Of its own: a push that counts what it integrated waits for nobody who reads the storage.
+    done: Mutex<Integrated>,
+}
 
 #[derive(Debug, Default)]
 struct QueueState {
@@ -27,7 +31,6 @@ struct QueueState {
     busy: HashSet<SiteId>,
     /// The progress of sites that were not finished in their last turn.
     runs: HashMap<SiteId, StagedRun>,
-    done: Integrated,
 }
 
 impl IntegrationQueue {
@@ -50,11 +53,16 @@ impl IntegrationQueue {
 
     /// The result since this queue was made.
     pub(crate) fn done(&self) -> Integrated {
-        self.lock().done.clone()
+        self.done.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Counts what was integrated outside of the turns.
+    pub(crate) fn add(&self, done: &Integrated) {
+        self.done.lock().unwrap_or_else(PoisonError::into_inner).add(done);
     }
 
     fn lock(&self) -> MutexGuard<'_, QueueState> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn next(&self, storage: &dyn Storage, failed: &[(SiteId, Error)]) -> Result<Option<SiteTurn<'_>>> {
@@ -100,9 +108,8 @@ struct SiteTurn<'q> {
 
 impl SiteTurn<'_> {
     fn take(mut self, storage: &dyn Storage, clock: &dyn Clock) -> Result<()> {
-        let source = Source::Site(self.site);
-        let origin = if planted!(SourceForgotten) { None } else { Some(self.site) };
-        let provenance = Provenance::new(source, origin);
+        let provenance = Provenance::of_pushes(self.site);
+        let source = provenance.source;
         let site = self.site;
         // A batch of a push may come before any of these transactions.
         let Some(slice) = self.run.slice(storage, clock, &provenance, &|txn| Ok(!is_push_open(txn, site)?))? else {
@@ -117,11 +124,8 @@ impl SiteTurn<'_> {
             }
             return txn.commit();
         };
-        {
-            let mut state = self.queue.lock();
-            state.done.add(&slice.done);
-            state.runs.insert(self.site, std::mem::take(&mut self.run));
-        }
+        self.queue.add(&slice.done);
+        self.queue.lock().runs.insert(self.site, std::mem::take(&mut self.run));
         if slice.is_full {
             clock.sleep(PAUSE);
         }

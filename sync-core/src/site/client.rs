@@ -1,6 +1,7 @@
 //! One exchange with a server, with the one retry loop around request, response, body and parsing.
 
 mod legacy;
+mod push;
 
 use std::io::Write as _;
 use std::time::Duration;
@@ -10,6 +11,7 @@ use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 use url::Url;
 
+pub(crate) use self::push::OpenPush;
 use super::answer::{central_answer, joined, transport_error, unreadable};
 use super::config::SyncConfig;
 use super::identity::Identity;
@@ -200,31 +202,9 @@ impl<'a> Client<'a> {
         })
     }
 
-    /// Pushes to central. A refusal for its size is returned, not retried. A server that answers 413 and closes before
-    /// it has read the body may look like a broken pipe, so a broken pipe counts as such a refusal too, but only if it
-    /// breaks at each try and the body is larger than central servers accept.
-    pub(crate) fn push<T: DeserializeOwned>(
-        &mut self,
-        identity: &Identity,
-        central: &Url,
-        path: &str,
-        json: &[u8],
-        parcel: PushRetry,
-    ) -> Result<T, PushFault> {
-        let outcome = self.with_retries_of(Server::Central, parcel, |client| {
-            match client.central_once(identity, central, path, json) {
-                Err(Error::Refused { status: 413, .. }) => Ok(None),
-                Err(error) => Err(error),
-                Ok(raw) => Ok(Some(raw)),
-            }
-        });
-        let limit = if planted!(BrokenLineIsTooLarge) { 1024 } else { self.config.push_body_limit };
-        let raw = match outcome {
-            Err(Error::CutOff { .. }) if self.broke && json.len() > limit => return Err(PushFault::TooLarge),
-            Err(error) if may_be_the_size(&error) => return Err(PushFault::Broke(error)),
-            outcome => outcome?.ok_or(PushFault::TooLarge)?,
-        };
-        Ok(serde_json::from_str(raw.get()).map_err(|error| unreadable(Server::Central, central, &error.to_string()))?)
+    /// The size from which a body is compressed; `None` if central cannot read compressed ones.
+    pub(crate) fn gzip_from(&self) -> Option<usize> {
+        (!self.plain_only).then_some(self.config.gzip_from)
     }
 
     fn central_once(&mut self, identity: &Identity, central: &Url, path: &str, json: &[u8]) -> Result<Box<RawValue>> {
@@ -240,15 +220,9 @@ impl<'a> Client<'a> {
 
     /// A request to central, and whether its body is gzipped.
     fn central_request(&self, central: &Url, path: &str, json: &[u8]) -> Result<(HttpRequest, bool)> {
-        let gzipped = !self.plain_only && json.len() >= self.config.gzip_from;
-        let mut headers = vec![("content-type".to_owned(), "application/json".to_owned())];
-        let body = if gzipped {
-            headers.push(("content-encoding".to_owned(), "gzip".to_owned()));
-            gzip(json)?
-        } else {
-            json.to_vec()
-        };
-        Ok((HttpRequest { method: Method::Post, url: join(central, path), headers, body }, gzipped))
+        let gzipped = self.gzip_from().is_some_and(|from| json.len() >= from);
+        let body = if gzipped { gzip(json)? } else { json.to_vec() };
+        Ok((json_request(central, path, (body, gzipped)), gzipped))
     }
 
     /// Does some work while a request to central is already on its way. The next [`central_raw`](Self::central_raw)
@@ -261,11 +235,16 @@ impl<'a> Client<'a> {
         work: impl FnOnce() -> Result<T>,
     ) -> Result<T> {
         let (request, _) = self.central_request(central, path, &to_json(body)?)?;
-        let transport = self.transport;
-        if !transport.is_concurrent() {
-            self.ahead = Some((request.clone(), transport.send(&request)));
+        if !self.transport.is_concurrent() {
+            self.ahead = Some((request.clone(), self.transport.send(&request)));
             return work();
         }
+        self.send_beside(request, work)
+    }
+
+    /// Sends a request on a second thread, and does some work meanwhile.
+    fn send_beside<T>(&mut self, request: HttpRequest, work: impl FnOnce() -> Result<T>) -> Result<T> {
+        let transport = self.transport;
         let began = self.clock.monotonic();
         let (done, response) =
             beside(transport, |transport| transport.send(&request), work, &mut |_| self.goes_on(began));
@@ -441,9 +420,20 @@ pub(crate) fn to_json(body: &impl Serialize) -> Result<Vec<u8>> {
 
 fn gzip(json: &[u8]) -> Result<Vec<u8>> {
     let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
-    let io = |error: std::io::Error| Error::Io { what: "compressing a request".to_owned(), source: error.into() };
-    encoder.write_all(json).map_err(io)?;
-    encoder.finish().map_err(io)
+    encoder.write_all(json).map_err(packing_failed)?;
+    encoder.finish().map_err(packing_failed)
+}
+
+fn packing_failed(error: std::io::Error) -> Error {
+    Error::Io { what: "compressing a request".to_owned(), source: error.into() }
+}
+
+fn json_request(server: &Url, path: &str, (body, gzipped): (Vec<u8>, bool)) -> HttpRequest {
+    let mut headers = vec![("content-type".to_owned(), "application/json".to_owned())];
+    if gzipped {
+        headers.push(("content-encoding".to_owned(), "gzip".to_owned()));
+    }
+    HttpRequest { method: Method::Post, url: join(server, path), headers, body }
 }
 
 #[cfg(test)]

@@ -203,6 +203,11 @@ pub(crate) struct SingleRecordPushes {
 }
 
 impl SingleRecordPushes {
+    /// True if nothing was refused or broke so far.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.error.is_none() && self.most.is_none() && self.below.is_none() && self.left_out.is_empty()
+    }
+
     /// Records of so many bytes and more are passed over.
     pub(crate) fn below(&self) -> Option<u64> {
         self.below

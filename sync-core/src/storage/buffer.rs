@@ -204,6 +204,8 @@ pub trait BufferReads {
     fn is_buffered_elsewhere(&self, source: Source, table: &TableName, id: &RecordId) -> Result<bool>;
     /// Up to `limit` quarantined records, in order of arrival after `after`.
     fn quarantined(&self, after: u64, limit: usize) -> Result<Vec<(Buffered, Quarantine)>>;
+    /// True if the buffer is not empty; costs the same whatever it holds.
+    fn any_buffered(&self) -> Result<bool>;
     /// True if the quarantine is not empty; costs the same whatever it holds.
     fn any_quarantined(&self) -> Result<bool>;
     /// The number of quarantined records by cause.

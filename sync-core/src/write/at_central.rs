@@ -197,7 +197,10 @@ fn move_children(txn: &dyn WriteTxn, table: &TableName, id: &RecordId, now: Time
 /// read past them (weak point A11), and quarantined records of the patient are tried again. A join without a change
 /// does nothing: each write of it would otherwise use up cursors for all of the patient's rows.
 fn relog_patient_history(txn: &dyn WriteTxn, table: &TableName, join: &RecordData, is_news: bool) -> Result<()> {
-    let fields = join.fields().filter(|_| *table == *JOINS && !planted!(PatientHistoryIgnored));
+    if *table != *JOINS || planted!(PatientHistoryIgnored) {
+        return Ok(());
+    }
+    let fields = join.fields();
     let Some(name) = fields.as_ref().and_then(|fields| fields.text("name_ID")) else { return Ok(()) };
     txn.wake_waiting(table, &RecordId::from(name.as_ref()))?;
     if !is_news {

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use fastrand::Rng;
 use sync_core::Replica;
-use sync_core::central::{Central, SiteRegistry};
+use sync_core::central::{Central, CentralConfig, SiteRegistry};
 use sync_core::record::SiteId;
 use sync_core::storage::Storage;
 use sync_core::transport::HttpRequest;
@@ -446,11 +446,22 @@ impl Sim {
                 Replica::builder().clock(end.clock.clone()).with_storage(end.process().storage).stand_alone_central()
             };
             let central = if self.legacy.is_some() { legacy::central(self) } else { stand_alone() };
+            let mut config = CentralConfig::default();
+            config.push_integrated_max = integrated_at_once(self.seed);
             state.central = Some(Arc::new(match &self.files {
-                Some(files) => files::central(self, files, central),
-                None => central,
+                Some(files) => files::central(self, files, (central, config)),
+                None => central.with_config(config),
             }));
         }
         end.is_down.store(false, Relaxed);
+    }
+}
+
+/// How many records of a push a central server integrates as it comes: all, some, or none, which are then integrated in turns.
+pub(crate) fn integrated_at_once(seed: u64) -> usize {
+    match seed % 4 {
+        0 => 0,
+        1 => 2,
+        _ => CentralConfig::default().push_integrated_max,
     }
 }

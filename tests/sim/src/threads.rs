@@ -11,7 +11,7 @@ use fastrand::Rng;
 use serde_json::{Value, json};
 use sync_core::Replica;
 use sync_core::Result;
-use sync_core::central::Central;
+use sync_core::central::{Central, CentralConfig};
 use sync_core::clock::{Clock, Timestamp};
 use sync_core::protocol::PasswordHash;
 use sync_core::protocol::v6::{V6_VERSION, path};
@@ -20,6 +20,7 @@ use sync_core::storage::{CycleLock, MemoryStorage, ReadTxn, SiteEntry, SqliteSto
 use sync_core::transport::{HttpRequest, Method};
 
 use crate::lock;
+use crate::run::integrated_at_once;
 use crate::world::{self, PASSWORD, SECRET};
 
 /// How many sites push at once.
@@ -170,6 +171,9 @@ pub fn run(seed: u64, sqlite: bool, begin: &(dyn Fn() + Sync)) -> Vec<String> {
     let authenticator =
         Arc::new(Replica::builder().clock(clock.clone()).with_storage(inner.clone()).local_authenticator());
     let central = Replica::builder().clock(clock).with_storage(storage).central(authenticator);
+    let mut config = CentralConfig::default();
+    config.push_integrated_max = integrated_at_once(seed);
+    let central = central.with_config(config);
     let world = World { central, storage: inner, schedule, sent: Mutex::default(), broken: Mutex::default() };
     for site in 1..=SITES {
         // The first contact binds the machine, and takes a while.

@@ -1,13 +1,16 @@
-//! Push: stores a site's records in the sync buffer, and integrates them after the last batch. [`late_copy`] refuses a
-//! push that arrives late, and passes over rows that came before.
+//! Push: integrates each batch of a site's records in the transaction that takes it. What cannot be integrated there is
+//! staged, and integrated in turns after the last batch. [`late_copy`] refuses a push that arrives late, and passes over rows
+//! that came before.
 
 pub(crate) mod late_copy;
 
 use self::late_copy::{FilteredBatch, IncomingRow, filter_replays, note_highest_cursor};
 use crate::central::copied_databases::{self, PushVerdict};
 use crate::central::{Central, EnvelopeError};
+use crate::changelog::ChangelogGap;
 use crate::error::Result;
-use crate::protocol::v6::{Batch, BatchElement, PushRequest, PushResult, WireError};
+use crate::integrate::{attempted, receive_push};
+use crate::protocol::v6::{Batch, BatchElement, PushChain, PushRequest, PushResult, WireError};
 use crate::record::{Cursor, SiteId};
 use crate::storage::{Incoming, Known, Source, WriteTxn, state};
 use crate::write;
@@ -22,11 +25,18 @@ pub(crate) fn set_open(txn: &dyn WriteTxn, site: SiteId, is_open: bool) -> Resul
     setting.set(txn, is_open)
 }
 
+/// A push of a site, read and found possible.
+struct ReceivedPush<'r> {
+    site: SiteId,
+    chain: Option<&'r PushChain>,
+    lost_there: &'r [ChangelogGap],
+    is_last: bool,
+}
+
 impl Central {
     pub(crate) fn push(&self, site: SiteId, request: PushRequest) -> std::result::Result<PushResult, EnvelopeError> {
         let PushRequest { batch, push_chain, .. } = request;
         let Batch { records, end_cursor, is_last_batch: is_last, lost_history: lost_there, .. } = batch;
-        let records_pushed = records.len() as u64;
         let cursors = records.iter().map(|element| element.cursor);
         let is_impossible = |cursor: Cursor| !cursor.next().is_possible() && !planted!(ImpossibleCursorTaken);
         if cursors.chain([end_cursor]).any(is_impossible) {
@@ -34,25 +44,44 @@ impl Central {
             let why = "a cursor in the batch is out of range; nothing of the batch was taken";
             return Err(EnvelopeError(WireError::ParsingSyncRecordError(why.to_owned())));
         }
-        let now = self.clock.now();
         let rows: Vec<IncomingRow> = records.into_iter().map(IncomingRow::new).collect();
+        let push = ReceivedPush { site, chain: push_chain.as_ref(), lost_there: &lost_there, is_last };
+        let taken = match self.take(&push, rows.clone(), self.config.push_integrated_max)? {
+            // One of them fails, or the database or the host does. They are kept, and the turns find out which.
+            None => self.take(&push, rows, 0)?,
+            taken => taken,
+        };
+        taken.ok_or(EnvelopeError(WireError::IntegrationInProgress))
+    }
+
+    /// Takes a push in one transaction: integrates at most so many of its records, and stages the rest. `None` if the
+    /// integration failed; then nothing is changed.
+    fn take(
+        &self,
+        push: &ReceivedPush<'_>,
+        rows: Vec<IncomingRow>,
+        integrated_max: usize,
+    ) -> std::result::Result<Option<PushResult>, EnvelopeError> {
+        let &ReceivedPush { site, chain, lost_there, is_last } = push;
+        let records_pushed = rows.len() as u64;
+        let now = self.clock.now();
         let txn = self.storage.write()?;
         if txn.central()?.integration_waits(site)? {
-            return Err(EnvelopeError(WireError::IntegrationInProgress));
+            return Err(WireError::IntegrationInProgress.into());
         }
-        let copies = match copied_databases::judge(txn.as_ref(), site, push_chain.as_ref(), &lost_there, now)? {
+        let copies = match copied_databases::judge(txn.as_ref(), site, chain, lost_there, now)? {
             PushVerdict::Taken(told) => told,
             PushVerdict::Refused { goes_on_since } => {
                 txn.commit()?;
-                return Err(EnvelopeError(WireError::database_copied(&goes_on_since.to_string())));
+                return Err(WireError::database_copied(&goes_on_since.to_string()).into());
             }
         };
         let uptime = self.uptime.now(txn.as_ref(), self.clock.as_ref())?;
         let read_to = self.read_to(txn.as_ref(), site)?;
         let FilteredBatch { fresh, duplicates, superseded } =
-            filter_replays(txn.as_ref(), (site, read_to), (rows, &lost_there), uptime)?;
-        note_highest_cursor(txn.as_ref(), site, &fresh, (push_chain.as_ref(), &lost_there))?;
-        SiteRestore::learn(txn.as_ref(), site, &lost_there)?;
+            filter_replays(txn.as_ref(), (site, read_to), (rows, lost_there), uptime)?;
+        note_highest_cursor(txn.as_ref(), site, &fresh, (chain, lost_there))?;
+        SiteRestore::learn(txn.as_ref(), site, lost_there)?;
         // Repeated rows are noted anew, because further copies of this request may still arrive.
         for row in fresh.iter().chain(&duplicates) {
             row.note(txn.as_ref(), site, uptime)?;
@@ -68,25 +97,45 @@ impl Central {
         // A batch with repeated rows alone opens no push.
         let brings_something = !fresh.is_empty();
         let by_sender = Some(self.could_know(site, read_to));
-        for IncomingRow { element: BatchElement { cursor, record, .. }, .. } in fresh {
-            let cursor = Some(cursor).filter(|cursor| *cursor > Cursor(0));
+        let incoming = fresh.into_iter().map(|IncomingRow { element: BatchElement { cursor, record, .. }, .. }| {
             let known = Known { here: None, by_sender };
-            txn.stage(&Incoming { cursor, known, ..Incoming::new(Source::Site(site), record) }, now)?;
-        }
+            let cursor = Some(cursor).filter(|cursor| *cursor > Cursor(0));
+            Incoming { cursor, known, ..Incoming::new(Source::Site(site), record) }
+        });
+        let incoming = incoming.collect();
+        let integrate = || receive_push(txn.as_ref(), now, site, (incoming, integrated_max));
+        let done = match integrated_max {
+            0 => integrate()?,
+            _ => match attempted(integrate) {
+                Ok(done) => done,
+                Err(_) => return Ok(None),
+            },
+        };
         if is_last {
-            txn.central()?.request_integration(site, now)?;
             set_open(txn.as_ref(), site, false)?;
         } else if brings_something {
             set_open(txn.as_ref(), site, true)?;
+        }
+        if is_last && any_staged(txn.as_ref(), site)? {
+            txn.central()?.request_integration(site, now)?;
+        } else if txn.central()?.integration_waits(site)? {
+            // A record that was woken here is integrated already, or comes with the site's next batch, which must be accepted.
+            txn.central()?.finish_integration(site)?;
         }
         let lost_history = copied_databases::lost_history(txn.as_ref(), site)?;
         match txn.commit() {
             Err(_) if planted!(AnswerWithoutCommit) => {}
             committed => committed?,
         }
-        if is_last {
+        self.queue.add(&done);
+        if is_last || brings_something {
+            // Records of other sites may have waited for these.
             self.announce_work();
         }
-        Ok(PushResult { records_pushed, lost_history, copies })
+        Ok(Some(PushResult { records_pushed, lost_history, copies }))
     }
+}
+
+fn any_staged(txn: &dyn WriteTxn, site: SiteId) -> Result<bool> {
+    Ok(!txn.staged_tables(Source::Site(site))?.is_empty())
 }

@@ -4,6 +4,7 @@ pub(crate) mod checkpoints;
 pub(crate) mod copied_database;
 mod held_back;
 pub(crate) mod outdated;
+mod packed_batch;
 pub(crate) mod position;
 pub(crate) mod pull;
 pub(crate) mod pull_patient;

@@ -5,24 +5,25 @@ use std::time::Duration;
 use url::Url;
 
 use super::copied_database;
+pub(super) use super::packed_batch::came_back;
+pub(crate) use super::packed_batch::is_pushed;
+use super::packed_batch::{PackedBatch, Packer, push_request};
 use super::position::Position;
-use crate::changelog::{Change, ChangeAction};
+use crate::changelog::ChangelogGap;
 use crate::error::{Error, Result, Server};
-use crate::integrate::seen_at_central;
 use crate::protocol::v6::{
-    Batch, BatchElement, PushChain, PushRequest, PushResult, SiteStatus, SiteStatusRequest, V6_VERSION, WireRecord,
-    path,
+    Batch, BatchElement, PushResult, SiteStatus, SiteStatusRequest, V6_VERSION, WireRecord, path,
 };
-use crate::record::{Cursor, record_type};
-use crate::site::client::{PushFault, PushRetry, to_json};
+use crate::record::Cursor;
+use crate::site::Site;
+use crate::site::client::{Client, OpenPush, PushFault, PushRetry};
 use crate::site::cycle::Cycle;
 use crate::site::observer::{Step, SyncEvent};
-use crate::site::outbox::{BatchBudget, ENVELOPE, Gathered, SingleRecordPushes, gather, may_be_about_a_record};
+use crate::site::outbox::{BatchBudget, Gathered, SingleRecordPushes, may_be_about_a_record};
 use crate::site::sizing::{TransferKind, is_surely_no_outage};
 use crate::storage::{Incoming, Quarantine, QuarantineCause, ReadTxn, Selection, Source, newest_gaps, state};
 use crate::text::sentences::cycle as says;
 use crate::text::sentences::error_detail;
-use crate::write::outgoing;
 
 /// Changelog rows that are read at once.
 pub(super) const ROWS: usize = 1000;
@@ -44,10 +45,14 @@ impl Cycle<'_, '_> {
         // True once a batch was sent as the last one; central integrates only then.
         let mut told_last = false;
         let mut sieve = SingleRecordPushes::default();
+        let mut ahead: Option<PackedBatch> = None;
         while left > 0 {
-            let mut outgoing = self.gather(bound, &sieve)?;
+            let batch = match ahead.take().map(|batch| self.goes_next(batch, left)).transpose()?.flatten() {
+                Some(batch) => batch,
+                None => self.pack((bound, left), &sieve)?,
+            };
             let (count, bytes, is_last, next) =
-                (outgoing.elements.len() as u64, outgoing.bytes, outgoing.is_last, outgoing.next);
+                (batch.count, batch.outgoing.bytes, batch.outgoing.is_last, batch.outgoing.next);
             if count == 0 {
                 if sieve.widen() {
                     continue;
@@ -55,13 +60,21 @@ impl Cycle<'_, '_> {
                 self.pass_over_held_back(bound, &sieve)?;
                 break;
             }
-            let records = std::mem::take(&mut outgoing.elements);
-            let alone = records.first().filter(|_| count == 1).map(|element| (element.record.clone(), element.cursor));
             let attempts = sieve.attempts(self.site.config.attempts);
             let is_shrunk = self.client.sizes.is_shrinking(TransferKind::CentralPush);
             let parcel = PushRetry { is_divisible: count > 1, attempts, is_shrunk };
             let began = self.site.clock.monotonic();
-            match (self.send_batch(central, (records, &outgoing), left, parcel), alone) {
+            let PackedBatch { outgoing, alone, body, .. } = batch;
+            // Only while nothing is left out: otherwise the answer decides what comes next.
+            let goes_on = !is_last && sieve.is_idle() && self.options.max_bytes.is_none();
+            let left_after = left.saturating_sub(count);
+            let and_pack = goes_on.then_some((bound, left_after));
+            let sent = self.send_batch(central, (body, count, &outgoing), parcel, and_pack);
+            let sent = sent.map(|(passed_over, packed)| {
+                ahead = packed;
+                passed_over
+            });
+            match (sent, alone) {
                 (Ok(passed_over), _) => {
                     sieve.passed();
                     let took = self.site.clock.monotonic().saturating_sub(began);
@@ -116,7 +129,7 @@ impl Cycle<'_, '_> {
             self.pass_over_held_back(bound, &sieve)?;
         }
         let Some(error) = sieve.error() else { return self.confirm(central, told_last) };
-        let behind = self.gather(bound, &sieve.without_refused())?;
+        let behind = self.pack((bound, left), &sieve.without_refused())?.outgoing;
         behind.requeue_refused(self.site.storage.as_ref(), Server::Central, self.site.clock.now())?;
         self.client.sizes.gave_up(TransferKind::CentralPush);
         // Records that break the connection are pushed later. Central integrates the others now, so that this site may
@@ -166,49 +179,63 @@ impl Cycle<'_, '_> {
         state::PUSH_UNCONFIRMED.get(self.site.storage.read()?.as_ref())
     }
 
-    /// The next rows as records: as many as fit. Leaves out those that the line did not carry or central refused.
-    fn gather(&mut self, bound: Cursor, sieve: &SingleRecordPushes) -> Result<Gathered<BatchElement>> {
-        let (config, below) = (&self.site.config, sieve.below());
-        let room = BatchBudget {
-            records: sieve.most(config.push_records_max),
-            bytes: self.client.sizes.size(TransferKind::CentralPush, config),
-            below,
-            skipped: sieve.skipped(),
+    /// The batch at the push cursor: as many records as fit. Leaves out those that the line did not carry or central refused.
+    fn pack(&mut self, (bound, left): (Cursor, u64), sieve: &SingleRecordPushes) -> Result<PackedBatch> {
+        let room = room(self.site, &mut self.client, sieve);
+        let packer = Packer {
+            site: self.site,
+            identity: &self.identity,
+            held_back: &self.held_back,
+            left_out: sieve.left_out(),
+            gzip_from: self.client.gzip_from(),
+            bound,
+            room,
         };
-        let txn = self.site.storage.read()?;
-        let stands = Position { end: bound, ..Position::in_own(txn.as_ref())? };
-        let renumbered = state::RENUMBERED.get(txn.as_ref())?;
-        gather(txn.as_ref(), stands, (room, sieve.left_out()), |row, data| {
-            let is_held_back = self.held_back.contains(&row.change.table);
-            let is_left = is_pushed(&row) && !is_held_back && !came_back(txn.as_ref(), &row)?;
-            let Some(mut element) = is_left.then(|| outgoing::element(row, data)).flatten() else { return Ok(None) };
-            element.sent_since = state::sent_since(&renumbered, element.cursor);
-            let bytes = element.record.record_data.as_str().len() as u64 + ENVELOPE;
-            Ok(Some((element, bytes)))
-        })
+        packer.pack(None, left)
     }
 
-    /// Sends a batch; once it is accepted, moves the cursor past it. Returns how many records were passed over.
+    /// Returns a batch that was made while the one before it was under way, if it comes next indeed.
+    fn goes_next(&self, batch: PackedBatch, left: u64) -> Result<Option<PackedBatch>> {
+        let txn = self.site.storage.read()?;
+        let follows = state::PUSH_CURSOR_V6.get(txn.as_ref())? == batch.start
+            && batch.left == left
+            && newest_gaps(txn.as_ref())? == batch.lost_history;
+        Ok(Some(batch).filter(|_| follows))
+    }
+
+    /// Sends a batch; once it is accepted, moves the cursor past it. Returns how many records were passed over, and the batch
+    /// after it, which is made meanwhile if wanted.
     fn send_batch(
         &mut self,
         central: &Url,
-        (records, outgoing): (Vec<BatchElement>, &Gathered<BatchElement>),
-        left: u64,
+        (body, sent, outgoing): (OpenPush, u64, &Gathered<BatchElement>),
         parcel: PushRetry,
-    ) -> Result<u64, PushFault> {
-        let sent = records.len() as u64;
-        let end_cursor = records.last().map_or(Cursor(0), |element| element.cursor);
-        let lost_history = newest_gaps(self.site.storage.read()?.as_ref())?;
-        let is_last_batch = outgoing.is_last;
-        let batch = Batch { total_records: left, records, is_last_batch, lost_history, ..Batch::empty(end_cursor) };
+        and_pack: Option<(Cursor, u64)>,
+    ) -> Result<(u64, Option<PackedBatch>), PushFault> {
         if planted!(PushCursorBeforeAnswer) {
             let txn = self.site.storage.write()?;
             state::PUSH_CURSOR_V6.set(txn.as_ref(), outgoing.next)?;
             txn.commit()?;
         }
         let chain = copied_database::begin(self.site)?;
-        let PushResult { records_pushed: accepted, lost_history, copies: told } =
-            self.post(central, batch, Some(chain.clone()), parcel)?;
+        let body = body.with_chain(Some(&chain))?;
+        let (mut packed, sieve) = (None, SingleRecordPushes::default());
+        let PushResult { records_pushed: accepted, lost_history, copies: told } = match and_pack {
+            Some((bound, left)) => {
+                let packer = Packer {
+                    site: self.site,
+                    identity: &self.identity,
+                    held_back: &self.held_back,
+                    left_out: sieve.left_out(),
+                    gzip_from: self.client.gzip_from(),
+                    bound,
+                    room: room(self.site, &mut self.client, &sieve),
+                };
+                let mut pack = || packed = packer.pack(Some(outgoing.next), left).ok();
+                self.client.push(&self.identity, (central, path::PUSH), &body, parcel, Some(&mut pack))?
+            }
+            None => self.client.push(&self.identity, (central, path::PUSH), &body, parcel, None)?,
+        };
         if accepted != sent {
             return Err(Error::PartlyAccepted { server: Server::Central, sent, accepted }.into());
         }
@@ -227,23 +254,15 @@ impl Cycle<'_, '_> {
             self.warn(says::copy_refused(refused_at.to_string()))?;
         }
         self.report.note_pushed(Server::Central, before, outgoing.next);
-        Ok(passed_over)
+        Ok((passed_over, packed))
     }
 
-    fn post(
-        &mut self,
-        central: &Url,
-        batch: Batch,
-        chain: Option<PushChain>,
-        parcel: PushRetry,
-    ) -> Result<PushResult, PushFault> {
-        let request = PushRequest {
-            batch,
-            sync_v5_settings: self.identity.credentials(),
-            sync_v6_version: V6_VERSION,
-            push_chain: chain,
-        };
-        self.client.push(&self.identity, central, path::PUSH, &to_json(&request)?, parcel)
+    /// Tells central that nothing is left to push.
+    fn post_empty(&mut self, central: &Url, lost_history: Vec<ChangelogGap>) -> Result<PushResult, PushFault> {
+        let request = push_request(Batch { lost_history, ..Batch::empty(Cursor(0)) }, &self.identity);
+        let body = OpenPush::of(&request, self.client.gzip_from())?.with_chain(None)?;
+        let whole = self.client.whole();
+        self.client.push(&self.identity, (central, path::PUSH), &body, whole, None)
     }
 
     /// Puts a record that a server refuses in a batch of its own into quarantine, where it blocks no other. If it was
@@ -295,8 +314,7 @@ impl Cycle<'_, '_> {
             // Reports a restore of this site. From now on central sends the site its own records back, so the pull after
             // this brings what was lost, also of the push that is integrated now.
             let lost_history = newest_gaps(self.site.storage.read()?.as_ref())?;
-            let (empty, whole) = (Batch { lost_history, ..Batch::empty(Cursor(0)) }, self.client.whole());
-            match self.post(central, empty, None, whole) {
+            match self.post_empty(central, lost_history) {
                 Ok(result) => {
                     // If central was restored, it may have lost the unconfirmed push too.
                     self.learn_of_loss(&result.lost_history, None)?;
@@ -339,6 +357,16 @@ impl Cycle<'_, '_> {
     }
 }
 
+/// The room of a batch.
+fn room(site: &Site, client: &mut Client<'_>, sieve: &SingleRecordPushes) -> BatchBudget {
+    BatchBudget {
+        records: sieve.most(site.config.push_records_max),
+        bytes: client.sizes.size(TransferKind::CentralPush, &site.config),
+        below: sieve.below(),
+        skipped: sieve.skipped(),
+    }
+}
+
 /// The number of rows to push now.
 fn count_pushed(txn: &dyn ReadTxn, stands: Position) -> Result<u64> {
     let mut from = stands.next;
@@ -353,19 +381,4 @@ fn count_pushed(txn: &dyn ReadTxn, stands: Position) -> Result<u64> {
             _ => return Ok(count),
         }
     }
-}
-
-/// True if a pull has shown, since an edit was made here, that central has it.
-pub(super) fn came_back(txn: &dyn ReadTxn, row: &Change) -> Result<bool> {
-    let (table, id) = (&row.change.table, &row.change.id);
-    Ok(seen_at_central(txn, Source::Central, table, id)? > row.cursor)
-}
-
-/// True if a row concerns central (`protocol-v6` §9.2). Upstream leaves out rows of stores that are not active here.
-/// But the store was active when the edit was made; if it moved before the push, central decides about the edit, so
-/// that it is not dropped silently.
-pub(crate) fn is_pushed(row: &Change) -> bool {
-    let change = &row.change;
-    record_type(change.table.as_str())
-        .is_some_and(|kind| kind.pushed && (change.action == ChangeAction::Upsert || kind.deletes_on_wire()))
 }

@@ -81,6 +81,10 @@ impl BufferReads for MemoryTxn<'_> {
         Ok(set_aside.take(limit).collect())
     }
 
+    fn any_buffered(&self) -> Result<bool> {
+        Ok(!self.state.borrow().buffer.is_empty())
+    }
+
     fn any_quarantined(&self) -> Result<bool> {
         Ok(self.state.borrow().buffer.values().any(|row| row.incoming.quarantine.is_some()))
     }

@@ -166,6 +166,10 @@ impl<C: HoldsConnection> BufferReads for SqliteTxn<C> {
             .collect())
     }
 
+    fn any_buffered(&self) -> Result<bool> {
+        Ok(self.first("SELECT 1 FROM sync_buffer LIMIT 1", (), |_| Ok(()))?.is_some())
+    }
+
     fn any_quarantined(&self) -> Result<bool> {
         Ok(self.first("SELECT 1 FROM sync_buffer WHERE state <> 'staged' LIMIT 1", (), |_| Ok(()))?.is_some())
     }

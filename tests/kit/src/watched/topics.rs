@@ -151,6 +151,11 @@ impl<T: ReadTxn + ?Sized> BufferReads for WatchedTxn<'_, T> {
         self.inner.quarantined(after, limit)
     }
 
+    fn any_buffered(&self) -> Result<bool> {
+        self.call("any_buffered")?;
+        self.inner.any_buffered()
+    }
+
     fn any_quarantined(&self) -> Result<bool> {
         self.call("any_quarantined")?;
         self.inner.any_quarantined()

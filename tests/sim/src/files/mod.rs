@@ -171,8 +171,7 @@ fn files(sim: &Sim, half: &FilesHalf, end: usize, of_host: bool) -> Files {
 }
 
 /// Central with the folder for files.
-pub(crate) fn central(sim: &Sim, half: &FilesHalf, central: Central) -> Central {
-    let mut config = CentralConfig::default();
+pub(crate) fn central(sim: &Sim, half: &FilesHalf, (central, mut config): (Central, CentralConfig)) -> Central {
     config.upload_bytes_max = half.swarm.upload_max;
     central.with_config(config).with_files(store(half, 0, &sim.ends[0].process()))
 }

@@ -27,6 +27,7 @@ use crate::write::restored_site::SiteRestore;
 const REPLAY_WINDOW: Duration = Duration::from_secs(15 * 60);
 
 /// A pushed row with its identity.
+#[derive(Clone)]
 pub(super) struct IncomingRow {
     pub(super) element: BatchElement,
     fingerprint: u64,

@@ -1,0 +1,40 @@
+//! Integrates a batch of a push as it arrives, in the transaction that takes it.
+
+use super::staged::integrate_staged;
+use super::{Integrated, Provenance, receive};
+use crate::clock::Timestamp;
+use crate::error::Result;
+use crate::record::SiteId;
+use crate::storage::{CHUNK_BYTES, Incoming, WriteTxn};
+
+/// Integrates a batch of a site's push, and the records of the same site that wait for nothing any more, at most so many
+/// records together. The rest is staged.
+pub(crate) fn receive_push(
+    txn: &dyn WriteTxn,
+    now: Timestamp,
+    site: SiteId,
+    (mut batch, most): (Vec<Incoming>, usize),
+) -> Result<Integrated> {
+    let provenance = Provenance::of_pushes(site);
+    let rest = batch.split_off(fitting(&batch, most));
+    let taken = batch.len();
+    let mut done = receive(txn, now, &provenance, batch)?;
+    for incoming in &rest {
+        txn.stage(incoming, now)?;
+    }
+    if rest.is_empty() {
+        done.add(&integrate_staged(txn, now, &provenance, most - taken)?);
+    }
+    Ok(done)
+}
+
+/// How many records of a batch fit into one transaction.
+fn fitting(batch: &[Incoming], most: usize) -> usize {
+    let mut bytes = 0;
+    let fits = |incoming: &&Incoming| {
+        let has_room = bytes < CHUNK_BYTES;
+        bytes += incoming.data.as_str().len();
+        has_room
+    };
+    batch.iter().take(most).take_while(fits).count()
+}

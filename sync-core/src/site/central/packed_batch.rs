@@ -1,0 +1,99 @@
+//! A batch of a push, ready to be sent. The next one is made while central works on the last.
+
+use std::collections::{BTreeSet, HashSet};
+
+use super::position::Position;
+use crate::changelog::{Change, ChangeAction, ChangelogGap};
+use crate::error::Result;
+use crate::integrate::seen_at_central;
+use crate::protocol::v6::{Batch, BatchElement, PushRequest, V6_VERSION, WireRecord};
+use crate::record::{Cursor, TableName, record_type};
+use crate::site::Site;
+use crate::site::client::OpenPush;
+use crate::site::identity::Identity;
+use crate::site::outbox::{BatchBudget, ENVELOPE, Gathered, gather};
+use crate::storage::{ReadTxn, Source, newest_gaps, state};
+use crate::write::outgoing;
+
+/// A batch, and what it was made for.
+pub(super) struct PackedBatch {
+    /// The push cursor before it.
+    pub start: Cursor,
+    /// The records that were left to push, with these.
+    pub left: u64,
+    pub count: u64,
+    /// The record, if it is the only one.
+    pub alone: Option<(WireRecord, Cursor)>,
+    /// What central is told of the losses of this database.
+    pub lost_history: Vec<ChangelogGap>,
+    /// Where it ends; without its records.
+    pub outgoing: Gathered<BatchElement>,
+    pub body: OpenPush,
+}
+
+/// Makes batches.
+pub(super) struct Packer<'p> {
+    pub site: &'p Site,
+    pub identity: &'p Identity,
+    /// The tables that are left out.
+    pub held_back: &'p BTreeSet<TableName>,
+    /// The rows that are left out.
+    pub left_out: &'p HashSet<Cursor>,
+    pub gzip_from: Option<usize>,
+    /// The end of the push.
+    pub bound: Cursor,
+    pub room: BatchBudget,
+}
+
+impl Packer<'_> {
+    /// The batch at a position, or at the push cursor, with so many records left.
+    pub(super) fn pack(&self, at: Option<Cursor>, left: u64) -> Result<PackedBatch> {
+        let txn = self.site.storage.read()?;
+        let own = Position::in_own(txn.as_ref())?;
+        let stands = Position { next: at.unwrap_or(own.next), end: self.bound };
+        let renumbered = state::RENUMBERED.get(txn.as_ref())?;
+        let mut outgoing = gather(txn.as_ref(), stands, (self.room, self.left_out), |row, data| {
+            let is_held_back = self.held_back.contains(&row.change.table);
+            let is_left = is_pushed(&row) && !is_held_back && !came_back(txn.as_ref(), &row)?;
+            let Some(mut element) = is_left.then(|| outgoing::element(row, data)).flatten() else { return Ok(None) };
+            element.sent_since = state::sent_since(&renumbered, element.cursor);
+            let bytes = element.record.record_data.as_str().len() as u64 + ENVELOPE;
+            Ok(Some((element, bytes)))
+        })?;
+        let lost_history = newest_gaps(txn.as_ref())?;
+        drop(txn);
+        let records = std::mem::take(&mut outgoing.elements);
+        let (count, only) = (records.len() as u64, records.first().filter(|_| records.len() == 1));
+        let alone = only.map(|element| (element.record.clone(), element.cursor));
+        let end_cursor = records.last().map_or(Cursor(0), |element| element.cursor);
+        let batch = Batch {
+            total_records: left,
+            records,
+            is_last_batch: outgoing.is_last,
+            lost_history: lost_history.clone(),
+            ..Batch::empty(end_cursor)
+        };
+        let body = OpenPush::of(&push_request(batch, self.identity), self.gzip_from)?;
+        Ok(PackedBatch { start: stands.next, left, count, alone, lost_history, outgoing, body })
+    }
+}
+
+/// A push without its chain.
+pub(super) fn push_request(batch: Batch, identity: &Identity) -> PushRequest {
+    PushRequest { batch, sync_v5_settings: identity.credentials(), sync_v6_version: V6_VERSION, push_chain: None }
+}
+
+/// True if a pull has shown, since an edit was made here, that central has it.
+pub(super) fn came_back(txn: &dyn ReadTxn, row: &Change) -> Result<bool> {
+    let (table, id) = (&row.change.table, &row.change.id);
+    Ok(seen_at_central(txn, Source::Central, table, id)? > row.cursor)
+}
+
+/// True if a row concerns central (`protocol-v6` §9.2). Upstream leaves out rows of stores that are not active here.
+/// But the store was active when the edit was made; if it moved before the push, central decides about the edit, so
+/// that it is not dropped silently.
+pub(crate) fn is_pushed(row: &Change) -> bool {
+    let change = &row.change;
+    record_type(change.table.as_str())
+        .is_some_and(|kind| kind.pushed && (change.action == ChangeAction::Upsert || kind.deletes_on_wire()))
+}
