@@ -15,8 +15,9 @@ use crate::args::{Args, Init};
 use crate::failure::{CommandOutcome, Failure};
 use crate::output::Output;
 use crate::password::password;
-use crate::progress::{Progress, end_on_signals, interrupted, until_interrupted};
+use crate::progress::{Progress, until_interrupted};
 use crate::sentences::{common, set_up_shown as says};
+use crate::signals::{end_on_signals, interrupted};
 use crate::workspace::Workspace;
 
 /// How long a step of the way is checked.

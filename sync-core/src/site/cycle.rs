@@ -126,6 +126,7 @@ impl Site {
         };
         let began = self.clock.monotonic();
         let mut client = Client::new(self.transport.as_ref(), self.clock.as_ref(), &self.config, observer);
+        client.is_one_server = identity.central_is_legacy();
         client.until = options.max_time.map(|max| began.saturating_add(max));
         let mut cycle = Cycle {
             site: self,
@@ -398,7 +399,7 @@ impl Cycle<'_, '_> {
         self.report.retries = self.client.traffic.retries;
         self.report.bytes_sent = self.client.traffic.bytes_sent;
         self.report.bytes_received = self.client.traffic.bytes_received;
-        if state::is_one_server(self.identity.legacy_url.as_str(), self.identity.central_url.as_deref()) {
+        if self.identity.central_is_legacy() {
             self.report.error = self.report.error.map(|error| error.of(Server::Central));
         }
         self.report.outcome = match &self.report.error {

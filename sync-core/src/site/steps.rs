@@ -150,7 +150,9 @@ impl<'s, 'c> Cycle<'s, 'c> {
         match class {
             None => self.progress.legacy = LegacyProgress::Answers,
             Some(_) if self.identity.role.is_some() && self.report.error.as_ref().is_some_and(leaves_central) => {
-                self.progress.is_over = self.step_value(|cycle| cycle.warn(says::without_legacy())).is_none();
+                self.progress.is_over = self
+                    .step_value(|cycle| cycle.warn(says::not_identified(cycle.client.named(Server::Legacy))))
+                    .is_none();
             }
             Some(_) => self.progress.is_over = true,
         }
