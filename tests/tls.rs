@@ -3,13 +3,17 @@
 use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rcgen::{CertifiedKey, KeyPair, generate_simple_self_signed};
 use rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer};
 use rustls::server::WebPkiClientVerifier;
 use rustls::{RootCertStore, ServerConfig, ServerConnection, StreamOwned};
-use sync_core::Error;
-use sync_core::transport::{HttpOptions, HttpRequest, HttpTransport, Method, Transport as _, TransportError};
+use serde_json::Value;
+use sync_core::storage::MemoryStorage;
+use sync_core::transport::{HttpOptions, HttpRequest, HttpResponse, HttpTransport, Method, Transport, TransportError};
+use sync_core::{Error, NoopObserver, Replica, SyncOptions};
+use sync_tests::world::{CentralEnd, settings};
 
 fn certified() -> CertifiedKey<KeyPair> {
     generate_simple_self_signed(["localhost".to_owned()]).unwrap()
@@ -49,6 +53,53 @@ fn server(of: &CertifiedKey<KeyPair>, client: Option<CertificateDer<'static>>) -
 fn ask(url: &str, options: &HttpOptions) -> Result<u16, TransportError> {
     let request = HttpRequest { method: Method::Get, url: url.to_owned(), headers: Vec::new(), body: Vec::new() };
     Ok(HttpTransport::with_options(options).send(&request)?.status)
+}
+
+/// The line to a server that names an address without TLS for central. It counts the requests without TLS.
+struct NamesHttp {
+    line: Arc<dyn Transport>,
+    readable: AtomicUsize,
+}
+
+impl Transport for NamesHttp {
+    fn send(&self, request: &HttpRequest) -> Result<HttpResponse, TransportError> {
+        self.readable.fetch_add(usize::from(request.url.starts_with("http:")), Ordering::Relaxed);
+        let mut response = self.line.send(request)?;
+        if request.url.ends_with("/sync/v5/site") {
+            let mut site: Value = serde_json::from_slice(&response.body).unwrap();
+            site["omSupplyCentralServerUrl"] = "http://central.example.org".into();
+            response.body = site.to_string().into_bytes();
+        }
+        Ok(response)
+    }
+}
+
+/// Neither where a person typed such an address, nor where the legacy server names it for central.
+#[test]
+fn a_site_that_uses_https_alone_sends_nothing_without_tls() {
+    let central = CentralEnd::new();
+    central.add_site("a");
+    let line = Arc::new(NamesHttp { line: central.transport(), readable: AtomicUsize::new(0) });
+    let replica = Replica::with_storage(Arc::new(MemoryStorage::new()));
+    let site = replica.site(line.clone());
+    let at = |url: &str| {
+        let mut settings = settings("a");
+        settings.legacy_url = url.to_owned();
+        settings
+    };
+    let careful = |url: &str| at(url).https_only(true);
+    let refused = site.set_up(&careful("http://central.example.org"), &mut NoopObserver).unwrap_err();
+    assert_eq!(refused.code(), "https_required");
+    site.set_up(&careful("https://central.example.org"), &mut NoopObserver).unwrap();
+    assert!(replica.settings().unwrap().unwrap().https_only, "it is kept");
+    let report = site.sync(&SyncOptions::default(), &mut NoopObserver).unwrap();
+    assert_eq!(report.error.map(|error| error.code()), Some("https_required"));
+    assert_eq!(line.readable.load(Ordering::Relaxed), 0);
+
+    site.set_up(&at("https://central.example.org"), &mut NoopObserver).unwrap();
+    let allowed = site.sync(&SyncOptions::default(), &mut NoopObserver).unwrap();
+    assert!(allowed.error.is_none(), "{:?}", allowed.error);
+    assert!(line.readable.load(Ordering::Relaxed) > 0);
 }
 
 fn direct() -> HttpOptions {

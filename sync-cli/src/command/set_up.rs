@@ -32,6 +32,8 @@ pub(super) fn init(args: &Args, init: &Init, out: &Output) -> Result<CommandOutc
     }
     let existed = args.db.exists();
     let workspace = Workspace::open_or_make(args, out)?;
+    let was_https_only = workspace.replica.settings()?.is_some_and(|before| before.https_only);
+    let settings = settings.https_only(init.https_only || (was_https_only && !init.allow_http));
     out.hint_said(&says::asking(masked_url(&init.legacy_url), format!("{:?}", init.site)));
     let set_up = set_up(&workspace, &settings, out);
     if set_up.is_err() && !existed {

@@ -7,7 +7,6 @@ use super::Site;
 use super::central::copied_database;
 use super::client::Client;
 use super::identity::Identity;
-use super::legacy::discover::central_url;
 use super::observer::{Pace, Step, SyncEvent, SyncObserver};
 use super::progress::CycleProgress;
 use super::report::{StepReport, SyncOutcome, SyncReport};
@@ -195,7 +194,7 @@ impl Cycle<'_, '_> {
     /// Runs only the steps for one patient, and pushes nothing except to confirm an earlier push.
     pub(crate) fn run_for_patient(&mut self, patient: &NameId) {
         self.report.patient = Some(patient.clone());
-        let Some(central) = self.step_value(|cycle| central_url(&cycle.identity)) else { return };
+        let Some(central) = self.step_value(|cycle| cycle.identity.central_url()) else { return };
         if self.step_value(|cycle| cycle.confirm_before_pull(&central)) != Some(true) {
             return;
         }
