@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use sync_core::error::Server;
 use sync_core::record::{Cursor, RecordId, TableName};
 use sync_core::site::Step;
 use sync_core::storage::{QuarantineCause, state};
@@ -357,14 +358,22 @@ fn when_only_the_legacy_server_is_down_the_rest_goes_on_and_says_so(central: Cen
     let mut retries = 0;
     let report = site
         .sync(&SyncOptions::default(), &mut |event: &SyncEvent| {
-            retries += u32::from(matches!(event, SyncEvent::Retrying { .. }));
+            if let SyncEvent::Retrying { server, error, .. } = event {
+                retries += 1;
+                // This network has one server, which people know as central.
+                assert_eq!((*server, error.to_string().contains("legacy")), (Server::Central, false), "{error}");
+            }
             ControlFlow::Continue(())
         })
         .unwrap();
     assert_eq!(retries, quick.attempts - 1, "each wait is told once, and nobody asks a server that is down again");
     assert_eq!((report.pushed, report.pulled, report.integrated), (1, 1, 1));
     assert_eq!(report.error.unwrap().code(), "unreachable");
-    assert!(report.warnings[0].to_string().contains("the legacy server is not available"), "{:?}", report.warnings);
+    assert!(
+        report.warnings[0].to_string().contains("the central server does not say who this site is"),
+        "{:?}",
+        report.warnings
+    );
     line.down.store(false, Ordering::SeqCst);
     assert_eq!(a.sync().outcome, SyncOutcome::Done);
 }

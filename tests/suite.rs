@@ -44,6 +44,7 @@ mod sent_back;
 mod skipped_steps;
 mod stop_anywhere;
 mod support_desk;
+mod tls;
 mod transactions;
 mod typed_records;
 mod unaware;

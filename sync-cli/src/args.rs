@@ -215,6 +215,12 @@ pub(crate) struct Init {
     /// An id for this machine in place of its own
     #[arg(long, value_name = "ID", env = "OMS_SYNC_HARDWARE_ID", hide_env_values = true, value_parser = one_line)]
     pub hardware_id: Option<String>,
+    /// Send credentials and records to other machines over https alone; central's address too. Kept by a later init
+    #[arg(long)]
+    pub https_only: bool,
+    /// Allow http:// again, after --https-only
+    #[arg(long, conflicts_with = "https_only")]
+    pub allow_http: bool,
 }
 
 /// Where a password comes from: never from the command line, where everybody on the machine could read it.

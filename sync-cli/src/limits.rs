@@ -1,7 +1,7 @@
 //! Limits of batches, from the environment. They suit most lines, and batches adapt to a line that breaks; so they are
 //! not flags of each command.
 
-use sync_core::transport::{HttpTransport, Timeouts};
+use sync_core::transport::{HttpOptions, HttpTransport, Timeouts};
 use sync_core::{Error, Result, SyncConfig};
 
 use crate::sentences::input_given as given;
@@ -53,11 +53,11 @@ impl Limits {
 
     /// A transport with these limits.
     pub(crate) fn transport(&self, timeouts: &Timeouts) -> HttpTransport {
-        let transport = HttpTransport::new(timeouts);
-        match self.answer_max {
-            Some(bytes) => transport.with_answer_max(bytes),
-            None => transport,
-        }
+        let options = HttpOptions::default().timeouts(timeouts.clone());
+        HttpTransport::with_options(&match self.answer_max {
+            Some(bytes) => options.answer_max(bytes),
+            None => options,
+        })
     }
 }
 

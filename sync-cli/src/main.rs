@@ -15,6 +15,7 @@ mod palette;
 mod password;
 mod progress;
 mod sentences;
+mod signals;
 mod similar;
 mod workspace;
 

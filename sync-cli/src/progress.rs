@@ -1,8 +1,6 @@
 //! Draws the events of a cycle on a terminal; on a pipe, a line for each step.
 
-use std::io::IsTerminal as _;
 use std::ops::ControlFlow;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
@@ -10,33 +8,7 @@ use sync_core::{Message, SyncEvent, SyncObserver};
 
 use crate::output::Output;
 use crate::sentences::{common, progress as told};
-
-/// Set by a signal: the cycle ends at its next event.
-static INTERRUPTED: AtomicBool = AtomicBool::new(false);
-
-/// Lets a signal end commands normally; a second one ends the program at once, which loses nothing either.
-pub(crate) fn end_on_signals() {
-    at_signals(|| ());
-}
-
-/// Calls this at a signal; a second one ends the program at once.
-pub(crate) fn at_signals(first: impl Fn() + Send + 'static) {
-    // Without a handler a signal ends the program at once, which is safe too.
-    let _ = ctrlc::set_handler(move || {
-        if INTERRUPTED.swap(true, Ordering::SeqCst) {
-            std::process::exit(130);
-        }
-        first();
-        if std::io::stderr().is_terminal() {
-            eprintln!("{}", told::stopping());
-        }
-    });
-}
-
-/// True once a signal came.
-pub(crate) fn interrupted() -> bool {
-    INTERRUPTED.load(Ordering::SeqCst)
-}
+use crate::signals::interrupted;
 
 /// Draws events.
 pub(crate) struct Progress<'o> {

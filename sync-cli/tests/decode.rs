@@ -304,6 +304,24 @@ fn what_is_no_message_says_what_it_is() {
     assert_eq!(desk.run(&["decode", "none.json", "--json"]).ends(2).error().0, "bad_input");
 }
 
+/// Sites of 3.x speak V7: what a support person reads in a trace of one is named, and its token is not repeated.
+#[test]
+fn messages_of_release_3_are_named() {
+    let desk = Desk::new();
+    let token = "eyJhbGciOiJIUzI1NiJ9";
+    for (message, means) in [
+        (json!({ "Err": { "Other": "no such site" } }), "an error of V7"),
+        (json!({ "Ok": { "token": token, "siteId": 3 } }), "speak V7"),
+        (json!({ "siteId": 3, "lastCursorInBatch": 70, "remaining": 5, "records": [] }), "speak V7"),
+        (json!({ "name": "clinic", "passwordSha256": SECRETS[0], "hardwareId": SECRETS[1] }), "speak V7"),
+    ] {
+        let decoded = decode(&desk, &message.to_string(), 0);
+        let facts = decoded["facts"].to_string();
+        assert_eq!(decoded["message"], "V7: a message of Open mSupply 3.x, which this program does not speak");
+        assert!(facts.contains(means) && !facts.contains(token), "{decoded}");
+    }
+}
+
 #[test]
 fn what_servers_refuse_with_is_put_into_words() {
     let desk = Desk::new();

@@ -107,6 +107,9 @@ fn releases_that_fit_that_do_not_and_that_lose_records() {
     assert_eq!((&losing["fits"], &losing["upgrade_first"]), (&json!(true), &json!("site")));
     let plain = plain.split_whitespace().collect::<Vec<_>>().join(" ");
     assert!(plain.contains("vaccinations and R&R forms are rejected"), "{plain}");
+    let (later, plain) = compat("--central 3.2.0 --site 2.19.0", 1);
+    assert_eq!(later["fits"], true);
+    assert!(plain.contains("V7"), "{plain}");
     desk.run(&["compat", "--site", "2.19.0"]).ends(2);
     desk.run(&["compat", "--central", "newest"]).ends(2);
 }

@@ -299,6 +299,20 @@ fn an_older_release_without_some_columns_and_tables() {
 }
 
 #[test]
+fn a_database_of_release_3_is_named_whatever_tables_it_has() {
+    let desk = Desk::new();
+    let upgraded = "UPDATE key_value_store SET value_string = '3.2.0' WHERE id = 'DATABASE_VERSION'";
+    let other_columns = format!("{upgraded}; ALTER TABLE changelog RENAME COLUMN cursor TO position");
+    let without_buffer = format!("{upgraded}; DROP TABLE sync_buffer");
+    for (name, then) in [("columns.sqlite", &other_columns), ("buffer.sqlite", &without_buffer)] {
+        drop(database(&desk, name, SITE, then));
+        let said = desk.run(&["inspect", name, "--json"]).ends(2);
+        let message = said.json()["error"]["message"].as_str().expect("text").to_owned();
+        assert!(message.contains("a database of Open mSupply 3.x, which synchronises by V7"), "{message}");
+    }
+}
+
+#[test]
 fn what_is_no_database_of_open_msupply_is_refused() {
     let desk = Desk::new();
     std::fs::write(desk.path("letter.txt"), "a letter").expect("a file");

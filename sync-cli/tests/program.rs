@@ -281,3 +281,25 @@ fn wrong_usage_is_a_document_too_where_json_is_asked_for() {
     assert_eq!(said.json()["error"]["code"], "usage", "{said:?}");
     Desk::new().run(&["--json", "--version"]).ends(0);
 }
+
+/// A name in another encoding, as an old file system may hold it.
+#[cfg(unix)]
+#[test]
+fn an_argument_that_is_no_utf_8_is_refused_in_words() {
+    use std::os::unix::ffi::OsStrExt as _;
+    let desk = Desk::new();
+    let odd = std::ffi::OsStr::from_bytes(b"caf\xe9");
+    let asked = |args: &[&std::ffi::OsStr]| {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_oms-sync"));
+        let ended = command.args(args).current_dir(desk.path("")).output().expect("it runs");
+        (ended.status.code(), String::from_utf8(ended.stderr).expect("text"))
+    };
+    let text = std::ffi::OsStr::new;
+    let (status, said) = asked(&[text("records"), text("get"), text("asset"), odd]);
+    assert_eq!(status, Some(2));
+    assert!(said.contains("UTF-8"), "{said}");
+    // A file may have any name.
+    let (status, said) = asked(&[text("--db"), odd, text("status")]);
+    assert_eq!(status, Some(3), "{said}");
+    assert!(said.contains("no_database"), "{said}");
+}

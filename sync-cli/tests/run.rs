@@ -70,6 +70,64 @@ fn a_line_a_cycle_until_a_signal_comes() {
 }
 
 #[test]
+fn new_settings_begin_a_cycle_now() {
+    let desk = Desk::new();
+    let server = clinic(&desk);
+    std::fs::write(desk.path("new"), "another password\n").expect("a file");
+    desk.run(&["--db", "central.sqlite", "site", "set-password", "clinic", "--password-file", "new"]).ends(0);
+    let mut running = Running::start(&desk, &["run", "--json"]);
+    let refused = running.line();
+    assert_eq!((&refused["needs_person"], &refused["next_in_seconds"]), (&true.into(), &3600.into()), "{refused}");
+    let from = ["--site", "clinic", "--password-file", "new", "--hardware-id", HARDWARE_ID];
+    desk.run(&[&["init", "--legacy-url", &server.address][..], &from].concat()).ends(0);
+    assert_eq!(running.line()["outcome"], "done");
+    running.end("-TERM", 0);
+    server.stop().ends(0);
+}
+
+#[test]
+fn figures_are_written_after_each_cycle() {
+    let desk = Desk::new();
+    let server = clinic(&desk);
+    let figure = |name: &str| -> f64 {
+        let text = std::fs::read_to_string(desk.path("site.prom")).expect("a file");
+        let value = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        value.unwrap_or_else(|| panic!("no {name}: {text}")).parse().expect("a number")
+    };
+    let mut running = Running::start(&desk, &["run", "--interval", "1h", "--json", "--metrics-file", "site.prom"]);
+    running.line();
+    // They are written after the line.
+    while !desk.path("site.prom").exists() {
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    assert_eq!(figure("oms_sync_site_last_cycle_failed"), 0.0);
+    assert!(figure("oms_sync_site_last_success_timestamp_seconds") > 1.7e9);
+    server.stop().ends(0);
+    signal(&running.child, "-HUP");
+    assert_eq!(running.line()["outcome"], "failed");
+    while figure("oms_sync_site_last_cycle_failed") == 0.0 {
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    assert_eq!(figure("oms_sync_site_failures_in_a_row"), 1.0);
+    running.end("-TERM", 0);
+}
+
+#[test]
+fn sighup_begins_a_cycle_now_and_ends_nothing() {
+    let desk = Desk::new();
+    let server = clinic(&desk);
+    let mut running = Running::start(&desk, &["run", "--interval", "1h", "--json"]);
+    for number in 1..=3 {
+        let line = running.line();
+        assert_eq!((&line["cycle"], &line["outcome"]), (&number.into(), &"done".into()), "{line}");
+        signal(&running.child, "-HUP");
+    }
+    assert_eq!(running.line()["cycle"], 4);
+    running.end("-TERM", 0);
+    server.stop().ends(0);
+}
+
+#[test]
 fn a_signal_ends_the_cycle_that_runs_in_good_order() {
     let desk = Desk::new();
     clinic(&desk).stop().ends(0);

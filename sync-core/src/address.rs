@@ -1,6 +1,6 @@
 //! Addresses of servers, from people and from servers.
 
-use url::Url;
+use url::{Host, Url};
 
 use crate::error::{Error, Result};
 use crate::text::Detail;
@@ -24,6 +24,17 @@ pub(crate) fn parse_url(what: &'static str, text: &str) -> Result<Url> {
     Ok(url)
 }
 
+/// True if anybody on the way can read what is sent to this address: http to another machine.
+pub(crate) fn is_readable_on_the_way(url: &Url) -> bool {
+    let is_here = match url.host() {
+        Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
+    };
+    url.scheme() != "https" && !is_here
+}
+
 /// An address for messages.
 pub(crate) fn shown(url: &Url) -> String {
     url.as_str().trim_end_matches('/').to_owned()
@@ -32,6 +43,22 @@ pub(crate) fn shown(url: &Url) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_http_to_another_machine_is_readable_on_the_way() {
+        for (address, expected) in [
+            ("http://central.example.org", true),
+            ("http://localhost.example.org", true),
+            ("http://192.168.0.7:2048", true),
+            ("http://[::2]", true),
+            ("https://central.example.org", false),
+            ("http://localhost:2048", false),
+            ("http://127.8.0.1", false),
+            ("http://[::1]:8000/oms/", false),
+        ] {
+            assert_eq!(is_readable_on_the_way(&Url::parse(address).unwrap()), expected, "{address}");
+        }
+    }
 
     #[test]
     fn addresses() {

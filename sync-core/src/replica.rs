@@ -221,7 +221,8 @@ impl Replica {
         let txn = txn.as_ref();
         let known = (state::LEGACY_URL.find(txn)?, state::SITE_NAME.find(txn)?, state::PASSWORD_HASH.find(txn)?);
         let (Some(legacy_url), Some(site_name), Some(password)) = known else { return Ok(None) };
-        Ok(Some(Settings { legacy_url, site_name, password, hardware_id: state::HARDWARE_ID.find(txn)? }))
+        let (hardware_id, https_only) = (state::HARDWARE_ID.find(txn)?, state::HTTPS_ONLY.get(txn)?);
+        Ok(Some(Settings { legacy_url, site_name, password, hardware_id, https_only }))
     }
 
     /// How this database stands: who it is, what waits to be pushed, how the last cycle ended.

@@ -268,6 +268,7 @@ mod tests {
             ("2.9.02", Some(5), Some(5), Some(12)),
             ("2.12.0", Some(5), Some(5), Some(13)),
             ("2.19.00", Some(5), Some(5), Some(14)),
+            ("3.2.0", Some(5), Some(5), Some(15)),
         ] {
             let end = end(text);
             assert_eq!((end.v6(), end.v6_max(), end.v5()), (v6, max, v5), "{text}");
@@ -285,6 +286,8 @@ mod tests {
             ("2.12.0", "9.0.0", Some(true)),
             ("2.9.1", "8.04.04", Some(true)),
             ("2.9.1", "8.04.03", None),
+            ("3.0.0", "9.1.0", Some(true)),
+            ("3.0.0", "9.0.0", Some(false)),
         ] {
             let check = with_legacy("", &end(site), &release(legacy));
             assert_eq!(check.fits, fits, "{site} {legacy}: {check:?}");
@@ -307,6 +310,16 @@ mod tests {
         assert_eq!(check("1.4.0", "2.19.0").upgrade_first, Some("site"));
         let old = check("2.3.0", "2.3.1");
         assert!(old.losses.iter().any(|loss| loss.to_string().starts_with("rnr_form_line from the site")), "{old:?}");
+        let says = |check: Check, words: &str| check.losses.iter().any(|loss| loss.to_string().contains(words));
+        for (site, central, pushes_nothing, lacks_tables) in [
+            ("3.0.0", "2.19.0", true, false),
+            ("3.1.4", "3.2.0", true, true),
+            ("3.2.0", "2.19.0", false, false),
+            ("2.19.0", "3.2.0", false, true),
+        ] {
+            assert_eq!(says(check(site, central), "push nothing over V6"), pushes_nothing, "{site} {central}");
+            assert_eq!(says(check(site, central), "vaccine_course_store_config"), lacks_tables, "{site} {central}");
+        }
         assert!(super::with_central(&End::Ours, &end("2.19.0")).losses.is_empty());
         assert_eq!(super::with_central(&End::Ours, &end("2.16.0")).losses.len(), 1);
     }

@@ -2,11 +2,11 @@
 //! method, the path without its query, and the request id.
 
 use std::fmt::Write as _;
-use std::fs::OpenOptions;
+use std::fs::{File, OpenOptions};
 use std::io::{Write, stderr};
 use std::net::IpAddr;
-use std::path::Path;
-use std::sync::{Mutex, PoisonError};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use sync_core::Error;
@@ -19,7 +19,11 @@ use crate::sentences::input_given::access_log_unwritable;
 const PATH_MAX: usize = 200;
 
 /// A log with a line for each request.
-pub struct AccessLog(Mutex<Box<dyn Write + Send>>);
+pub struct AccessLog {
+    /// `None` for standard error.
+    path: Option<PathBuf>,
+    writer: Mutex<Box<dyn Write + Send>>,
+}
 
 impl AccessLog {
     /// Appends to this file, which is created if needed; `-` is standard error.
@@ -28,19 +32,32 @@ impl AccessLog {
     /// [`Error::BadInput`]: the file cannot be opened.
     pub fn open(path: &Path) -> Result<Self, Error> {
         if path == Path::new("-") {
-            return Ok(Self(Mutex::new(Box::new(stderr()))));
+            return Ok(Self { path: None, writer: Mutex::new(Box::new(stderr())) });
         }
-        let file = OpenOptions::new().create(true).append(true).open(path);
         let unwritable = |error: std::io::Error| access_log_unwritable(path.display().to_string(), error.to_string());
-        let file = file.map_err(|error| Error::bad_input(unwritable(error)))?;
-        Ok(Self(Mutex::new(Box::new(file))))
+        let file = appending(path).map_err(|error| Error::bad_input(unwritable(error)))?;
+        Ok(Self { path: Some(path.to_owned()), writer: Mutex::new(Box::new(file)) })
+    }
+
+    /// Opens the file again by its name, after something like `logrotate` has renamed it. If that fails, the open file stays in use.
+    pub fn reopen(&self) {
+        if let Some(file) = self.path.as_deref().and_then(|path| appending(path).ok()) {
+            *self.writer() = Box::new(file);
+        }
     }
 
     pub(super) fn write(&self, line: &Line<'_>) {
-        let text = line.text();
         // An unwritable log is no reason to stop serving.
-        let _ = self.0.lock().unwrap_or_else(PoisonError::into_inner).write_all(text.as_bytes());
+        let _ = self.writer().write_all(line.text().as_bytes());
     }
+
+    fn writer(&self) -> MutexGuard<'_, Box<dyn Write + Send>> {
+        self.writer.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn appending(path: &Path) -> std::io::Result<File> {
+    OpenOptions::new().create(true).append(true).open(path)
 }
 
 /// The content of a line.
@@ -97,24 +114,41 @@ impl Line<'_> {
 mod tests {
     use super::*;
 
+    fn line(path: &str) -> Line<'_> {
+        Line {
+            at: Timestamp::from_unix_millis(0),
+            from: IpAddr::from([127, 0, 0, 1]),
+            method: "GET",
+            path,
+            site: Some(SiteId(7)),
+            status: 404,
+            error: None,
+            records: 0,
+            bytes: (0, 0),
+            took: Duration::from_millis(2),
+            id: "i",
+        }
+    }
+
+    #[test]
+    fn a_renamed_file_is_left_once_it_is_opened_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, renamed) = (folder.path().join("access.log"), folder.path().join("access.log.1"));
+        let log = AccessLog::open(&path).unwrap();
+        let lines = |path: &Path| std::fs::read_to_string(path).map_or(0, |text| text.lines().count());
+        log.write(&line("/before"));
+        std::fs::rename(&path, &renamed).unwrap();
+        log.write(&line("/renamed"));
+        log.reopen();
+        log.write(&line("/after"));
+        assert_eq!((lines(&renamed), lines(&path)), (2, 1));
+    }
+
     #[test]
     fn a_line_is_one_line_whatever_is_asked() {
         let long = "/x".repeat(1000);
         for path in ["/a\nb", "/a \"b", "/é", &long] {
-            let line = Line {
-                at: Timestamp::from_unix_millis(0),
-                from: IpAddr::from([127, 0, 0, 1]),
-                method: "GET",
-                path,
-                site: Some(SiteId(7)),
-                status: 404,
-                error: None,
-                records: 0,
-                bytes: (0, 0),
-                took: Duration::from_millis(2),
-                id: "i",
-            };
-            let text = line.text();
+            let text = line(path).text();
             assert!(text.ends_with(" records=0 in=0 out=0 ms=2.0 id=i\n") && text.contains(" site=7 "), "{text}");
             assert!(text.lines().count() == 1 && text.len() < 400 && text.split(' ').count() == 11, "{text}");
         }

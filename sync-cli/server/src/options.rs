@@ -35,7 +35,7 @@ pub struct ServerOptions {
     /// How long a client may be silent within a request, or before the next one.
     pub patience: Duration,
     /// The log with a line for each request.
-    pub access_log: Option<AccessLog>,
+    pub access_log: Option<Arc<AccessLog>>,
     /// The database, to report its size and free space.
     pub database: Option<PathBuf>,
     /// The folder of files, to report its free space.

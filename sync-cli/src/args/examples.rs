@@ -99,7 +99,8 @@ After a failure it waits half a minute, then longer each time, up to half an
 hour; each of these waits is shortened at random by up to half. If another cycle
 was running it waits half a minute; if only a person can fix the failure, such
 as a wrong password, an hour. SIGTERM and Ctrl-C end the running cycle
-cleanly, and the program with status 0; a second one ends it at once.
+cleanly, and the program with status 0; a second one ends it at once. SIGHUP
+begins a cycle now.
 
 Examples:
   oms-sync run                        every five minutes
@@ -230,8 +231,10 @@ Examples:
   oms-sync changelog --from 1200 --json | jq -r .table | sort | uniq -c";
 
 pub(super) const SERVE: &str = "\
-SIGTERM and Ctrl-C end the server once the running requests are done. /health,
-/metrics and a status page are at the listening address, for this machine only.
+SIGTERM and Ctrl-C end the server once the running requests are done. SIGHUP
+makes it read the certificate again, open the access log again, and ask the
+legacy server for news. /health, /metrics and a status page are at the listening
+address, for this machine only.
 
 Examples:
   oms-sync --db central.sqlite serve --listen 127.0.0.1:8000

@@ -7,8 +7,9 @@ use super::layout::{WIDTH, say, short};
 use crate::args::Args;
 use crate::failure::{CommandOutcome, Failure};
 use crate::output::Output;
-use crate::progress::{Progress, end_on_signals};
+use crate::progress::Progress;
 use crate::sentences::{audit_result as result, common, records};
+use crate::signals::end_on_signals;
 use crate::workspace::Workspace;
 
 /// The most records that are shown to people.

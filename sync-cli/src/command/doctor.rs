@@ -16,8 +16,9 @@ use crate::failure::{CommandOutcome, Failure};
 use crate::output::Output;
 use crate::palette::Tone;
 use crate::password::password;
-use crate::progress::{Progress, end_on_signals, interrupted, until_interrupted};
+use crate::progress::{Progress, until_interrupted};
 use crate::sentences::{common, doctor_verdict as verdicts};
+use crate::signals::{end_on_signals, interrupted};
 
 /// The default wait for each answer: shorter than in a sync, because a person waits.
 pub(super) const PATIENCE: Duration = Duration::from_secs(60);

@@ -11,8 +11,9 @@ use sync_core::text::Detail;
 use crate::args::{Args, Files};
 use crate::failure::{CommandOutcome, Failure};
 use crate::output::{Output, bytes};
-use crate::progress::{Progress, end_on_signals, interrupted};
+use crate::progress::Progress;
 use crate::sentences::files_shown as says;
+use crate::signals::{end_on_signals, interrupted};
 use crate::workspace::Workspace;
 
 pub(super) fn run(args: &Args, command: &Files, out: &Output) -> Result<CommandOutcome, Failure> {

@@ -7,8 +7,9 @@ use super::layout::{facts, moment, say, wrapped};
 use crate::args::{Args, Identity};
 use crate::failure::{CommandOutcome, Failure};
 use crate::output::Output;
-use crate::progress::{end_on_signals, until_interrupted};
+use crate::progress::until_interrupted;
 use crate::sentences::{common, identity_shown as shown};
+use crate::signals::end_on_signals;
 use crate::workspace::Workspace;
 
 pub(super) fn run(args: &Args, options: &Identity, out: &Output) -> Result<CommandOutcome, Failure> {

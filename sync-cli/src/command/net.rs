@@ -11,8 +11,9 @@ use super::layout::{facts, say};
 use crate::args::{Args, Net};
 use crate::failure::{CommandOutcome, Failure};
 use crate::output::{Output, bytes};
-use crate::progress::{end_on_signals, until_interrupted};
+use crate::progress::until_interrupted;
 use crate::sentences::{common, net_shown as shown};
+use crate::signals::end_on_signals;
 
 pub(super) fn run(args: &Args, options: &Net, out: &Output) -> Result<CommandOutcome, Failure> {
     end_on_signals();

@@ -8,8 +8,9 @@ use super::sync::{ended, show};
 use crate::args::{Args, Patient};
 use crate::failure::{CommandOutcome, Failure};
 use crate::output::Output;
-use crate::progress::{Progress, end_on_signals, until_interrupted};
+use crate::progress::{Progress, until_interrupted};
 use crate::sentences::{input_given, sync_shown};
+use crate::signals::end_on_signals;
 use crate::workspace::Workspace;
 
 pub(super) fn run(args: &Args, command: &Patient, out: &Output) -> Result<CommandOutcome, Failure> {

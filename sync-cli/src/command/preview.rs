@@ -7,8 +7,9 @@ use super::layout::{WIDTH, moment, say, short};
 use crate::args::{Args, Preview};
 use crate::failure::{CommandOutcome, Failure};
 use crate::output::{Output, bytes};
-use crate::progress::{Progress, end_on_signals};
+use crate::progress::Progress;
 use crate::sentences::{common, preview_shown as shown, records};
+use crate::signals::end_on_signals;
 use crate::workspace::Workspace;
 
 /// The most records that are shown to people.

@@ -15,8 +15,9 @@ use sync_core::{Error, Message, Replica, Status, SyncEvent, SyncObserver};
 use crate::args::{Args, Run};
 use crate::failure::{CommandOutcome, Failure};
 use crate::output::Output;
-use crate::progress::{at_signals, trying_again};
+use crate::progress::trying_again;
 use crate::sentences::{common, run_shown as shown};
+use crate::signals::end_or_reload_on_signals;
 use crate::workspace::Workspace;
 
 pub(super) fn run(args: &Args, options: &Run, out: &Output) -> Result<CommandOutcome, Failure> {
@@ -36,7 +37,8 @@ pub(super) fn run(args: &Args, options: &Run, out: &Output) -> Result<CommandOut
     let mut driver = Driver::new(workspace.site(), config);
     let handle = driver.handle();
     let at_signal = handle.clone();
-    at_signals(move || at_signal.stop());
+    let at_hangup = handle.clone();
+    end_or_reload_on_signals(move || at_signal.stop(), move || _ = at_hangup.trigger());
     watch_settings(&workspace.replica, handle.clone(), out)?;
     let files = (!options.no_files).then(|| {
         let files = FilesOptions::default().max_time(options.interval);

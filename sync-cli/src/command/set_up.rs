@@ -15,8 +15,9 @@ use crate::args::{Args, Init};
 use crate::failure::{CommandOutcome, Failure};
 use crate::output::Output;
 use crate::password::password;
-use crate::progress::{Progress, end_on_signals, interrupted, until_interrupted};
+use crate::progress::{Progress, until_interrupted};
 use crate::sentences::{common, set_up_shown as says};
+use crate::signals::{end_on_signals, interrupted};
 use crate::workspace::Workspace;
 
 /// How long a step of the way is checked.
@@ -31,6 +32,8 @@ pub(super) fn init(args: &Args, init: &Init, out: &Output) -> Result<CommandOutc
     }
     let existed = args.db.exists();
     let workspace = Workspace::open_or_make(args, out)?;
+    let was_https_only = workspace.replica.settings()?.is_some_and(|before| before.https_only);
+    let settings = settings.https_only(init.https_only || (was_https_only && !init.allow_http));
     out.hint_said(&says::asking(masked_url(&init.legacy_url), format!("{:?}", init.site)));
     let set_up = set_up(&workspace, &settings, out);
     if set_up.is_err() && !existed {

@@ -45,7 +45,7 @@ pub(super) fn wanted(file: &Path) -> Result<Vec<Wanted>> {
     Ok(lines)
 }
 
-/// A password for each of these sites. Those that the file holds already count; it is written anew with the others.
+/// A password for each of these sites: the one that the file has, or a new one. The file is written again if there are new ones.
 pub(super) fn passwords(file: &Path, sites: &BTreeSet<&str>) -> Result<BTreeMap<String, String>> {
     let mut all = BTreeMap::new();
     if file.exists() {
@@ -68,7 +68,7 @@ fn lines<T: for<'de> Deserialize<'de>>(file: &Path, text: &str) -> Result<Vec<T>
     reader.deserialize().collect::<Result<_, csv::Error>>().map_err(|error| unreadable(file, error))
 }
 
-/// Twenty letters and digits of which none looks like another: a hundred random bits.
+/// Twenty random letters and digits (a hundred bits), without those that are easily confused, such as `l` and `1`.
 fn new_password() -> String {
     const LETTERS: &[u8; 32] = b"abcdefghjkmnpqrstuvwxyz23456789A";
     // Of its 128 bits six are fixed, all in the bytes 6 and 8.

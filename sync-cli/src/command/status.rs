@@ -3,14 +3,15 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use sync_core::{Message, Status};
+use sync_core::clock::Timestamp;
+use sync_core::{Error, Message, Status};
 
 use super::layout::{facts, moment, say};
 use crate::args::{Args, Status as StatusOptions};
 use crate::failure::{CommandOutcome, Failure};
 use crate::output::{Output, bytes};
-use crate::progress::{end_on_signals, interrupted};
-use crate::sentences::{common, records, status_shown as shown};
+use crate::sentences::{common, input_given, records, status_shown as shown};
+use crate::signals::{end_on_signals, interrupted};
 use crate::workspace::Workspace;
 
 pub(super) fn run(args: &Args, options: &StatusOptions, out: &Output) -> Result<CommandOutcome, Failure> {
@@ -24,7 +25,22 @@ pub(super) fn run(args: &Args, options: &StatusOptions, out: &Output) -> Result<
     } else {
         show(&status, out)?
     }
-    Ok(CommandOutcome::Done)
+    let Some(max_age) = options.max_age else { return Ok(CommandOutcome::Done) };
+    if !has_cycles(&status) {
+        return Err(Error::bad_input(input_given::no_cycles()).into());
+    }
+    let is_recent = |at: Timestamp| workspace.replica.clock().now().since(at) <= max_age;
+    if status.last_success.is_some_and(is_recent) {
+        return Ok(CommandOutcome::Done);
+    }
+    let last = status.last_success.map_or_else(|| out.texts.say(&shown::never()), |at| at.to_string());
+    out.hint_said(&common::warning(shown::too_old(last)));
+    Ok(CommandOutcome::LeftBehind)
+}
+
+/// A central server with its own list of sites asks nobody, so it has no cycles.
+fn has_cycles(status: &Status) -> bool {
+    status.legacy_url.is_some() || status.role != Some("central")
 }
 
 /// Its state, in the chosen language.
@@ -71,8 +87,7 @@ fn show(status: &Status, out: &Output) -> Result<(), Failure> {
     let said = |said: &Message| Some(out.texts.say(said));
     let paused = status.paused.then(|| out.texts.say(&shown::paused()));
     let role = status.role.map_or_else(|| out.texts.say(&common::not_set_up()), |role| out.word(role).to_owned());
-    // A central server with its own list sends no requests.
-    let has_cycles = status.legacy_url.is_some() || status.role != Some("central");
+    let has_cycles = has_cycles(status);
     // If the last one succeeded, it is that one.
     let failed = status.last_sync.as_ref().is_some_and(|last| last.error.is_some());
     let last_success =

@@ -12,8 +12,9 @@ use super::layout::say;
 use crate::args::{Args, Sync};
 use crate::failure::{CommandOutcome, Failure};
 use crate::output::{Output, bytes};
-use crate::progress::{Progress, end_on_signals};
+use crate::progress::Progress;
 use crate::sentences::sync_shown as shown;
+use crate::signals::end_on_signals;
 use crate::workspace::Workspace;
 
 pub(super) fn run(args: &Args, options: &Sync, out: &Output) -> Result<CommandOutcome, Failure> {

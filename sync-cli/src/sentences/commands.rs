@@ -223,6 +223,7 @@ sync_core::sentences! {
         last_failed(outcome, at, code, message) = "{outcome} at {at} [{code}] {message}";
         of_kind(count, kind) = "{count} {kind}";
         no_files() = "none";
+        too_old(last) = "the last complete cycle is too long ago: {last}";
     }
 
     /// Texts of `sync`.
@@ -390,6 +391,7 @@ sync_core::sentences! {
         records_not_json(error) = "the input is not JSON: {error}";
         nothing_to_compare() = "give --legacy or --central, or both: there is nothing to compare with";
 
+        no_cycles() = "a central server without a legacy server has no cycles; `site list --max-age` tells which sites are silent";
         public_url_not_local() =
             "--public-url works only with --auth local: otherwise sites learn the address from the legacy server";
     }

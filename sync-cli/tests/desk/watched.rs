@@ -103,3 +103,15 @@ fn people_see_the_time_and_the_whole_status_again_once_it_has_changed() {
     }
     watch.interrupted();
 }
+
+#[test]
+fn a_cycle_that_is_too_long_ago_alarms() {
+    let clinic = Clinic::new();
+    assert_eq!(clinic.desk.run(&["status", "--max-age", "1d", "-q"]).ends(0).err, "");
+    std::thread::sleep(std::time::Duration::from_millis(1100));
+    let late = clinic.desk.run(&["status", "--max-age", "1s"]).ends(1);
+    assert!(late.err.contains("the last complete cycle is too long ago: 2"), "{}", late.err);
+    assert!(late.out.contains("last sync"), "{}", late.out);
+    let at_central = clinic.desk.run(&["--db", "central.sqlite", "status", "--max-age", "1d"]).ends(2);
+    assert!(at_central.err.contains("site list --max-age"), "{}", at_central.err);
+}

@@ -192,6 +192,23 @@ fn the_access_log_tells_who_asked_what_and_no_secret() {
     assert!(odd.contains("from=127.0.0.1 ") && odd.contains("status=404"), "{odd}");
 }
 
+/// What `logrotate` does: rename, then SIGHUP.
+#[test]
+fn after_sighup_the_access_log_is_written_under_its_name_again() {
+    let (desk, server) = central(&["--access-log", "access.log"]);
+    get(&server.address, "/health");
+    std::fs::rename(desk.path("access.log"), desk.path("access.log.1")).expect("renamed");
+    server.signal("-HUP");
+    while !desk.path("access.log").exists() {
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    get(&server.address, "/metrics");
+    server.stop().ends(0);
+    let log = |name: &str| std::fs::read_to_string(desk.path(name)).expect("a log");
+    assert!(log("access.log.1").contains("path=/health "), "{}", log("access.log.1"));
+    assert!(log("access.log").contains("path=/metrics "), "{}", log("access.log"));
+}
+
 #[test]
 fn a_client_cannot_say_where_it_comes_from_where_no_proxy_stands() {
     let (desk, server) = central(&["--access-log", "access.log"]);

@@ -200,8 +200,12 @@ impl Server {
 
     /// Asks it to end, as a service manager does.
     pub(crate) fn terminate(&self) {
-        let sent = Command::new("kill").args(["-TERM", &self.id().to_string()]).status().expect("kill runs");
-        assert!(sent.success());
+        self.signal("-TERM");
+    }
+
+    /// Sends a signal, such as `-HUP`.
+    pub(crate) fn signal(&self, which: &str) {
+        send_signal(self.id(), which);
     }
 
     /// Waits until it has ended by itself.
@@ -242,6 +246,10 @@ fn interrupt(child: &Child) {
 
 /// Sends a signal to a process, such as `-TERM`.
 pub(crate) fn signal(child: &Child, which: &str) {
-    let sent = Command::new("kill").args([which, &child.id().to_string()]).status().expect("kill runs");
+    send_signal(child.id(), which);
+}
+
+fn send_signal(process: u32, which: &str) {
+    let sent = Command::new("kill").args([which, &process.to_string()]).status().expect("kill runs");
     assert!(sent.success());
 }

@@ -161,6 +161,15 @@ pub enum Error {
         advice: "Give an address like https://server.example.org:2048, without user name or password in it.",
     }
 
+    /// An address without TLS where only https may be used.
+    HttpsRequired {
+        fields: { what: &'static str = "the central server's address", url: String as quoted = "http://central.example.org".into() },
+        code: "https_required", class: Configure,
+        message: "{what} \"{url}\" is not https, and this site was set up to use https alone",
+        cause: "The server has no certificate, or its address was entered with http://; nothing was sent there.",
+        advice: "Enter the server's https:// address; or set the site up again, and allow http.",
+    }
+
     /// A name unknown to a server.
     UnknownSite {
         fields: { server: Server = Legacy, site: String as quoted = "clinic".into() },

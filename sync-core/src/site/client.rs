@@ -54,6 +54,8 @@ pub(crate) struct Client<'a> {
     broke: bool,
     /// The end of the cycle's time, by the monotonic clock.
     pub until: Option<Duration>,
+    /// True if one server is both the legacy server and central: people know it as central.
+    pub is_one_server: bool,
     /// True if an exchange was broken off at that time.
     pub is_out_of_time: bool,
     /// How many milliseconds the clock here is ahead of that of the server that answered last.
@@ -110,6 +112,7 @@ impl<'a> Client<'a> {
             traffic: Traffic::default(),
             sizes: Sizes::default(),
             ahead: None,
+            is_one_server: false,
             plain_only: false,
             broke: false,
             until: None,
@@ -344,7 +347,19 @@ impl<'a> Client<'a> {
         }
         self.traffic.retries += 1;
         trace::retry(error.code(), pause);
-        self.wait(pause, &SyncEvent::Retrying { server, error: Message::of(&error), wait: pause })
+        self.wait(pause, &self.retrying(server, error, pause))
+    }
+
+    /// Says that a request failed and will be sent again.
+    fn retrying(&self, server: Server, error: Error, wait: Duration) -> SyncEvent {
+        let server = self.named(server);
+        let error = if self.is_one_server { error.of(server) } else { error };
+        SyncEvent::Retrying { server, error: Message::of(&error), wait }
+    }
+
+    /// The server by the part that people know it by.
+    pub(crate) fn named(&self, server: Server) -> Server {
+        if self.is_one_server { Server::Central } else { server }
     }
 
     /// An exchange of a certain size, which shrinks while the line breaks, until it passes or cannot shrink.
@@ -386,7 +401,7 @@ impl<'a> Client<'a> {
             return Ok(false);
         }
         self.traffic.retries += 1;
-        self.wait(pause, &SyncEvent::Retrying { server, error: Message::of(error), wait: pause })?;
+        self.wait(pause, &self.retrying(server, error.clone(), pause))?;
         Ok(true)
     }
 

@@ -7,7 +7,6 @@ use super::Site;
 use super::central::copied_database;
 use super::client::Client;
 use super::identity::Identity;
-use super::legacy::discover::central_url;
 use super::observer::{Pace, Step, SyncEvent, SyncObserver};
 use super::progress::CycleProgress;
 use super::report::{StepReport, SyncOutcome, SyncReport};
@@ -126,6 +125,7 @@ impl Site {
         };
         let began = self.clock.monotonic();
         let mut client = Client::new(self.transport.as_ref(), self.clock.as_ref(), &self.config, observer);
+        client.is_one_server = identity.central_is_legacy();
         client.until = options.max_time.map(|max| began.saturating_add(max));
         let mut cycle = Cycle {
             site: self,
@@ -194,7 +194,7 @@ impl Cycle<'_, '_> {
     /// Runs only the steps for one patient, and pushes nothing except to confirm an earlier push.
     pub(crate) fn run_for_patient(&mut self, patient: &NameId) {
         self.report.patient = Some(patient.clone());
-        let Some(central) = self.step_value(|cycle| central_url(&cycle.identity)) else { return };
+        let Some(central) = self.step_value(|cycle| cycle.identity.central_url()) else { return };
         if self.step_value(|cycle| cycle.confirm_before_pull(&central)) != Some(true) {
             return;
         }
@@ -398,7 +398,7 @@ impl Cycle<'_, '_> {
         self.report.retries = self.client.traffic.retries;
         self.report.bytes_sent = self.client.traffic.bytes_sent;
         self.report.bytes_received = self.client.traffic.bytes_received;
-        if state::is_one_server(self.identity.legacy_url.as_str(), self.identity.central_url.as_deref()) {
+        if self.identity.central_is_legacy() {
             self.report.error = self.report.error.map(|error| error.of(Server::Central));
         }
         self.report.outcome = match &self.report.error {

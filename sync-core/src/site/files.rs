@@ -16,7 +16,6 @@ use url::Url;
 
 use super::Site;
 use super::identity::Identity;
-use super::legacy::discover::central_url;
 use super::observer::{Pace, Step, SyncEvent, SyncObserver};
 use super::report::Finished;
 use super::sizing::Sizes;
@@ -199,7 +198,7 @@ impl Site {
             }
             Identity::load(txn.as_ref(), &self.machine)?
         };
-        let central = central_url(&identity)?;
+        let central = identity.central_url()?;
         let _lock = files.store.lock()?;
         let began = self.clock.monotonic();
         let sizes = Sizes::load_of_files(self.storage.read()?.as_ref())?;

@@ -4,7 +4,7 @@ use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 use url::Url;
 
-use crate::address::parse_url;
+use crate::address::{is_readable_on_the_way, parse_url, shown};
 use crate::error::{Error, Result};
 use crate::machine::Machine;
 use crate::protocol::v5::{InitialisationStatus, SiteHeaders, V5_VERSION};
@@ -38,18 +38,28 @@ pub struct Settings {
     /// The id by which servers know this machine, if one was chosen; `None` for the machine's own, or one stored by an
     /// older version.
     pub hardware_id: Option<String>,
+    /// True if credentials and records go to other machines over https alone: another address is an error, and nothing is
+    /// sent there.
+    pub https_only: bool,
 }
 
 impl Settings {
     /// The settings of a site, which servers know by the id of this machine.
     pub fn new(legacy_url: impl Into<String>, site_name: impl Into<String>, password: PasswordHash) -> Self {
-        Self { legacy_url: legacy_url.into(), site_name: site_name.into(), password, hardware_id: None }
+        let (legacy_url, site_name) = (legacy_url.into(), site_name.into());
+        Self { legacy_url, site_name, password, hardware_id: None, https_only: false }
     }
 
     /// Chooses the id by which servers know this machine, or with `None` leaves the choice to the library.
     #[must_use]
     pub fn hardware_id(self, id: impl Into<Option<String>>) -> Self {
         Self { hardware_id: id.into(), ..self }
+    }
+
+    /// Uses https alone, except on this machine.
+    #[must_use]
+    pub fn https_only(self, https_only: bool) -> Self {
+        Self { https_only, ..self }
     }
 }
 
@@ -155,6 +165,7 @@ pub(crate) struct Identity {
     password: PasswordHash,
     pub(crate) hardware: Hardware,
     app: AppIdentity,
+    pub https_only: bool,
     pub site_id: Option<SiteId>,
     pub role: Option<Role>,
     pub central_url: Option<String>,
@@ -166,7 +177,8 @@ impl Identity {
     /// The settings, before anything else is known of the site.
     pub(crate) fn of_settings(settings: &Settings, hardware: Hardware) -> Result<Self> {
         Ok(Self {
-            legacy_url: parse_url("the legacy server's address", &settings.legacy_url)?,
+            legacy_url: allowed(settings.https_only, "the legacy server's address", &settings.legacy_url)?,
+            https_only: settings.https_only,
             site_name: settings.site_name.clone(),
             password: settings.password.clone(),
             hardware,
@@ -189,6 +201,7 @@ impl Identity {
             site_name: state::SITE_NAME.find(txn)?.ok_or(Error::NotSetUp)?,
             password: state::PASSWORD_HASH.find(txn)?.ok_or(Error::NotSetUp)?,
             hardware_id: None,
+            https_only: state::HTTPS_ONLY.get(txn)?,
         };
         Ok(Self {
             site_id: site_id(txn)?,
@@ -198,6 +211,15 @@ impl Identity {
             initialised: state::INITIALISED_AT.is_set(txn)?,
             ..Self::of_settings(&settings, Hardware::load(txn, machine)?.ok_or(Error::NotSetUp)?)?
         })
+    }
+
+    /// Central's address, as stored by discovery.
+    ///
+    /// # Errors
+    /// It is missing or unusable, or may not be used.
+    pub(crate) fn central_url(&self) -> Result<Url> {
+        let text = self.central_url.as_deref().ok_or(Error::CentralUrlMissing)?;
+        allowed(self.https_only, "the central server's address", text)
     }
 
     /// True if one server is both the legacy server and central.
@@ -235,6 +257,15 @@ impl Identity {
     }
 }
 
+/// Reads an address to which credentials may go.
+fn allowed(https_only: bool, what: &'static str, text: &str) -> Result<Url> {
+    let url = parse_url(what, text)?;
+    match https_only && is_readable_on_the_way(&url) {
+        true => Err(Error::HttpsRequired { what, url: shown(&url) }),
+        false => Ok(url),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -246,6 +277,7 @@ mod tests {
             site_name: "clinic".to_owned(),
             password: PasswordHash::of_password("a password"),
             hardware_id: Some("machine-id".to_owned()),
+            https_only: false,
         };
         let shown = format!("{settings:?}");
         assert!(shown.contains("clinic") && shown.contains("legacy.example.org"), "{shown}");

@@ -5,7 +5,6 @@
 use url::Url;
 
 use super::cycle::{Cycle, aborts_cycle};
-use super::legacy::discover::central_url;
 use super::observer::Step;
 use super::progress::{BackupState, CycleProgress, LegacyProgress, PushState};
 use super::report::SkipReason;
@@ -150,7 +149,9 @@ impl<'s, 'c> Cycle<'s, 'c> {
         match class {
             None => self.progress.legacy = LegacyProgress::Answers,
             Some(_) if self.identity.role.is_some() && self.report.error.as_ref().is_some_and(leaves_central) => {
-                self.progress.is_over = self.step_value(|cycle| cycle.warn(says::without_legacy())).is_none();
+                self.progress.is_over = self
+                    .step_value(|cycle| cycle.warn(says::not_identified(cycle.client.named(Server::Legacy))))
+                    .is_none();
             }
             Some(_) => self.progress.is_over = true,
         }
@@ -162,7 +163,7 @@ impl<'s, 'c> Cycle<'s, 'c> {
             return Ok(());
         }
         // Without a usable address of central, the cycle continues with the legacy server alone.
-        self.progress.central = self.step_value(|cycle| central_url(&cycle.identity));
+        self.progress.central = self.step_value(|cycle| cycle.identity.central_url());
         match self.went_back()? {
             true => self.progress.backup = BackupState::Restored,
             false => self.progress.push = PushState::Sent,

@@ -12,7 +12,6 @@ use crate::site::central::position::Position;
 use crate::site::central::pull::{ask_batch, set_aside};
 use crate::site::client::Client;
 use crate::site::identity::Identity;
-use crate::site::legacy::discover::central_url;
 use crate::site::observer::{Pace, Step, SyncEvent, SyncObserver};
 use crate::site::sizing::{PullBatchSize, Sizes};
 use crate::storage::{Incoming, Source, Storage, WriteTxn, state};
@@ -47,7 +46,7 @@ impl SiteSupport {
             }
             None => return Err(Error::NotSetUp),
         }
-        let central = central_url(&identity)?;
+        let central = identity.central_url()?;
         let mut client =
             Client::new(self.site.transport.as_ref(), self.site.clock.as_ref(), &self.site.config, observer);
         client.sizes = Sizes::load(self.site.storage.read()?.as_ref())?;

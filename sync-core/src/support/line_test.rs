@@ -17,7 +17,6 @@ use crate::site::central::pull::read_batch;
 use crate::site::client::Client;
 use crate::site::config::SyncConfig;
 use crate::site::identity::Identity;
-use crate::site::legacy::discover::central_url;
 use crate::site::observer::SyncObserver;
 use crate::storage::{LoggedError, ReadTxn, state};
 use crate::support::SiteSupport;
@@ -209,7 +208,7 @@ impl Meter<'_> {
     }
 
     fn central(&mut self) -> Result<ServerLine> {
-        let url = match central_url(self.identity) {
+        let url = match self.identity.central_url() {
             Ok(url) => url,
             Err(error) => return finish(ServerLine::new("central", String::new()), Err(error)),
         };

@@ -11,7 +11,6 @@ use crate::role::Role;
 use crate::site::central::pull::{ask_batch, from_legacy, set_aside};
 use crate::site::client::Client;
 use crate::site::identity::Identity;
-use crate::site::legacy::discover::central_url;
 use crate::site::observer::SyncObserver;
 use crate::site::sizing::{PullBatchSize, Sizes, TransferKind};
 use crate::storage::{Incoming, LoggedError, Source, state};
@@ -195,7 +194,7 @@ impl SiteSupport {
         gathered: &mut SourcePreview,
         left: &mut PreviewBudget,
     ) -> Result<()> {
-        let central = central_url(identity)?;
+        let central = identity.central_url()?;
         let (mut start, pulls_own) = {
             let txn = self.site.storage.read()?;
             (state::PULL_CURSOR_V6.get(txn.as_ref())?, state::PULL_OWN.get(txn.as_ref())?)

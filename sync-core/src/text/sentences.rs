@@ -148,7 +148,7 @@ crate::sentences! {
     /// Warnings of a cycle.
     cycle {
         something_new(change) = "the legacy server says something new: {change}";
-        without_legacy() = "the legacy server is not available: continuing with its stored answer";
+        not_identified(server) = "{server} does not say who this site is: continuing with its stored answer";
         legacy_went_back(position) = "the legacy server went back to position {position}: it was restored from a \
             backup or replaced. Its central data is read again from the beginning.";
         stores_left(stores) = "stores that are no longer active here: {stores}. Their records can still be read here, \
@@ -350,6 +350,12 @@ crate::sentences! {
         proxy_only_for_tls() = "a proxy of https:// leads only to https:// addresses";
         #[cfg_attr(not(feature = "http"), allow(dead_code, reason = "only HTTP knows proxies"))]
         no_address_of_proxy() = "it is no address of a proxy";
+        #[cfg_attr(not(feature = "http"), allow(dead_code, reason = "only HTTP knows certificates"))]
+        certificate_unusable(error) = "the certificate or its key cannot be used: {error}";
+        #[cfg_attr(not(feature = "http"), allow(dead_code, reason = "only HTTP knows certificates"))]
+        no_certificate() = "the text holds no certificate in PEM format";
+        #[cfg_attr(not(feature = "http"), allow(dead_code, reason = "only HTTP knows certificates"))]
+        no_private_key() = "the text holds no private key in PEM format";
         not_unpacked(error) = "it cannot be unpacked: {error}";
         network_wants_login() = "status 511: the network wants somebody to log in first";
         empty() = "it is empty";

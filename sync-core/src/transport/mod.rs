@@ -14,7 +14,7 @@ use std::time::Duration;
 
 pub(crate) use certificate::{CertificateFault, certificate_fault};
 #[cfg(feature = "http")]
-pub use http::{HttpTransport, Timeouts};
+pub use http::{HttpOptions, HttpTransport, Timeouts};
 pub use recorded::{Exchange, Recorded};
 pub use stop::Stop;
 

@@ -18,8 +18,8 @@ use super::layout::{moment, say, table};
 use crate::args::{Args, Bundle};
 use crate::failure::{CommandOutcome, Failure};
 use crate::output::{Output, bytes, on_one_line};
-use crate::progress::end_on_signals;
 use crate::sentences::{bundle_shown as shown, input_given};
+use crate::signals::end_on_signals;
 
 /// Replaces a secret.
 const REMOVED: &str = "(removed)";

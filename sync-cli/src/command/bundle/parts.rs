@@ -15,8 +15,8 @@ use sync_core::{Error, Message, Replica, Result, Settings};
 use crate::args::{Args, Bundle};
 use crate::command::doctor::{PATIENCE, diagnosed};
 use crate::output::Output;
-use crate::progress::interrupted;
 use crate::sentences::bundle_shown as shown;
+use crate::signals::interrupted;
 use crate::workspace::Workspace;
 
 /// A part of a bundle.

@@ -10,8 +10,9 @@ use sync_core::{Error, Message, Replica, Site, SyncOptions, Texts};
 
 use crate::backup::{Plan, newest_age, take};
 use crate::input::text_of;
-use crate::progress::{interrupted, until_interrupted};
+use crate::progress::until_interrupted;
 use crate::sentences::{common, input_given, serving as says};
+use crate::signals::{asked_to_reload, interrupted};
 
 /// The interval at which a central server asks the legacy server for news.
 const INTERVAL: Duration = Duration::from_secs(5 * 60);
@@ -58,9 +59,8 @@ pub(super) fn cycles(site: &Site, texts: &Texts) {
         {
             say(says::not_found_by_sites(error.code(), Message::of(&error)));
         }
-        while began.elapsed() < INTERVAL && !interrupted() {
-            std::thread::sleep(Duration::from_millis(100));
-        }
+        let reloads = asked_to_reload();
+        rest_unless(INTERVAL.saturating_sub(began.elapsed()), || asked_to_reload() != reloads);
     }
 }
 
@@ -116,9 +116,10 @@ impl CertificateFiles {
     }
 }
 
-/// Uses the certificate anew when its files have changed, and warns before it ends. One that cannot be used changes nothing.
+/// Reads the certificate again when its files have changed or SIGHUP asks for it, and warns before it ends. If the new one
+/// cannot be used, the server continues with the old one.
 pub(super) fn certificates(files: &CertificateFiles, tls: &Tls, texts: &Texts) {
-    let (mut used, mut warned) = (files.changed_at(), None);
+    let (mut used, mut warned, mut reloads) = (files.changed_at(), None, asked_to_reload());
     while !interrupted() {
         let near = tls.ends_at().filter(|end| end.since(SystemClock::default().now()) < END_IS_NEAR);
         if let Some(end) = near
@@ -128,11 +129,14 @@ pub(super) fn certificates(files: &CertificateFiles, tls: &Tls, texts: &Texts) {
             warned = Some(Instant::now());
         }
         let found = files.changed_at();
+        let is_asked = || asked_to_reload() != reloads;
+        let goes_on = rest_unless(LOOK_AT_CERTIFICATE, is_asked);
         // Both files, and not in the midst of being written.
-        if !rest(LOOK_AT_CERTIFICATE) || found == used || found != files.changed_at() {
+        let is_changed = found != used && found == files.changed_at();
+        if !goes_on || !(is_asked() || is_changed) {
             continue;
         }
-        used = found;
+        (used, reloads) = (found, asked_to_reload());
         warned = None;
         match files.read() {
             Ok(new) => {
@@ -144,12 +148,17 @@ pub(super) fn certificates(files: &CertificateFiles, tls: &Tls, texts: &Texts) {
     }
 }
 
-/// Waits; false if a signal came meanwhile.
+/// Waits; false if a signal came meanwhile that ends the command.
 fn rest(time: Duration) -> bool {
+    rest_unless(time, || false)
+}
+
+/// Waits, but ends early once this says so; false if a signal came meanwhile that ends the command.
+fn rest_unless(time: Duration, is_over: impl Fn() -> bool) -> bool {
     let began = Instant::now();
     while !interrupted() {
         let left = time.saturating_sub(began.elapsed());
-        if left.is_zero() {
+        if left.is_zero() || is_over() {
             return true;
         }
         std::thread::sleep(left.min(Duration::from_millis(200)));

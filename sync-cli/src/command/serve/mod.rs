@@ -21,8 +21,9 @@ use crate::args::{Args, Authentication, Serve};
 use crate::backup::Plan;
 use crate::failure::{CommandOutcome, Failure};
 use crate::output::Output;
-use crate::progress::{end_on_signals, interrupted, until_interrupted};
+use crate::progress::until_interrupted;
 use crate::sentences::{common, input_given, serving as says};
+use crate::signals::{end_or_reload_on_signals, interrupted};
 use crate::workspace::Workspace;
 
 /// How long to wait for the legacy server at the start if its earlier answer is stored, because sites wait meanwhile.
@@ -35,7 +36,9 @@ pub(super) fn run(args: &Args, options: &Serve, out: &Output) -> Result<CommandO
     // First, so that a used address leaves no new database behind.
     let listener = listen(options.listen)?;
     let mut serving = serving(options, &out.texts)?;
-    end_on_signals();
+    let access_log = serving.access_log.clone();
+    let reopen = move || access_log.iter().for_each(|log| log.reopen());
+    end_or_reload_on_signals(|| (), reopen);
     let (central, replica, site) = match options.auth {
         Some(Authentication::Local) => local(open(args, options, out)?, options, out)?,
         Some(Authentication::Legacy) => legacy(Workspace::open(args, out)?, options, out)?,
@@ -223,7 +226,7 @@ fn serving(options: &Serve, texts: &Texts) -> Result<ServerOptions, Failure> {
         behind_proxy: options.behind_proxy,
         connections_max: connections_max(options.max_connections.map(|n| n as usize)),
         patience: options.patience,
-        access_log: options.access_log.as_deref().map(AccessLog::open).transpose()?,
+        access_log: options.access_log.as_deref().map(AccessLog::open).transpose()?.map(Arc::new),
         database: None,
         files: None,
         notice: Arc::new(move |said| say(said, &texts)),

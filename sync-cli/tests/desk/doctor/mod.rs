@@ -1,5 +1,6 @@
 //! `doctor`: one thing is really broken; it names the party at fault and says what to do.
 
+mod before_set_up;
 mod broken_sites;
 mod device;
 mod line;

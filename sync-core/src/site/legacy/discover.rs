@@ -1,8 +1,5 @@
 //! Discovery: asks the legacy server who this site is and where central is.
 
-use url::Url;
-
-use crate::address::parse_url;
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
 use crate::protocol::v5::{InitialisationStatus, SiteInfo, path};
@@ -55,6 +52,7 @@ impl Site {
         let discovered = store(txn.as_ref(), &info, self.clock.now())?;
         state::LEGACY_URL.set(txn.as_ref(), identity.legacy_url.as_str())?;
         state::SITE_NAME.set(txn.as_ref(), &identity.site_name)?;
+        state::HTTPS_ONLY.set(txn.as_ref(), settings.https_only)?;
         state::PASSWORD_HASH.set(txn.as_ref(), settings.password.clone())?;
         identity.hardware.store(txn.as_ref(), &self.machine)?;
         copied_database::set_up(txn.as_ref())?;
@@ -88,7 +86,7 @@ impl Site {
     /// The error that the answer means; [`Error::CentralUrlMissing`] if no address is known.
     pub fn probe_central(&self, observer: &mut dyn SyncObserver) -> Result<()> {
         let identity = self.identity()?;
-        let central = central_url(&identity)?;
+        let central = identity.central_url()?;
         let request = SiteStatusRequest { sync_v5_settings: identity.credentials(), sync_v6_version: V6_VERSION };
         let mut client = Client::new(self.transport.as_ref(), self.clock.as_ref(), &self.config, observer);
         client.central::<v6::SiteStatus>(&identity, &central, v6::path::SITE_STATUS, &request).map(|_| ())
@@ -134,12 +132,6 @@ pub(crate) fn told(info: &SiteInfo) -> Vec<(&'static str, Setting<String>, Messa
         legacy.map(|id| ("other_legacy_site_id", state::LEGACY_SITE_ID.as_text(), say::legacy_site_id(), id, again())),
     );
     all
-}
-
-/// Central's address, as stored by discovery.
-pub(crate) fn central_url(identity: &Identity) -> Result<Url> {
-    let text = identity.central_url.as_deref().ok_or(Error::CentralUrlMissing)?;
-    parse_url("the central server's address", text)
 }
 
 /// Stores the legacy server's answer, unless it is about another site.

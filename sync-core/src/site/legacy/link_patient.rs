@@ -7,7 +7,6 @@ use time::Date;
 use time::macros::format_description;
 use url::Url;
 
-use super::discover::central_url;
 use crate::address::shown;
 use crate::error::{Error, ErrorClass, Result, Server};
 use crate::ownership::Refusal;
@@ -125,7 +124,7 @@ impl Cycle<'_, '_> {
     /// Runs only the steps that link one patient and fetch the patient's records.
     fn run_to_link(&mut self, link: &Link) {
         self.report.patient = Some(link.patient.clone());
-        let Some(central) = self.step_value(|cycle| central_url(&cycle.identity)) else { return };
+        let Some(central) = self.step_value(|cycle| cycle.identity.central_url()) else { return };
         if self.step_value(|cycle| cycle.confirm_before_pull(&central)) != Some(true) {
             return;
         }

@@ -14,6 +14,8 @@ pub const SITE_NAME: Setting<String> = Setting::new("site_name");
 pub const PASSWORD_HASH: Setting<PasswordHash> = Setting::new("password_sha256");
 /// The id of this machine; never shown.
 pub const HARDWARE_ID: Setting<String> = Setting::new("hardware_id");
+/// True if credentials and records go to other machines over https alone.
+pub const HTTPS_ONLY: Setting<bool> = Setting::lenient("https_only");
 /// The origin of that id.
 pub(crate) const HARDWARE_ID_FROM: Setting<HardwareFrom> = Setting::new("hardware_id_from");
 /// If the id was chosen, a digest of the machine's own id: on another machine the chosen id does not count. Empty if

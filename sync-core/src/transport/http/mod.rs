@@ -3,6 +3,7 @@
 mod absolute;
 mod apart;
 mod body;
+mod options;
 mod proxy;
 #[cfg(test)]
 mod tests;
@@ -11,13 +12,14 @@ mod wire;
 use std::io::Read as _;
 use std::time::Duration;
 
-use ureq::tls::{RootCerts, TlsConfig};
+use ureq::tls::TlsConfig;
 use ureq::unversioned::transport::{ConnectProxyConnector, Connector as _, RustlsConnector};
 use ureq::{Agent, SendBody, Timeout};
 
 use self::absolute::{HiddenHeader, ProxyConnector};
 pub(super) use self::apart::{NotConnected, connect, look_up};
 use self::body::Body;
+pub use self::options::HttpOptions;
 use self::proxy::{Proxies, Proxy};
 use self::wire::{Limits, NameResolver, Wire};
 use super::certificate;
@@ -79,13 +81,14 @@ struct OpenResponse {
 }
 
 impl HttpTransport {
-    /// Creates a transport with these time limits. An answer may have 256 MiB; see
-    /// [`with_answer_max`](Self::with_answer_max).
+    /// Creates a transport with these time limits, and the defaults for all else.
     pub fn new(timeouts: &Timeouts) -> Self {
-        Self::with_proxies(timeouts, Proxies::of_environment())
+        Self::with_options(&HttpOptions::default().timeouts(timeouts.clone()))
     }
 
-    fn with_proxies(timeouts: &Timeouts, proxies: Proxies) -> Self {
+    /// Creates a transport with these settings.
+    pub fn with_options(options: &HttpOptions) -> Self {
+        let (timeouts, proxies) = (&options.timeouts, options.proxies.clone());
         let limits = Limits { connect: timeouts.connect, send: timeouts.send, receive: timeouts.receive };
         let names = || NameResolver { limits, proxy: None };
         let direct = ().chain(Wire(limits)).chain(RustlsConnector::default());
@@ -93,7 +96,7 @@ impl HttpTransport {
             let authorization = proxy.authorization.clone().map(HiddenHeader);
             let names = NameResolver { limits, proxy: Some((proxy.host.clone(), proxy.port)) };
             Agent::with_parts(
-                config(timeouts, None),
+                config(options, None),
                 ().chain(Wire(limits)).chain(ProxyConnector { authorization }),
                 names,
             )
@@ -101,23 +104,16 @@ impl HttpTransport {
         let tunnelled = proxies.https().map(|proxy| {
             let tunnel =
                 ().chain(ConnectProxyConnector::default()).chain(Wire(limits)).chain(RustlsConnector::default());
-            Agent::with_parts(config(timeouts, Some(proxy.tunnel.clone())), tunnel, names())
+            Agent::with_parts(config(options, Some(proxy.tunnel.clone())), tunnel, names())
         });
         Self {
             limits,
-            response_bytes_max: ANSWER_BYTES_MAX,
-            direct: Agent::with_parts(config(timeouts, None), direct, names()),
+            response_bytes_max: options.answer_bytes_max,
+            direct: Agent::with_parts(config(options, None), direct, names()),
             forwarded,
             tunnelled,
             proxies,
         }
-    }
-
-    /// Sets the most bytes of a decoded answer. A larger answer is not held in memory: the site asks for fewer records
-    /// instead. Files do not count.
-    #[must_use]
-    pub fn with_answer_max(self, bytes: u64) -> Self {
-        Self { response_bytes_max: bytes, ..self }
     }
 
     /// The agent for an address, with its proxy.
@@ -206,8 +202,9 @@ fn is_tls(url: &str) -> bool {
     url.get(..6).is_some_and(|scheme| scheme.eq_ignore_ascii_case("https:"))
 }
 
-fn config(timeouts: &Timeouts, tunnel: Option<ureq::Proxy>) -> ureq::config::Config {
-    let tls = TlsConfig::builder().root_certs(RootCerts::PlatformVerifier).build();
+fn config(options: &HttpOptions, tunnel: Option<ureq::Proxy>) -> ureq::config::Config {
+    let HttpOptions { timeouts, roots, client_certificate, .. } = options;
+    let tls = TlsConfig::builder().root_certs(roots.clone()).client_cert(client_certificate.clone()).build();
     // Without limits for sending and receiving a body: the line itself checks for progress.
     Agent::config_builder()
         .http_status_as_error(false)

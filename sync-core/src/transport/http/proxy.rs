@@ -18,7 +18,7 @@ use crate::transport::TransportError;
 /// A usable proxy.
 #[derive(Clone)]
 pub(super) struct Proxy {
-    /// Its variable.
+    /// Where it was set: its variable, or the call of the host.
     pub variable: &'static str,
     pub host: String,
     pub port: u16,
@@ -65,6 +65,12 @@ impl Proxies {
     /// Reads the environment of this process.
     pub(super) fn of_environment() -> Self {
         Self::of(|name| std::env::var_os(name).map(|value| value.to_string_lossy().into_owned()))
+    }
+
+    /// This proxy for every address.
+    pub(super) fn only(url: &str) -> Self {
+        let setting = |is_tls| Some(read("HttpOptions::proxy", url, is_tls));
+        Self { http: setting(false), https: setting(true), except: Vec::new() }
     }
 
     /// Reads an environment. The first variable that is not empty counts, small letters before capital ones.

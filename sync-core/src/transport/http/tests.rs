@@ -43,8 +43,12 @@ fn environment(variables: &[(&str, String)]) -> Proxies {
     Proxies::of(value)
 }
 
+fn with_proxies(timeouts: &Timeouts, proxies: Proxies) -> HttpTransport {
+    HttpTransport::with_options(&HttpOptions { proxies, ..HttpOptions::default().timeouts(timeouts.clone()) })
+}
+
 fn transport(timeouts: &Timeouts) -> HttpTransport {
-    HttpTransport::with_proxies(timeouts, environment(&[]))
+    with_proxies(timeouts, environment(&[]))
 }
 
 fn request(method: Method, url: String, body: Vec<u8>) -> HttpRequest {
@@ -110,7 +114,7 @@ fn an_exchange_is_broken_off_wherever_it_is() {
     }
     assert_stops("while it connects", &patient, &get(address));
     let proxies = environment(&[("https_proxy", format!("http://{silent}"))]);
-    let tunnel = HttpTransport::with_proxies(&seconds(60), proxies);
+    let tunnel = with_proxies(&seconds(60), proxies);
     let url = "https://oms.example.org/".to_owned();
     assert_stops("while a proxy is awaited", &tunnel, &request(Method::Get, url, Vec::new()));
 }
@@ -180,7 +184,7 @@ const WELL: &str = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
 fn plain_http_goes_to_its_proxy_with_the_whole_address() {
     let (at, heads) = proxy(WELL);
     let named = environment(&[("http_proxy", format!("http://me:secret@{at}")), ("no_proxy", "127.0.0.2".to_owned())]);
-    let transport = HttpTransport::with_proxies(&seconds(10), named);
+    let transport = with_proxies(&seconds(10), named);
     // A name that only the proxy could know.
     let url = "http://oms.example.org:8000/central/sync/pull?x=1".to_owned();
     let response = transport.send(&request(Method::Post, url.clone(), b"{}".to_vec())).unwrap();
@@ -200,7 +204,7 @@ fn plain_http_goes_to_its_proxy_with_the_whole_address() {
 fn a_proxy_that_wants_a_password_is_named() {
     let (at, _) = proxy("HTTP/1.1 407 Proxy Authentication Required\r\ncontent-length: 0\r\n\r\n");
     let named = environment(&[("HTTP_PROXY", at.to_string())]);
-    let transport = HttpTransport::with_proxies(&seconds(10), named);
+    let transport = with_proxies(&seconds(10), named);
     match transport.send(&request(Method::Get, "http://oms.example.org/x".to_owned(), Vec::new())) {
         Err(TransportError::ProxyRefused { proxy, status: 407 }) => assert_eq!(proxy, format!("{at} (HTTP_PROXY)")),
         other => panic!("{other:?}"),
@@ -215,7 +219,7 @@ fn an_answer_that_may_be_a_proxys_names_it() {
         let (at, _) = proxy(Box::leak(answer.into_boxed_str()));
         let asked = request(Method::Get, "http://oms.example.org/x".to_owned(), Vec::new());
         let named = environment(&[("http_proxy", format!("http://me:secret@{at}"))]);
-        let response = HttpTransport::with_proxies(&seconds(10), named).send(&asked).unwrap();
+        let response = with_proxies(&seconds(10), named).send(&asked).unwrap();
         let by: Vec<_> = response.headers.iter().filter(|(name, _)| name == ANSWERED_BY_PROXY).collect();
         assert_eq!(by.len(), 1, "{by:?}");
         assert!(by[0].1.contains(&at.to_string()) && !by[0].1.contains("secret"), "{by:?}");
@@ -232,8 +236,7 @@ fn https_asks_its_proxy_for_a_tunnel_and_refusals_are_the_proxys() {
         ("HTTP/1.1 502 Bad Gateway\r\ncontent-length: 0\r\n\r\n", None),
     ] {
         let (at, heads) = proxy(answer);
-        let transport =
-            HttpTransport::with_proxies(&seconds(10), environment(&[("https_proxy", format!("me:secret@{at}"))]));
+        let transport = with_proxies(&seconds(10), environment(&[("https_proxy", format!("me:secret@{at}"))]));
         let outcome = transport.send(&request(Method::Get, "https://oms.example.org/x".to_owned(), Vec::new()));
         assert_eq!(heads.recv().unwrap()[0], "CONNECT oms.example.org:443 HTTP/1.1");
         let error = outcome.unwrap_err();
@@ -253,7 +256,7 @@ fn https_asks_its_proxy_for_a_tunnel_and_refusals_are_the_proxys() {
 fn a_proxy_of_another_kind_is_refused_and_nobody_is_asked_past_it() {
     let (at, heads) = proxy(WELL);
     let named = environment(&[("all_proxy", "socks5://me:secret@127.0.0.1:1080".to_owned())]);
-    let error = HttpTransport::with_proxies(&seconds(10), named).send(&get(at)).unwrap_err();
+    let error = with_proxies(&seconds(10), named).send(&get(at)).unwrap_err();
     assert!(matches!(error, TransportError::ProxyUnusable { variable: "all_proxy", .. }), "{error:?}");
     assert!(!format!("{error} {error:?}").contains("secret") && heads.try_recv().is_err());
 }
@@ -311,4 +314,22 @@ fn packed_bodies_are_unpacked_and_damage_is_told_from_a_cut() {
         let outcome = received("gzip", packed[..keep].to_vec(), 0);
         assert!(matches!(outcome, Err(TransportError::CutOff(_))), "{keep} of {keep}: {outcome:?}");
     }
+}
+
+/// The proxy of a host counts instead of those of the environment, and a host may do without any.
+#[test]
+fn a_host_chooses_its_proxy() {
+    let seen = |url: &str, options: HttpOptions| {
+        let transport = HttpTransport::with_options(&options);
+        transport.proxies.to(url).map(|proxy| proxy.map(Proxy::shown))
+    };
+    let of_environment =
+        HttpOptions { proxies: environment(&[("http_proxy", "elsewhere".into())]), ..Default::default() };
+    let chosen = of_environment.clone().proxy("http://me:secret@proxy.example:3128");
+    for url in ["http://central.example", "https://central.example"] {
+        assert_eq!(seen(url, chosen.clone()).unwrap().as_deref(), Some("proxy.example:3128 (HttpOptions::proxy)"));
+        assert_eq!(seen(url, of_environment.clone().no_proxy()).unwrap(), None);
+    }
+    let unusable = seen("http://central.example", of_environment.proxy("socks5://proxy.example")).unwrap_err();
+    assert!(matches!(unusable, TransportError::ProxyUnusable { variable: "HttpOptions::proxy", .. }), "{unusable:?}");
 }

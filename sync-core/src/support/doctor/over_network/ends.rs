@@ -9,7 +9,6 @@ use crate::protocol::v6::{self, PullRequest, V6_VERSION};
 use crate::site::central::position::{Advance, Position};
 use crate::site::central::pull::read_batch;
 use crate::site::identity::Identity;
-use crate::site::legacy::discover::central_url;
 use crate::storage::state;
 use crate::support::doctor::{Check, CheckOutcome, Party};
 use crate::text::sentences::doctor as say;
@@ -110,7 +109,7 @@ impl Doctor<'_> {
     /// would record that the site begins anew.
     fn central_cursor(&self, identity: &Identity) -> Result<Option<Error>> {
         let stands = Position::in_central(self.site.storage.read()?.as_ref())?;
-        let url = central_url(identity)?;
+        let url = identity.central_url()?;
         let request = PullRequest {
             cursor: stands.next,
             batch_size: 1,

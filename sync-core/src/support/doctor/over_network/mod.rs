@@ -26,13 +26,13 @@ use crate::site::Site;
 use crate::site::client::Client;
 use crate::site::config::SyncConfig;
 use crate::site::identity::{Hardware, Identity, Settings};
-use crate::site::legacy::discover::{central_url, told};
+use crate::site::legacy::discover::told;
 use crate::site::observer::{SyncEvent, SyncObserver};
 use crate::site::watch::{ExchangeProgress, watched};
 use crate::storage::state;
 use crate::storage::state::{is_one_server, role};
 use crate::support::config_warnings::{ConfigWarning, config_warnings};
-use crate::support::doctor::{self, CENTRAL, Check, CheckOutcome, Diagnosis, LEGACY, NAMES, Party};
+use crate::support::doctor::{self, CENTRAL, Check, CheckOutcome, Diagnosis, Finding, LEGACY, NAMES, Party};
 use crate::support::{SiteSupport, Support};
 use crate::text::sentences::{doctor as say, identity as of_identity};
 use crate::text::{Message, quoted};
@@ -77,7 +77,12 @@ impl SiteSupport {
         let chosen = settings.hardware_id.as_ref().filter(|id| !id.is_empty()).map(|id| Hardware::given(id));
         let hardware = chosen.map_or_else(|| Hardware::of(&self.site.machine), Ok)?;
         let identity = Identity::of_settings(settings, hardware)?;
-        self.examined(each, observer, |doctor| doctor.servers(&identity, None))
+        self.examined(each, observer, |doctor| {
+            doctor.servers(&identity, None)?;
+            // The name was typed just now, and no server knew it before.
+            doctor.blame(Party::Device, |finding| finding.code == "site_name_not_found");
+            Ok(())
+        })
     }
 
     fn examined(
@@ -105,7 +110,8 @@ impl SiteSupport {
         };
         run(&mut doctor)?;
         if doctor.is_one_server {
-            doctor.blame_the_one_server();
+            // That one is meant wherever the legacy server is.
+            doctor.blame(Party::CentralServer, |finding| finding.party == Party::LegacyServer);
         }
         Ok(Diagnosis::of(doctor.checks))
     }
@@ -140,11 +146,10 @@ impl Doctor<'_> {
         if goes_on.is_break() { Err(Error::Cancelled) } else { Ok(()) }
     }
 
-    /// In a network with one server, that one is meant wherever the legacy server is.
-    fn blame_the_one_server(&mut self) {
-        let findings = self.checks.iter_mut().filter_map(|check| check.finding.as_mut());
-        for finding in findings.filter(|finding| finding.party == Party::LegacyServer) {
-            finding.party = Party::CentralServer;
+    /// Names this party in these findings.
+    fn blame(&mut self, party: Party, which: impl Fn(&Finding) -> bool) {
+        for finding in self.checks.iter_mut().filter_map(|check| check.finding.as_mut()).filter(|found| which(found)) {
+            finding.party = party;
         }
     }
 
@@ -267,7 +272,7 @@ impl Doctor<'_> {
         }
         let central_at = self.checks.len();
         let mut central = ServerContact::default();
-        match central_url(&identity) {
+        match identity.central_url() {
             Err(error) => {
                 self.add(Check::fault("central address", &error, Party::LegacyServer))?;
                 self.skip(CENTRAL[0], CENTRAL[5], say::no_address)?;
