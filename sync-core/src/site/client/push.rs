@@ -155,8 +155,8 @@ mod tests {
             sync_v6_version: V6_VERSION,
             push_chain: None,
         };
-        let (after, id) = ("the one before".to_owned(), "this".to_owned());
-        for chain in [None, Some(PushChain { after, id, number: 3, loss_handled: Cursor(2) })] {
+        let (after, id, first) = ("the one before".to_owned(), "this".to_owned(), "the first".to_owned());
+        for chain in [None, Some(PushChain { after, id, number: 3, loss_handled: Cursor(2), first })] {
             let whole = to_json(&PushRequest { push_chain: chain.clone(), ..request.clone() }).unwrap();
             for gzip_from in [None, Some(1), Some(10_000)] {
                 let body = OpenPush::of(&request, gzip_from).unwrap().with_chain(chain.as_ref()).unwrap();
