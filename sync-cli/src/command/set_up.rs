@@ -33,7 +33,7 @@ pub(super) fn init(args: &Args, init: &Init, out: &Output) -> Result<CommandOutc
     let workspace = Workspace::open_or_make(args, out)?;
     out.hint_said(&says::asking(masked_url(&init.legacy_url), format!("{:?}", init.site)));
     let set_up = set_up(&workspace, &settings, out);
-    if set_up.is_err() && !existed {
+    if set_up.is_err() && !existed && workspace.server.is_none() {
         // A database that was created in vain is removed.
         let made = workspace.replica.path().unwrap_or(&args.db).to_owned();
         drop(workspace);
