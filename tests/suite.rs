@@ -35,6 +35,7 @@ mod overtaken;
 #[path = "../sync-core/examples/own_storage.rs"]
 mod own_storage;
 mod patient_links;
+mod postgres;
 mod public_api;
 mod queries;
 mod record_types;

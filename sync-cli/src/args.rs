@@ -2,6 +2,7 @@
 #![allow(rustdoc::bare_urls, reason = "these texts are the help, where a link has no brackets")]
 
 mod backup;
+mod database;
 mod examples;
 mod sites;
 mod support;
@@ -18,6 +19,7 @@ use clap_complete::Shell;
 use oms_sync_inspect::compat::Release;
 
 pub(crate) use self::backup::{Backup, Restore};
+pub(crate) use self::database::Database;
 pub(crate) use self::sites::{Site, SiteImport, Store};
 pub(crate) use self::support::{
     Bundle, Cause, Confirm, CursorCommand, Doctor, Explain, Identity, Log, Net, Patient, Preview, Quarantine,
@@ -32,17 +34,19 @@ const EVERYWHERE: &str = "Options of every command";
 #[derive(Debug, Parser)]
 #[command(name = "oms-sync", version, max_term_width = 100, after_help = examples::PROGRAM, styles = crate::palette::HELP)]
 pub(crate) struct Args {
-    /// The site's database; everything about a site is in this one file
+    /// The site's database; everything about a site is in this one file. A central server's may be on a PostgreSQL server:
+    /// postgres://USER@HOST/DATABASE, with its password in PGPASSWORD or PGPASSFILE
     #[arg(
         long,
         global = true,
         help_heading = EVERYWHERE,
         env = "OMS_SYNC_DB",
+        hide_env_values = true,
         default_value = "oms-sync.sqlite",
         value_name = "FILE",
-        value_parser = path()
+        value_parser = Database::parser()
     )]
-    pub db: PathBuf,
+    pub db: Database,
 
     /// The folder with the bytes of files [default: the database's path with .files behind it]
     #[arg(long, global = true, help_heading = EVERYWHERE, env = "OMS_SYNC_FILES", value_name = "DIR", value_parser = path())]

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use sync_core::files::Files;
+use sync_core::storage::PostgresStorage;
 use sync_core::support::Support;
 use sync_core::transport::Timeouts;
 use sync_core::{Error, Replica, Result, Role, Site};
@@ -19,31 +20,56 @@ pub(crate) struct Workspace {
     pub folder: PathBuf,
     /// Limits of batches.
     pub limits: Limits,
+    /// The storage, if the database is on a PostgreSQL server.
+    pub server: Option<Arc<PostgresStorage>>,
 }
+
+/// In place of the file of a database on a server: the folder of files is called after it.
+const BESIDE_SERVER: &str = "oms-sync";
 
 impl Workspace {
     /// Opens the database, and creates it if there is none.
     pub(crate) fn open_or_make(args: &Args, out: &Output) -> Result<Self> {
-        Self::over(Replica::open(&args.db)?, args, out)
+        match args.db.server()? {
+            Some(address) => Self::on_server(PostgresStorage::open(&address, Some(&witness_of(args)))?, args, out),
+            None => Self::over(Replica::open(&args.db)?, None, args, out),
+        }
     }
 
     /// Opens an existing database.
     pub(crate) fn open(args: &Args, out: &Output) -> Result<Self> {
-        Self::over(Replica::builder().open_existing(&args.db)?, args, out)
+        match args.db.server()? {
+            Some(address) => {
+                Self::on_server(PostgresStorage::open_existing(&address, Some(&witness_of(args)))?, args, out)
+            }
+            None => Self::over(Replica::builder().open_existing(&args.db)?, None, args, out),
+        }
     }
 
     /// Opens the database for a command that only reads: a read-only database is accepted.
     pub(crate) fn open_to_read(args: &Args, out: &Output) -> Result<Self> {
+        if let Some(address) = args.db.server()? {
+            return Self::on_server(PostgresStorage::open_to_read(&address)?, args, out);
+        }
         match Replica::builder().open_existing(&args.db) {
-            Err(Error::DatabaseReadOnly { .. }) => Self::over(Replica::builder().open_to_read(&args.db)?, args, out),
-            opened => Self::over(opened?, args, out),
+            Err(Error::DatabaseReadOnly { .. }) => {
+                Self::over(Replica::builder().open_to_read(&args.db)?, None, args, out)
+            }
+            opened => Self::over(opened?, None, args, out),
         }
     }
 
-    fn over(replica: Replica, args: &Args, out: &Output) -> Result<Self> {
-        let real = replica.path().unwrap_or(&args.db);
-        let folder = args.files.clone().unwrap_or_else(|| folder_of(&args.db, real));
-        let workspace = Self { replica, folder, limits: Limits::of_environment()? };
+    fn on_server(storage: PostgresStorage, args: &Args, out: &Output) -> Result<Self> {
+        let storage = Arc::new(storage);
+        Self::over(Replica::with_storage(storage.clone()), Some(storage), args, out)
+    }
+
+    fn over(replica: Replica, server: Option<Arc<PostgresStorage>>, args: &Args, out: &Output) -> Result<Self> {
+        let folder = args.files.clone().unwrap_or_else(|| match (&server, replica.path()) {
+            (Some(_), _) => Files::folder_of(Path::new(BESIDE_SERVER)),
+            (None, real) => folder_of(&args.db, real.unwrap_or(&args.db)),
+        });
+        let workspace = Self { replica, folder, limits: Limits::of_environment()?, server };
         out.central_bar(workspace.role()?);
         Ok(workspace)
     }
@@ -68,6 +94,14 @@ impl Workspace {
     pub(crate) fn support(&self) -> Support {
         self.replica.support()
     }
+}
+
+/// The witness of a database on a server: beside the folder of files, whose name it has.
+fn witness_of(args: &Args) -> PathBuf {
+    let files = args.files.clone().unwrap_or_else(|| Files::folder_of(Path::new(BESIDE_SERVER)));
+    let mut path = files.components().as_path().as_os_str().to_owned();
+    path.push(".witness");
+    path.into()
 }
 
 /// The folder of files beside the database file, not beside a symbolic link to it. One that an older version kept

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use sync_sim::run::{Kind, Options, run};
 use sync_sim::runner::{Seed, kept, run_all};
 use sync_sim::swarm::{Fault, Swarm};
+use sync_testkit::PostgresServer;
 
 fn hold(seeds: &[Seed]) {
     let tally = run_all(4, None, false, |place| seeds.get(usize::try_from(place).ok()?).copied());
@@ -21,14 +22,24 @@ fn kept_seeds_hold_all_promises() {
 
 #[test]
 fn sixty_seeds_hold_all_promises() {
-    let seeds: Vec<Seed> = (1..=60).map(|number| Seed { number, sqlite: false, kind: Kind::default() }).collect();
+    let seeds: Vec<Seed> =
+        (1..=60).map(|number| Seed { number, sqlite: false, postgres: false, kind: Kind::default() }).collect();
     hold(&seeds);
 }
 
 #[test]
 fn five_seeds_hold_all_promises_over_sqlite() {
-    let seeds: Vec<Seed> = (101..=105).map(|number| Seed { number, sqlite: true, kind: Kind::default() }).collect();
+    let seeds: Vec<Seed> =
+        (101..=105).map(|number| Seed { number, sqlite: true, postgres: false, kind: Kind::default() }).collect();
     hold(&seeds);
+}
+
+#[test]
+fn four_seeds_hold_all_promises_with_central_on_postgresql() {
+    if PostgresServer::of_this_process().is_some() {
+        let seeds: Vec<Seed> = (1..=4).map(|number| Seed::new(number, false).on_postgres(true)).collect();
+        hold(&seeds);
+    }
 }
 
 #[test]
@@ -80,7 +91,7 @@ fn everything_that_may_happen_at_a_legacy_server_does() {
 fn the_same_seed_is_the_same_run() {
     for (number, sqlite) in [(3, false), (7, false), (11, false), (19, false), (23, true)] {
         let kind = Kind { legacy: number == 19, files: number > 7, harsh: number > 11, aim: None };
-        let options = Options { sqlite, trace: true, kind };
+        let options = Options { sqlite, postgres: false, trace: true, kind };
         let (first, second) = (run(number, options), run(number, options));
         let differs = first.trace.iter().zip(&second.trace).find(|(one, other)| one != other);
         assert_eq!(differs, None, "seed {number}");

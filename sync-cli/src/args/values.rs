@@ -14,10 +14,15 @@ pub(super) fn one_line(value: &str) -> Result<String, std::convert::Infallible> 
 /// Such a value as a path, which need not be text.
 pub(super) fn path() -> impl clap::builder::TypedValueParser<Value = PathBuf> {
     use clap::builder::TypedValueParser as _;
-    clap::builder::PathBufValueParser::new().map(|path| match path.to_str() {
+    clap::builder::PathBufValueParser::new().map(without_line_end)
+}
+
+/// A path without what a line of a file left at its end.
+pub(super) fn without_line_end(path: PathBuf) -> PathBuf {
+    match path.to_str() {
         Some(text) => PathBuf::from(text.trim_end_matches(['\r', '\n'])),
         None => path,
-    })
+    }
 }
 
 /// Reads a time such as `90s`, `10m`, `1h`, `2d` or `90`.

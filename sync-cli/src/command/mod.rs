@@ -31,12 +31,32 @@ mod sync;
 
 use clap::CommandFactory as _;
 
-use crate::args::{Args, Command};
+use sync_core::{Error, Message};
+
+use crate::args::{Args, Command, CursorCommand};
 use crate::failure::{CommandOutcome, Failure};
 use crate::output::Output;
+use crate::sentences::on_server;
+
+/// Why a command does not work with a database on a PostgreSQL server.
+fn not_on_a_server(command: &Command) -> Option<Message> {
+    match command {
+        Command::Backup(_) | Command::Restore(_) => Some(on_server::backed_up_by_its_server()),
+        Command::Cursor(CursorCommand::Rewind { .. }) | Command::Resend(_) => Some(on_server::no_copy_before()),
+        Command::Doctor(_) | Command::Bundle(_) | Command::Net(_) => Some(on_server::examines_a_file()),
+        Command::Serve(options) if options.backup_to.is_some() => Some(on_server::backed_up_by_its_server()),
+        _ => None,
+    }
+}
 
 /// Runs a command.
 pub(crate) fn run(args: &Args, out: &mut Output) -> Result<CommandOutcome, Failure> {
+    if args.db.is_on_server()
+        && let Some(why) = not_on_a_server(&args.command)
+    {
+        args.db.server()?;
+        return Err(Error::bad_input(why).into());
+    }
     match &args.command {
         Command::Init(init) => set_up::init(args, init, out),
         Command::Discover => set_up::discover(args, out),

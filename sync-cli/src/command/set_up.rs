@@ -36,7 +36,7 @@ pub(super) fn init(args: &Args, init: &Init, out: &Output) -> Result<CommandOutc
     let settings = settings.https_only(init.https_only || (was_https_only && !init.allow_http));
     out.hint_said(&says::asking(masked_url(&init.legacy_url), format!("{:?}", init.site)));
     let set_up = set_up(&workspace, &settings, out);
-    if set_up.is_err() && !existed {
+    if set_up.is_err() && !existed && workspace.server.is_none() {
         // A database that was created in vain is removed.
         let made = workspace.replica.path().unwrap_or(&args.db).to_owned();
         drop(workspace);

@@ -167,6 +167,13 @@ sync_core::sentences! {
         to_do_it() = "Nothing was changed. To do it, repeat this with --yes --reason TEXT";
     }
 
+    /// Why a command does not work with a database on a PostgreSQL server.
+    on_server {
+        backed_up_by_its_server() = "a database on a PostgreSQL server is backed up with pg_dump or by its server, and restored so too; copy the folder of files beside it";
+        no_copy_before() = "this command copies the database before it changes anything, and a database on a PostgreSQL server is copied with pg_dump: it works with a file only";
+        examines_a_file() = "this command examines a database file: see status, log and quarantine for a database on a PostgreSQL server";
+    }
+
     /// Texts of `backup`, `check` and `restore`.
     backup_shown {
         taken() = "A whole and sound backup is in";
@@ -376,6 +383,7 @@ sync_core::sentences! {
         texts_file(file, detail) = "{file}: {detail}";
         file_is_there(file) = "{file} is there already; name another file";
         password_prompt(site) = "Password of site {site}:";
+        password_on_command_line() = "others can read a password on the command line: give the address without it, and the password in PGPASSWORD or PGPASSFILE";
         served_already(db) = "{db} is served already by another process";
         certificate_ended(file, at) = "the certificate in {file} ended at {at}";
         line_incomplete(file) = "{file} has a line without a site, or a store without a code";

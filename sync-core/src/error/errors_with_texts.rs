@@ -148,6 +148,15 @@ pub enum Error {
         advice: "Give the path of the site's database; a new site is set up first.",
     }
 
+    /// A server of databases that lets this user not in.
+    DatabaseRefused {
+        fields: { database: String = "postgres://oms@db.example.org/central".into(), source: Cause = a_cause() },
+        code: "database_refused", class: Configure,
+        message: "the PostgreSQL server refuses the sign-in to {database}",
+        cause: "The user or the password is wrong, or pg_hba.conf does not let this user in from this machine.",
+        advice: "Check the user in the address and the password in PGPASSWORD, PGPASSFILE or ~/.pgpass; the causes say what the server said.",
+    }
+
     /// An address that cannot be used.
     InvalidUrl {
         fields: {
@@ -416,6 +425,15 @@ pub enum Error {
         message: "the database is in use by another program",
         cause: "Another program has the database open and writes to it.",
         advice: "Close the other program, or try again when it is done.",
+    }
+
+    /// A server of databases that does not answer, or a connection to it that broke.
+    DatabaseUnreachable {
+        fields: { database: String = "postgres://oms@db.example.org/central".into(), source: Cause = a_cause() },
+        code: "database_unreachable", class: LocalFault,
+        message: "the database {database} cannot be reached",
+        cause: "The PostgreSQL server is stopped, restarts or fails over, or the network to it is cut, or its certificate cannot be trusted.",
+        advice: "Nothing that was confirmed is lost, and the program tries again; see the causes, and start the PostgreSQL server or mend the way to it.",
     }
 
     /// The file of the database is not the one that was opened.

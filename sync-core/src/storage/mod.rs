@@ -22,8 +22,9 @@
 //!
 //! A storage for remote sites leaves out central's topics, and [`ReadTxn::as_central`] returns `None`.
 //!
-//! The library has two storages: `SqliteStorage`, one file (feature `sqlite`), and [`MemoryStorage`], for tests,
-//! simulators and hosts without a disk. Another storage implements [`Storage`] and the traits of the topics, and runs
+//! The library has three storages: `SqliteStorage`, one file (feature `sqlite`), `PostgresStorage`, a central server's
+//! database on a PostgreSQL server (feature `postgres`), and [`MemoryStorage`], for tests, simulators and hosts without a
+//! disk. Another storage implements [`Storage`] and the traits of the topics, and runs
 //! the clauses of `sync_testkit::storage_contract`, one for each promise made here.
 
 mod buffer;
@@ -32,9 +33,13 @@ mod changelog;
 mod files;
 mod found;
 mod memory;
+#[cfg(feature = "postgres")]
+mod postgres;
 mod pushed;
 mod records;
 mod settings;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+mod sql;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 pub mod state;
@@ -52,6 +57,8 @@ pub use central::{
 pub use changelog::{COUNTED_EXACTLY, ChangelogReads, HistoryReads, Selection};
 pub use files::{FileDirection, FileEntry, FileReads, FileState, FileWrites};
 pub use memory::{MemoryBackup, MemoryStorage};
+#[cfg(feature = "postgres")]
+pub use postgres::{PostgresAddress, PostgresStorage, ServerLock};
 pub use pushed::{PushedReads, PushedWrites};
 pub use records::{RecordReads, RecordWrites};
 /// The SQLite library of the connection that a [`RecordHook`] receives.
@@ -80,8 +87,9 @@ use crate::error::Result;
 ///
 /// # Atomicity
 /// A transaction takes effect as a whole at its commit, or not at all: not if it is dropped, the commit fails, or the
-/// process dies. A call that fails changes nothing; earlier writes of the transaction can still be committed or
-/// dropped.
+/// process dies. A call that the storage refuses, such as a name that is taken, changes nothing: earlier writes of the
+/// transaction can still be committed or dropped. After a failure of the database it may be that they can only be dropped;
+/// the commit is an error then. If the connection to a database broke during a commit, it may have taken effect.
 ///
 /// # Order of calls
 /// Calls of a transaction may come in any order. A thread that holds a writer must end it before it begins another,
@@ -93,6 +101,7 @@ use crate::error::Result;
 ///
 /// # Errors
 /// An implementation sorts its errors by who must act: [`DatabaseBusy`](crate::Error::DatabaseBusy) (try again),
+/// [`DatabaseUnreachable`](crate::Error::DatabaseUnreachable) (try again; the database is not on this machine),
 /// [`DiskFull`](crate::Error::DiskFull), [`DatabaseReadOnly`](crate::Error::DatabaseReadOnly), and
 /// [`Database`](crate::Error::Database) for the rest, each with its cause; [`DamagedState`](crate::Error::DamagedState)
 /// for stored values that cannot be read. The storage stays usable after any of them: the next transaction shows the
@@ -191,7 +200,7 @@ pub trait ReadTxn:
 /// Reads and writes; takes effect at commit.
 ///
 /// # Errors
-/// Each call: the storage cannot be written. The call changed nothing; see [`Storage`] for the state of the
+/// Each call: the storage cannot be written. The call changed nothing; see [`Storage`] for what goes on in the
 /// transaction.
 pub trait WriteTxn:
     ReadTxn + RecordWrites + BufferWrites + StateWrites + SyncLogWrites + PushedWrites + FileWrites
@@ -202,6 +211,6 @@ pub trait WriteTxn:
     /// Commits this transaction, durably.
     ///
     /// # Errors
-    /// Nothing took effect.
+    /// Nothing took effect; after `database_unreachable` it may have, as the answer was lost.
     fn commit(self: Box<Self>) -> Result<()>;
 }

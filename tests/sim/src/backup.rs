@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering::Relaxed;
 
 use sync_core::storage::MemoryBackup;
+use sync_testkit::TestDatabase;
 
 use crate::disk::Disk;
 use crate::ledger::Key;
@@ -26,6 +27,8 @@ pub(crate) struct Backup {
 enum Copy {
     Memory(MemoryBackup),
     File(PathBuf),
+    Server(TestDatabase),
+    Lent,
 }
 
 impl Sim {
@@ -63,8 +66,13 @@ impl Sim {
             Disk::Memory(storage) => Copy::Memory(lock(storage).backup()),
             Disk::File(path) => {
                 let copy = path.with_extension(format!("backup-{}", lock(&self.ledger).versions.len()));
-                self.while_closed(index, |path| copy_database(path, &copy));
+                self.while_closed(index, || copy_database(path, &copy));
                 Copy::File(copy)
+            }
+            Disk::Server(database, _) => {
+                let mut copy = None;
+                self.while_closed(index, || copy = Some(database.copy()));
+                Copy::Server(copy.expect("it was made"))
             }
         };
         let versions = lock(&self.ledger).versions.len();
@@ -92,17 +100,17 @@ impl Sim {
             (backup.versions, backup.documents)
         };
         self.note(|| format!("{} is restored from its backup {chosen}", end.name));
-        if let Disk::Memory(storage) = &end.disk {
-            if let Copy::Memory(copy) = &lock(&self.state).backups[index][chosen].copy {
-                lock(storage).restore(copy);
+        // Lent to this restore, since the state cannot be held while the end is closed.
+        let copy = std::mem::replace(&mut lock(&self.state).backups[index][chosen].copy, Copy::Lent);
+        match (&end.disk, &copy) {
+            (Disk::Memory(storage), Copy::Memory(copy)) => lock(storage).restore(copy),
+            (Disk::File(path), Copy::File(copy)) => self.while_closed(index, || copy_database(copy, path)),
+            (Disk::Server(database, _), Copy::Server(copy)) => {
+                self.while_closed(index, || database.replace_with(copy));
             }
-        } else {
-            let copy = match &lock(&self.state).backups[index][chosen].copy {
-                Copy::File(copy) => copy.clone(),
-                Copy::Memory(_) => return,
-            };
-            self.while_closed(index, |path| copy_database(&copy, path));
+            _ => {}
         }
+        lock(&self.state).backups[index][chosen].copy = copy;
         if let Some(half) = &self.files {
             let copy = lock(&self.state).backups[index][chosen].files.clone();
             self.restore_files(half, index, copy.as_deref());
@@ -125,16 +133,15 @@ impl Sim {
         lock(&self.ledger).restored.is_empty() || self.harsh.as_ref().is_some_and(|harsh| harsh.swarm.several_restores)
     }
 
-    /// Closes the file of an end, lets something be done to it, and opens it again.
-    fn while_closed(&self, index: usize, work: impl FnOnce(&Path)) {
+    /// Closes the database of an end, lets something be done to it, and opens it again.
+    fn while_closed(&self, index: usize, work: impl FnOnce()) {
         let end = &self.ends[index];
-        let Disk::File(path) = &end.disk else { return };
         if index == 0 {
             lock(&self.state).central = None;
         }
         let other = Disk::Memory(std::sync::Mutex::default());
         *lock(&end.process) = other.open(index, &self.me);
-        work(path);
+        work();
         *lock(&end.process) = end.disk.open(index, &self.me);
         if index == 0 {
             self.restart(0);

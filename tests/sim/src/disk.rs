@@ -4,8 +4,11 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, Weak};
 
 use sync_core::Result;
-use sync_core::storage::{CycleLock, MemoryStorage, ReadTxn, SqliteStorage, Storage, WriteTxn};
-use sync_testkit::{FaultyStorage, RemoteOnlyStorage};
+use sync_core::storage::{
+    CycleLock, MemoryStorage, PostgresAddress, PostgresStorage, ReadTxn, SqliteStorage, Storage, WriteTxn,
+};
+use sync_testkit::{FaultyStorage, RemoteOnlyStorage, TestDatabase};
+use tempfile::TempDir;
 
 use crate::lock;
 use crate::run::{Sim, Spot};
@@ -16,6 +19,8 @@ pub enum Disk {
     Memory(Mutex<Arc<MemoryStorage>>),
     /// In this file.
     File(PathBuf),
+    /// In this database on a PostgreSQL server, with a witness in a folder.
+    Server(TestDatabase, TempDir),
 }
 
 /// A process of an end: its storage, open.
@@ -35,6 +40,11 @@ impl Disk {
         let raw: Arc<dyn Storage> = match self {
             Self::Memory(storage) => lock(storage).clone(),
             Self::File(path) => Arc::new(SqliteStorage::open(path).expect("a file that can be opened")),
+            Self::Server(database, folder) => {
+                let address = PostgresAddress::parse(&database.address()).expect("an address");
+                let witness = folder.path().join("witness");
+                Arc::new(PostgresStorage::open(&address, Some(&witness)).expect("a database that can be opened"))
+            }
         };
         // A site needs nothing of what only a central server stores.
         let raw = if end == 0 { raw } else { Arc::new(RemoteOnlyStorage::new(raw)) as Arc<dyn Storage> };

@@ -9,8 +9,8 @@ use sync_sim::runner::{Seed, Tally, kept, run_all};
 use sync_sim::swarm::Fault;
 
 const USAGE: &str = "\
-sim [--kept] [--from SEED] [--seeds N] [--seconds T] [--sqlite] [--threads N] [--all] [KIND]
-sim --seed SEED [--trace] [--sqlite] [KIND]
+sim [--kept] [--from SEED] [--seeds N] [--seconds T] [--sqlite] [--postgres] [--threads N] [--all] [KIND]
+sim --seed SEED [--trace] [--sqlite] [--postgres] [KIND]
 sim --at-once [--from SEED] [--seeds N] [--sqlite] [--bug NAME]
 sim --mutations [--seeds N] [--bug NAME] [KIND]
 KIND: [--legacy] [--files] [--harsh] [--aim WHAT]
@@ -33,6 +33,7 @@ struct Args {
     all: bool,
     trace: bool,
     sqlite: bool,
+    postgres: bool,
     mutations: bool,
     legacy: bool,
     files: bool,
@@ -59,6 +60,7 @@ fn parse() -> Option<Args> {
             "--all" => args.all = true,
             "--trace" => args.trace = true,
             "--sqlite" => args.sqlite = true,
+            "--postgres" => args.postgres = true,
             "--mutations" => args.mutations = true,
             "--legacy" => args.legacy = true,
             "--files" => args.files = true,
@@ -82,6 +84,9 @@ fn main() -> ExitCode {
     // A panic of the engine is reported as a broken promise.
     std::panic::set_hook(Box::new(|_| {}));
     let threads = args.threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
+    if args.postgres && sync_testkit::PostgresServer::of_this_process().is_none() {
+        return ExitCode::SUCCESS;
+    }
     if args.at_once {
         return at_once(&args);
     }
@@ -140,7 +145,7 @@ fn seed_of(args: &Args, number: u64) -> Seed {
         () if args.aimed => Aim::in_turn(number).kind(),
         () => kind_of(args),
     };
-    Seed::new(number, args.sqlite).of_kind(kind)
+    Seed::new(number, args.sqlite).on_postgres(args.postgres).of_kind(kind)
 }
 
 fn kind_of(args: &Args) -> Kind {

@@ -11,6 +11,7 @@ use sync_core::central::{Central, CentralConfig, SiteRegistry};
 use sync_core::record::SiteId;
 use sync_core::storage::Storage;
 use sync_core::transport::HttpRequest;
+use sync_testkit::PostgresServer;
 
 use crate::aim::{Aim, Aimed};
 use crate::backup::Backup;
@@ -178,6 +179,8 @@ pub struct Verdict {
 pub struct Options {
     /// Whether ends keep what they have in SQLite files.
     pub sqlite: bool,
+    /// Whether central keeps what it has on a PostgreSQL server.
+    pub postgres: bool,
     /// Whether a trace is wanted.
     pub trace: bool,
     /// What kind of world it is.
@@ -255,6 +258,7 @@ pub fn run_with(seed: u64, swarm: Swarm, options: Options) -> Verdict {
 impl Sim {
     fn new(seed: u64, swarm: Swarm, options: Options) -> Arc<Self> {
         let folder = options.sqlite.then(world::folder);
+        let server = options.postgres.then(|| PostgresServer::of_this_process().expect("PostgreSQL"));
         let time = Arc::new(Time::default());
         let legacy = swarm.legacy.clone().map(|swarm| Legacy::new(&time, swarm));
         let files = swarm.files.clone().map(FilesHalf::new);
@@ -264,7 +268,7 @@ impl Sim {
             let ends: Vec<End> = (0..=swarm.sites)
                 .map(|index| {
                     let clock = Arc::new(EndClock::new(time.clone(), index, me.clone()));
-                    let disk = world::disk(folder.as_ref().map(tempfile::TempDir::path), index);
+                    let disk = world::disk(folder.as_ref().map(tempfile::TempDir::path), server, index);
                     let process = Mutex::new(disk.open(index, me));
                     let name = if index == 0 { "central".to_owned() } else { world::site_name(index) };
                     let site = if swarm.legacy.is_some() { legacy::number(index) } else { world::number(index) };
@@ -431,7 +435,7 @@ impl Sim {
         }
         self.note(|| format!("{} is started anew", end.name));
         end.process().faulty.heal();
-        if let Disk::File(_) = end.disk {
+        if !matches!(end.disk, Disk::Memory(_)) {
             lock(&self.state).central.take_if(|_| index == 0);
             *lock(&end.process) = end.disk.open(index, &self.me);
         }

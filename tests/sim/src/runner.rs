@@ -20,6 +20,8 @@ pub struct Seed {
     pub number: u64,
     /// Whether its ends keep what they have in SQLite files.
     pub sqlite: bool,
+    /// Whether its central server keeps what it has on a PostgreSQL server.
+    pub postgres: bool,
     /// What kind of world it plays.
     pub kind: Kind,
 }
@@ -27,7 +29,14 @@ pub struct Seed {
 impl Seed {
     /// A seed in the storage that is its own, unless SQLite is asked for.
     pub fn new(number: u64, sqlite: bool) -> Self {
-        Self { number, sqlite: sqlite || number % SQLITE_EVERY == SQLITE_EVERY - 1, kind: Kind::default() }
+        let sqlite = sqlite || number % SQLITE_EVERY == SQLITE_EVERY - 1;
+        Self { number, sqlite, postgres: false, kind: Kind::default() }
+    }
+
+    /// The same with central on a PostgreSQL server or not.
+    #[must_use]
+    pub fn on_postgres(self, postgres: bool) -> Self {
+        Self { postgres, ..self }
     }
 
     /// The same number for another kind of world.
@@ -38,13 +47,15 @@ impl Seed {
 
     /// Runs it.
     pub fn run(self, trace: bool) -> Verdict {
-        run(self.number, Options { sqlite: self.sqlite, trace, kind: self.kind })
+        run(self.number, Options { sqlite: self.sqlite, postgres: self.postgres, trace, kind: self.kind })
     }
 
     /// The one command that runs it again.
     pub fn command(self) -> String {
         let sqlite = if self.sqlite { " --sqlite" } else { "" };
-        format!("cargo run --release -p sync-sim -- --seed {} --trace{sqlite}{}", self.number, self.kind.flags())
+        let postgres = if self.postgres { " --postgres" } else { "" };
+        let (number, kind) = (self.number, self.kind.flags());
+        format!("cargo run --release -p sync-sim -- --seed {number} --trace{sqlite}{postgres}{kind}")
     }
 }
 
@@ -119,7 +130,7 @@ pub fn kept() -> Vec<Seed> {
         let is = |mark: &str| marks.contains(&mark);
         let aim = marks.iter().find_map(|mark| aim(mark));
         let kind = Kind { legacy: is("legacy"), files: is("files"), harsh: is("harsh"), aim };
-        Some(Seed { number, sqlite: is("sqlite"), kind })
+        Some(Seed { number, sqlite: is("sqlite"), postgres: false, kind })
     });
     seeds.collect()
 }

@@ -12,6 +12,7 @@ use sync_core::protocol::v6::Action;
 use sync_core::record::{RecordData, SiteId, StoreId};
 use sync_core::storage::{Buffered, MemoryStorage, SiteEntry, Source, StagedKind, Storage};
 use sync_core::{NoopObserver, Replica, Settings, Site, SyncConfig};
+use sync_testkit::PostgresServer;
 
 use crate::disk::Disk;
 use crate::ledger::Key;
@@ -44,8 +45,11 @@ pub(crate) fn folder() -> tempfile::TempDir {
     tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).expect("a temporary folder")
 }
 
-/// Where an end keeps what it has.
-pub(crate) fn disk(folder: Option<&Path>, end: usize) -> Disk {
+/// Where an end keeps what it has. Only central keeps it on a server of databases.
+pub(crate) fn disk(folder: Option<&Path>, server: Option<&'static PostgresServer>, end: usize) -> Disk {
+    if let Some(server) = server.filter(|_| end == 0) {
+        return Disk::Server(server.new_database(), self::folder());
+    }
     match folder {
         Some(folder) => Disk::File(folder.join(format!("{end}.sqlite"))),
         None => Disk::Memory(Mutex::new(Arc::new(MemoryStorage::new()))),

@@ -194,7 +194,7 @@ fn environment(from: &Source<'_>) -> Result<String> {
     ];
     let named = &from.args.db;
     let real = std::fs::canonicalize(named).or_else(|_| std::path::absolute(named));
-    let db = real.unwrap_or_else(|_| named.clone());
+    let db = real.unwrap_or_else(|_| named.to_path_buf());
     let beside = |more: &str| {
         let mut name = db.clone().into_os_string();
         name.push(more);

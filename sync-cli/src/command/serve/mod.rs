@@ -11,7 +11,8 @@ use std::time::{Duration, Instant};
 use oms_sync_server::{AccessLog, Server, ServerOptions, connections_max, listen};
 use serde_json::json;
 use sync_core::central::{Central, CentralConfig, SiteList};
-use sync_core::files::{FileStore, Files};
+use sync_core::files::FileStore;
+use sync_core::storage::{PostgresStorage, ServerLock};
 use sync_core::support::ConfigWarning;
 use sync_core::transport::{HttpTransport, Timeouts};
 use sync_core::{Error, ErrorClass, Message, Replica, Role, Site, SyncEvent, Texts};
@@ -32,6 +33,9 @@ const AT_START: Duration = Duration::from_secs(10);
 /// How long to wait for the end of a former server of the same database.
 const FORMER_ENDS: Duration = Duration::from_secs(5);
 
+/// How often to see whether this server still has its lock.
+const LOOK_AT_LOCK: Duration = Duration::from_secs(1);
+
 pub(super) fn run(args: &Args, options: &Serve, out: &Output) -> Result<CommandOutcome, Failure> {
     // First, so that a used address leaves no new database behind.
     let listener = listen(options.listen)?;
@@ -39,28 +43,32 @@ pub(super) fn run(args: &Args, options: &Serve, out: &Output) -> Result<CommandO
     let access_log = serving.access_log.clone();
     let reopen = move || access_log.iter().for_each(|log| log.reopen());
     end_or_reload_on_signals(|| (), reopen);
+    let workspace = match options.auth {
+        Some(Authentication::Legacy) => Workspace::open(args, out)?,
+        Some(Authentication::Local) | None => open(args, options, out)?,
+    };
+    // The real paths, behind symbolic links: their disk may be full.
+    let (on_server, folder) = (workspace.server.clone(), workspace.folder.clone());
     let (central, replica, site) = match options.auth {
-        Some(Authentication::Local) => local(open(args, options, out)?, options, out)?,
-        Some(Authentication::Legacy) => legacy(Workspace::open(args, out)?, options, out)?,
+        Some(Authentication::Local) => local(workspace, options, out)?,
+        Some(Authentication::Legacy) => legacy(workspace, options, out)?,
         // As the database was set up: never a list of its own beside that of a legacy server.
-        None => {
-            let workspace = open(args, options, out)?;
-            match workspace.replica.site_list()? {
-                Some(SiteList::Legacy) => legacy(workspace, options, out)?,
-                Some(SiteList::Local) | None => local(workspace, options, out)?,
-            }
-        }
+        None => match workspace.replica.site_list()? {
+            Some(SiteList::Legacy) => legacy(workspace, options, out)?,
+            Some(SiteList::Local) | None => local(workspace, options, out)?,
+        },
     };
     if options.paused {
         replica.support().pause_central(true)?;
     }
     let is_paused = replica.status()?.paused;
-    // The real paths, behind symbolic links: their disk may be full.
-    let database = replica.path().unwrap_or(&args.db);
-    let _served_once = lock(database)?;
-    let backed_up = args.files.clone().unwrap_or_else(|| Files::folder_of(database));
-    serving.files = Some(backed_up.clone());
-    serving.database = Some(database.to_owned());
+    let mut served_once = match &on_server {
+        Some(storage) => ServedOnce::OnServer(Box::new(lock_on_server(storage, args)?)),
+        None => ServedOnce::File(lock(replica.path().unwrap_or(&args.db))?),
+    };
+    let backed_up = folder.clone();
+    serving.files = Some(folder);
+    serving.database = replica.path().map(Path::to_owned);
     let tls = serving.tls.clone();
     let server = Server::start(Arc::new(central), listener, serving)?;
     tell_where(&server, options, out)?;
@@ -83,10 +91,14 @@ pub(super) fn run(args: &Args, options: &Serve, out: &Output) -> Result<CommandO
         let (every, keep) = (options.backup_every, options.backup_keep.map(|keep| keep as usize));
         std::thread::spawn(move || chores::backups(&replica, &Plan { to: &to, files: &folder, keep }, every, &texts));
     }
-    let mut in_place = Ok(());
+    let (mut in_place, mut looked_at) = (Ok(()), Instant::now());
     while !interrupted() && in_place.is_ok() {
         std::thread::sleep(Duration::from_millis(100));
         in_place = replica.check_in_place();
+        if in_place.is_ok() && looked_at.elapsed() >= LOOK_AT_LOCK {
+            in_place = served_once.check(args);
+            looked_at = Instant::now();
+        }
     }
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
     server.stop();
@@ -188,6 +200,41 @@ fn certificate_files(options: &Serve) -> Option<CertificateFiles> {
     Some(CertificateFiles { certificates, key })
 }
 
+/// What keeps a second `serve` from the same database.
+enum ServedOnce {
+    #[allow(dead_code, reason = "held for its drop")]
+    File(File),
+    OnServer(Box<ServerLock>),
+}
+
+impl ServedOnce {
+    /// # Errors
+    /// Another process serves the database now: the connection that held the lock broke.
+    fn check(&mut self, args: &Args) -> Result<(), Error> {
+        let is_kept = match self {
+            Self::OnServer(lock) => lock.is_kept(),
+            Self::File(_) => true,
+        };
+        if is_kept { Ok(()) } else { Err(served_already(&args.db)) }
+    }
+}
+
+fn served_already(database: &Path) -> Error {
+    Error::bad_input(input_given::served_already(database.display().to_string()))
+}
+
+/// As [`lock`], for a database on a server.
+fn lock_on_server(storage: &PostgresStorage, args: &Args) -> Result<ServerLock, Error> {
+    let began = Instant::now();
+    loop {
+        match storage.lock_server()? {
+            Some(lock) => return Ok(lock),
+            None if began.elapsed() < FORMER_ENDS && !interrupted() => std::thread::sleep(Duration::from_millis(100)),
+            None => return Err(served_already(&args.db)),
+        }
+    }
+}
+
 /// Keeps a second `serve` from the same database: both would answer, and neither would know of the other's visits and limits.
 /// The system releases the lock when the process ends in any way.
 fn lock(database: &Path) -> Result<File, Error> {
@@ -208,7 +255,7 @@ fn lock(database: &Path) -> Result<File, Error> {
                 std::thread::sleep(Duration::from_millis(100));
             }
             Err(TryLockError::WouldBlock) => {
-                return Err(Error::bad_input(input_given::served_already(database.display().to_string())));
+                return Err(served_already(database));
             }
             Err(TryLockError::Error(error)) => return Err(failed(error)),
         }

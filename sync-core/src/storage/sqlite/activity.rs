@@ -3,30 +3,13 @@
 use rusqlite::Row;
 
 use super::txn::{HoldsConnection, SqliteTxn, WriteTurn};
-use crate::clock::Timestamp;
-use crate::error::{Error, Result};
-use crate::record::{Cursor, SiteId};
+use crate::error::Result;
+use crate::record::SiteId;
+use crate::storage::sql::{ActivityRow, position, read_activity};
 use crate::storage::{ActivityReads, ActivityWrites, SiteActivity};
-
-type ActivityRow = (i32, String, String, String, Option<String>, Option<String>, Option<i64>);
 
 fn texts(row: &Row<'_>) -> rusqlite::Result<ActivityRow> {
     Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?, row.get(5)?, row.get(6)?))
-}
-
-/// Parses a row.
-fn read((site, name, app_version, seen, pulled, pushed, read_to): ActivityRow) -> Result<SiteActivity> {
-    let damaged = || Error::DamagedState { what: format!("the visits of site {site}") };
-    let moment = |text: String| Timestamp::parse(&text).ok_or_else(damaged);
-    Ok(SiteActivity {
-        site: SiteId(site),
-        name,
-        app_version,
-        seen_at: moment(seen)?,
-        pulled_at: pulled.map(moment).transpose()?,
-        pushed_at: pushed.map(moment).transpose()?,
-        read_to: read_to.map(|cursor| Cursor(cursor.unsigned_abs())),
-    })
 }
 
 const COLUMNS: &str = "site_id, name, app_version, seen_at, pulled_at, pushed_at, read_to";
@@ -34,12 +17,12 @@ const COLUMNS: &str = "site_id, name, app_version, seen_at, pulled_at, pushed_at
 impl<C: HoldsConnection> ActivityReads for SqliteTxn<C> {
     fn activity(&self) -> Result<Vec<SiteActivity>> {
         let sql = format!("SELECT {COLUMNS} FROM sync_activity ORDER BY site_id");
-        self.all(&sql, (), texts)?.into_iter().map(read).collect()
+        self.all(&sql, (), texts)?.into_iter().map(read_activity).collect()
     }
 
     fn activity_of(&self, site: SiteId) -> Result<Option<SiteActivity>> {
         let sql = format!("SELECT {COLUMNS} FROM sync_activity WHERE site_id = ?1");
-        self.first(&sql, [site.0], texts)?.map(read).transpose()
+        self.first(&sql, [site.0], texts)?.map(read_activity).transpose()
     }
 }
 
@@ -57,7 +40,7 @@ impl ActivityWrites for SqliteTxn<WriteTurn<'_>> {
             activity.seen_at.to_string(),
             activity.pulled_at.map(|at| at.to_string()),
             activity.pushed_at.map(|at| at.to_string()),
-            activity.read_to.map(|cursor| i64::try_from(cursor.0).unwrap_or(i64::MAX)),
+            activity.read_to.map(position),
         );
         self.execute(sql, params)?;
         Ok(())

@@ -2,51 +2,17 @@
 
 use rusqlite::{Params, Row};
 
-use super::records::data;
 use super::txn::{HoldsConnection, SqliteTxn, WriteTurn};
 use crate::clock::Timestamp;
-use crate::error::{Error, Result};
-use crate::protocol::v6::Action;
-use crate::record::{Cursor, RecordId, SiteId, TableName};
+use crate::error::Result;
+use crate::record::{Cursor, RecordId, TableName};
+use crate::storage::sql::{BufferRow, signed, source_text};
 use crate::storage::{
-    BufferReads, BufferWrites, Buffered, CHUNK_BYTES, Incoming, Known, Quarantine, QuarantineCause, Source,
-    StagedCounts, StagedKind,
+    BufferReads, BufferWrites, Buffered, CHUNK_BYTES, Incoming, Quarantine, QuarantineCause, Source, StagedCounts,
+    StagedKind,
 };
 
-fn source_text(source: Source) -> String {
-    match source {
-        Source::Central => "central".to_owned(),
-        Source::Legacy => "legacy".to_owned(),
-        Source::Local => "local".to_owned(),
-        Source::Site(site) => format!("site {site}"),
-    }
-}
-
-pub(super) fn read_source(text: &str) -> Option<Source> {
-    match text {
-        "central" => Some(Source::Central),
-        "legacy" => Some(Source::Legacy),
-        "local" => Some(Source::Local),
-        _ => text.strip_prefix("site ")?.parse().ok().map(|id| Source::Site(SiteId(id))),
-    }
-}
-
-const COLUMNS: &str = "sequence, source, table_name, record_id, action, data, received_at, state, reason, waits_for_table, waits_for_id, cursor, \
-                       known_here, known_by_sender, was_set_aside";
-
-/// The position of the data among the texts of a row.
-const DATA: usize = 4;
-
-/// The texts of a row, before they are parsed.
-struct BufferRow {
-    sequence: i64,
-    texts: [String; 7],
-    reason: Option<String>,
-    waits_for: (Option<String>, Option<String>),
-    cursor: Option<i64>,
-    known: (i64, Option<i64>),
-    was_set_aside: bool,
-}
+const COLUMNS: &str = BufferRow::COLUMNS;
 
 fn read_row(row: &Row<'_>) -> rusqlite::Result<BufferRow> {
     Ok(BufferRow {
@@ -58,44 +24,6 @@ fn read_row(row: &Row<'_>) -> rusqlite::Result<BufferRow> {
         known: (row.get(12)?, row.get(13)?),
         was_set_aside: row.get(14)?,
     })
-}
-
-impl BufferRow {
-    fn read(self) -> Result<Buffered> {
-        let [source, table, id, action, json, received_at, state] = self.texts;
-        let damaged = || Error::DamagedState { what: format!("row {} of the sync buffer", self.sequence) };
-        let quarantine =
-            QuarantineCause::ALL.into_iter().find(|cause| cause.as_str() == state).map(|cause| Quarantine {
-                cause,
-                reason: self.reason.unwrap_or_default(),
-                waits_for: self.waits_for.0.zip(self.waits_for.1).map(|(t, i)| (TableName::new(t), RecordId::new(i))),
-            });
-        let incoming = Incoming {
-            source: read_source(&source).ok_or_else(damaged)?,
-            action: match action.as_str() {
-                "delete" => Action::Delete,
-                "merge" => Action::Merge,
-                _ => Action::Update,
-            },
-            data: data(json, &format!("row {} of the sync buffer", self.sequence))?,
-            table: TableName::new(table),
-            id: RecordId::new(id),
-            cursor: self.cursor.map(|cursor| Cursor(cursor.unsigned_abs())),
-            known: Known {
-                here: Some(Cursor(self.known.0.unsigned_abs())),
-                by_sender: self.known.1.map(|cursor| Cursor(cursor.unsigned_abs())),
-            },
-            quarantine,
-        };
-        let received_at = Timestamp::parse(&received_at).ok_or_else(damaged)?;
-        let (sequence, was_set_aside) = (self.sequence.unsigned_abs(), self.was_set_aside);
-        Ok(Buffered { sequence, incoming, received_at, was_set_aside })
-    }
-}
-
-/// SQLite's integers are signed; it gives out the sequences, so they fit.
-fn signed(sequence: u64) -> i64 {
-    i64::try_from(sequence).unwrap_or(i64::MAX)
 }
 
 impl<C: HoldsConnection> BufferReads for SqliteTxn<C> {
@@ -126,7 +54,7 @@ impl<C: HoldsConnection> BufferReads for SqliteTxn<C> {
         let mut bytes = 0;
         let within = |row: &BufferRow| {
             let first = bytes == 0;
-            bytes += row.texts[DATA].len();
+            bytes += row.bytes();
             first || bytes <= CHUNK_BYTES
         };
         self.all_while(&sql, params, read_row, within)?.into_iter().map(BufferRow::read).collect()

@@ -9,31 +9,11 @@ use crate::changelog::{Audience, ChangeAction, NewChange};
 use crate::error::Result;
 use crate::record::{Cursor, NameId, RecordData, RecordId, StoreId, TableName};
 use crate::storage::found::Found;
+use crate::storage::sql::{audience_text, cursor};
 use crate::storage::{RecordReads as _, RecordWrites};
 
 pub(super) const RECORD: usize = 0;
 pub(super) const TOMBSTONE: usize = 1;
-
-/// An audience as stored; `None` for no receiver.
-pub(super) fn audience_text(audience: &Audience) -> Option<String> {
-    Some(match audience {
-        Audience::Everyone => "everyone".to_owned(),
-        Audience::Patient => "patient".to_owned(),
-        Audience::Legacy => "legacy".to_owned(),
-        Audience::Store(store) => format!("store {store}"),
-        Audience::LocalOnly => "local only".to_owned(),
-        Audience::Nobody => return None,
-    })
-}
-
-/// SQLite's integers are signed; a larger position is after every row.
-pub(super) fn position(cursor: Cursor) -> i64 {
-    i64::try_from(cursor.0).unwrap_or(i64::MAX)
-}
-
-pub(super) fn cursor(position: i64) -> Cursor {
-    Cursor(u64::try_from(position).unwrap_or(0))
-}
 
 /// A row that is about to be replaced or removed.
 struct ReplacedRow {

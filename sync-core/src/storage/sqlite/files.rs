@@ -6,6 +6,7 @@ use super::txn::{HoldsConnection, SqliteTxn, WriteTurn};
 use crate::clock::Timestamp;
 use crate::error::Result;
 use crate::record::{RecordId, TableName};
+use crate::storage::sql::limited;
 use crate::storage::{FileDirection, FileEntry, FileReads, FileState, FileWrites};
 
 const COLUMNS: &str = "file_id, table_name, record_id, direction, state, bytes, sha256, etag, attempts, next_at, reason, \
@@ -30,11 +31,6 @@ fn read(row: &Row<'_>) -> rusqlite::Result<FileEntry> {
         reason: row.get(10)?,
         changed_at: at(row.get(11)?),
     })
-}
-
-/// A limit for SQLite.
-fn limited(limit: usize) -> i64 {
-    i64::try_from(limit).unwrap_or(i64::MAX)
 }
 
 impl<C: HoldsConnection> FileReads for SqliteTxn<C> {

@@ -2,7 +2,6 @@
 
 use rusqlite::Row;
 
-use super::changelog::{cursor, position};
 use super::schema::TABLES;
 use super::select::{COLUMNS, read_change};
 use super::txn::{HoldsConnection, SqliteTxn};
@@ -10,6 +9,7 @@ use crate::changelog::{ChangeAction, NewChange};
 use crate::error::Result;
 use crate::record::{Cursor, RecordData, RecordId, StoreId, TableName};
 use crate::storage::HistoryReads;
+use crate::storage::sql::{cursor, position};
 
 impl<C: HoldsConnection> HistoryReads for SqliteTxn<C> {
     fn newest_change(&self, table: &TableName, id: &RecordId) -> Result<Option<NewChange>> {

@@ -2,10 +2,10 @@
 
 use rusqlite::Row;
 
-use super::records::data;
 use super::txn::{HoldsConnection, SqliteTxn, WriteTurn};
 use crate::error::Result;
 use crate::record::{RecordData, RecordId, SiteId, TableName};
+use crate::storage::sql::{data, signed};
 use crate::storage::{CHUNK_BYTES, LegacyMirrorReads, LegacyMirrorWrites, MirroredRecord};
 
 impl<C: HoldsConnection> LegacyMirrorReads for SqliteTxn<C> {
@@ -21,7 +21,7 @@ impl<C: HoldsConnection> LegacyMirrorReads for SqliteTxn<C> {
             bytes += texts[2].len();
             first || bytes <= CHUNK_BYTES
         };
-        let rows = self.all_while(sql, (site.0, stored(after), limit as i64), read, within)?;
+        let rows = self.all_while(sql, (site.0, signed(after), limit as i64), read, within)?;
         let record = |(number, [table, id, text]): (i64, [String; 3])| {
             Ok(MirroredRecord {
                 number: number.unsigned_abs(),
@@ -36,7 +36,7 @@ impl<C: HoldsConnection> LegacyMirrorReads for SqliteTxn<C> {
     fn count_mirrored(&self, site: SiteId, after: u64) -> Result<(u64, u64)> {
         let sql = "SELECT count(*), ifnull(max(number), 0) FROM sync_kept WHERE site_id = ?1 AND number > ?2";
         let found: Option<(i64, i64)> =
-            self.first(sql, (site.0, stored(after)), |row| Ok((row.get(0)?, row.get(1)?)))?;
+            self.first(sql, (site.0, signed(after)), |row| Ok((row.get(0)?, row.get(1)?)))?;
         Ok(found.map_or((0, 0), |(count, last)| (count.unsigned_abs(), last.unsigned_abs())))
     }
 }
@@ -54,9 +54,4 @@ impl LegacyMirrorWrites for SqliteTxn<WriteTurn<'_>> {
         self.execute(sql, (site.0, table.as_str(), id.as_str()))?;
         Ok(())
     }
-}
-
-/// A number for SQLite.
-fn stored(number: u64) -> i64 {
-    i64::try_from(number).unwrap_or(i64::MAX)
 }

@@ -6,11 +6,7 @@ use crate::error::Result;
 use crate::record::{NameId, RecordData, StoreId, TableName};
 use crate::storage::RecordReads as _;
 use crate::storage::found::{self, JOINS};
-
-/// The name for the counts of the rows that a store sees.
-pub(super) fn patients_of(store: &str) -> String {
-    format!("patients of {store}")
-}
+use crate::storage::sql::patients_of;
 
 /// The name and the store of a join.
 pub(super) fn joined(table: &TableName, data: Option<&RecordData>) -> Option<(NameId, StoreId)> {

@@ -1,9 +1,9 @@
 //! The stored versions that a site pushed.
 
-use super::changelog::position;
 use super::txn::{HoldsConnection, SqliteTxn, WriteTurn};
 use crate::error::Result;
 use crate::record::{Cursor, RecordId, SiteId, TableName};
+use crate::storage::sql::position;
 use crate::storage::{PushedReads, PushedWrites};
 
 impl<C: HoldsConnection> PushedReads for SqliteTxn<C> {

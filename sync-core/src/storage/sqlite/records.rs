@@ -3,14 +3,10 @@
 use rusqlite::Row;
 
 use super::txn::{HoldsConnection, SqliteTxn};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::record::{NameId, RecordData, RecordId, SiteId, StoreId, TableName};
 use crate::storage::RecordReads;
-
-/// Parses stored JSON; invalid JSON was stored by another program.
-pub(super) fn data(text: String, what: &str) -> Result<RecordData> {
-    RecordData::parse(text).map_err(|_| Error::DamagedState { what: what.to_owned() })
-}
+use crate::storage::sql::data;
 
 fn text(row: &Row<'_>) -> rusqlite::Result<String> {
     row.get(0)

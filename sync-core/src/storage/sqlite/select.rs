@@ -4,27 +4,15 @@ use std::collections::BTreeSet;
 
 use rusqlite::Row;
 
-use super::changelog::{RECORD, TOMBSTONE, audience_text, cursor, position};
-use super::patient_visibility::patients_of;
-use super::records::data;
+use super::changelog::{RECORD, TOMBSTONE};
 use super::schema::TABLES;
 use super::txn::{HoldsConnection, SqliteTxn};
 use crate::changelog::{Audience, Change, ChangeAction, NewChange};
 use crate::clock::Timestamp;
 use crate::error::Result;
 use crate::record::{Cursor, NameId, RecordData, RecordId, SiteId, StoreId, TableName};
+use crate::storage::sql::{audience_text, cursor, data, patients_of, position, read_audience};
 use crate::storage::{COUNTED_EXACTLY, ChangelogReads, RecordReads as _, Selection};
-
-fn read_audience(text: Option<String>) -> Audience {
-    match text.as_deref() {
-        Some("everyone") => Audience::Everyone,
-        Some("patient") => Audience::Patient,
-        Some("legacy") => Audience::Legacy,
-        Some("local only") => Audience::LocalOnly,
-        Some(text) => text.strip_prefix("store ").map_or(Audience::Nobody, |id| Audience::Store(StoreId::from(id))),
-        None => Audience::Nobody,
-    }
-}
 
 /// The place of a selected row: its cursor, its table's index and its rowid.
 type RowPlace = (i64, usize, i64);
@@ -43,7 +31,7 @@ pub(super) fn read_change(row: &Row<'_>, action: ChangeAction) -> rusqlite::Resu
             name: row.get::<_, Option<String>>(4)?.map(NameId::new),
             source_site: row.get::<_, Option<i32>>(5)?.map(SiteId),
             is_sync_update: row.get(6)?,
-            audience: read_audience(row.get(7)?),
+            audience: read_audience(row.get::<_, Option<String>>(7)?.as_deref()),
             changed_at: Timestamp::from_unix_millis(row.get(8)?),
         },
     })
@@ -224,7 +212,7 @@ impl<C: HoldsConnection> SqliteTxn<C> {
             let found: Option<(Option<String>, Option<String>)> =
                 self.first(sql, [change.table.as_str(), change.id.as_str()], |row| Ok((row.get(0)?, row.get(1)?)))?;
             if let Some((audience, store)) = found {
-                return Ok(selection.is_for(&read_audience(audience), store.as_deref()));
+                return Ok(selection.is_for(&read_audience(audience.as_deref()), store.as_deref()));
             }
         }
         Ok(false)
@@ -241,7 +229,7 @@ impl<C: HoldsConnection> SqliteTxn<C> {
                 Ok((row.get(0)?, row.get(1)?, row.get(2)?))
             })?;
         let of_site = |(audience, store, _): &&(Option<String>, Option<String>, i64)| {
-            selection.is_for(&read_audience(audience.clone()), store.as_deref())
+            selection.is_for(&read_audience(audience.as_deref()), store.as_deref())
         };
         rows.iter().find(of_site).map_or(Ok(None), |(.., rowid)| self.left_as(*rowid))
     }

@@ -1,12 +1,11 @@
 //! The pushes of sites: the versions that identify a repeated push, and the records that wait for integration or are in
 //! quarantine.
 
-use super::buffer::read_source;
-use super::changelog::position;
 use super::txn::{HoldsConnection, SqliteTxn, WriteTurn};
 use crate::clock::Timestamp;
 use crate::error::Result;
 use crate::record::{Cursor, RecordId, SiteId, TableName};
+use crate::storage::sql::{position, read_source};
 use crate::storage::{PushedVersion, QuarantineCause, SitePushReads, SitePushWrites, Source};
 
 impl<C: HoldsConnection> SitePushReads for SqliteTxn<C> {

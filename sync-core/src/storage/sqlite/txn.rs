@@ -10,7 +10,8 @@ use super::hook::HookedRecord;
 use super::pending_counts::Counts;
 use crate::changelog::NewChange;
 use crate::error::{Error, Result};
-use crate::record::{Cursor, RecordData, RecordId, TableName};
+use crate::record::{Cursor, RecordData};
+use crate::storage::sql::LatelyRead;
 use crate::storage::writer_thread::{WriterMark, WriterThread};
 use crate::storage::{CentralReads, CentralWrites, ReadTxn, WriteTxn};
 
@@ -30,44 +31,6 @@ pub(super) struct SqliteTxn<C: HoldsConnection> {
     pub(super) counts: RefCell<Counts>,
     /// What was read last. Before a record is written, it and its parent are asked for several times.
     pub(super) lately: RefCell<LatelyRead>,
-}
-
-/// A larger record is not kept: it is rarely asked for again, and a copy would cost more than the question.
-const LATELY_BYTES: usize = 16 * 1024;
-
-/// The last record that was found, and the last that is not here.
-#[derive(Default)]
-pub(super) struct LatelyRead {
-    present: Option<(TableName, RecordId, RecordData)>,
-    absent: Option<(TableName, RecordId)>,
-}
-
-impl LatelyRead {
-    /// The record, or that it is not here; `None` if that is not known.
-    pub(super) fn record(&self, table: &TableName, id: &RecordId) -> Option<Option<&RecordData>> {
-        if self.is_absent(table, id) {
-            return Some(None);
-        }
-        self.present.as_ref().filter(|(of, which, _)| which == id && of == table).map(|(.., data)| Some(data))
-    }
-
-    pub(super) fn is_absent(&self, table: &TableName, id: &RecordId) -> bool {
-        self.absent.as_ref().is_some_and(|(of, which)| which == id && of == table)
-    }
-
-    pub(super) fn note(&mut self, table: &TableName, id: &RecordId, found: Option<&RecordData>) {
-        match found {
-            Some(data) if data.as_str().len() > LATELY_BYTES => {}
-            Some(data) => self.present = Some((table.clone(), id.clone(), data.clone())),
-            None => self.absent = Some((table.clone(), id.clone())),
-        }
-    }
-
-    /// Forgets a record, because it is about to change.
-    pub(super) fn forget(&mut self, table: &TableName, id: &RecordId) {
-        self.present.take_if(|(of, which, _)| which == id && of == table);
-        self.absent.take_if(|(of, which)| which == id && of == table);
-    }
 }
 
 /// A holder of a connection.

@@ -166,6 +166,7 @@ impl Sim {
         lock(&self.state).backups[site].clear();
         match &end.disk {
             Disk::Memory(storage) => *lock(storage) = Arc::new(MemoryStorage::new()),
+            Disk::Server(..) => return,
             Disk::File(path) => {
                 let other = Disk::Memory(std::sync::Mutex::default());
                 *lock(&end.process) = other.open(site, &self.me);

@@ -1,0 +1,148 @@
+//! The local list of sites, their visits, and the mirror of their legacy records.
+
+use postgres::Row;
+
+use super::connection::Params;
+use super::text::Text;
+use super::txn::{Column, PostgresTxn, text, text_or_none};
+use crate::clock::Timestamp;
+use crate::error::{Error, Result};
+use crate::record::{RecordData, RecordId, SiteId, TableName};
+use crate::storage::sql::{ActivityRow, data, limited, position, read_activity, signed};
+use crate::storage::{
+    ActivityReads, ActivityWrites, CHUNK_BYTES, LegacyMirrorReads, LegacyMirrorWrites, MirroredRecord, SiteActivity,
+    SiteEntry, SiteReads, SiteWrites,
+};
+
+const SITE: &str = "SELECT site_id, uuid, name, secret, hardware_id, last_pull_at FROM sync_site";
+
+fn read_site(row: &Row) -> Column<SiteEntry> {
+    Ok(SiteEntry {
+        id: SiteId(row.try_get(0)?),
+        uuid: text(row, 1)?,
+        name: text(row, 2)?,
+        secret: text(row, 3)?,
+        hardware_id: text_or_none(row, 4)?,
+        last_pull_at: row.try_get::<_, Option<String>>(5)?.and_then(|text| Timestamp::parse(&text)),
+    })
+}
+
+impl SiteReads for PostgresTxn<'_> {
+    fn sites(&self) -> Result<Vec<SiteEntry>> {
+        self.all(&format!("{SITE} ORDER BY site_id"), &[], read_site)
+    }
+
+    fn site_named(&self, name: &str) -> Result<Option<SiteEntry>> {
+        self.first(&format!("{SITE} WHERE name = $1"), &[&Text(name)], read_site)
+    }
+}
+
+impl SiteWrites for PostgresTxn<'_> {
+    fn put_site(&self, site: &SiteEntry) -> Result<()> {
+        // Asked first, because a statement that fails takes the whole transaction with it.
+        let taken = "SELECT 1 FROM sync_site WHERE site_id <> $1 AND (uuid = $2 OR name = $3)";
+        if self.any(taken, &[&site.id.0, &Text(&site.uuid), &Text(&site.name)])? {
+            return Err(Error::Database { source: "another site has this name or uuid".into() });
+        }
+        let sql = "INSERT INTO sync_site (site_id, uuid, name, secret, hardware_id, last_pull_at) \
+                   VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (site_id) DO UPDATE SET uuid = excluded.uuid, \
+                   name = excluded.name, secret = excluded.secret, hardware_id = excluded.hardware_id, \
+                   last_pull_at = excluded.last_pull_at";
+        let params: Params<'_> = &[
+            &site.id.0,
+            &Text(&site.uuid),
+            &Text(&site.name),
+            &Text(&site.secret),
+            &site.hardware_id.as_deref().map(Text),
+            &site.last_pull_at.map(|at| at.to_string()),
+        ];
+        self.execute(sql, params).map(drop)
+    }
+
+    fn remove_site(&self, id: SiteId) -> Result<bool> {
+        Ok(self.execute("DELETE FROM sync_site WHERE site_id = $1", &[&id.0])? > 0)
+    }
+}
+
+const ACTIVITY: &str = "SELECT site_id, name, app_version, seen_at, pulled_at, pushed_at, read_to FROM sync_activity";
+
+fn activity_row(row: &Row) -> Column<ActivityRow> {
+    let (seen, pulled, pushed) = (row.try_get(3)?, row.try_get(4)?, row.try_get(5)?);
+    Ok((row.try_get(0)?, text(row, 1)?, text(row, 2)?, seen, pulled, pushed, row.try_get(6)?))
+}
+
+impl ActivityReads for PostgresTxn<'_> {
+    fn activity(&self) -> Result<Vec<SiteActivity>> {
+        let rows = self.all(&format!("{ACTIVITY} ORDER BY site_id"), &[], activity_row)?;
+        rows.into_iter().map(read_activity).collect()
+    }
+
+    fn activity_of(&self, site: SiteId) -> Result<Option<SiteActivity>> {
+        self.first(&format!("{ACTIVITY} WHERE site_id = $1"), &[&site.0], activity_row)?.map(read_activity).transpose()
+    }
+}
+
+impl ActivityWrites for PostgresTxn<'_> {
+    fn note_activity(&self, activity: &SiteActivity) -> Result<()> {
+        let sql = "INSERT INTO sync_activity AS known (site_id, name, app_version, seen_at, pulled_at, pushed_at, read_to) \
+                   VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (site_id) DO UPDATE SET name = excluded.name, \
+                   app_version = excluded.app_version, seen_at = excluded.seen_at, \
+                   pulled_at = coalesce(excluded.pulled_at, known.pulled_at), \
+                   pushed_at = coalesce(excluded.pushed_at, known.pushed_at), \
+                   read_to = coalesce(excluded.read_to, known.read_to)";
+        let params: Params<'_> = &[
+            &activity.site.0,
+            &Text(&activity.name),
+            &Text(&activity.app_version),
+            &activity.seen_at.to_string(),
+            &activity.pulled_at.map(|at| at.to_string()),
+            &activity.pushed_at.map(|at| at.to_string()),
+            &activity.read_to.map(position),
+        ];
+        self.execute(sql, params).map(drop)
+    }
+}
+
+impl LegacyMirrorReads for PostgresTxn<'_> {
+    fn legacy_mirror(&self, site: SiteId, after: u64, limit: usize) -> Result<Vec<MirroredRecord>> {
+        let sql = format!(
+            "SELECT number, table_name, record_id, data FROM ( \
+                 SELECT *, sum(octet_length(data)) OVER (ORDER BY number) AS so_far FROM ( \
+                     SELECT * FROM sync_kept WHERE site_id = $1 AND number > $2 ORDER BY number LIMIT $3) k) s \
+             WHERE so_far <= {CHUNK_BYTES} OR so_far = octet_length(data) ORDER BY number"
+        );
+        let rows = self.all(&sql, &[&site.0, &signed(after), &limited(limit)], |row| {
+            Ok((row.try_get::<_, i64>(0)?, text(row, 1)?, text(row, 2)?, row.try_get::<_, String>(3)?))
+        })?;
+        let record = |(number, table, id, json): (i64, String, String, String)| {
+            Ok(MirroredRecord {
+                number: number.unsigned_abs(),
+                table: TableName::new(table),
+                id: RecordId::new(id),
+                data: data(json, "a kept record")?,
+            })
+        };
+        rows.into_iter().map(record).collect()
+    }
+
+    fn count_mirrored(&self, site: SiteId, after: u64) -> Result<(u64, u64)> {
+        let sql = "SELECT count(*), coalesce(max(number), 0) FROM sync_kept WHERE site_id = $1 AND number > $2";
+        let found = self.first(sql, &[&site.0, &signed(after)], |row| {
+            Ok((row.try_get::<_, i64>(0)?.unsigned_abs(), row.try_get::<_, i64>(1)?.unsigned_abs()))
+        })?;
+        Ok(found.unwrap_or_default())
+    }
+}
+
+impl LegacyMirrorWrites for PostgresTxn<'_> {
+    fn mirror_record(&self, site: SiteId, table: &TableName, id: &RecordId, data: &RecordData) -> Result<()> {
+        let sql = "INSERT INTO sync_kept (site_id, table_name, record_id, data) VALUES ($1, $2, $3, $4) \
+                   ON CONFLICT (site_id, table_name, record_id) DO UPDATE SET number = excluded.number, data = excluded.data";
+        self.execute(sql, &[&site.0, &Text(table.as_str()), &Text(id.as_str()), &data.as_str()]).map(drop)
+    }
+
+    fn drop_mirrored(&self, site: SiteId, table: &TableName, id: &RecordId) -> Result<()> {
+        let sql = "DELETE FROM sync_kept WHERE site_id = $1 AND table_name = $2 AND record_id = $3";
+        self.execute(sql, &[&site.0, &Text(table.as_str()), &Text(id.as_str())]).map(drop)
+    }
+}

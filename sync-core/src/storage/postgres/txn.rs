@@ -1,0 +1,226 @@
+//! A transaction: begun at once, rolled back unless committed.
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+
+use parking_lot::MutexGuard;
+use postgres::Row;
+
+use super::connection::{Connection, Params, Pool};
+use super::fault::database_error;
+use super::lock::WRITER;
+use super::parts::SharedParts;
+use super::text::Stored;
+use crate::error::{Error, Result};
+use crate::record::Cursor;
+use crate::storage::sql::LatelyRead;
+use crate::storage::writer_thread::WriterMark;
+use crate::storage::{CentralReads, CentralWrites, ReadTxn, WriteTxn};
+
+/// What reading a column gives.
+pub(super) type Column<T> = std::result::Result<T, postgres::Error>;
+
+/// A transaction on its connection. A reader's is read-only for PostgreSQL too.
+pub(super) struct PostgresTxn<'s> {
+    storage: &'s SharedParts,
+    lent: Lent<'s>,
+    /// The turn to write. It ends after the connection is given back.
+    #[allow(dead_code, reason = "held for its drop")]
+    turn: Option<ProcessTurn<'s>>,
+    is_open: Cell<bool>,
+    /// The newest cursor ever used; 0 before the first.
+    newest: Cell<i64>,
+    commits: i64,
+    /// Whether there are any tombstones.
+    pub(super) any_tombstones: Cell<bool>,
+    /// The rows that each part of each audience has gained or lost, and that are not written yet.
+    pub(super) counts: RefCell<BTreeMap<(String, i64), i64>>,
+    /// What was read last. Before a record is written, it and its parent are asked for several times.
+    pub(super) lately: RefCell<LatelyRead>,
+}
+
+/// A connection of the pool, until it is dropped.
+struct Lent<'s> {
+    pool: &'s Pool,
+    /// `None` only during drop.
+    connection: RefCell<Option<Connection>>,
+}
+
+impl Drop for Lent<'_> {
+    fn drop(&mut self) {
+        if let Some(connection) = self.connection.get_mut().take() {
+            self.pool.give_back(connection);
+        }
+    }
+}
+
+/// The turn to write in this process. When it ends, the longest waiting thread gets it.
+pub(super) struct ProcessTurn<'s>(Option<(WriterMark<'s>, MutexGuard<'s, ()>)>);
+
+impl<'s> ProcessTurn<'s> {
+    pub(super) fn of(storage: &'s SharedParts) -> Result<Self> {
+        storage.writer_thread.check()?;
+        let guard = storage.writer.lock();
+        Ok(Self(Some((storage.writer_thread.mark(), guard))))
+    }
+}
+
+impl Drop for ProcessTurn<'_> {
+    fn drop(&mut self) {
+        if let Some((mark, guard)) = self.0.take() {
+            drop(mark);
+            MutexGuard::unlock_fair(guard);
+        }
+    }
+}
+
+/// What is asked at the beginning of each transaction.
+const POSITION: &str = "SELECT newest, commits, EXISTS (SELECT FROM sync_change) FROM sync_position";
+
+impl<'s> PostgresTxn<'s> {
+    /// Begins to read: one snapshot, taken now.
+    pub(super) fn reading(storage: &'s SharedParts) -> Result<Self> {
+        Self::begin(storage, None, &format!("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; {POSITION}"))
+    }
+
+    /// Begins to write. Each statement sees what was committed before it, and the lock comes first: a snapshot from before the
+    /// lock would not show what the last writer committed.
+    pub(super) fn writing(storage: &'s SharedParts, turn: ProcessTurn<'s>) -> Result<Self> {
+        let lock = WRITER.in_transaction();
+        let begin = format!("BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL lock_timeout = '10s'; {lock}; {POSITION}");
+        Self::begin(storage, Some(turn), &begin)
+    }
+
+    fn begin(storage: &'s SharedParts, turn: Option<ProcessTurn<'s>>, sql: &str) -> Result<Self> {
+        let (connection, row) = loop {
+            let (mut connection, was_idle) = storage.pool.lend(&storage.address)?;
+            match connection.simple(sql) {
+                Ok(rows) => break (connection, rows.last().cloned().unwrap_or_default()),
+                Err(error) => {
+                    // The server closed it meanwhile. Nothing was done, so another one can do it.
+                    let tries_again = was_idle && connection.is_broken();
+                    if !connection.is_broken() {
+                        let _ = connection.simple("ROLLBACK");
+                    }
+                    storage.pool.give_back(connection);
+                    if !tries_again {
+                        return Err(error);
+                    }
+                }
+            }
+        };
+        let lent = Lent { pool: &storage.pool, connection: RefCell::new(Some(connection)) };
+        let text = |index: usize| row.get(index).and_then(Option::as_deref).unwrap_or_default();
+        let number = |index: usize| {
+            text(index).parse().map_err(|_| Error::DamagedState { what: "the table sync_position".to_owned() })
+        };
+        Ok(Self {
+            storage,
+            lent,
+            turn,
+            is_open: Cell::new(true),
+            newest: Cell::new(number(0)?),
+            commits: number(1)?,
+            any_tombstones: Cell::new(text(2) == "t"),
+            counts: RefCell::default(),
+            lately: RefCell::default(),
+        })
+    }
+
+    /// The newest cursor ever used; 0 before the first.
+    pub(super) fn newest(&self) -> i64 {
+        self.newest.get()
+    }
+
+    /// Creates a cursor. Writers come one after the other, so no lower one can appear once this one is visible.
+    pub(super) fn next_cursor(&self) -> i64 {
+        self.newest.set(self.newest.get() + 1);
+        self.newest.get()
+    }
+
+    fn on_connection<T>(&self, work: impl FnOnce(&mut Connection) -> Result<T>) -> Result<T> {
+        match self.lent.connection.borrow_mut().as_mut() {
+            Some(connection) => work(connection),
+            None => Err(Error::Database { source: "the transaction has ended".into() }),
+        }
+    }
+
+    fn read_error(&self, error: postgres::Error) -> Error {
+        database_error(&self.storage.address.to_string(), error)
+    }
+
+    /// Runs a statement; returns the number of rows that it changed.
+    pub(super) fn execute(&self, sql: &str, params: Params<'_>) -> Result<u64> {
+        self.on_connection(|connection| connection.execute(sql, params))
+    }
+
+    /// The first row, if any.
+    pub(super) fn first<T>(
+        &self,
+        sql: &str,
+        params: Params<'_>,
+        read: impl FnOnce(&Row) -> Column<T>,
+    ) -> Result<Option<T>> {
+        let rows = self.on_connection(|connection| connection.query(sql, params))?;
+        rows.first().map(read).transpose().map_err(|error| self.read_error(error))
+    }
+
+    /// All rows.
+    pub(super) fn all<T>(&self, sql: &str, params: Params<'_>, read: impl FnMut(&Row) -> Column<T>) -> Result<Vec<T>> {
+        let rows = self.on_connection(|connection| connection.query(sql, params))?;
+        rows.iter().map(read).collect::<Column<_>>().map_err(|error| self.read_error(error))
+    }
+
+    /// True if there is a row.
+    pub(super) fn any(&self, sql: &str, params: Params<'_>) -> Result<bool> {
+        Ok(self.first(sql, params, |_| Ok(()))?.is_some())
+    }
+
+    fn simple(&self, sql: &str) -> Result<()> {
+        self.on_connection(|connection| connection.simple(sql)).map(drop)
+    }
+}
+
+/// A text of a peer in a column.
+pub(super) fn text(row: &Row, index: usize) -> Column<String> {
+    row.try_get::<_, Stored>(index).map(|stored| stored.0)
+}
+
+/// A text of a peer in a column, if any.
+pub(super) fn text_or_none(row: &Row, index: usize) -> Column<Option<String>> {
+    row.try_get::<_, Option<Stored>>(index).map(|stored| stored.map(|stored| stored.0))
+}
+
+impl ReadTxn for PostgresTxn<'_> {
+    fn as_central(&self) -> Option<&dyn CentralReads> {
+        Some(self)
+    }
+}
+
+impl WriteTxn for PostgresTxn<'_> {
+    fn as_central_writer(&self) -> Option<&dyn CentralWrites> {
+        Some(self)
+    }
+
+    fn commit(self: Box<Self>) -> Result<()> {
+        self.write_counts()?;
+        let (newest, commits) = (self.newest.get(), self.commits + 1);
+        // The update fails where an earlier statement failed: PostgreSQL would answer a mere COMMIT without an error then.
+        self.simple(&format!("UPDATE sync_position SET newest = {newest}, commits = {commits}; COMMIT"))?;
+        self.is_open.set(false);
+        self.storage.witness.rise(commits.unsigned_abs(), Cursor(newest.unsigned_abs()));
+        Ok(())
+    }
+}
+
+impl Drop for PostgresTxn<'_> {
+    fn drop(&mut self) {
+        if self.is_open.get()
+            && self.simple("ROLLBACK").is_err()
+            && let Some(connection) = self.lent.connection.get_mut().take()
+        {
+            // What is open on it ends with it.
+            self.lent.pool.discard(connection);
+        }
+    }
+}

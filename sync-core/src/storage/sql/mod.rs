@@ -1,0 +1,69 @@
+//! What the storages in a database have in common: how values are stored as text and numbers.
+
+mod buffer_row;
+mod lately;
+mod position;
+mod rows;
+
+pub(in crate::storage) use buffer_row::{BufferRow, read_source, source_text};
+pub(in crate::storage) use lately::LatelyRead;
+pub(in crate::storage) use position::{DatabasePosition, left_out};
+pub(in crate::storage) use rows::{ActivityRow, LogRow, LogTexts, read_activity, read_log};
+
+use crate::changelog::Audience;
+use crate::error::{Error, Result};
+use crate::record::{Cursor, RecordData, StoreId};
+
+/// An audience as stored; `None` for no receiver.
+pub(in crate::storage) fn audience_text(audience: &Audience) -> Option<String> {
+    Some(match audience {
+        Audience::Everyone => "everyone".to_owned(),
+        Audience::Patient => "patient".to_owned(),
+        Audience::Legacy => "legacy".to_owned(),
+        Audience::Store(store) => format!("store {store}"),
+        Audience::LocalOnly => "local only".to_owned(),
+        Audience::Nobody => return None,
+    })
+}
+
+/// The audience of a stored text.
+pub(in crate::storage) fn read_audience(text: Option<&str>) -> Audience {
+    match text {
+        Some("everyone") => Audience::Everyone,
+        Some("patient") => Audience::Patient,
+        Some("legacy") => Audience::Legacy,
+        Some("local only") => Audience::LocalOnly,
+        Some(text) => text.strip_prefix("store ").map_or(Audience::Nobody, |id| Audience::Store(StoreId::from(id))),
+        None => Audience::Nobody,
+    }
+}
+
+/// The name for the counts of the patients' rows that a store sees.
+pub(in crate::storage) fn patients_of(store: &str) -> String {
+    format!("patients of {store}")
+}
+
+/// The integers of a database are signed; a larger number is after every row.
+pub(in crate::storage) fn signed(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+/// A limit for a database.
+pub(in crate::storage) fn limited(limit: usize) -> i64 {
+    i64::try_from(limit).unwrap_or(i64::MAX)
+}
+
+/// A position in the changelog as stored.
+pub(in crate::storage) fn position(cursor: Cursor) -> i64 {
+    signed(cursor.0)
+}
+
+/// The position of a stored number.
+pub(in crate::storage) fn cursor(position: i64) -> Cursor {
+    Cursor(u64::try_from(position).unwrap_or(0))
+}
+
+/// Parses stored JSON; invalid JSON was stored by another program.
+pub(in crate::storage) fn data(text: String, what: &str) -> Result<RecordData> {
+    RecordData::parse(text).map_err(|_| Error::DamagedState { what: what.to_owned() })
+}
