@@ -1,7 +1,9 @@
 //! Pushes to central. The body of one is made while the push before it is under way.
 
-use std::io::Write as _;
+use std::borrow::Cow;
+use std::io::{Read as _, Write as _};
 
+use flate2::read::GzDecoder;
 use flate2::write::GzEncoder;
 
 use serde::de::DeserializeOwned;
@@ -18,17 +20,18 @@ use crate::site::sizing::may_be_the_size;
 use crate::transport::HttpRequest;
 
 /// The body of a push without its end: the chain names the push before it, which may not be answered yet.
-pub(crate) struct OpenPush {
-    json: Vec<u8>,
-    /// The same, as far as it is compressed.
-    packed: Option<GzEncoder<Vec<u8>>>,
+pub(crate) enum OpenPush {
+    Plain(Vec<u8>),
+    /// Compressed, with the bytes of its JSON.
+    Gzipped(GzEncoder<Vec<u8>>, usize),
 }
 
-/// A body, plain and compressed.
+/// A body as it is sent: only that is kept, since two bodies are in memory at once.
 pub(crate) struct PushBody {
-    pub json: Vec<u8>,
-    /// `None` if it is sent plain.
-    pub gzipped: Option<Vec<u8>>,
+    bytes: Vec<u8>,
+    is_gzipped: bool,
+    /// The bytes of its JSON.
+    json_bytes: usize,
 }
 
 impl OpenPush {
@@ -37,28 +40,47 @@ impl OpenPush {
         debug_assert!(request.push_chain.is_none(), "the chain comes last");
         let mut json = to_json(request)?;
         json.pop();
-        let packed = match gzip_from {
+        match gzip_from {
             Some(from) if json.len() >= from => {
                 let mut encoder = GzEncoder::new(Vec::new(), flate2::Compression::fast());
                 encoder.write_all(&json).map_err(packing_failed)?;
-                Some(encoder)
+                Ok(Self::Gzipped(encoder, json.len()))
             }
-            _ => None,
-        };
-        Ok(Self { json, packed })
+            _ => Ok(Self::Plain(json)),
+        }
     }
 
     /// The whole body with this chain.
-    pub(crate) fn with_chain(mut self, chain: Option<&PushChain>) -> Result<PushBody> {
+    pub(crate) fn with_chain(self, chain: Option<&PushChain>) -> Result<PushBody> {
         let mut end = Vec::new();
         if let Some(chain) = chain {
             end.extend_from_slice(br#","pushChain":"#);
             end.extend(to_json(chain)?);
         }
         end.push(b'}');
-        self.json.extend_from_slice(&end);
-        let gzipped = self.packed.map(|mut encoder| encoder.write_all(&end).and_then(|()| encoder.finish()));
-        Ok(PushBody { json: self.json, gzipped: gzipped.transpose().map_err(packing_failed)? })
+        Ok(match self {
+            Self::Plain(mut bytes) => {
+                bytes.extend_from_slice(&end);
+                PushBody { json_bytes: bytes.len(), bytes, is_gzipped: false }
+            }
+            Self::Gzipped(mut encoder, json_bytes) => {
+                encoder.write_all(&end).map_err(packing_failed)?;
+                let bytes = encoder.finish().map_err(packing_failed)?;
+                PushBody { bytes, is_gzipped: true, json_bytes: json_bytes + end.len() }
+            }
+        })
+    }
+}
+
+impl PushBody {
+    /// Its JSON.
+    fn json(&self) -> Result<Cow<'_, [u8]>> {
+        if !self.is_gzipped {
+            return Ok(Cow::Borrowed(&self.bytes));
+        }
+        let mut json = Vec::with_capacity(self.json_bytes);
+        GzDecoder::new(self.bytes.as_slice()).read_to_end(&mut json).map_err(packing_failed)?;
+        Ok(Cow::Owned(json))
     }
 }
 
@@ -78,7 +100,7 @@ impl Client<'_> {
     ) -> Result<T, PushFault> {
         match meanwhile {
             Some(work) if self.transport.is_concurrent() => {
-                self.send_beside(self.push_request(central, path, body), || {
+                self.send_beside(self.push_request(central, path, body)?, || {
                     work();
                     Ok(())
                 })?;
@@ -86,7 +108,6 @@ impl Client<'_> {
             Some(work) => work(),
             None => {}
         }
-        let json = &body.json;
         let outcome = self.with_retries_of(Server::Central, parcel, |client| {
             match client.push_once(identity, (central, path), body) {
                 Err(Error::Refused { status: 413, .. }) => Ok(None),
@@ -96,7 +117,7 @@ impl Client<'_> {
         });
         let limit = if planted!(BrokenLineIsTooLarge) { 1024 } else { self.config.push_body_limit };
         let raw = match outcome {
-            Err(Error::CutOff { .. }) if self.broke && json.len() > limit => return Err(PushFault::TooLarge),
+            Err(Error::CutOff { .. }) if self.broke && body.json_bytes > limit => return Err(PushFault::TooLarge),
             Err(error) if may_be_the_size(&error) => return Err(PushFault::Broke(error)),
             outcome => outcome?.ok_or(PushFault::TooLarge)?,
         };
@@ -110,7 +131,7 @@ impl Client<'_> {
         body: &PushBody,
     ) -> Result<Box<RawValue>> {
         let shown = shown(central);
-        let request = self.push_request(central, path, body);
+        let request = self.push_request(central, path, body)?;
         let response = self.send(Server::Central, &shown, &request)?;
         if is_gzipped(&request) && matches!(response.status, 400 | 415) {
             self.plain_only = true;
@@ -119,11 +140,11 @@ impl Client<'_> {
         central_answer(&response, &shown, identity)
     }
 
-    fn push_request(&self, central: &Url, path: &str, body: &PushBody) -> HttpRequest {
-        match body.gzipped.as_ref().filter(|_| !self.plain_only) {
-            Some(gzipped) => json_request(central, path, (gzipped.clone(), true)),
-            None => json_request(central, path, (body.json.clone(), false)),
-        }
+    fn push_request(&self, central: &Url, path: &str, body: &PushBody) -> Result<HttpRequest> {
+        Ok(match body.is_gzipped && !self.plain_only {
+            true => json_request(central, path, (body.bytes.clone(), true)),
+            false => json_request(central, path, (body.json()?.into_owned(), false)),
+        })
     }
 }
 
@@ -133,8 +154,6 @@ fn is_gzipped(request: &HttpRequest) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::io::Read as _;
-
     use super::*;
     use crate::protocol::v6::{Batch, Credentials, V6_VERSION};
     use crate::record::Cursor;
@@ -160,13 +179,9 @@ mod tests {
             let whole = to_json(&PushRequest { push_chain: chain.clone(), ..request.clone() }).unwrap();
             for gzip_from in [None, Some(1), Some(10_000)] {
                 let body = OpenPush::of(&request, gzip_from).unwrap().with_chain(chain.as_ref()).unwrap();
-                assert_eq!(body.json, whole);
-                assert_eq!(body.gzipped.is_some(), gzip_from == Some(1));
-                let unpacked = body.gzipped.map(|gzipped| {
-                    let mut json = Vec::new();
-                    flate2::read::GzDecoder::new(gzipped.as_slice()).read_to_end(&mut json).map(|_| json).unwrap()
-                });
-                assert!(unpacked.is_none_or(|json| json == whole));
+                assert_eq!(body.json().unwrap(), whole);
+                assert_eq!((body.is_gzipped, body.json_bytes), (gzip_from == Some(1), whole.len()));
+                assert_eq!(body.bytes == whole, !body.is_gzipped);
             }
         }
     }
