@@ -47,6 +47,12 @@ fn a_site_pushes_and_pulls_and_survives_the_end_of_both_servers() {
         "postgres",
         &format!("SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = '{}'", database.name()),
     );
+    // Until the first server has its lock again, a second one could take its place.
+    let locks = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objid = 4 AND granted \
+                 AND database = (SELECT oid FROM pg_database WHERE datname = current_database())";
+    while database.sql(locks) != "1" {
+        std::thread::sleep(Duration::from_millis(20));
+    }
     desk.feed(&["--db", db, "records", "put", "asset_class"], r#"{"id":"c","name":"Cold chain"}"#).ends(0);
     desk.run(&["sync"]).ends(0);
     assert_eq!(
