@@ -19,7 +19,7 @@ use crate::storage::{ReadTxn, Storage, WriteTxn, changelog_gaps, newest_gaps, st
 /// The number of remembered pushes of a site: one of them may arrive once more, late.
 const REMEMBERED: usize = 64;
 
-/// The number of remembered databases of a site, each of which began with a push that follows no other.
+/// The number of databases of a site that are remembered, by the id of the first push of each.
 const FIRSTS: usize = 8;
 
 /// How long after a restore of central a push from before may still arrive, which central does not know any more.
@@ -371,7 +371,7 @@ mod tests {
         // Much later nothing is late any more, so it is a copy of the database.
         assert!(!taken(&judge.push("", "a", &[], 60 * MINUTES)));
         assert!(refused_at(&goes_on(&judge, "d", 5, "e", 61 * MINUTES)).is_some());
-        // A database that is set up anew begins with a push that nobody has named.
+        // A new database begins with a push of its own, which no other push has named.
         assert!(taken(&judge.push("", "anew", &[], 62 * MINUTES)));
 
         // A pull shows it too.
