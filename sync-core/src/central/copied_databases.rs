@@ -19,7 +19,7 @@ use crate::storage::{ReadTxn, Storage, WriteTxn, changelog_gaps, newest_gaps, st
 /// The number of remembered pushes of a site: one of them may arrive once more, late.
 const REMEMBERED: usize = 64;
 
-/// The number of databases of a site that are remembered, by the id of the first push of each.
+/// The number of databases of a site that are remembered.
 const FIRSTS: usize = 8;
 
 /// How long after a restore of central a push from before may still arrive, which central does not know any more.
@@ -31,7 +31,7 @@ const BYTES_MAX: usize = 64;
 /// What central knows of a site's database from its pushes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct SiteDatabases {
-    /// The accepted pushes, newest last.
+    /// The accepted pushes, newest last; none of a database that was set up and has only pulled.
     taken: Vec<String>,
     /// The number of all accepted pushes.
     #[serde(default)]
@@ -50,7 +50,7 @@ pub(crate) struct SiteDatabases {
     /// True if the newest push may not be integrated yet.
     #[serde(default)]
     is_pending: bool,
-    /// The first push of each database of the site, newest last.
+    /// The [`first`](PushChain::first) of each database of the site, newest last.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     firsts: Vec<String>,
     /// When a push showed that central was restored, and may not know the pushes before it.
@@ -63,6 +63,23 @@ pub(crate) struct SiteDatabases {
 }
 
 impl SiteDatabases {
+    /// What is known of a site that has not pushed yet.
+    fn none(now: Timestamp) -> Self {
+        Self {
+            taken: Vec::new(),
+            number: 0,
+            taken_at: now,
+            site_restored: Cursor(0),
+            central_restored: Cursor(0),
+            refused_at: None,
+            at: Cursor(0),
+            is_pending: false,
+            firsts: Vec::new(),
+            forgot_at: None,
+            lost: None,
+        }
+    }
+
     /// True if central accepted pushes after this one that it does not know any more, as after its whole folder was
     /// restored from a snapshot: only central gives out the numbers. A false claim of a site harms no other site,
     /// because it only concerns the site's own copies.
@@ -76,15 +93,28 @@ impl SiteDatabases {
         Ok(ChangelogGap { after: self.at.min(newest), before: newest.next() })
     }
 
-    /// True if a push that follows no other, and is not known, is one that this server lost: later pushes of the same
-    /// database have named it, so this copy of it is late.
-    fn is_lost_first(&self, chain: &PushChain) -> bool {
-        chain.after.is_empty() && self.firsts.contains(&chain.id)
+    /// True if a database that follows no push of another was set up, and central has not accepted a push of it yet.
+    fn is_expected(&self, chain: &PushChain) -> bool {
+        self.taken.is_empty() && self.firsts.last() == Some(&chain.first)
     }
 
-    /// Notes the database that a push is of.
+    /// True if a push that follows no other, and is not known, is one that this server lost: pushes of the same database
+    /// were accepted already, so this is a late copy of its first one. Or the database was copied before its first push.
+    fn is_lost_first(&self, chain: &PushChain) -> bool {
+        let is_known = self.firsts.contains(&chain.id) || self.firsts.contains(&chain.first);
+        chain.after.is_empty() && is_known && !self.is_expected(chain)
+    }
+
+    /// True for a database that another one has replaced since.
+    fn is_former(&self, chain: &PushChain) -> bool {
+        let newer = self.firsts.iter().rev().take_while(|first| **first != chain.first).count();
+        newer > 0 && newer < self.firsts.len()
+    }
+
+    /// Notes the database that a request is of.
     fn note_first(&mut self, chain: &PushChain) {
-        let first = if chain.after.is_empty() { &chain.id } else { &chain.first };
+        // An older version names its first push only in the pushes that follow.
+        let first = if chain.first.is_empty() && chain.after.is_empty() { &chain.id } else { &chain.first };
         if first.is_empty() || first.len() > BYTES_MAX || self.firsts.last() == Some(first) {
             return;
         }
@@ -152,23 +182,29 @@ pub(super) fn judge(
         }
         let begins = chain.after.is_empty() && !known.is_lost_first(chain);
         let follows = begins || known.taken.last() == Some(&chain.after);
-        let is_restored = site_restored > known.site_restored || central_restored > known.central_restored;
-        if known.went_back(chain) && !is_restored {
+        // No restore of central brings a database back that was replaced since.
+        let is_former = known.is_former(chain);
+        let central_was_restored = central_restored > known.central_restored && !is_former;
+        let went_back = known.went_back(chain) && !is_former;
+        let is_restored = site_restored > known.site_restored || central_was_restored;
+        if went_back && !is_restored {
             lost = Some(known.lost_since(txn)?);
         }
-        if !follows && !is_restored && !known.went_back(chain) {
+        if !follows && !is_restored && !went_back {
             let goes_on_since = known.taken_at;
             store(txn, site, &known.clone().noting_refused(now))?;
             return Ok(PushVerdict::Refused { goes_on_since });
         }
-        if central_restored > known.central_restored || known.went_back(chain) {
+        if central_was_restored || went_back {
             forgot_at = Some(now);
         }
     } else if chain.number > 0 && (central_restored == Cursor(0) || chain.loss_handled < central_restored) {
         // Restored to before the first push of this site, and the site does not know it.
         lost = Some(ChangelogGap { after: Cursor(0), before: txn.last_cursor()?.next() });
     }
-    let refused_at = known.as_ref().and_then(|known| known.refused_at).filter(|_| !chain.after.is_empty());
+    // What was refused before a set-up that only this push shows concerns the database that was replaced.
+    let goes_on = |known: &&SiteDatabases| !chain.after.is_empty() || known.is_expected(chain);
+    let refused_at = known.as_ref().filter(goes_on).and_then(|known| known.refused_at);
     let number = known.as_ref().map_or(0, |known| known.number).max(chain.number).saturating_add(1);
     let firsts = known.as_ref().map_or_else(Vec::new, |known| known.firsts.clone());
     let mut taken = known.map_or_else(Vec::new, |known| known.taken);
@@ -202,9 +238,30 @@ pub(super) fn goes_on_elsewhere(txn: &dyn ReadTxn, site: SiteId, chain: &PushCha
     let central_restored = changelog_gaps(txn)?.iter().map(|lost| lost.before).max().unwrap_or(Cursor(0));
     let goes_on = known.taken.last() == Some(&chain.after)
         || known.taken.contains(&chain.id)
-        || central_restored > known.central_restored
-        || known.went_back(chain);
+        || (central_restored > known.central_restored || known.went_back(chain)) && !known.is_former(chain);
     Ok((!goes_on).then_some(known.taken_at))
+}
+
+/// Records that a database was set up, which its pulls show before its first push: from now on pushes of the databases
+/// before it are refused, because it would not receive what they push.
+pub(super) fn note_set_up(storage: &dyn Storage, site: SiteId, chain: &PushChain, now: Timestamp) -> Result<()> {
+    let is_new =
+        |known: &Option<SiteDatabases>| !known.as_ref().is_some_and(|known| known.firsts.contains(&chain.first));
+    let fits = chain.after.is_empty() && !chain.first.is_empty() && chain.first.len() <= BYTES_MAX;
+    if !fits || planted!(CopiesNotTold) || !is_new(&of_site(storage.read()?.as_ref(), site)?) {
+        return Ok(());
+    }
+    let txn = storage.write()?;
+    let known = of_site(txn.as_ref(), site)?;
+    if !is_new(&known) {
+        return Ok(());
+    }
+    let known = known.unwrap_or_else(|| SiteDatabases::none(now));
+    // What a site is told of copies concerns the database that was replaced.
+    let mut known = SiteDatabases { taken: Vec::new(), taken_at: now, refused_at: None, ..known };
+    known.note_first(chain);
+    store(txn.as_ref(), site, &known)?;
+    txn.commit()
 }
 
 /// Records a loss that a pulling site shows, once.
@@ -382,6 +439,50 @@ mod tests {
         note_went_back(&judge.0, SITE, &pulls, Timestamp::from_unix_millis(MINUTES)).unwrap();
         assert!(!taken(&judge.push("", "a", &[], 2 * MINUTES)));
         assert_eq!(refused_at(&goes_on(&judge, "b", 3, "c", 3 * MINUTES)), None);
+    }
+
+    #[test]
+    fn a_database_that_was_set_up_replaces_the_former_one_with_its_first_pull() {
+        let chain = |first: &str, after: &str, number, id: &str| PushChain {
+            after: after.to_owned(),
+            id: id.to_owned(),
+            number,
+            loss_handled: Cursor(0),
+            first: first.to_owned(),
+        };
+        let judge = Judge(MemoryStorage::new());
+        let at = Timestamp::from_unix_millis;
+        let pulls = |first: &str, now| note_set_up(&judge.0, SITE, &chain(first, "", 0, ""), at(now)).unwrap();
+        let pushes = |chain: PushChain, now| {
+            let txn = judge.0.write().unwrap();
+            let verdict = super::judge(txn.as_ref(), SITE, Some(&chain), &[], at(now)).unwrap();
+            txn.commit().unwrap();
+            verdict
+        };
+        pulls("former", 0);
+        assert!(taken(&pushes(chain("former", "", 0, "a"), 1)));
+        assert!(taken(&pushes(chain("former", "a", 1, "b"), 2)));
+        let copied_before_its_first_push = pushes(chain("former", "", 0, "other a"), 3);
+        assert_eq!(copied_before_its_first_push, PushVerdict::Refused { goes_on_since: at(2) });
+
+        pulls("new", 4);
+        pulls("former", 5);
+        for (after, number, id) in [("b", 2, "c"), ("z", 30, "c"), ("", 0, "a")] {
+            let verdict = pushes(chain("former", after, number, id), 6);
+            assert_eq!(verdict, PushVerdict::Refused { goes_on_since: at(4) }, "{after} {id}");
+        }
+        let first = pushes(chain("new", "", 0, "d"), 7);
+        assert_eq!(first, PushVerdict::Taken(Some(CopyReport { refused_at: Some(at(6)), number: 3 })));
+        assert!(taken(&pushes(chain("new", "", 0, "d"), 8)), "it was sent once more");
+        assert!(taken(&pushes(chain("new", "d", 3, "e"), 9)));
+        assert!(!taken(&pushes(chain("new", "", 0, "other d"), 10)));
+
+        // After a restore of central the former one does not come before the new one.
+        let txn = judge.0.write().unwrap();
+        state::LOST.set(txn.as_ref(), vec![ChangelogGap { after: Cursor(5), before: Cursor(9) }]).unwrap();
+        txn.commit().unwrap();
+        assert!(!taken(&pushes(chain("former", "b", 2, "f"), 11)));
+        assert!(taken(&pushes(chain("new", "e", 4, "f"), 12)));
     }
 
     #[test]

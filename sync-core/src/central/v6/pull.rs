@@ -152,7 +152,11 @@ impl Central {
 
     /// A copy that only reads would never notice another copy that pushes, because no site gets its own records.
     fn refuse_stale_copy(&self, site: SiteId, request: &PullRequest) -> std::result::Result<(), EnvelopeError> {
-        let Some(chain) = request.push_chain.as_ref().filter(|_| request.is_initialised) else { return Ok(()) };
+        let Some(chain) = &request.push_chain else { return Ok(()) };
+        copied_databases::note_set_up(self.storage.as_ref(), site, chain, self.clock.now())?;
+        if !request.is_initialised {
+            return Ok(());
+        }
         let Some(goes_on_since) = copied_databases::goes_on_elsewhere(self.storage.read()?.as_ref(), site, chain)?
         else {
             copied_databases::note_went_back(self.storage.as_ref(), site, chain, self.clock.now())?;

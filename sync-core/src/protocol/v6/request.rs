@@ -98,8 +98,9 @@ pub struct PushChain {
     /// That loss explains a number that central does not know.
     #[serde(default, skip_serializing_if = "is_start")]
     pub loss_handled: Cursor,
-    /// The id of the first push of this database since it was set up; empty before that was accepted, and from an older
-    /// version. A central server that lost that push recognises a late copy of it, which follows no other push.
+    /// The id of this database since it was set up. By its first pull central learns that it replaces the one before it,
+    /// and recognises a late copy of its first push, which follows no other. An older version sends the id of its first
+    /// push, and nothing before central has accepted that.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub first: String,
 }

@@ -36,7 +36,11 @@ fn is_chosen(txn: &dyn ReadTxn) -> Result<bool> {
 
 fn choose(txn: &dyn WriteTxn) -> Result<()> {
     state::PUSH_CHOSEN_AFTER.set(txn, restored(txn)?)?;
-    state::PUSH_UNDER_WAY.set(txn, hex(uuid::Uuid::new_v4().as_bytes()))
+    state::PUSH_UNDER_WAY.set(txn, new_id())
+}
+
+fn new_id() -> String {
+    hex(uuid::Uuid::new_v4().as_bytes())
 }
 
 /// The identity of the current push.
@@ -60,13 +64,19 @@ fn under_way(txn: &dyn ReadTxn) -> Result<PushChain> {
     Ok(PushChain { after, id, number, loss_handled, first: state::PUSH_FIRST.get(txn)? })
 }
 
-/// The identity of this copy in pulls. `None` before its first push, and after a restore until a push has reported it.
+/// The identity of this database in pulls. `None` after a restore until a push has reported it.
 pub(crate) fn of_pull(txn: &dyn ReadTxn) -> Result<Option<PushChain>> {
     let (after, id) = (state::PUSH_TAKEN.get(txn)?, state::PUSH_UNDER_WAY.get(txn)?);
     let is_told = state::PUSH_TAKEN_AFTER.find(txn)? == Some(restored(txn)?);
     let (number, loss_handled) = (number(txn)?, state::LOSS_HANDLED_SINCE_PUSH.get(txn)?);
     let first = state::PUSH_FIRST.get(txn)?;
-    Ok((!after.is_empty() && is_told).then_some(PushChain { after, id, number, loss_handled, first }))
+    Ok((!(after.is_empty() && first.is_empty()) && is_told).then_some(PushChain {
+        after,
+        id,
+        number,
+        loss_handled,
+        first,
+    }))
 }
 
 /// The number of the last accepted push.
@@ -88,7 +98,7 @@ pub(crate) fn taken(
     is_last: bool,
 ) -> Result<Option<Timestamp>> {
     state::PUSH_TAKEN.set(txn, &chain.id)?;
-    if chain.after.is_empty() {
+    if chain.after.is_empty() && chain.first.is_empty() {
         state::PUSH_FIRST.set(txn, &chain.id)?;
     }
     match is_last {
@@ -132,7 +142,8 @@ pub(crate) fn check(txn: &dyn ReadTxn, site: &str) -> Result<()> {
 /// have to be read again, because central does not send a site its own records.
 pub(crate) fn set_up(txn: &dyn WriteTxn) -> Result<()> {
     state::PUSH_TAKEN.set(txn, "")?;
-    state::PUSH_FIRST.set(txn, "")?;
+    state::PUSH_FIRST.set(txn, new_id())?;
+    state::PUSH_TAKEN_AFTER.set(txn, restored(txn)?)?;
     state::PUSH_TAKEN_NUMBER.set(txn, None::<u64>)?;
     state::PUSH_UNDER_WAY.set(txn, "")?;
     state::COPY_REFUSED_AT.set(txn, None::<Timestamp>)?;

@@ -7,14 +7,15 @@ use crate::record::Cursor;
 /// The id of the last push that central accepted, see [`PushChain`](crate::protocol::v6::PushChain); empty before the
 /// first.
 pub const PUSH_TAKEN: Setting<String> = Setting::new("push_taken");
-/// The id of the first push that central accepted from this database since it was set up; empty before that.
+/// The id of this database since it was set up. An older version stored the id of its first push, and nothing before
+/// central had accepted that.
 pub const PUSH_FIRST: Setting<String> = Setting::lenient("push_first");
 /// The number that central gave to that push; see [`CopyReport`](crate::protocol::v6::CopyReport). Missing with an
 /// older version, and with a central server that gives none.
 pub const PUSH_TAKEN_NUMBER: Setting<Option<u64>> = Setting::lenient("push_taken_number");
 /// Where the newest loss of central ends that was handled after that push; 0 if there was none since.
 pub const LOSS_HANDLED_SINCE_PUSH: Setting<Cursor> = Setting::lenient("loss_handled_since_push");
-/// The newest restore of this database that an accepted push has reported to central.
+/// The newest restore of this database that an accepted push has reported to central, or that was before its set-up.
 pub const PUSH_TAKEN_AFTER: Setting<Cursor> = Setting::lenient("push_taken_after");
 /// The id of the push that is on its way; empty if none is.
 pub const PUSH_UNDER_WAY: Setting<String> = Setting::new("push_under_way");
