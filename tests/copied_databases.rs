@@ -68,6 +68,33 @@ fn one_of_two_living_copies_goes_on_and_the_other_is_told() {
     assert!(state::COPY_GOES_ON.get(b.storage.read().unwrap().as_ref()).unwrap().is_none());
 }
 
+/// No site gets its own records later, so what a copy of the former database sent after that would not reach the new one.
+#[test]
+fn a_database_that_was_set_up_has_all_that_central_accepted_of_the_former_one() {
+    let country = Country::new();
+    let former = country.site("district_a");
+    former.records.put("asset", [asset(&country, "of the former", "1")]).unwrap();
+    former.sync();
+    let new = End::over(Arc::new(MemoryStorage::new()), country.line.clone());
+    set_up_again(&new);
+    former.records.put("asset", [asset(&country, "of the former", "2")]).unwrap();
+    assert_eq!(former.sync().pushed, 1, "the new one has read nothing yet");
+
+    new.sync();
+    former.records.put("asset", [asset(&country, "of the former", "3")]).unwrap();
+    assert_eq!(code(&former.cycle()), Some("database_copied"));
+    assert!(new.get("asset", "of the former").unwrap().contains("\"2\""));
+
+    new.records.put("asset", [asset(&country, "of the new", "1")]).unwrap();
+    let report = new.sync();
+    assert_eq!(report.pushed, 1);
+    assert!(report.warnings.iter().any(|warning| warning.to_string().contains("another copy")));
+    country.central.sync();
+    for (id, notes) in [("of the former", "\"2\""), ("of the new", "\"1\"")] {
+        assert!(country.central.get("asset", id).unwrap().contains(notes));
+    }
+}
+
 /// A copy that only reads would never learn of the other copy's pushes.
 #[test]
 fn a_copy_that_only_reads_is_told_too() {

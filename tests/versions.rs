@@ -338,7 +338,7 @@ impl Transport for Keeping {
     }
 }
 
-/// A push of a class of properties, as the site makes it.
+/// A push of a class of properties, as a site makes it that names no push before it, as Open mSupply does.
 fn a_push(central: &CentralEnd, database: &str, text: &str) -> HttpRequest {
     let kept = Arc::new(Kept::default());
     let line = Arc::new(Keeping { to_central: central.transport(), kept: kept.clone() });
@@ -352,6 +352,9 @@ fn a_push(central: &CentralEnd, database: &str, text: &str) -> HttpRequest {
     // After the break, the site tells central that nothing follows: that push is not the one.
     let mut request = kept.0.lock().unwrap().drain(..).next().expect("a push");
     request.url = "/central/sync/push".to_owned();
+    let mut body: serde_json::Value = serde_json::from_slice(&request.body).unwrap();
+    body.as_object_mut().unwrap().remove("pushChain").expect("a chain");
+    request.body = body.to_string().into_bytes();
     request
 }
 

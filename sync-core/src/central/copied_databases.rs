@@ -93,7 +93,7 @@ impl SiteDatabases {
         Ok(ChangelogGap { after: self.at.min(newest), before: newest.next() })
     }
 
-    /// True if a database that follows no push of another was set up, and central has not accepted a push of it yet.
+    /// True for the database that was set up last, if central has not accepted a push of it yet.
     fn is_expected(&self, chain: &PushChain) -> bool {
         self.taken.is_empty() && self.firsts.last() == Some(&chain.first)
     }
@@ -181,7 +181,8 @@ pub(super) fn judge(
             return Ok(PushVerdict::Taken(Some(known.told())));
         }
         let begins = chain.after.is_empty() && !known.is_lost_first(chain);
-        let follows = begins || known.taken.last() == Some(&chain.after);
+        // One that is expected may follow a push that something else than this server has accepted.
+        let follows = begins || known.is_expected(chain) || known.taken.last() == Some(&chain.after);
         // No restore of central brings a database back that was replaced since.
         let is_former = known.is_former(chain);
         let central_was_restored = central_restored > known.central_restored && !is_former;
@@ -236,7 +237,8 @@ pub(super) fn goes_on_elsewhere(txn: &dyn ReadTxn, site: SiteId, chain: &PushCha
         return Ok(None);
     };
     let central_restored = changelog_gaps(txn)?.iter().map(|lost| lost.before).max().unwrap_or(Cursor(0));
-    let goes_on = known.taken.last() == Some(&chain.after)
+    let goes_on = known.is_expected(chain)
+        || known.taken.last() == Some(&chain.after)
         || known.taken.contains(&chain.id)
         || (central_restored > known.central_restored || known.went_back(chain)) && !known.is_former(chain);
     Ok((!goes_on).then_some(known.taken_at))
@@ -467,6 +469,8 @@ mod tests {
 
         pulls("new", 4);
         pulls("former", 5);
+        let elsewhere = goes_on_elsewhere(judge.0.read().unwrap().as_ref(), SITE, &chain("new", "y", 0, "")).unwrap();
+        assert_eq!(elsewhere, None, "its push went to a server that only looked like central");
         for (after, number, id) in [("b", 2, "c"), ("z", 30, "c"), ("", 0, "a")] {
             let verdict = pushes(chain("former", after, number, id), 6);
             assert_eq!(verdict, PushVerdict::Refused { goes_on_since: at(4) }, "{after} {id}");
