@@ -161,6 +161,10 @@ fn may_have_waited(ledger: &Ledger, site: usize, key: &Key, number: usize) -> bo
         content.is_some_and(|content| text(&fields(content), "name_ID").as_ref() == Some(&key.1))
     };
     let came_to_the_site = |store: &str| ledger.was_on(store, site) && ledger.was_elsewhere(store, site);
+    // The legacy server may join a patient, and the join may come here, cycles after somebody asked for it.
+    if ledger.joins_of_staff.iter().any(|(patient, store)| *patient == key.1 && ledger.was_on(store, site)) {
+        return true;
+    }
     // The site's own join may come to central with the version, and be integrated after it.
     let mut joins = ledger.versions.iter().enumerate().filter(|(at, version)| *at >= number || version.by == site);
     joins.any(|(_, version)| joins_the_patient(version)) || ledger.stores().any(came_to_the_site)
