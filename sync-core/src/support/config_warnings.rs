@@ -121,6 +121,33 @@ fn pushing_nothing(txn: &dyn ReadTxn) -> Result<Vec<ConfigWarning>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::clock::Timestamp;
+    use crate::record::SiteId;
+    use crate::storage::{MemoryStorage, SiteActivity, Storage as _};
+
+    #[test]
+    fn sites_of_the_releases_that_push_nothing_are_named() {
+        let storage = MemoryStorage::new();
+        let txn = storage.write().unwrap();
+        let releases = ["2.19.0", "3.0.0", "3.1.9", "3.2.0", "", "develop"];
+        for (site, release) in (2..).zip(releases) {
+            let visit = SiteActivity {
+                site: SiteId(site),
+                name: format!("site {site}"),
+                app_version: release.to_owned(),
+                seen_at: Timestamp::from_unix_millis(0),
+                pulled_at: None,
+                pushed_at: None,
+                read_to: None,
+            };
+            txn.central().unwrap().note_activity(&visit).unwrap();
+        }
+        let silent = |site: &str, release: &str| ConfigWarning::SitePushesNothing {
+            site: site.to_owned(),
+            release: release.to_owned(),
+        };
+        assert_eq!(pushing_nothing(txn.as_ref()).unwrap(), [silent("site 3", "3.0.0"), silent("site 4", "3.1.9")]);
+    }
 
     #[test]
     fn addresses_that_sites_cannot_use() {
