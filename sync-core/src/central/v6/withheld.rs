@@ -115,7 +115,7 @@ impl WithheldRecords {
     /// read them brings none of them, from any cursor: it may have arrived late.
     pub(crate) fn late(&mut self, PullQuery { from: asked, release, own_too }: PullQuery) -> Option<CatchUpRange> {
         self.note_older_release(asked, release, own_too);
-        if let Some(held) = self.held.take_if(|held| release > held.release) {
+        if let Some(held) = self.held.take_if(|held| release > held.release && !planted!(WithheldForgotten)) {
             self.begin(&held, asked);
         }
         self.begin_again_where_it_went_back(asked, release);
