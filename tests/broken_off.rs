@@ -9,9 +9,11 @@ use std::time::{Duration, Instant};
 
 use sync_core::driver::{CycleEnd, Driver, DriverConfig, DriverHandle, DriverObserver};
 use sync_core::protocol::PasswordHash;
-use sync_core::storage::{MemoryStorage, Storage as _, state};
+use sync_core::storage::rusqlite::Connection;
+use sync_core::storage::{HookedRecord, MemoryStorage, QuarantineCause, Storage as _, state};
 use sync_core::transport::{HttpTransport, Timeouts};
-use sync_core::{Replica, Site, SyncEvent, SyncObserver, SyncOptions, SyncOutcome};
+use sync_core::{NoopObserver, Replica, Site, SyncEvent, SyncObserver, SyncOptions, SyncOutcome};
+use sync_tests::world::{CentralEnd, Kind, get, put_class, settings};
 
 const SOON: Duration = Duration::from_secs(2);
 
@@ -146,4 +148,53 @@ fn a_panic_of_the_host_leaves_no_driver_that_runs_and_no_request() {
     let mut ends = Ends::default();
     driver.run(&mut ends);
     assert_eq!(ends.0, [SyncOutcome::Cancelled]);
+}
+
+/// Stops the driver after its first cycle.
+struct Once(DriverHandle);
+
+impl SyncObserver for Once {
+    fn on_event(&mut self, _: &SyncEvent) -> ControlFlow<()> {
+        ControlFlow::Continue(())
+    }
+}
+
+impl DriverObserver for Once {
+    fn on_cycle(&mut self, _: &CycleEnd) {
+        self.0.stop();
+    }
+}
+
+#[test]
+fn a_panic_of_a_hook_leaves_no_driver_that_runs_and_stops_no_other_record() {
+    let central = CentralEnd::over(Kind::Memory);
+    central.add_site("a");
+    let folder = tempfile::tempdir().expect("a folder");
+    let hook = |_: &Connection, record: &HookedRecord<'_>| {
+        assert!(*record.id != *"bad", "on purpose");
+        Ok(())
+    };
+    let replica = Replica::builder().hook(hook).open(folder.path().join("a.sqlite")).expect("a database");
+    let site = replica.site(central.transport());
+    site.set_up(&settings("a"), &mut NoopObserver).expect("set up");
+    let new_driver = || {
+        let driver = Driver::new(site.clone(), DriverConfig::default());
+        let handle = driver.handle();
+        (driver, handle)
+    };
+    let (mut driver, handle) = new_driver();
+    driver.run(&mut Once(handle));
+    for id in ["before", "bad", "later"] {
+        put_class(central.storage.as_ref(), id);
+    }
+    let (mut driver, handle) = new_driver();
+    let ended = catch_unwind(AssertUnwindSafe(|| driver.run(&mut Once(handle.clone()))));
+    assert!(ended.is_err() && !handle.is_running() && !handle.cancel());
+    drop(replica.storage().lock_cycle().expect("nobody holds the database"));
+    driver.run(&mut Once(handle.clone()));
+    for (id, is_here) in [("before", true), ("bad", false), ("later", true)] {
+        assert_eq!(get(&replica.records(), "asset_class", id).is_some(), is_here, "{id}");
+    }
+    let aside = replica.storage().read().expect("a transaction").quarantine_counts().expect("counts");
+    assert_eq!(aside, [(QuarantineCause::Failed, 1)]);
 }

@@ -1,13 +1,15 @@
 //! Two running copies of one site's database.
 
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use sync_core::protocol::PasswordHash;
 use sync_core::record::RecordData;
 use sync_core::storage::{MemoryStorage, Storage as _, state};
-use sync_core::{Error, NoopObserver, Settings, SyncReport};
+use sync_core::support::doctor::{Check, CheckOutcome};
+use sync_core::{Error, NoopObserver, Records, Replica, Settings, Site, SyncOptions, SyncReport};
 use sync_testkit::legacy_server::PASSWORD;
-use sync_tests::world::data;
+use sync_tests::world::{CentralEnd, Kind, data};
 
 use crate::legacy_half::{Country, End};
 
@@ -224,4 +226,47 @@ fn a_push_that_is_sent_again_is_no_copy() {
     for number in 0..6 {
         assert!(country.central.get("asset", &format!("a{number}")).is_some(), "{number}");
     }
+}
+
+/// What the check for copies says, and whether it is a fault, a warning or nothing.
+fn doctor_says(site: &Site) -> (CheckOutcome, String) {
+    let mut each = |_: &Check| ControlFlow::Continue(());
+    let found = site.support().doctor(Vec::new(), &mut each, &mut NoopObserver).unwrap();
+    let check = found.checks.iter().find(|check| check.name == "copies").expect("it is checked");
+    let advice = check.finding.as_ref().map(|finding| finding.advice.to_string());
+    (check.outcome, format!("{} {}", check.says, advice.unwrap_or_default()))
+}
+
+#[test]
+fn doctor_says_at_all_ends_which_copy_goes_on() {
+    let central = CentralEnd::over(Kind::Memory);
+    let a = central.new_site("a");
+    let put =
+        |records: &Records, id: &str| records.put("asset", [sync_tests::world::asset(id, "STORE_a", "")]).unwrap();
+    a.sync();
+    put(&a.records, "before");
+    a.sync();
+    let of_central = Replica::with_storage(central.storage.clone()).site(central.transport());
+    for site in [&a.site, &of_central] {
+        assert_eq!(doctor_says(site).0, CheckOutcome::Ok);
+    }
+    let copy = Replica::with_storage(Arc::new(central.memory("a").duplicate()));
+    let copied = copy.site(central.transport());
+    put(&a.records, "of a");
+    a.sync();
+    put(&copy.records(), "of the copy");
+    assert_eq!(code(&copied.sync(&SyncOptions::default(), &mut NoopObserver).unwrap()), Some("database_copied"));
+    put(&a.records, "of a, later");
+    a.sync();
+    central.central.flush_activity().unwrap();
+
+    let (outcome, says) = doctor_says(&copied);
+    assert_eq!(outcome, CheckOutcome::Fault);
+    assert!(says.contains("another copy of this database continues") && says.contains("Stop this copy"), "{says}");
+    let (outcome, says) = doctor_says(&a.site);
+    assert_eq!(outcome, CheckOutcome::Warning);
+    assert!(says.contains("this copy goes on"), "{says}");
+    let (outcome, says) = doctor_says(&of_central);
+    assert_eq!(outcome, CheckOutcome::Warning);
+    assert!(says.contains("site a"), "{says}");
 }

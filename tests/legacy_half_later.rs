@@ -4,10 +4,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use sync_core::storage::{MemoryStorage, Storage as _, state};
+use sync_core::protocol::PasswordHash;
+use sync_core::storage::{MemoryStorage, QuarantineCause, Storage as _, state};
+use sync_core::support::RetrySelection;
 use sync_core::transport::{HttpRequest, HttpResponse, Transport, TransportError};
-use sync_testkit::legacy_server::{Endpoint, Takes, add_invoices};
-use sync_tests::world::data;
+use sync_core::{NoopObserver, Replica, Settings, SyncConfig, SyncOptions};
+use sync_testkit::legacy_server::{Endpoint, PASSWORD, Takes, add_invoices, rows};
+use sync_tests::world::{data, get};
 
 use crate::legacy_half::{Country, End, transact};
 
@@ -104,4 +107,48 @@ fn a_restore_of_central_sends_the_legacy_server_nothing_again() {
     let pushed: u64 = (0..4).map(|_| a.sync().pushed).sum();
     assert!(country.central.get("asset", "lost").is_some(), "central has again what it lost");
     assert_eq!(pushed, 1, "and the legacy server, which lost nothing, was sent nothing");
+}
+
+/// The database fails at a record of the queue and at one of the central data, each time that it is to be written.
+#[test]
+fn a_record_at_which_the_database_fails_stops_no_other_of_the_legacy_server() {
+    let country = Country::new();
+    let own = country.world.sites[0].store_id.clone();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("site.sqlite");
+    let replica = Replica::open(&path).unwrap();
+    let mut quick = SyncConfig::default();
+    quick.integration_poll = Duration::from_millis(1);
+    let site = replica.site(country.line.clone()).with_config(quick);
+    let settings = Settings::new("http://legacy.example.org", "district_a", PasswordHash::of_password(PASSWORD));
+    site.set_up(&settings.hardware_id("machine of district_a".to_owned()), &mut NoopObserver).unwrap();
+    let cycle = || site.sync(&SyncOptions::default(), &mut NoopObserver).unwrap().into_result();
+    cycle().unwrap();
+    let damage = rusqlite::Connection::open(&path).unwrap();
+    for what in ["INSERT", "UPDATE"] {
+        let sql = format!(
+            "CREATE TRIGGER fails_at_{what} BEFORE {what} ON sync_record WHEN new.record_id LIKE 'bad%' \
+             BEGIN SELECT RAISE(ABORT, 'no'); END"
+        );
+        damage.execute(&sql, ()).unwrap();
+    }
+    for id in ["before", "bad", "later"] {
+        country.legacy.put_row("transact", id, rows::transact(id, &own, "N", 1));
+        country.legacy.put_central("unit", id, rows::unit(id, "each"));
+    }
+    // The first time it may be chance; each source has its own.
+    let failures = (0..4).filter(|_| cycle().is_err()).count();
+    assert!((1..=2).contains(&failures), "{failures}");
+    let has = |table: &str, id: &str| get(&replica.records(), table, id).is_some();
+    for table in ["transact", "unit"] {
+        assert!(has(table, "before") && has(table, "later") && !has(table, "bad"), "{table}");
+    }
+    assert!(country.legacy.queued("district_a").is_empty(), "what is kept is acknowledged");
+    let aside = replica.storage().read().unwrap().quarantine_counts().unwrap();
+    assert_eq!(aside, [(QuarantineCause::Failed, 2)]);
+    for what in ["INSERT", "UPDATE"] {
+        damage.execute(&format!("DROP TRIGGER fails_at_{what}"), ()).unwrap();
+    }
+    replica.support().retry(RetrySelection::All).unwrap();
+    assert!(has("transact", "bad") && has("unit", "bad"));
 }

@@ -19,9 +19,11 @@ use crate::legacy_half::{Country, End, transact};
 /// Whatever is larger breaks.
 const EIGHT_KILOBYTES: usize = 8 * 1024;
 
-struct Narrow {
+pub(crate) struct Narrow {
     line: Arc<dyn Transport>,
     most: AtomicUsize,
+    /// Larger answers arrive whole, and are more than the transport reads.
+    are_too_large: AtomicBool,
     /// The proxy's answer to a larger body; 0 if the line just breaks.
     status: AtomicU16,
     /// Only once.
@@ -32,18 +34,19 @@ struct Narrow {
 }
 
 impl Narrow {
-    fn over(line: Arc<dyn Transport>) -> Arc<Self> {
-        let (status, once, kept, thrown_away, broken) = Default::default();
-        Arc::new(Self { line, most: AtomicUsize::new(usize::MAX), status, once, kept, thrown_away, broken })
+    pub(crate) fn over(line: Arc<dyn Transport>) -> Arc<Self> {
+        let (are_too_large, status, once, kept, thrown_away, broken) = Default::default();
+        let most = AtomicUsize::new(usize::MAX);
+        Arc::new(Self { line, most, are_too_large, status, once, kept, thrown_away, broken })
     }
 
-    fn carries(&self, most: usize) {
+    pub(crate) fn carries(&self, most: usize) {
         self.most.store(most, Ordering::SeqCst);
         self.seen();
     }
 
     /// Bytes kept and thrown away, and broken bodies, since the last call.
-    fn seen(&self) -> (u64, u64, u64) {
+    pub(crate) fn seen(&self) -> (u64, u64, u64) {
         let take = |number: &AtomicU64| number.swap(0, Ordering::SeqCst);
         (take(&self.kept), take(&self.thrown_away), take(&self.broken))
     }
@@ -71,6 +74,10 @@ impl Transport for Narrow {
         }
         let response = self.line.send(request)?;
         if response.body.len() > most {
+            if self.are_too_large.load(Ordering::SeqCst) {
+                self.broken.fetch_add(1, Ordering::SeqCst);
+                return Err(TransportError::TooLarge(response.body.len() as u64));
+            }
             return self.breaks(most, TransportError::CutOff);
         }
         self.kept.fetch_add((request.body.len() + response.body.len()) as u64, Ordering::SeqCst);
@@ -83,7 +90,7 @@ impl Transport for Narrow {
 }
 
 /// Text of a length that gzip hardly reduces.
-fn noise(seed: usize, length: usize) -> String {
+pub(crate) fn noise(seed: usize, length: usize) -> String {
     let mut state = seed as u64 + 1;
     let mut next = || {
         state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
@@ -204,7 +211,7 @@ fn a_status_that_comes_once_makes_no_batch_smaller() {
 }
 
 #[test]
-fn a_patient_and_an_audit_come_over_a_narrow_line_too() {
+fn an_audit_comes_over_a_narrow_line_too() {
     let (country, line, a, _) = over_a_narrow_line();
     let class = |n: usize| data(&format!(r#"{{"id":"c{n}","name":"{}"}}"#, noise(n, 900)));
     country.central.records.put("asset_class", (0..100).map(class)).unwrap();
@@ -215,6 +222,32 @@ fn a_patient_and_an_audit_come_over_a_narrow_line_too() {
     assert!(audit.lost.is_empty(), "{audit:?}");
     let (_, _, broken) = line.seen();
     assert!((3..20).contains(&broken), "{broken}");
+}
+
+/// The transport reads no answer without end: one that is larger is asked for in smaller parts, whoever gives it.
+#[test]
+fn an_answer_larger_than_is_read_stops_no_pull() {
+    let (country, line, a, store) = over_a_narrow_line();
+    let site = country.world.sites[0].name.clone();
+    for n in 0..60_usize {
+        let class = data(&format!(r#"{{"id":"c{n}","name":"{}"}}"#, noise(n, 900)));
+        country.central.records.put("asset_class", [class]).unwrap();
+        let mut row = rows::transact(&format!("q{n}"), &store, "", n as u64);
+        row["comment"] = json!(noise(n, 700));
+        country.legacy.queue(&site, Action::Update, "transact", &format!("q{n}"), Some(row));
+        country.legacy.put_central("unit", &format!("u{n}"), rows::unit(&format!("u{n}"), &noise(n, 700)));
+    }
+    line.are_too_large.store(true, Ordering::SeqCst);
+    line.carries(EIGHT_KILOBYTES);
+    a.sync();
+    assert!(
+        a.get("asset_class", "c59").is_some() && a.get("transact", "q59").is_some() && a.get("unit", "u59").is_some()
+    );
+    assert!(country.legacy.queued(&site).is_empty(), "and all of it is acknowledged");
+    let audit = a.site.support().audit(&MemoryStorage::new(), &mut NoopObserver).unwrap();
+    assert!(audit.lost.is_empty(), "{audit:?}");
+    let (_, _, broken) = line.seen();
+    assert!((3..40).contains(&broken), "{broken}");
 }
 
 #[test]

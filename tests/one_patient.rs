@@ -10,6 +10,8 @@ use sync_core::transport::{HttpRequest, HttpResponse, Transport, TransportError}
 use sync_core::{Error, NoopObserver, Replica, SyncOutcome};
 use sync_tests::world::{CentralEnd, Kind, SeenReport, SiteEnd, data, document};
 
+use crate::narrow_lines::{Narrow, noise};
+
 /// A central server with a dose, and sites `a`, which writes, and `b`, which reads.
 struct World {
     a: SiteEnd,
@@ -150,6 +152,24 @@ fn a_record_at_which_the_database_fails_stops_no_other() {
         let (row, why) = b.storage.read().unwrap().quarantined(0, 9).unwrap().remove(0);
         assert_eq!((row.incoming.id.as_str(), why.cause), ("bad", QuarantineCause::Failed), "{}", why.reason);
     }
+}
+
+/// A patient of many records comes over a line that breaks each larger answer, or gives more than is read.
+#[test]
+fn a_patient_comes_over_a_narrow_line() {
+    let mut narrow = None;
+    let world = World::new(|line| narrow.insert(Narrow::over(line)).clone());
+    let line = narrow.expect("a line");
+    let b = world.reader(&["p"]);
+    for n in 0..60 {
+        world.vaccinate(&format!("v{n}"), "p", &noise(n, 900));
+    }
+    line.carries(8 * 1024);
+    let report = pull(b, "p");
+    assert!(report.error.is_none(), "{:?}", report.error);
+    assert!((0..60).all(|n| b.get("vaccination", &format!("v{n}")).is_some()));
+    let (kept, thrown_away, broken) = line.seen();
+    assert!(broken > 0 && thrown_away < kept, "{thrown_away} thrown away in {broken} parts, {kept} kept");
 }
 
 /// A central server of a release that does not know the request.

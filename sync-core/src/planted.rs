@@ -159,6 +159,8 @@ bugs! {
     LargeRecordHoldsUpAll,
     /// An answer of central from further back than was asked is taken for no progress.
     AnswerFromBeforeIsStuck,
+    /// What central withheld from an older release of a site does not come with the newer one.
+    WithheldForgotten,
     /// Some batches without records, each further on, are taken for a fault of the peer.
     EmptyBatchesAreAFault,
     /// The newest row that is gone from a changelog is taken for a restore.

@@ -10,6 +10,7 @@ mod network;
 mod on_arrival;
 mod peer;
 mod peer_words;
+mod progress;
 mod queue;
 mod refused_alone;
 mod release_3;

@@ -3,15 +3,15 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
+use sync_core::SyncOutcome;
 use sync_core::protocol::v6::{WireError, encode_error};
 use sync_core::storage::{QuarantineCause, Storage as _, state};
 use sync_core::transport::{HttpRequest, HttpResponse};
-use sync_core::{NoopObserver, SyncOptions, SyncOutcome};
 use sync_tests::raw_server::Reply;
 
 use super::{Bench, PULL, PUSH, STATUS, assert_error};
 
-fn element(cursor: u64, record: &str) -> String {
+pub(super) fn element(cursor: u64, record: &str) -> String {
     format!(r#"{{"cursor":{cursor},"record":{record}}}"#)
 }
 
@@ -19,11 +19,11 @@ fn record(table: &str, id: &str, data: &str) -> String {
     format!(r#"{{"tableName":"{table}","recordId":"{id}","action":"Update","recordData":{data}}}"#)
 }
 
-fn class(id: &str) -> String {
+pub(super) fn class(id: &str) -> String {
     record("asset_class", id, &format!(r#"{{"id":"{id}","name":"of {id}"}}"#))
 }
 
-fn batch(end: impl std::fmt::Display, elements: &[String], last: bool) -> String {
+pub(super) fn batch(end: impl std::fmt::Display, elements: &[String], last: bool) -> String {
     let (total, records) = (elements.len(), elements.join(","));
     format!(r#"{{"data":{{"end_cursor":{end},"total_records":{total},"records":[{records}],"is_last_batch":{last}}}}}"#)
 }
@@ -34,7 +34,7 @@ fn asked_from(request: &HttpRequest) -> u64 {
 }
 
 /// Answers pulls with what is made of the cursor that they ask from.
-fn made(make: impl Fn(u64) -> String + Send + Sync + 'static) -> Reply {
+pub(super) fn made(make: impl Fn(u64) -> String + Send + Sync + 'static) -> Reply {
     Reply::Made(Arc::new(move |request| HttpResponse::json(200, make(asked_from(request)).into_bytes())))
 }
 
@@ -209,31 +209,6 @@ fn batches_that_cannot_be_read_as_a_whole() {
 }
 
 #[test]
-fn a_changelog_that_does_not_move_is_an_error_and_moves_nothing() {
-    let bench = Bench::new();
-    bench.plant("x");
-    bench.sync_well();
-    for (number, (what, reply)) in [
-        ("records from before, not the last", made(|from| batch(from - 1, &[element(from - 1, &class("o"))], false))),
-        ("records from before, the last", made(|from| batch(from - 1, &[element(from - 1, &class("o"))], true))),
-        ("no records and no progress", made(|from| batch(from - 1, &[], false))),
-        ("an end at zero, not the last", made(|_| batch(0, &[], false))),
-    ]
-    .into_iter()
-    .enumerate()
-    {
-        let id = format!("{number}");
-        bench.plant(&id);
-        let before = bench.cursors();
-        bench.server.always(PULL, reply);
-        let report = bench.sync();
-        assert_error(what, report.error.as_ref().unwrap(), "no_progress", "peer_fault");
-        assert_eq!(bench.cursors().0, before.0, "{what}");
-        bench.assert_heals(what, &id);
-    }
-}
-
-#[test]
 fn a_changelog_that_went_back_is_read_again_once() {
     let bench = Bench::new();
     bench.plant("x");
@@ -244,41 +219,6 @@ fn a_changelog_that_went_back_is_read_again_once() {
     assert!(report.warnings.iter().any(|warning| warning.to_string().contains("went back")), "{:?}", report.warnings);
     assert_eq!(bench.pull_cursor().0, 0, "everything is read again");
     bench.assert_heals("went back", "y");
-}
-
-/// A server that goes through a large part of its changelog of which nothing is for this site.
-#[test]
-fn long_runs_of_batches_without_records_are_progress() {
-    let bench = Bench::new();
-    bench.sync_well();
-    let (from, run) = (bench.pull_cursor().0, 250);
-    let of_the_end = class("behind_the_run");
-    let answer = move |asked| match asked - from {
-        behind if behind < run => batch(asked, &[], false),
-        behind if behind == run => batch(asked, &[element(asked, &of_the_end)], true),
-        _ => batch(asked - 1, &[], true),
-    };
-    bench.server.always(PULL, made(answer));
-    let mut scratch = 0;
-    let audited =
-        bench.site.support().audit(&sync_core::storage::MemoryStorage::new(), &mut |_: &sync_core::SyncEvent| {
-            scratch += 1;
-            std::ops::ControlFlow::Continue(())
-        });
-    assert!(audited.is_ok() && scratch > 0, "{audited:?}");
-    bench.sync_well();
-    assert!(bench.site_has("asset_class", "behind_the_run"));
-    assert_eq!(bench.pull_cursor().0, from + run + 1);
-}
-
-#[test]
-fn batches_without_records_and_without_end_end_with_the_cycle() {
-    let bench = Bench::new();
-    bench.plant("x");
-    bench.server.always(PULL, made(|from| batch(from, &[], false)));
-    let options = SyncOptions::default().max_bytes(60_000);
-    let report = bench.site.sync(&options, &mut NoopObserver).unwrap();
-    assert_eq!(report.outcome, SyncOutcome::Partial, "{:?}", report.error);
 }
 
 /// Central answers from further back than was asked, as it does once a newer release of a site reads what was held back from an
@@ -338,20 +278,6 @@ fn a_newest_row_that_is_gone_is_no_restore_until_its_number_is_given_out_again()
         assert!(bench.site_has("asset_class", "new"));
         assert_eq!(bench.site_has("asset_class", "old"), is_restore, "everything is read again");
     }
-}
-
-/// Records without end cannot be told from many records: the cycle takes what it gets, within the limits it was given.
-#[test]
-fn records_without_end_are_taken_up_to_the_limit_of_the_cycle() {
-    let bench = Bench::new();
-    bench.server.always(PULL, made(|from| batch(from, &[element(from, &class(&format!("n{from}")))], false)));
-    let options = SyncOptions::default().max_bytes(20_000);
-    let report = bench.site.sync(&options, &mut NoopObserver).unwrap();
-    assert_eq!(report.outcome, SyncOutcome::Partial);
-    assert!(report.pulled > 5 && report.pulled == report.integrated, "{} {}", report.pulled, report.integrated);
-    assert_eq!(bench.count("asset_class"), report.integrated);
-    bench.server.heal();
-    bench.sync_well();
 }
 
 #[test]

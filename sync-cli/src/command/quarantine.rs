@@ -88,8 +88,9 @@ fn documents(workspace: &Workspace, cause: Option<QuarantineCause>, out: &Output
     let mut after = 0;
     loop {
         let page = workspace.support().quarantine(after, PAGE)?;
+        let Some((last, _)) = page.last() else { return Ok(CommandOutcome::Done) };
+        after = last.sequence;
         for (row, why) in &page {
-            after = row.sequence;
             if cause.is_some_and(|wanted| wanted != why.cause) {
                 continue;
             }
@@ -99,9 +100,6 @@ fn documents(workspace: &Workspace, cause: Option<QuarantineCause>, out: &Output
                 "from": source_name(row.incoming.source), "cause": why.cause, "reason": why.reason,
                 "waits_for": waits_for, "received_at": row.received_at,
             }))?;
-        }
-        if page.len() < PAGE {
-            return Ok(CommandOutcome::Done);
         }
     }
 }
@@ -124,9 +122,9 @@ fn members(workspace: &Workspace, group: &SetAsideGroup, most: usize, out: &Outp
     let mut shown = 0;
     while (shown as u64) < group.records {
         let page = workspace.support().quarantine(after, PAGE)?;
-        let is_last = page.len() < PAGE;
+        let Some((last, _)) = page.last() else { break };
+        after = last.sequence;
         for (row, why) in page {
-            after = row.sequence;
             if !group.holds(&row, &why) {
                 continue;
             }
@@ -136,9 +134,6 @@ fn members(workspace: &Workspace, group: &SetAsideGroup, most: usize, out: &Outp
             }
             out.line(&short(&format!("    {:>6}  {}", row.sequence, row.incoming.id), WIDTH))?;
             shown += 1;
-        }
-        if is_last {
-            break;
         }
     }
     Ok(())

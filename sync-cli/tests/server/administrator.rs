@@ -8,7 +8,7 @@ use sync_core::protocol::PasswordHash;
 
 use crate::central;
 use crate::client::{PULL, PUSH, Reply, ask, get, pull, push};
-use crate::support::{HARDWARE_ID, PASSWORD};
+use crate::support::{Desk, HARDWARE_ID, PASSWORD};
 
 /// The value of a metric.
 #[track_caller]
@@ -75,6 +75,36 @@ fn the_figures_follow_what_happens() {
     assert_histogram(&text, "pull");
     assert_well_formed(&text);
     server.stop().ends(0);
+}
+
+/// Sites of Open mSupply 2.x count the positions of the changelog in 32 bits.
+#[test]
+fn a_changelog_alarms_from_half_of_what_sites_can_count() {
+    for (newest, alarms) in [((1_u64 << 30) - 1, false), (1 << 30, true)] {
+        let desk = Desk::new();
+        let in_central = |args: &[&str]| desk.run(&[&["--db", "central.sqlite"], args].concat()).ends(0);
+        in_central(&["site", "add", "clinic", "--password-file", "pw"]);
+        let file = rusqlite::Connection::open(desk.path("central.sqlite")).expect("a database");
+        let sql = "UPDATE sync_state SET value = ?1 WHERE key = 'newest_cursor'";
+        assert_eq!(file.execute(sql, [newest.to_string()]), Ok(1));
+        drop(file);
+        let status = in_central(&["status", "--json"]).json();
+        let codes: Vec<&str> =
+            status["concerns"].as_array().expect("a list").iter().filter_map(|c| c["code"].as_str()).collect();
+        assert_eq!(codes.contains(&"changelog_nears_its_end"), alarms, "{codes:?}");
+        let found = in_central(&["doctor", "--json"]).json();
+        let warned = found["checks"].as_array().expect("checks").iter();
+        let mut warned = warned.filter(|check| check["finding"]["code"] == "changelog_nears_its_end");
+        assert_eq!(warned.next().is_some(), alarms, "{found:#}");
+
+        let server = desk.serve_with("central.sqlite", &[]);
+        let page = get(&server.address, "/").text();
+        assert!(page.contains("id=\"newest\""), "{page}");
+        assert_eq!(page.contains("<div class=\"alert\" id=\"newest\">"), alarms, "{newest}");
+        let used = figure(&get(&server.address, "/metrics").text(), "oms_sync_changelog_used_ratio");
+        assert_eq!(used >= 0.5, alarms, "{used}");
+        server.stop().ends(0);
+    }
 }
 
 /// The buckets of a histogram rise up to the count.

@@ -156,6 +156,11 @@ pub(super) fn forget(txn: &dyn WriteTxn, site: SiteId) -> Result<()> {
     COPIES.of(site).set(txn, None::<StoredJson<SiteDatabases>>)
 }
 
+/// True if the ids are short enough to be kept; a chain with others counts as none.
+fn fits(chain: &PushChain) -> bool {
+    chain.id.len() <= BYTES_MAX && chain.after.len() <= BYTES_MAX
+}
+
 /// Judges a push and stores its chain. The caller commits, also after a refusal.
 pub(super) fn judge(
     txn: &dyn WriteTxn,
@@ -164,8 +169,8 @@ pub(super) fn judge(
     lost_there: &[ChangelogGap],
     now: Timestamp,
 ) -> Result<PushVerdict> {
-    let fits = |chain: &&PushChain| !chain.id.is_empty() && chain.id.len() <= BYTES_MAX;
-    let Some(chain) = chain.filter(fits).filter(|_| !planted!(CopiesNotTold)) else {
+    let names_a_push = |chain: &&PushChain| !chain.id.is_empty() && fits(chain);
+    let Some(chain) = chain.filter(names_a_push).filter(|_| !planted!(CopiesNotTold)) else {
         return Ok(PushVerdict::Taken(None));
     };
     let known = of_site(txn, site)?;
@@ -268,7 +273,7 @@ pub(super) fn note_set_up(storage: &dyn Storage, site: SiteId, chain: &PushChain
 
 /// Records a loss that a pulling site shows, once.
 pub(super) fn note_went_back(storage: &dyn Storage, site: SiteId, chain: &PushChain, now: Timestamp) -> Result<()> {
-    let shows = |known: &SiteDatabases| known.went_back(chain) && !planted!(CopiesNotTold);
+    let shows = |known: &SiteDatabases| fits(chain) && known.went_back(chain) && !planted!(CopiesNotTold);
     if !of_site(storage.read()?.as_ref(), site)?.as_ref().is_some_and(shows) {
         return Ok(());
     }
@@ -352,6 +357,19 @@ mod tests {
 
     fn taken(verdict: &PushVerdict) -> bool {
         matches!(verdict, PushVerdict::Taken(_))
+    }
+
+    /// What a pull names is stored, and read with each later request of the site.
+    #[test]
+    fn ids_longer_than_any_site_makes_are_not_kept() {
+        let judge = Judge(MemoryStorage::new());
+        assert!(taken(&judge.push("", "1", &[], 1)));
+        let known = of_site(judge.0.read().unwrap().as_ref(), SITE).unwrap();
+        let (after, loss_handled) = ("x".repeat(1_000_000), Cursor(0));
+        let chain = PushChain { after, id: "2".to_owned(), number: 9, loss_handled, first: String::new() };
+        note_went_back(&judge.0, SITE, &chain, Timestamp::from_unix_millis(2)).unwrap();
+        assert_eq!(of_site(judge.0.read().unwrap().as_ref(), SITE).unwrap(), known);
+        assert!(taken(&judge.push("1", "2", &[], 3)), "its next push is taken");
     }
 
     #[test]

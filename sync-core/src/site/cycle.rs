@@ -257,14 +257,12 @@ impl Cycle<'_, '_> {
         let (mut after, mut came) = (0, 0);
         loop {
             let page = txn.quarantined(after, PAGE)?;
-            after = page.last().map_or(after, |(row, _)| row.sequence);
+            let Some((last, _)) = page.last() else { return Ok(came) };
+            after = last.sequence;
             let is_new = |(row, why): &&(Buffered, Quarantine)| {
                 row.received_at >= since && row.incoming.source != Source::Local && is_left_behind(why.cause)
             };
             came += page.iter().filter(is_new).count() as u64;
-            if page.len() < PAGE {
-                return Ok(came);
-            }
         }
     }
 

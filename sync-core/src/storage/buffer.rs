@@ -202,7 +202,8 @@ pub trait BufferReads {
     fn buffered_versions(&self, table: &TableName, id: &RecordId) -> Result<Vec<Buffered>>;
     /// True if a version of a record from another source than this one is buffered.
     fn is_buffered_elsewhere(&self, source: Source, table: &TableName, id: &RecordId) -> Result<bool>;
-    /// Up to `limit` quarantined records, in order of arrival after `after`.
+    /// Up to `limit` quarantined records, in order of arrival after `after`. Ends early as [`staged`](Self::staged) does: only an
+    /// empty answer is the end.
     fn quarantined(&self, after: u64, limit: usize) -> Result<Vec<(Buffered, Quarantine)>>;
     /// True if the buffer is not empty; costs the same whatever it holds.
     fn any_buffered(&self) -> Result<bool>;

@@ -150,6 +150,14 @@ mod tests {
     }
 
     #[test]
+    fn a_changelog_alarms_from_half_of_what_sites_can_count() {
+        let half = Cursor::SITES_END / 2;
+        assert_eq!(ConfigWarning::of_changelog(Cursor(half - 1)), None);
+        let warning = ConfigWarning::of_changelog(Cursor(half)).map(|warning| warning.to_string());
+        assert!(warning.is_some_and(|says| says.contains("50 %")));
+    }
+
+    #[test]
     fn addresses_that_sites_cannot_use() {
         for good in ["http://oms.example.org", "https://oms.example.org:8000/", "https://oms.example.org/oms/"] {
             assert_eq!(ConfigWarning::of_own_url(good), None, "{good}");

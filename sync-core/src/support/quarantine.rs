@@ -122,7 +122,8 @@ fn path_in(reason: &str) -> Option<String> {
 
 impl Support {
     /// Up to `limit` records of the quarantine in order of arrival, after the one with the
-    /// [sequence](Buffered::sequence) `after`; 0 for the first ones.
+    /// [sequence](Buffered::sequence) `after`; 0 for the first ones. Fewer come where they are large: only an empty answer is the
+    /// end.
     ///
     /// # Errors
     /// The database failed.
@@ -215,13 +216,10 @@ pub(crate) fn each_set_aside(
     let mut after = 0;
     loop {
         let page = txn.quarantined(after, PAGE)?;
-        let is_last = page.len() < PAGE;
+        let Some((last, _)) = page.last() else { return Ok(()) };
+        after = last.sequence;
         for (row, why) in page {
-            after = row.sequence;
             each(row, why)?;
-        }
-        if is_last {
-            return Ok(());
         }
     }
 }

@@ -33,6 +33,7 @@ fn aim_at(bug: Bug) -> Option<Aim> {
         Bug::BackupPushIsKnown => Aim::Backups,
         Bug::AnswerFromBeforeIsStuck => Aim::FurtherBack,
         Bug::NewestGoneIsRestore => Aim::NewestGone,
+        Bug::WithheldForgotten => Aim::Releases,
         Bug::OwnEditLoggedAgain => Aim::OwnEdits,
         Bug::LatePushTaken | Bug::LateForgottenAtRestart | Bug::ManyRowsForgetAll => Aim::Late,
         Bug::NegativeCursorsAreBeyond => Aim::Cursors,

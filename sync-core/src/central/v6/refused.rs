@@ -1,4 +1,5 @@
-//! Tells a site of this project which of its records were refused, and why: otherwise only central's administrator would know.
+//! Tells a site of this project which of its records were refused or gave way to others, and why: otherwise only central's
+//! administrator would know.
 
 use crate::central::Central;
 use crate::error::Result;
@@ -9,9 +10,11 @@ use crate::storage::{QuarantineCause, Source, state};
 /// The most records of the quarantine that one answer looks at, and names.
 const LOOKED_AT: usize = 500;
 const NAMED: usize = 20;
+/// The most data of other sites' records that is read for each answer again.
+const READ_AGAIN: usize = 64 * 1024;
 
 impl Central {
-    /// Adds the records of the site that were refused since it was told last to the last batch of a pull. A site of Open
+    /// Adds the records of the site that central did not take since it was told last to the last batch of a pull. A site of Open
     /// mSupply gets none: it has no use for them.
     pub(in crate::central) fn tell_of_refused(
         &self,
@@ -28,22 +31,27 @@ impl Central {
             txn.quarantined(told.get(txn.as_ref())?, LOOKED_AT)?
         };
         let Some(last) = rows.last().map(|(row, _)| row.sequence) else { return Ok(()) };
-        let is_full = rows.len() == LOOKED_AT;
-        let of_site = rows
-            .into_iter()
-            .filter(|(row, why)| row.incoming.source == Source::Site(site) && why.cause == QuarantineCause::Refused);
+        let bytes: usize = rows.iter().map(|(row, _)| row.incoming.data.as_str().len()).sum();
+        let is_much = rows.len() == LOOKED_AT || bytes > READ_AGAIN;
+        let of_site =
+            rows.into_iter().filter(|(row, why)| row.incoming.source == Source::Site(site) && is_told(why.cause));
         let named = of_site.take(NAMED).map(|(row, why)| RefusedRecord {
             table: row.incoming.table,
             id: row.incoming.id,
             reason: why.reason,
         });
         batch.refused = named.collect();
-        // Records of other sites alone are no reason to write.
-        if batch.refused.is_empty() && !is_full {
+        // A few records of other sites alone are no reason to write.
+        if batch.refused.is_empty() && !is_much {
             return Ok(());
         }
         let txn = self.storage.write()?;
         told.set(txn.as_ref(), last)?;
         txn.commit()
     }
+}
+
+/// True for a decision that stands: what waits may still be taken.
+fn is_told(cause: QuarantineCause) -> bool {
+    matches!(cause, QuarantineCause::Refused | QuarantineCause::Superseded)
 }

@@ -67,6 +67,9 @@ struct Given {
     arrived: Cursor,
     /// Where the site asked from last, up to `arrived`.
     asked: Cursor,
+    /// True once the site, put back to before its upgrade, has asked in its older release again: it has lost them.
+    #[serde(default)]
+    is_lost: bool,
 }
 
 /// A request, as far as it decides about withheld records.
@@ -109,9 +112,10 @@ impl WithheldRecords {
     }
 
     /// The withheld rows that are to be sent now, beside the requested ones. A request in the release that could not
-    /// read them changes nothing, from any cursor: it may have arrived late.
+    /// read them brings none of them, from any cursor: it may have arrived late.
     pub(crate) fn late(&mut self, PullQuery { from: asked, release, own_too }: PullQuery) -> Option<CatchUpRange> {
-        if let Some(held) = self.held.take_if(|held| release > held.release) {
+        self.note_older_release(asked, release, own_too);
+        if let Some(held) = self.held.take_if(|held| release > held.release && !planted!(WithheldForgotten)) {
             self.begin(&held, asked);
         }
         self.begin_again_where_it_went_back(asked, release);
@@ -149,16 +153,26 @@ impl WithheldRecords {
             below: given.as_ref().map_or(asked, |given| given.below.max(asked)),
             was,
             own_below: given.as_ref().map_or(own_below, |given| given.own_below.max(own_below)),
-            arrived: given.map_or(asked, |given| given.arrived.max(asked)),
+            arrived: given.as_ref().map_or(asked, |given| given.arrived.max(asked)),
             asked,
+            is_lost: given.is_some_and(|given| given.is_lost),
         });
+    }
+
+    /// Notes a site that goes on in its older release after a restore. It reads its own records too, or it asks from behind the
+    /// position at which it was upgraded; any other request of that release may be one from before, which was held up on its way.
+    fn note_older_release(&mut self, asked: Cursor, release: Release, own_too: bool) {
+        let Some(given) = self.given.as_mut().filter(|given| given.was.is_some_and(|was| release <= was)) else {
+            return;
+        };
+        given.is_lost |= (own_too && asked < given.asked) || asked > given.below;
     }
 
     /// A site that asks from before its last cursor was restored, or reads again: it may have lost the late records too. A
     /// delayed request looks the same; then the site gets records that it has.
     fn begin_again_where_it_went_back(&mut self, asked: Cursor, release: Release) {
         let Some(given) = self.given.as_mut().filter(|given| given.was.is_none_or(|was| release > was)) else { return };
-        if asked < given.asked {
+        if std::mem::take(&mut given.is_lost) || asked < given.asked {
             let (from, below, was, own_below) = (given.from, Some(given.below), given.was, given.own_below);
             self.again = Some(CatchUp { from, next: None, then: None, below, was, own_below });
         }
@@ -271,6 +285,29 @@ mod tests {
             assert_eq!(held.late(asks(asked, NEW)), None, "it reads everything again");
         }
         assert_eq!(held.late(asks(105, NEW)), late(20, 100), "restored once more, after it had read it by itself");
+    }
+
+    /// Its old program came back with its old database, as with the image of a whole machine.
+    #[test]
+    fn a_site_that_went_on_in_its_older_release_after_a_restore_is_sent_it_again() {
+        let settled = || {
+            let mut held = with_two_held();
+            assert_eq!(held.late(asks(100, NEW)), late(20, 100));
+            held.sent(Cursor(100), Cursor(110));
+            assert_eq!(held.late(asks(110, NEW)), None);
+            held
+        };
+        let mut held = settled();
+        assert_eq!(held.late(PullQuery { own_too: true, ..asks(40, OLD) }), None, "it reads its own records too");
+        assert_eq!(held.late(asks(120, NEW)), late(20, 100));
+        held.sent(Cursor(100), Cursor(130));
+        assert_eq!(held.late(asks(130, NEW)), None);
+        let mut held = settled();
+        assert_eq!(held.late(asks(105, OLD)), None, "that release was never here before");
+        assert_eq!(held.late(asks(120, NEW)), late(20, 100));
+        let mut held = settled();
+        assert_eq!(held.late(asks(100, OLD)), None, "held up on its way");
+        assert_eq!(held.late(asks(120, NEW)), None);
     }
 
     fn assert_is_settled(held: &WithheldRecords) {

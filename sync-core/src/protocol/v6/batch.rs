@@ -75,7 +75,8 @@ pub struct Batch {
     /// neither sends nor reads it (unknown keys are ignored, `protocol-v6` §2).
     #[serde(default, deserialize_with = "lost_history", skip_serializing_if = "Vec::is_empty")]
     pub lost_history: Vec<ChangelogGap>,
-    /// In an answer: records of the asking site that a rule refused since it was told last; only in this project.
+    /// In an answer: records of the asking site that a rule refused, or that gave way to another version, since it was told last;
+    /// only in this project.
     #[serde(default, deserialize_with = "refused", skip_serializing_if = "Vec::is_empty")]
     pub refused: Vec<RefusedRecord>,
 }

@@ -78,7 +78,7 @@ impl BufferReads for MemoryTxn<'_> {
         let state = self.state.borrow();
         let rows = state.buffer.range((Bound::Excluded(after), Bound::Unbounded));
         let set_aside = rows.filter_map(|(_, row)| Some((row.clone(), row.incoming.quarantine.clone()?)));
-        Ok(set_aside.take(limit).collect())
+        Ok(within(set_aside.take(limit), CHUNK_BYTES, |(row, _)| row.incoming.data.as_str().len()))
     }
 
     fn any_buffered(&self) -> Result<bool> {

@@ -33,6 +33,16 @@ fn read_row(row: &Row) -> Column<BufferRow> {
     })
 }
 
+/// A query for the rows that this condition selects, until their data exceed a chunk, and always for the first one.
+fn a_chunk(condition: &str) -> String {
+    format!(
+        "SELECT {COLUMNS} FROM ( \
+             SELECT *, sum(octet_length(data)) OVER (ORDER BY sequence) AS so_far FROM ( \
+                 SELECT * FROM sync_buffer {condition}) b) s \
+         WHERE so_far <= {CHUNK_BYTES} OR so_far = octet_length(data) ORDER BY sequence"
+    )
+}
+
 impl BufferReads for PostgresTxn<'_> {
     fn staged_tables(&self, source: Source) -> Result<Vec<(TableName, StagedCounts)>> {
         let sql = "SELECT table_name, count(*) FILTER (WHERE action = 'upsert'), \
@@ -53,12 +63,9 @@ impl BufferReads for PostgresTxn<'_> {
         after: u64,
         limit: usize,
     ) -> Result<Vec<Buffered>> {
-        let sql = format!(
-            "SELECT {COLUMNS} FROM ( \
-                 SELECT *, sum(octet_length(data)) OVER (ORDER BY sequence) AS so_far FROM ( \
-                     SELECT * FROM sync_buffer WHERE source = $1 AND table_name = $2 AND action = $3 \
-                     AND sequence > $4 AND state = 'staged' ORDER BY sequence LIMIT $5) b) s \
-             WHERE so_far <= {CHUNK_BYTES} OR so_far = octet_length(data) ORDER BY sequence"
+        let sql = a_chunk(
+            "WHERE source = $1 AND table_name = $2 AND action = $3 AND sequence > $4 AND state = 'staged' \
+             ORDER BY sequence LIMIT $5",
         );
         let params = (source_text(source), Text(table.as_str()), kind.as_str(), signed(after), limited(limit));
         let rows = self.all(&sql, &[&params.0, &params.1, &params.2, &params.3, &params.4], read_row)?;
@@ -89,9 +96,7 @@ impl BufferReads for PostgresTxn<'_> {
     }
 
     fn quarantined(&self, after: u64, limit: usize) -> Result<Vec<(Buffered, Quarantine)>> {
-        let sql = format!(
-            "SELECT {COLUMNS} FROM sync_buffer WHERE state <> 'staged' AND sequence > $1 ORDER BY sequence LIMIT $2"
-        );
+        let sql = a_chunk("WHERE state <> 'staged' AND sequence > $1 ORDER BY sequence LIMIT $2");
         let rows = self.all(&sql, &[&signed(after), &limited(limit)], read_row)?;
         let read = rows.into_iter().map(BufferRow::read).collect::<Result<Vec<_>>>()?;
         Ok(read

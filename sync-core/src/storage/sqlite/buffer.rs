@@ -26,6 +26,16 @@ fn read_row(row: &Row<'_>) -> rusqlite::Result<BufferRow> {
     })
 }
 
+/// Takes rows until their data exceed a chunk, and always the first one.
+fn within_a_chunk() -> impl FnMut(&BufferRow) -> bool {
+    let mut bytes = 0;
+    move |row| {
+        let is_first = bytes == 0;
+        bytes += row.bytes();
+        is_first || bytes <= CHUNK_BYTES
+    }
+}
+
 impl<C: HoldsConnection> BufferReads for SqliteTxn<C> {
     fn staged_tables(&self, source: Source) -> Result<Vec<(TableName, StagedCounts)>> {
         let sql = "SELECT table_name, count(*) FILTER (WHERE action = 'upsert'), \
@@ -51,13 +61,7 @@ impl<C: HoldsConnection> BufferReads for SqliteTxn<C> {
              AND sequence > ?4 AND state = 'staged' ORDER BY sequence LIMIT ?5"
         );
         let params = (source_text(source), table.as_str(), kind.as_str(), signed(after), limit as i64);
-        let mut bytes = 0;
-        let within = |row: &BufferRow| {
-            let first = bytes == 0;
-            bytes += row.bytes();
-            first || bytes <= CHUNK_BYTES
-        };
-        self.all_while(&sql, params, read_row, within)?.into_iter().map(BufferRow::read).collect()
+        self.all_while(&sql, params, read_row, within_a_chunk())?.into_iter().map(BufferRow::read).collect()
     }
 
     fn buffered_cursor(&self, source: Source, table: &TableName, id: &RecordId) -> Result<Option<Cursor>> {
@@ -86,7 +90,7 @@ impl<C: HoldsConnection> BufferReads for SqliteTxn<C> {
         let sql = format!(
             "SELECT {COLUMNS} FROM sync_buffer WHERE state <> 'staged' AND sequence > ?1 ORDER BY sequence LIMIT ?2"
         );
-        let rows = self.all(&sql, (signed(after), limit as i64), read_row)?;
+        let rows = self.all_while(&sql, (signed(after), limit as i64), read_row, within_a_chunk())?;
         let read = rows.into_iter().map(BufferRow::read).collect::<Result<Vec<_>>>()?;
         Ok(read
             .into_iter()

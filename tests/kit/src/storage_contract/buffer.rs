@@ -149,7 +149,7 @@ pub fn staged_records_come_in_order_of_arrival_by_kind(make: Make<'_>) {
     });
 }
 
-/// A chunk of staged records ends before its data exceed [`CHUNK_BYTES`], but holds at least one.
+/// A chunk of staged or quarantined records ends before its data exceed [`CHUNK_BYTES`], but holds at least one.
 pub fn a_chunk_ends_at_its_bytes_but_holds_one_record(make: Make<'_>) {
     let storage = make();
     let sized = |id: &str, bytes: usize| {
@@ -159,17 +159,27 @@ pub fn a_chunk_ends_at_its_bytes_but_holds_one_record(make: Make<'_>) {
     let half = CHUNK_BYTES / 2;
     let all = [sized("1", half), sized("2", half), sized("3", CHUNK_BYTES + 1), sized("4", half), sized("5", half + 1)];
     stage(&storage, &all);
-    let mut chunks = Vec::new();
-    let mut after = 0;
-    loop {
-        let chunk = read(&storage, |txn| {
+    let chunks = |next: &dyn Fn(u64) -> Vec<Buffered>| {
+        let (mut chunks, mut after) = (Vec::new(), 0);
+        loop {
+            let chunk = next(after);
+            let Some(last) = chunk.last() else { return chunks };
+            after = last.sequence;
+            chunks.push(ids(&chunk).concat());
+        }
+    };
+    let staged = chunks(&|after| {
+        read(&storage, |txn| {
             txn.staged(Source::Central, &"asset".into(), StagedKind::Upserts, after, usize::MAX).unwrap()
-        });
-        let Some(last) = chunk.last() else { break };
-        after = last.sequence;
-        chunks.push(ids(&chunk).concat());
-    }
-    assert_eq!(chunks, ["12", "3", "4", "5"]);
+        })
+    });
+    assert_eq!(staged, ["12", "3", "4", "5"]);
+    stage(&storage, &all.map(|incoming| set_aside(incoming, because(QuarantineCause::Refused))));
+    let set_aside = chunks(&|after| {
+        let rows = read(&storage, |txn| txn.quarantined(after, 100).unwrap());
+        rows.into_iter().map(|(row, _)| row).collect()
+    });
+    assert_eq!(set_aside, ["12", "3", "4", "5"]);
 }
 
 /// Settling removes only the versions that were read: one that arrived meanwhile stays.

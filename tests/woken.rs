@@ -1,0 +1,145 @@
+//! What waited, was refused or could not be read at central, and what its site is told of it.
+
+use sync_core::Replica;
+use sync_core::clock::Timestamp;
+use sync_core::protocol::v6::{Action, WireRecord};
+use sync_core::record::SiteId;
+use sync_core::storage::{Incoming, Quarantine, QuarantineCause, Source, state};
+use sync_core::support::RetrySelection;
+use sync_tests::world::{CentralEnd, Kind, asset, data, document, get};
+
+fn causes(central: &CentralEnd) -> Vec<(QuarantineCause, u64)> {
+    central.storage.read().unwrap().quarantine_counts().unwrap()
+}
+
+fn both_kinds(test: impl Fn(CentralEnd)) {
+    for kind in [Kind::Sqlite, Kind::Memory] {
+        test(CentralEnd::over(kind));
+    }
+}
+
+/// Puts an asset of the first site into central's quarantine, as if it had been pushed.
+fn set_aside(central: &CentralEnd, id: &str, notes: &str, cause: QuarantineCause) {
+    let (table_name, record_id) = ("asset".into(), id.into());
+    let record_data = asset(id, "STORE_a", notes);
+    let record = WireRecord { table_name, record_id, action: Action::Update, record_data };
+    let quarantine = Some(Quarantine { cause, reason: "planned".to_owned(), waits_for: None });
+    let txn = central.storage.write().unwrap();
+    let incoming = Incoming { quarantine, ..Incoming::new(Source::Site(SiteId(2)), record) };
+    txn.stage(&incoming, Timestamp::from_unix_millis(0)).unwrap();
+    txn.commit().unwrap();
+}
+
+#[test]
+fn what_waited_for_a_join_undoes_nothing_that_was_written_since() {
+    both_kinds(|central| {
+        let (a, b) = (central.new_site("a"), central.new_site("b"));
+        a.sync();
+        b.sync();
+        let patient = |last: &str| document("name", &[("ID", "p"), ("type", "patient"), ("last", last)]);
+        let join = |id: &str, store: &str| {
+            data(&format!(r#"{{"ID":"{id}","store_ID":"{store}","name_ID":"p","inactive":false}}"#))
+        };
+        let properties = |text: &str| data(&format!(r#"{{"id":"p","properties":"{text}"}}"#));
+        b.records.put("name", [patient("first")]).unwrap();
+        b.records.put("name_store_join", [join("jb", "STORE_b")]).unwrap();
+        b.sync();
+        a.records.put("name", [patient("older, of a")]).unwrap();
+        a.records.put("name_oms_fields", [properties("older, of a")]).unwrap();
+        a.sync();
+        assert_eq!(causes(&central), [(QuarantineCause::Waiting, 2)], "a does not see the patient");
+        b.records.put("name", [patient("newer, of b")]).unwrap();
+        b.sync();
+        b.records.put("name_oms_fields", [properties("newer, of b")]).unwrap();
+        b.sync();
+
+        a.records.put("name_store_join", [join("ja", "STORE_a")]).unwrap();
+        let report = a.sync();
+        assert_eq!(causes(&central), [(QuarantineCause::Superseded, 2)]);
+        assert!(get(&central.records, "name", "p").unwrap().contains("newer, of b"));
+        for records in [&central.records, &a.records] {
+            assert!(get(records, "name_oms_fields", "p").unwrap().contains("newer, of b"));
+        }
+        let told: Vec<String> = report.warnings.iter().map(ToString::to_string).collect();
+        for record in ["name p", "name_oms_fields p"] {
+            let is_it = |told: &&String| told.contains(&format!("central did not take {record}"));
+            assert_eq!(told.iter().filter(is_it).count(), 1, "{told:?}");
+        }
+        assert!(a.sync().warnings.is_empty(), "it is told once");
+    });
+}
+
+#[test]
+fn what_an_upgrade_or_a_person_wakes_undoes_nothing_that_was_written_since() {
+    let upgrade = |central: &CentralEnd| {
+        let txn = central.storage.write().unwrap();
+        state::LIBRARY_VERSION.set(txn.as_ref(), "0.0.1").unwrap();
+        txn.commit().unwrap();
+        central.restarted().integrate_waiting().unwrap();
+    };
+    let person = |central: &CentralEnd| {
+        let support = Replica::with_storage(central.storage.clone()).support();
+        assert_eq!(support.retry(RetrySelection::Cause(QuarantineCause::Unsupported)).unwrap().staged, 2);
+    };
+    let wakes: [&dyn Fn(&CentralEnd); 2] = [&upgrade, &person];
+    for wake in wakes {
+        both_kinds(|central| {
+            let a = central.new_site("a");
+            a.sync();
+            central.central.integrate_waiting().unwrap();
+            set_aside(&central, "edited since", "older", QuarantineCause::Unsupported);
+            set_aside(&central, "untouched", "the only one", QuarantineCause::Unsupported);
+            central.records.put("asset", [asset("edited since", "STORE_a", "newer")]).unwrap();
+            wake(&central);
+            assert!(get(&central.records, "asset", "edited since").unwrap().contains("newer"));
+            assert!(get(&central.records, "asset", "untouched").unwrap().contains("the only one"));
+            assert_eq!(causes(&central), [(QuarantineCause::Superseded, 1)]);
+        });
+    }
+}
+
+#[test]
+fn an_edit_over_which_a_move_wins_is_told_to_both_ends() {
+    both_kinds(|central| {
+        let (a, b) = (central.new_site("a"), central.new_site("b"));
+        a.sync();
+        b.sync();
+        a.records.put("asset", [asset("x", "STORE_a", "1")]).unwrap();
+        a.sync();
+        central.records.put("asset", [asset("x", "STORE_b", "moved")]).unwrap();
+        a.records.put("asset", [asset("x", "STORE_a", "of a, who could not know")]).unwrap();
+        let report = a.sync();
+        let told: Vec<String> = report.warnings.iter().map(ToString::to_string).collect();
+        let at_site =
+            told.iter().filter(|told| told.contains("central did not take asset x: it went to a store of another"));
+        assert_eq!(at_site.count(), 1, "{told:?}");
+        let (row, why) = central.storage.read().unwrap().quarantined(0, 9).unwrap().remove(0);
+        assert_eq!(why.cause, QuarantineCause::Superseded);
+        assert!(row.incoming.data.as_str().contains("who could not know"), "nothing of it is lost");
+        assert!(why.reason.contains("the move wins"), "{}", why.reason);
+        assert!(a.sync().warnings.is_empty(), "it is told once");
+    });
+}
+
+/// What other sites were refused is read a part at a time, and only once.
+#[test]
+fn a_site_is_told_of_its_own_behind_much_that_others_were_refused() {
+    both_kinds(|central| {
+        let (a, b) = (central.new_site("a"), central.new_site("b"));
+        a.sync();
+        b.sync();
+        for n in 0..3 {
+            set_aside(&central, &format!("of a {n}"), &"n".repeat(3_000_000), QuarantineCause::Refused);
+        }
+        b.records.put("asset", [asset("x", "STORE_b", "1")]).unwrap();
+        b.sync();
+        central.sites.add_store("b", "b", "a", Some("STORE_b".into())).unwrap();
+        b.records.put("asset", [asset("x", "STORE_b", "of b, whose store is away")]).unwrap();
+        let mut told = Vec::new();
+        for _ in 0..5 {
+            let of_x = |warning: &String| warning.contains("central did not take asset x");
+            told.extend(b.sync().warnings.iter().map(ToString::to_string).filter(of_x));
+        }
+        assert_eq!(told.len(), 1, "{told:?}");
+    });
+}
