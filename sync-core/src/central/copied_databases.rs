@@ -115,7 +115,7 @@ impl SiteDatabases {
     fn note_first(&mut self, chain: &PushChain) {
         // An older version names its first push only in the pushes that follow.
         let first = if chain.first.is_empty() && chain.after.is_empty() { &chain.id } else { &chain.first };
-        if first.is_empty() || first.len() > BYTES_MAX || self.firsts.last() == Some(first) {
+        if first.is_empty() || self.firsts.last() == Some(first) {
             return;
         }
         self.firsts.retain(|known| known != first);
@@ -158,7 +158,7 @@ pub(super) fn forget(txn: &dyn WriteTxn, site: SiteId) -> Result<()> {
 
 /// True if the ids are short enough to be kept; a chain with others counts as none.
 fn fits(chain: &PushChain) -> bool {
-    chain.id.len() <= BYTES_MAX && chain.after.len() <= BYTES_MAX
+    [&chain.id, &chain.after, &chain.first].iter().all(|id| id.len() <= BYTES_MAX)
 }
 
 /// Judges a push and stores its chain. The caller commits, also after a refusal.
@@ -254,8 +254,8 @@ pub(super) fn goes_on_elsewhere(txn: &dyn ReadTxn, site: SiteId, chain: &PushCha
 pub(super) fn note_set_up(storage: &dyn Storage, site: SiteId, chain: &PushChain, now: Timestamp) -> Result<()> {
     let is_new =
         |known: &Option<SiteDatabases>| !known.as_ref().is_some_and(|known| known.firsts.contains(&chain.first));
-    let fits = chain.after.is_empty() && !chain.first.is_empty() && chain.first.len() <= BYTES_MAX;
-    if !fits || planted!(CopiesNotTold) || !is_new(&of_site(storage.read()?.as_ref(), site)?) {
+    let was_set_up = chain.after.is_empty() && !chain.first.is_empty() && fits(chain);
+    if !was_set_up || planted!(CopiesNotTold) || !is_new(&of_site(storage.read()?.as_ref(), site)?) {
         return Ok(());
     }
     let txn = storage.write()?;
