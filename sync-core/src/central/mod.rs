@@ -228,7 +228,7 @@ impl Central {
                 self.answer(request, (trace, Endpoint::Pull), |central, site, pull: PullRequest| {
                     let mut batch = central.pull(site, &pull, central.answer_bytes_max(trace))?;
                     central.tell_of_refused(site, &pull, &mut batch)?;
-                    trace.pulled(&batch, pull.looks_only);
+                    trace.pulled(&batch, pull.is_dry_run);
                     Ok(batch)
                 })
             }

@@ -23,7 +23,7 @@ pub(crate) struct RequestTrace {
     pub newest: Cell<Cursor>,
     pub read_to: Cell<Option<Cursor>>,
     /// True if the site only looked, as in a dry run.
-    pub looks_only: Cell<bool>,
+    pub is_dry_run: Cell<bool>,
     /// True if the request names no machine, so that the bound one is put into its credentials.
     pub is_machine_assumed: Cell<bool>,
     pub error: Cell<Option<&'static str>>,
@@ -54,10 +54,10 @@ impl RequestTrace {
         *self.who.borrow_mut() = Some(SignedInSite { site, name, app_version });
     }
 
-    pub(crate) fn pulled(&self, batch: &Batch, looks_only: bool) {
+    pub(crate) fn pulled(&self, batch: &Batch, is_dry_run: bool) {
         self.records.set(batch.records.len() as u64);
-        self.looks_only.set(looks_only);
-        if looks_only {
+        self.is_dry_run.set(is_dry_run);
+        if is_dry_run {
             return;
         }
         if batch.records.is_empty() && !batch.is_last_batch {

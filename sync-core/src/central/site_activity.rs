@@ -51,7 +51,7 @@ impl Activity {
             name: who.name.clone(),
             app_version: who.app_version.clone(),
             seen_at: now,
-            pulled_at: done(Endpoint::Pull).filter(|_| !noted.looks_only.get()),
+            pulled_at: done(Endpoint::Pull).filter(|_| !noted.is_dry_run.get()),
             pushed_at: done(Endpoint::Push),
             read_to: noted.read_to.get(),
         };

@@ -113,7 +113,7 @@ impl SiteSupport {
                 sync_v5_settings: identity.credentials(),
                 is_initialised: !wanted.own_too,
                 sync_v6_version: V6_VERSION,
-                looks_only: true,
+                is_dry_run: true,
                 push_chain: None,
             };
             let began = self.site.clock.monotonic();

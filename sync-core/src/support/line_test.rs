@@ -323,7 +323,7 @@ impl Meter<'_> {
             // Otherwise central would record that the site begins anew.
             is_initialised: true,
             sync_v6_version: V6_VERSION,
-            looks_only: true,
+            is_dry_run: true,
             push_chain: None,
         };
         let raw = self.client.central_raw(self.identity, url, v6::path::PULL, &request)?;

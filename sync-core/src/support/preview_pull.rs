@@ -207,7 +207,7 @@ impl SiteSupport {
                 sync_v5_settings: identity.credentials(),
                 is_initialised: identity.initialised && !pulls_own,
                 sync_v6_version: V6_VERSION,
-                looks_only: true,
+                is_dry_run: true,
                 push_chain: None,
             };
             let most = PullBatchSize::default().next(&mut client.sizes, &self.site.config).min(LIMIT);

@@ -26,7 +26,7 @@ impl Central {
         request: &PullRequest,
         bytes_max: usize,
     ) -> std::result::Result<Batch, EnvelopeError> {
-        if request.looks_only {
+        if request.is_dry_run {
             return self.look(site, request, bytes_max);
         }
         self.refuse_stale_copy(site, request)?;

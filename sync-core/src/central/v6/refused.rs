@@ -19,7 +19,7 @@ impl Central {
         request: &PullRequest,
         batch: &mut Batch,
     ) -> Result<()> {
-        if request.looks_only || request.push_chain.is_none() || !batch.is_last_batch {
+        if request.is_dry_run || request.push_chain.is_none() || !batch.is_last_batch {
             return Ok(());
         }
         let told = state::REFUSED_TOLD_TO_SITE.of(site);

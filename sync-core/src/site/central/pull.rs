@@ -198,7 +198,7 @@ fn question(
         sync_v5_settings: identity.credentials(),
         is_initialised: identity.initialised && !pulls_own,
         sync_v6_version: V6_VERSION,
-        looks_only: false,
+        is_dry_run: false,
         push_chain: chain.clone(),
     }
 }

@@ -113,7 +113,7 @@ impl Cycle<'_, '_> {
             sync_v5_settings: identity.credentials(),
             is_initialised: true,
             sync_v6_version: V6_VERSION,
-            looks_only: true,
+            is_dry_run: true,
             push_chain: None,
         };
         let batch = ask_batch(&mut self.client, identity, (central, path::PULL), 1, &question)?.batch;

@@ -116,7 +116,7 @@ impl Doctor<'_> {
             sync_v5_settings: identity.credentials(),
             is_initialised: true,
             sync_v6_version: V6_VERSION,
-            looks_only: true,
+            is_dry_run: true,
             push_chain: None,
         };
         let raw = self.client(|client| client.central_raw(identity, &url, v6::path::PULL, &request))?;
