@@ -195,7 +195,7 @@ pub(super) fn judge(
 }
 
 /// The time since which another copy than the pulling one continues, if any.
-pub(super) fn goes_on_elsewhere(txn: &dyn ReadTxn, site: SiteId, chain: &PushChain) -> Result<Option<Timestamp>> {
+pub(super) fn continued_elsewhere(txn: &dyn ReadTxn, site: SiteId, chain: &PushChain) -> Result<Option<Timestamp>> {
     let Some(known) = of_site(txn, site)?.filter(|_| !chain.after.is_empty() && !planted!(CopiesNotTold)) else {
         return Ok(None);
     };
@@ -399,7 +399,7 @@ mod tests {
                 loss_handled: Cursor(0),
                 first: String::new(),
             };
-            goes_on_elsewhere(judge.0.read().unwrap().as_ref(), SITE, &chain).unwrap().is_none()
+            continued_elsewhere(judge.0.read().unwrap().as_ref(), SITE, &chain).unwrap().is_none()
         };
         assert!(pulls("e", 5) && !pulls("e", 3));
         let on = judge.numbered(("e", 5), "f", &[], 2);

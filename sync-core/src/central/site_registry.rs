@@ -225,7 +225,7 @@ impl SiteRegistry {
         let txn = self.storage.write()?;
         let site = named(txn.as_ref(), name)?;
         super::copied_databases::forget(txn.as_ref(), site.id)?;
-        SiteRestore::counts_anew(txn.as_ref(), site.id)?;
+        SiteRestore::note_new_database(txn.as_ref(), site.id)?;
         txn.central()?.put_site(&SiteEntry { hardware_id: None, ..site })?;
         txn.commit()
     }

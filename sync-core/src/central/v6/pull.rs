@@ -153,7 +153,7 @@ impl Central {
     /// A copy that only reads would never notice another copy that pushes, because no site gets its own records.
     fn refuse_stale_copy(&self, site: SiteId, request: &PullRequest) -> std::result::Result<(), EnvelopeError> {
         let Some(chain) = request.push_chain.as_ref().filter(|_| request.is_initialised) else { return Ok(()) };
-        let Some(goes_on_since) = copied_databases::goes_on_elsewhere(self.storage.read()?.as_ref(), site, chain)?
+        let Some(goes_on_since) = copied_databases::continued_elsewhere(self.storage.read()?.as_ref(), site, chain)?
         else {
             copied_databases::note_went_back(self.storage.as_ref(), site, chain, self.clock.now())?;
             return Ok(());
@@ -180,7 +180,7 @@ impl Central {
             return Ok(());
         }
         let txn = self.storage.write()?;
-        SiteRestore::begins_anew(txn.as_ref(), site)?;
+        SiteRestore::note_all_lost(txn.as_ref(), site)?;
         txn.commit()
     }
 

@@ -81,7 +81,7 @@ impl Central {
         let FilteredBatch { fresh, duplicates, superseded } =
             filter_replays(txn.as_ref(), (site, read_to), (rows, lost_there), uptime)?;
         note_highest_cursor(txn.as_ref(), site, &fresh, (chain, lost_there))?;
-        SiteRestore::learn(txn.as_ref(), site, lost_there)?;
+        SiteRestore::note_losses(txn.as_ref(), site, lost_there)?;
         // Repeated rows are noted anew, because further copies of this request may still arrive.
         for row in fresh.iter().chain(&duplicates) {
             row.note(txn.as_ref(), site, uptime)?;

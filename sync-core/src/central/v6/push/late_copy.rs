@@ -210,7 +210,7 @@ pub(super) fn note_highest_cursor(
     let is_anew = first < known && !follows && end_of_backup(first, lost_there).is_none();
     if is_anew {
         txn.forget_pushed(site)?;
-        SiteRestore::counts_anew(txn, site)?;
+        SiteRestore::note_new_database(txn, site)?;
     }
     if is_anew || highest > known {
         setting.set(txn, highest)?;
