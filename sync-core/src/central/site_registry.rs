@@ -163,7 +163,7 @@ impl SiteRegistry {
     /// # Errors
     /// The database failed.
     pub fn withheld(&self, site: SiteId) -> Result<u64> {
-        super::v6::withheld::withheld(self.storage.as_ref(), site)
+        super::v6::withheld::count_withheld(self.storage.as_ref(), site)
     }
 
     /// Removes a site; its records stay.
