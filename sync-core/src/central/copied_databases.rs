@@ -4,10 +4,9 @@
 //! names the push before it ([`PushChain`]). If that one already has another successor, the push comes from another
 //! copy and is refused. The copy whose push was accepted last continues.
 
-use std::time::Duration;
-
 use serde::{Deserialize, Serialize};
 
+use super::replay_window::may_still_arrive;
 use crate::changelog::ChangelogGap;
 use crate::clock::Timestamp;
 use crate::error::Result;
@@ -21,9 +20,6 @@ const REMEMBERED: usize = 64;
 
 /// The number of databases of a site that are remembered, by the id of the first push of each.
 const FIRSTS: usize = 8;
-
-/// How long after a restore of central a push from before may still arrive, which central does not know any more.
-const LATE: Duration = Duration::from_secs(15 * 60);
 
 /// The longest id of a push.
 const BYTES_MAX: usize = 64;
@@ -95,7 +91,8 @@ impl SiteDatabases {
 
     /// Records that a copy was refused, unless that may have been a late request of the copy that continues.
     fn noting_refused(self, now: Timestamp) -> Self {
-        let may_be_late = self.forgot_at.is_some_and(|at| now.since(at).max(at.since(now)) < LATE);
+        // A push from before a restore of central, which central does not know any more.
+        let may_be_late = self.forgot_at.is_some_and(|at| may_still_arrive(at, now));
         let refused_at = if may_be_late { self.refused_at } else { Some(now) };
         Self { refused_at, ..self }
     }

@@ -70,7 +70,7 @@ impl Central {
         for record in records {
             let sync_out_id = record.sync_out_id.clone();
             let record = WireRecord::from(record);
-            match note_legacy_row(txn.as_ref(), (site, uptime), &sync_out_id, &record)? {
+            match note_legacy_row(txn.as_ref(), site, uptime, &sync_out_id, &record)? {
                 Replay::New => {}
                 Replay::Duplicate => continue,
                 Replay::Stale => return Ok(None),

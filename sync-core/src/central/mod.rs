@@ -9,6 +9,7 @@ pub(crate) mod in_process;
 pub(crate) mod legacy_mirror;
 mod limits;
 mod pause;
+mod replay_window;
 pub(crate) mod request_log;
 pub(crate) mod site_activity;
 pub(crate) mod site_registry;

@@ -78,7 +78,7 @@ impl Activity {
 impl Central {
     /// The position of the changelog up to which a site that has read up to `read_to` may know the changes. Moves of stores come with
     /// the legacy requests, which the site may have read before the rest.
-    pub(crate) fn could_know(&self, site: SiteId, read_to: Option<Cursor>) -> Cursor {
+    pub(crate) fn known_to_site(&self, site: SiteId, read_to: Option<Cursor>) -> Cursor {
         // Nothing shows that a site knew anything if it never read, or if its position is forgotten.
         let read_to = read_to.unwrap_or_default();
         if !self.stands_alone {

@@ -13,7 +13,8 @@ pub(crate) fn receive_push(
     txn: &dyn WriteTxn,
     now: Timestamp,
     site: SiteId,
-    (mut batch, most): (Vec<Incoming>, usize),
+    mut batch: Vec<Incoming>,
+    most: usize,
 ) -> Result<Integrated> {
     let provenance = Provenance::of_pushes(site);
     let rest = batch.split_off(fitting(&batch, most));

@@ -1,13 +1,14 @@
 //! Pull: selects the rows for a site, and makes the batch.
 
+use super::push::{any_staged, close_open_push};
 use super::withheld::{CatchUpRange, PullQuery, WithheldRecords};
 use crate::central::{Central, EnvelopeError, copied_databases};
 use crate::changelog::{Change, ChangeAction};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::ownership::StoreOwner;
 use crate::protocol::v6::{Batch, BatchElement, Dialect, PatientPullRequest, PullRequest, WireError};
 use crate::record::{Cursor, RecordData, SiteId, StoreId, record_type};
-use crate::storage::{ReadTxn, Selection, SiteEntry, Source, newest_gaps, state};
+use crate::storage::{ReadTxn, Selection, SiteEntry, newest_gaps, state};
 use crate::write;
 use crate::write::outgoing;
 use crate::write::record_owner;
@@ -161,16 +162,13 @@ impl Central {
     /// integrated before the site reads, because afterwards they would count as known there. Returns whether there are
     /// any.
     fn close_open_push(&self, site: SiteId) -> Result<bool> {
-        let is_any = |txn: &dyn ReadTxn| Ok::<_, Error>(!txn.staged_tables(Source::Site(site))?.is_empty());
-        if !is_any(self.storage.read()?.as_ref())? {
+        if !any_staged(self.storage.read()?.as_ref(), site)? {
             return Ok(false);
         }
         let txn = self.storage.write()?;
-        if !is_any(txn.as_ref())? {
+        if !close_open_push(txn.as_ref(), site, self.clock.now())? {
             return Ok(false);
         }
-        txn.central()?.request_integration(site, self.clock.now())?;
-        super::push::set_open(txn.as_ref(), site, false)?;
         txn.commit()?;
         self.announce_work();
         Ok(true)
