@@ -120,7 +120,7 @@ impl Central {
         let (joins, names) = (TableName::from("name_store_join"), TableName::from("name"));
         let txn = self.storage.write()?;
         let id = join_id(&name_id, &store_id);
-        self.join(txn.as_ref(), site, (&id, &name_id, &store_id))?;
+        self.join(txn.as_ref(), site, &id, &name_id, &store_id)?;
         let name = RecordId::from(name_id.as_str());
         for (table, id) in [(&names, &name), (&joins, &id)] {
             if let Some(data) = txn.record(table, id)? {
