@@ -10,7 +10,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::config::SyncConfig;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, Server};
 use crate::protocol::v6::ReadBatch;
 use crate::storage::state::{Setting, StoredJson};
 use crate::storage::{ReadTxn, Storage, WriteTxn, state};
@@ -153,6 +153,15 @@ pub(crate) enum TransferKind {
     LegacyPush,
     /// Files from central.
     Download,
+}
+
+impl TransferKind {
+    pub(crate) fn server(self) -> Server {
+        match self {
+            Self::CentralPull | Self::CentralPush | Self::Download => Server::Central,
+            Self::LegacyCentralData | Self::LegacyQueue | Self::LegacyPush => Server::Legacy,
+        }
+    }
 }
 
 /// Whether the legacy server reads gzipped requests.

@@ -164,7 +164,7 @@ impl<'s, 'c> Cycle<'s, 'c> {
         }
         // Without a usable address of central, the cycle continues with the legacy server alone.
         self.progress.central = self.step_value(|cycle| cycle.identity.central_url());
-        match self.went_back()? {
+        match self.must_recover()? {
             true => self.progress.backup = BackupState::Restored,
             false => self.progress.push = PushState::Sent,
         }
@@ -221,7 +221,7 @@ impl<'s, 'c> Cycle<'s, 'c> {
             (self.progress.legacy == LegacyProgress::Unavailable, SkipReason::LegacyUnavailable),
             (!self.identity.initialised, SkipReason::NotInitialised),
             (self.options.pull_only, SkipReason::NotRequested),
-            (self.went_back_at_legacy()?, SkipReason::NotRecovered),
+            (self.must_recover_at_legacy()?, SkipReason::NotRecovered),
         ]))
     }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::{Client, PushFault, PushRetry, gzip, join, shown, to_json};
+use super::{Client, PushFault, RetryLimits, gzip, join, shown, to_json};
 use crate::error::{Error, Result, Server};
 use crate::protocol::v5::{MadeJoin, NewJoin, path};
 use crate::site::answer::{legacy_answer, made_join};
@@ -36,7 +36,7 @@ impl Client<'_> {
         path: impl Fn(u64) -> String,
     ) -> Result<(T, u64, Duration)> {
         let most = self.sizes.size(kind, self.config);
-        self.sized((Server::Legacy, kind), most, |client, size| {
+        self.sized(kind, most, |client, size| {
             let began = client.clock.monotonic();
             let request = HttpRequest {
                 method: Method::Get,
@@ -76,10 +76,10 @@ impl Client<'_> {
         identity: &Identity,
         path: &str,
         body: &impl Serialize,
-        parcel: PushRetry,
+        retry: RetryLimits,
     ) -> Result<T, PushFault> {
         let request = legacy_request(identity, path, body)?;
-        let outcome = self.with_retries_of(Server::Legacy, parcel, |client| {
+        let outcome = self.with_retries_of(Server::Legacy, retry, |client| {
             let shown = shown(&identity.legacy_url);
             let response = client.legacy_send(identity, &request)?;
             legacy_answer(&response, &shown, identity)
@@ -97,10 +97,10 @@ impl Client<'_> {
         identity: &Identity,
         path: &str,
         body: &impl Serialize,
-        parcel: PushRetry,
+        retry: RetryLimits,
     ) -> Result<()> {
         let request = legacy_request(identity, path, body)?;
-        self.with_retries_of(Server::Legacy, parcel, |client| {
+        self.with_retries_of(Server::Legacy, retry, |client| {
             let response = client.legacy_send(identity, &request)?;
             taken(&response, identity)
         })

@@ -3,7 +3,7 @@
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
 use crate::protocol::v5::{InitialisationStatus, SiteInfo, path};
-use crate::protocol::v6::{self, SiteStatusRequest, V6_VERSION};
+use crate::protocol::v6;
 use crate::redaction::excerpt;
 use crate::redaction::masked_url;
 use crate::role::Role;
@@ -46,7 +46,7 @@ impl Site {
         };
         let hardware = stored.map_or_else(|| Hardware::of(&self.machine), Ok)?;
         let mut identity = Identity::of_settings(settings, hardware)?;
-        let mut client = Client::new(self.transport.as_ref(), self.clock.as_ref(), &self.config, observer);
+        let mut client = self.client(observer);
         let info = self.ask_as(&mut identity, &mut client)?;
         let txn = self.storage.write()?;
         let discovered = store(txn.as_ref(), &info, self.clock.now())?;
@@ -55,7 +55,7 @@ impl Site {
         state::HTTPS_ONLY.set(txn.as_ref(), settings.https_only)?;
         state::PASSWORD_HASH.set(txn.as_ref(), settings.password.clone())?;
         identity.hardware.store(txn.as_ref(), &self.machine)?;
-        copied_database::set_up(txn.as_ref())?;
+        copied_database::note_set_up(txn.as_ref())?;
         txn.commit()?;
         Ok(discovered)
     }
@@ -66,7 +66,7 @@ impl Site {
     /// Every error of the connection to the legacy server or of its answer; the stored answer then stays.
     pub fn discover(&self, observer: &mut dyn SyncObserver) -> Result<Discovered> {
         let identity = self.identity()?;
-        let mut client = Client::new(self.transport.as_ref(), self.clock.as_ref(), &self.config, observer);
+        let mut client = self.client(observer);
         self.discover_as(&identity, &mut client)
     }
 
@@ -87,13 +87,13 @@ impl Site {
     pub fn probe_central(&self, observer: &mut dyn SyncObserver) -> Result<()> {
         let identity = self.identity()?;
         let central = identity.central_url()?;
-        let request = SiteStatusRequest { sync_v5_settings: identity.credentials(), sync_v6_version: V6_VERSION };
-        let mut client = Client::new(self.transport.as_ref(), self.clock.as_ref(), &self.config, observer);
+        let request = identity.status_request();
+        let mut client = self.client(observer);
         client.central::<v6::SiteStatus>(&identity, &central, v6::path::SITE_STATUS, &request).map(|_| ())
     }
 
     pub(crate) fn ask(&self, identity: &Identity, observer: &mut dyn SyncObserver) -> Result<SiteInfo> {
-        let mut client = Client::new(self.transport.as_ref(), self.clock.as_ref(), &self.config, observer);
+        let mut client = self.client(observer);
         self.ask_as(&mut identity.clone(), &mut client)
     }
 

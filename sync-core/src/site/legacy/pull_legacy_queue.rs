@@ -12,7 +12,7 @@ use crate::protocol::v5::{Acknowledged, QueuedRecord, ReadQueueBatch, Unreadable
 use crate::protocol::v6::Action;
 use crate::site::central::pull::from_legacy;
 use crate::site::central::{outdated, recovery};
-use crate::site::client::PushRetry;
+use crate::site::client::RetryLimits;
 use crate::site::cycle::Cycle;
 use crate::site::observer::Step;
 use crate::site::sizing::{TransferKind, may_be_the_size};
@@ -118,12 +118,11 @@ impl Cycle<'_, '_> {
             let (now, after) = left.split_at(count);
             let bytes: u64 = now.iter().map(|id| id.len() as u64 + 4).sum();
             let acknowledged = Acknowledged { sync_ids: now.to_vec() };
-            let parcel = PushRetry { is_divisible: count > 1, attempts: 1, is_shrunk: false };
-            match self.tell_legacy(&acknowledged, bytes, parcel, told_gzipped) {
+            let retry = RetryLimits { is_divisible: count > 1, attempts: 1, is_shrunk: false };
+            match self.tell_legacy(&acknowledged, bytes, retry, told_gzipped) {
                 Ok(()) => {}
                 Err(error) if count > 1 && may_be_the_size(&error) => {
-                    let may_be_smaller =
-                        self.client.shrink((Server::Legacy, TransferKind::LegacyPush), bytes, &error)?;
+                    let may_be_smaller = self.client.shrink(TransferKind::LegacyPush, bytes, &error)?;
                     return if may_be_smaller { Ok(Acknowledgement::Split) } else { Err(error) };
                 }
                 Err(error) if crate::site::client::is_worth_trying_again(&error) => {
@@ -142,7 +141,7 @@ impl Cycle<'_, '_> {
         &mut self,
         acknowledged: &Acknowledged,
         bytes: u64,
-        parcel: PushRetry,
+        retry: RetryLimits,
         told_gzipped: &mut Option<String>,
     ) -> Result<()> {
         let url = shown(&self.identity.legacy_url);
@@ -159,7 +158,7 @@ impl Cycle<'_, '_> {
                 Err(error) => return Err(error),
             }
         }
-        self.client.legacy_tell(&self.identity, path::ACKNOWLEDGED_RECORDS, acknowledged, parcel)
+        self.client.legacy_tell(&self.identity, path::ACKNOWLEDGED_RECORDS, acknowledged, retry)
     }
 
     /// True if entries acknowledged with gzip are still in the queue: then the server did not read it.

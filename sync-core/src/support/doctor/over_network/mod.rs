@@ -19,7 +19,7 @@ use self::watch::ObservedTransport;
 use crate::address::shown;
 use crate::error::{Error, ErrorClass, Result, Server};
 use crate::protocol::v5::{SiteInfo, path as v5_path};
-use crate::protocol::v6::{self, SiteStatusRequest, V6_VERSION};
+use crate::protocol::v6;
 use crate::redaction::masked_url;
 use crate::role::Role;
 use crate::site::Site;
@@ -300,7 +300,7 @@ impl Doctor<'_> {
 
     /// Asks central for this site's status.
     fn central(&mut self, identity: &Identity, url: &Url) -> Result<ServerContact> {
-        let request = SiteStatusRequest { sync_v5_settings: identity.credentials(), sync_v6_version: V6_VERSION };
+        let request = identity.status_request();
         let ask = |doctor: &Self| {
             let path = v6::path::SITE_STATUS;
             doctor.client(|client| client.central::<v6::SiteStatus>(identity, url, path, &request))
