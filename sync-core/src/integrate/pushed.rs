@@ -1,7 +1,9 @@
 //! Integrates a batch of a push as it arrives, in the transaction that takes it.
 
+use super::integrated::Integrated;
+use super::provenance::Provenance;
+use super::receive::receive;
 use super::staged::integrate_staged;
-use super::{Integrated, Provenance, receive};
 use crate::clock::Timestamp;
 use crate::error::Result;
 use crate::record::SiteId;

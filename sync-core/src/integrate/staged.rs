@@ -4,8 +4,10 @@ use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::failed_batch::{failure_reason, may_be_of_a_record};
+use super::integrated::Integrated;
+use super::integrator::Integrator;
+use super::provenance::Provenance;
 use super::sent_back::BufferPlace;
-use super::{Integrated, Integrator, Provenance};
 use crate::clock::{Clock, Timestamp};
 use crate::error::{Error, Result};
 use crate::protocol::v5::{CentralRecord, QueuedRecord};

@@ -7,8 +7,9 @@
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use super::integrated::Integrated;
+use super::provenance::Provenance;
 use super::staged::StagedRun;
-use super::{Integrated, Provenance};
 use crate::clock::Clock;
 use crate::error::{Error, Result};
 use crate::record::SiteId;
