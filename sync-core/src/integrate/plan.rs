@@ -62,7 +62,7 @@ pub(super) trait Facts {
 /// Makes the decision.
 pub(super) fn plan(incoming: &Incoming, facts: &dyn Facts) -> Result<Plan> {
     let decided = match decide(incoming, facts)? {
-        // This comes before any other obstacle: the record belongs to another, so it gives the site no claim.
+        // Checked before any other reason for quarantine: a refused record gives the site no claim to it.
         Ok(Plan::Upsert) | Err(_) if is_of_another(incoming, facts)? => {
             let refusal = Refusal::StoreNotActiveHere { table: incoming.table.to_string() };
             Err(aside(QuarantineCause::Refused, refusal.to_string()))
