@@ -150,8 +150,8 @@ impl<'t> Integrator<'t> {
     }
 
     /// True if the local edit was sent to central, without an answer. The next push repeats it under its position: central
-    /// accepts it if it never came, and otherwise sends what replaced it there once more. Under a new position central could not
-    /// tell it from a new edit, and would lose what replaced it.
+    /// accepts it if it never arrived, and otherwise sends the version that replaced it there once more. Under a new position
+    /// it would look like a new edit, and central would lose the version that replaced it.
     pub(super) fn was_sent_to_central(&self, incoming: &Incoming) -> Result<bool> {
         let Incoming { source, table, id, .. } = incoming;
         let by_its_legacy_half =

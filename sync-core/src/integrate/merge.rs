@@ -132,13 +132,13 @@ pub(crate) fn rewrite(storage: &dyn Storage, clock: &dyn Clock, origin: Option<S
         let mut after: Option<RecordId> = None;
         loop {
             // Read without blocking a writer.
-            let (page, stale) = rewriter.stale_records(table, after.as_ref())?;
+            let (stale, last) = rewriter.stale_records(table, after.as_ref())?;
             let done = rewriter.past_failures(table, &stale, &|ids| rewriter.rewrite_records(table, ids))?;
             rewritten += done;
             left += stale.len() as u64 - done;
-            match page.last() {
-                Some((last, _)) if page.len() == ROWS => after = Some(last.clone()),
-                _ => break,
+            after = last;
+            if after.is_none() {
+                break;
             }
         }
     }
@@ -167,21 +167,18 @@ struct Rewriter<'s> {
 }
 
 impl Rewriter<'_> {
-    /// A page of a table, and those of its records that are merged or name a merged record.
-    fn stale_records(
-        &self,
-        table: &TableName,
-        after: Option<&RecordId>,
-    ) -> Result<(Vec<(RecordId, RecordData)>, Vec<RecordId>)> {
+    /// The records of a page of a table that are merged or name a merged record, and the last of the page if more follow.
+    fn stale_records(&self, table: &TableName, after: Option<&RecordId>) -> Result<(Vec<RecordId>, Option<RecordId>)> {
         let txn = self.storage.read()?;
         let page = txn.records(table, after, ROWS)?;
+        let last = page.last().filter(|_| page.len() == ROWS).map(|(last, _)| last.clone());
         let mut stale = Vec::new();
-        for (id, data) in &page {
-            if is_gone(txn.as_ref(), table, id)? || resolved(txn.as_ref(), table, data)?.is_some() {
-                stale.push(id.clone());
+        for (id, data) in page {
+            if is_gone(txn.as_ref(), table, &id)? || resolved(txn.as_ref(), table, &data)?.is_some() {
+                stale.push(id);
             }
         }
-        Ok((page, stale))
+        Ok((stale, last))
     }
 
     /// Does some work with records. If the database fails at one of them, does it with each alone, and sets aside the one

@@ -375,7 +375,7 @@ fn unaware_write(incoming: &Incoming, kind: &RecordType, refusal: &Refusal, fact
         // Its store may come back, and the edit with it.
         _ if moved == UnseenMove::Store => UnawareWrite::No,
         _ => UnawareWrite::Edited(
-            "it went to a store of another site before this came, which whoever wrote this could not know: the move wins"
+            "it went to a store of another site before this came, which the site that wrote it could not know: the move wins"
                 .to_owned(),
         ),
     })

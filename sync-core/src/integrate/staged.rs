@@ -81,7 +81,7 @@ impl StagedRun {
             let at_most = if self.one_by_one > 0 { 1 } else { CHUNK_RECORDS };
             let attempt = || {
                 let groups = &self.left;
-                attempted(|| integrate_chunk(storage, clock, provenance, (groups, self.after, at_most), may_go_on))
+                attempted(|| integrate_chunk(storage, clock, provenance, groups, self.after, at_most, may_go_on))
             };
             // A single failure may be chance.
             let mut outcome = attempt();
@@ -261,7 +261,9 @@ fn integrate_chunk(
     storage: &dyn Storage,
     clock: &dyn Clock,
     provenance: &Provenance,
-    (groups, after, at_most): (&VecDeque<(TableName, StagedKind)>, u64, usize),
+    groups: &VecDeque<(TableName, StagedKind)>,
+    after: u64,
+    at_most: usize,
     may_go_on: &dyn Fn(&dyn ReadTxn) -> Result<bool>,
 ) -> Result<ChunkOutcome> {
     let txn = storage.write()?;

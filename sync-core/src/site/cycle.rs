@@ -42,8 +42,8 @@ pub struct SyncOptions {
     /// Begin no further batch and no further step after this time. A running request is then cancelled within two
     /// seconds, if the transport can do that; the next cycle sends it again.
     pub max_time: Option<Duration>,
-    /// Begin no second batch of any step after this many bytes of bodies in both directions, so that each cycle gets on
-    /// in both of them. Sent bytes count as sent, received bytes as decoded, so gzip makes fewer of them on the line.
+    /// Begin no second batch of any step after this many bytes of bodies in both directions. The first batch of each step is
+    /// sent in any case, so that each cycle makes progress in both directions. Sent bytes count as sent, received bytes as decoded, so gzip makes fewer of them on the line.
     pub max_bytes: Option<u64>,
 }
 

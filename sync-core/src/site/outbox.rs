@@ -169,8 +169,8 @@ impl<E> Gathered<E> {
     }
 
     /// Logs the rows that were passed over again, in the transaction that moves the cursor past them: they stay to be
-    /// pushed, after all edits so far, and the refused ones come last. Each may have arrived before, so central is told its
-    /// first position with it. Returns their number.
+    /// pushed, after all edits so far, and the refused ones come last. Each may have arrived before, so its first
+    /// position is sent with it. Returns their number.
     pub(crate) fn log_passed_over(&self, txn: &dyn WriteTxn, server: Server, now: Timestamp) -> Result<u64> {
         let mut logged = 0;
         let known = state::RENUMBERED.get(txn)?;

@@ -70,7 +70,7 @@ impl<'s, 'c> Cycle<'s, 'c> {
         // A restored backup reads before it pushes, because its records may be out of date.
         CycleLine::Special(Step::PullV6, Self::may_recover, Self::recover_from_backup),
         CycleLine::Work(Self::finish_resending),
-        // The last push is confirmed before a pull. Without that, an own edit cannot be told from a newer remote one.
+        // The last push is confirmed before a pull: otherwise an own edit cannot be distinguished from a newer remote one.
         CycleLine::Step(Step::PushV6, Self::may_push_v6, Self::push_to_central),
         CycleLine::Step(Step::Push, Self::may_push, Self::push_to_legacy),
         CycleLine::Work(Self::find_links),

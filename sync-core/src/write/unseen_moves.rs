@@ -21,7 +21,7 @@ pub(crate) enum UnseenMove {
     KeptAsOwn,
 }
 
-/// A site that wrote a record, and what it knew by then.
+/// A site that wrote a record, and the part of the changelog that it knew.
 pub(crate) struct WritingSite<'s> {
     pub id: SiteId,
     /// The position before which it has read this changelog.
@@ -68,8 +68,8 @@ pub(crate) fn unseen_move(
     Ok(found)
 }
 
-/// Whether a version of a site says that the record is in one of its stores, although the site has read that it left that
-/// store. A site that holds what it read cannot write such a version: its host may not take a record.
+/// True if a site's version of a record is in one of its stores, although the site has read that the record left that store.
+/// A site that integrated the move cannot write such a version, because a host may not take a record of another store.
 fn is_kept_as_own(
     txn: &dyn ReadTxn,
     site: &WritingSite<'_>,

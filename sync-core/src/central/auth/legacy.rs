@@ -23,7 +23,7 @@ use crate::transport::{HttpRequest, HttpResponse, Method, Transport, TransportEr
 const ACCEPTED_FOR: Duration = Duration::from_secs(60);
 /// How long a negative answer is cached.
 const REFUSED_FOR: Duration = Duration::from_secs(5);
-/// How long correct credentials are remembered, to tell the site from somebody who guesses under its name.
+/// How long correct credentials are remembered, to distinguish the site from a person who guesses its password.
 const REMEMBERED_FOR: Duration = Duration::from_secs(24 * 60 * 60);
 /// The most checks at once: a legacy server that hangs must leave threads for the sites with a cached answer.
 const CHECKS_MAX: usize = 128;

@@ -24,8 +24,8 @@ use crate::write;
 /// The most bytes of the part with the credentials and the file's id.
 const JSON_PART_BYTES_MAX: usize = 2 * 1024 * 1024;
 
-/// The most bytes of a file that are held in memory until its sender has signed in. Open mSupply and this project send the
-/// credentials first, so this is for other clients and small files.
+/// The most bytes of a file that are held in memory until its sender has signed in. Sites of Open mSupply and of this
+/// library send the credentials first, so this is for small files of other clients.
 const EARLY_BYTES_MAX: usize = 64 * 1024;
 
 /// The destination of an upload.
@@ -215,7 +215,7 @@ impl Central {
         Ok(upload)
     }
 
-    /// A planted bug: writes a part to the disk, whoever brings it.
+    /// A planted bug: writes a part to the disk before its sender has signed in.
     fn write_anyones(&self, parts: &mut Multipart<'_>) -> std::result::Result<(), UploadFault> {
         let mut new = self.files.as_ref().map(FileStore::begin).transpose()?;
         while let Some(bytes) = parts.content()? {

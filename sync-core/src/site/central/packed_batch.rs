@@ -15,7 +15,7 @@ use crate::site::outbox::{BatchBudget, ENVELOPE, Gathered, gather};
 use crate::storage::{ReadTxn, Source, newest_gaps, state};
 use crate::write::outgoing;
 
-/// A batch, and what it was made for.
+/// A batch, with the state that it was made from.
 pub(super) struct PackedBatch {
     /// The push cursor before it.
     pub start: Cursor,
@@ -24,7 +24,7 @@ pub(super) struct PackedBatch {
     pub count: u64,
     /// The record, if it is the only one.
     pub alone: Option<(WireRecord, Cursor)>,
-    /// What central is told of the losses of this database.
+    /// The losses of this database that are reported with it.
     pub lost_history: Vec<ChangelogGap>,
     /// Where it ends; without its records.
     pub outgoing: Gathered<BatchElement>,

@@ -3,7 +3,8 @@
 //!
 //! A restored site ([`OwnRestore`]) reads its lost records, its own included, before it sends anything. When central
 //! was restored ([`CentralRestore`]), the site reads everything again, and sends again the records of this site that
-//! central lost. A deleted newest row alone ([`NewestRow`]) is told from a restore later. Transitions are pure
+//! central lost. Whether a missing newest row alone ([`NewestRow`]) was deleted, or lost by a
+//! restore, is seen later. Transitions are pure
 //! functions; `storage/state/recovery.rs` stores the states, and `outdated.rs` decides about single records.
 
 use url::Url;
@@ -139,7 +140,7 @@ impl Cycle<'_, '_> {
     /// sent.
     pub(crate) fn recover(&mut self, central: &Url) -> Result<()> {
         self.warn(says::restored())?;
-        // A push may have been cut since the backup: central is told that nothing more of it comes.
+        // A push may have been cut off after the backup was made. An empty last batch ends it at central.
         self.begin_sending(Cursor(0))?;
         if !self.confirm_before_pull(central)? {
             return Ok(());

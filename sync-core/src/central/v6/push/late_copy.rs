@@ -83,8 +83,8 @@ impl IncomingRow {
     /// that edit with a version that the site has not read. A site logs an edit again under a new cursor if it got no
     /// answer for it and a smaller edit behind it came through.
     ///
-    /// One deletion is like another: only a site's word (`sent_since`) tells a repeated one from that of a record which it had
-    /// written anew.
+    /// A deletion has no content by which a repeated one could be recognised. Only `sent_since` distinguishes it from a later
+    /// deletion of the record, which the site wrote again in between.
     fn was_replaced_unseen(
         &self,
         txn: &dyn ReadTxn,
@@ -153,7 +153,7 @@ pub(crate) enum Replay {
     Stale,
 }
 
-/// The rows of a batch, sorted by what is done with them.
+/// The rows of a batch by the treatment that they get.
 #[derive(Default)]
 pub(super) struct FilteredBatch<'r> {
     /// Rows to accept.
