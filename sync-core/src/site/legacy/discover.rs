@@ -113,10 +113,10 @@ impl Site {
 /// A setting for which the legacy server gave a value.
 pub(crate) struct DiscoveredSetting {
     /// The code of the finding, if it differs from the stored value.
-    pub code: &'static str,
-    pub setting: Setting<String>,
-    pub name: Message,
-    pub value: String,
+    pub(crate) code: &'static str,
+    pub(crate) setting: Setting<String>,
+    pub(crate) name: Message,
+    pub(crate) value: String,
 }
 
 impl DiscoveredSetting {
