@@ -11,7 +11,7 @@ use crate::record::SiteId;
 
 type Admission = Result<SiteId, AuthenticationError>;
 
-/// The caller that signs in.
+/// The credentials of a caller.
 #[derive(Clone, Copy)]
 struct SignIn<'a> {
     from: Option<IpAddr>,
@@ -27,36 +27,36 @@ impl Central {
         if let Some(refusal) = out_of_bounds(credentials) {
             return Err(AuthenticationError::Refused { refusal, checked_at: "this server".to_owned() });
         }
-        let asked = SignIn { from: trace.caller.from, credentials, names_machine: !trace.is_machine_assumed.get() };
-        let Some(gate) = &trace.caller.gate else { return self.ask_now(asked) };
+        let sign_in = SignIn { from: trace.caller.from, credentials, names_machine: !trace.is_machine_assumed.get() };
+        let Some(gate) = &trace.caller.gate else { return self.check_now(sign_in) };
         let checked = trace.caller.checked.as_ref().filter(|checked| checked.credentials == *credentials);
         let known = match checked {
             Some(checked) => Some(checked.outcome.clone()),
-            None => self.ask_memory(asked),
+            None => self.check_cached(sign_in),
         };
         let Some(admission) = known else {
-            trace.defer(Deferred::Unchecked(self.check_of(asked, false)));
-            return Err(put_off());
+            trace.defer(Deferred::Unchecked(self.check_of(sign_in, false)));
+            return Err(deferred());
         };
         let site = admission?;
         if checked.is_none() && self.authenticator.is_aging(credentials) {
-            gate.renew(self.check_of(asked, true));
+            gate.renew(self.check_of(sign_in, true));
         }
         if gate.may_work(site) {
             return Ok(site);
         }
         trace.defer(Deferred::OutOfTurn(site));
-        Err(put_off())
+        Err(deferred())
     }
 
     /// Makes a check, which may take as long as a server that does not answer. All requests with the same credentials
     /// may use the result; it counts as one attempt.
     pub fn check_credentials(&self, check: &CredentialCheck) -> Checked {
         let CredentialCheck { credentials, from, names_machine, .. } = check;
-        let asked = SignIn { from: *from, credentials, names_machine: *names_machine };
+        let sign_in = SignIn { from: *from, credentials, names_machine: *names_machine };
         let outcome = match check.is_renewal {
-            true => self.count(asked, self.authenticator.renew(credentials)),
-            false => self.ask_now(asked),
+            true => self.count_refusal(sign_in, self.authenticator.renew(credentials)),
+            false => self.check_now(sign_in),
         };
         Checked { credentials: credentials.clone(), outcome }
     }
@@ -66,35 +66,35 @@ impl Central {
         self.authenticator.checks_at_once().max(1)
     }
 
-    fn ask_now(&self, asked: SignIn<'_>) -> Admission {
-        self.brake(asked)?;
-        self.count(asked, self.authenticator.authenticate(asked.credentials))
+    fn check_now(&self, sign_in: SignIn<'_>) -> Admission {
+        self.throttle(sign_in)?;
+        self.count_refusal(sign_in, self.authenticator.authenticate(sign_in.credentials))
     }
 
-    fn ask_memory(&self, asked: SignIn<'_>) -> Option<Admission> {
-        if let Err(braked) = self.brake(asked) {
-            return Some(Err(braked));
+    fn check_cached(&self, sign_in: SignIn<'_>) -> Option<Admission> {
+        if let Err(throttled) = self.throttle(sign_in) {
+            return Some(Err(throttled));
         }
-        let known = self.authenticator.known(asked.credentials)?;
-        Some(self.count(asked, known))
+        let known = self.authenticator.known(sign_in.credentials)?;
+        Some(self.count_refusal(sign_in, known))
     }
 
     /// True if the request names the machine of the site. One that names no machine may come from anywhere.
-    fn is_own_machine(&self, asked: SignIn<'_>) -> bool {
-        asked.names_machine && self.authenticator.is_own_machine(asked.credentials)
+    fn is_own_machine(&self, sign_in: SignIn<'_>) -> bool {
+        sign_in.names_machine && self.authenticator.is_own_machine(sign_in.credentials)
     }
 
     /// Refuses a caller after too many guesses. Guesses under a site's name do not lock the site out, even from the
     /// same address: the site has credentials that were correct before, or its machine, which is counted separately.
-    fn brake(&self, asked: SignIn<'_>) -> Result<(), AuthenticationError> {
-        let SignIn { from, credentials, .. } = asked;
+    fn throttle(&self, sign_in: SignIn<'_>) -> Result<(), AuthenticationError> {
+        let SignIn { from, credentials, .. } = sign_in;
         let now = self.clock.monotonic();
         let wait = |is_own| self.attempts.wait(&credentials.username, from, is_own, now);
         let (of_others, of_its_own) = (wait(false), wait(true));
         if of_others.is_none() && of_its_own.is_none() {
             return Ok(());
         }
-        let wait = if self.is_own_machine(asked) { of_its_own } else { of_others };
+        let wait = if self.is_own_machine(sign_in) { of_its_own } else { of_others };
         match wait {
             Some(wait) if !self.authenticator.were_right_lately(credentials) => {
                 Err(AuthenticationError::TooMany { wait })
@@ -103,20 +103,20 @@ impl Central {
         }
     }
 
-    fn count(&self, asked: SignIn<'_>, admission: Admission) -> Admission {
-        let SignIn { from, credentials, .. } = asked;
+    fn count_refusal(&self, sign_in: SignIn<'_>, admission: Admission) -> Admission {
+        let SignIn { from, credentials, .. } = sign_in;
         if let Err(AuthenticationError::Refused { refusal, .. }) = &admission
             && refusal.is_guess()
         {
-            let is_own = self.is_own_machine(asked);
+            let is_own = self.is_own_machine(sign_in);
             let attempt = super::auth::throttle::Attempt { from, is_own, is_of_a_site: refusal.is_of_a_site() };
             self.attempts.refused(&credentials.username, attempt, self.clock.monotonic());
         }
         admission
     }
 
-    fn check_of(&self, asked: SignIn<'_>, is_renewal: bool) -> CredentialCheck {
-        let SignIn { from, credentials, names_machine } = asked;
+    fn check_of(&self, sign_in: SignIn<'_>, is_renewal: bool) -> CredentialCheck {
+        let SignIn { from, credentials, names_machine } = sign_in;
         CredentialCheck {
             credentials: credentials.clone(),
             from,
@@ -150,6 +150,6 @@ fn out_of_bounds(credentials: &Credentials) -> Option<CredentialRefusal> {
 }
 
 /// Ends a deferred request; this response is not sent.
-fn put_off() -> AuthenticationError {
+fn deferred() -> AuthenticationError {
     AuthenticationError::Unanswered { asked_at: String::new(), is_line: false, reason: "not checked yet".to_owned() }
 }

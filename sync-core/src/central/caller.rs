@@ -1,5 +1,5 @@
-//! What a host knows of a request before it is answered, and what central may ask the host first, so that a slow check
-//! of credentials holds no thread that answers.
+//! The sender of a request, as the host knows it, and the host's part in signing it in: a slow check of credentials is left
+//! to the host, so that it blocks no thread that answers requests.
 
 use std::fmt;
 use std::net::IpAddr;

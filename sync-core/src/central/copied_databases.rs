@@ -4,10 +4,9 @@
 //! names the push before it ([`PushChain`]). If that one already has another successor, the push comes from another
 //! copy and is refused. The copy whose push was accepted last continues.
 
-use std::time::Duration;
-
 use serde::{Deserialize, Serialize};
 
+use super::replay_window::may_still_arrive;
 use crate::changelog::ChangelogGap;
 use crate::clock::Timestamp;
 use crate::error::Result;
@@ -21,9 +20,6 @@ const REMEMBERED: usize = 64;
 
 /// The number of databases of a site that are remembered.
 const FIRSTS: usize = 8;
-
-/// How long after a restore of central a push from before may still arrive, which central does not know any more.
-const LATE: Duration = Duration::from_secs(15 * 60);
 
 /// The longest id of a push.
 const BYTES_MAX: usize = 64;
@@ -125,7 +121,8 @@ impl SiteDatabases {
 
     /// Records that a copy was refused, unless that may have been a late request of the copy that continues.
     fn noting_refused(self, now: Timestamp) -> Self {
-        let may_be_late = self.forgot_at.is_some_and(|at| now.since(at).max(at.since(now)) < LATE);
+        // A push from before a restore of central, which central does not know any more.
+        let may_be_late = self.forgot_at.is_some_and(|at| may_still_arrive(at, now));
         let refused_at = if may_be_late { self.refused_at } else { Some(now) };
         Self { refused_at, ..self }
     }
@@ -237,7 +234,7 @@ pub(super) fn judge(
 }
 
 /// The time since which another copy than the pulling one continues, if any.
-pub(super) fn goes_on_elsewhere(txn: &dyn ReadTxn, site: SiteId, chain: &PushChain) -> Result<Option<Timestamp>> {
+pub(super) fn continued_elsewhere(txn: &dyn ReadTxn, site: SiteId, chain: &PushChain) -> Result<Option<Timestamp>> {
     let Some(known) = of_site(txn, site)?.filter(|_| !chain.after.is_empty() && !planted!(CopiesNotTold)) else {
         return Ok(None);
     };
@@ -487,7 +484,7 @@ mod tests {
 
         pulls("new", 4);
         pulls("former", 5);
-        let elsewhere = goes_on_elsewhere(judge.0.read().unwrap().as_ref(), SITE, &chain("new", "y", 0, "")).unwrap();
+        let elsewhere = continued_elsewhere(judge.0.read().unwrap().as_ref(), SITE, &chain("new", "y", 0, "")).unwrap();
         assert_eq!(elsewhere, None, "its push went to a server that only looked like central");
         for (after, number, id) in [("b", 2, "c"), ("z", 30, "c"), ("", 0, "a")] {
             let verdict = pushes(chain("former", after, number, id), 6);
@@ -522,7 +519,7 @@ mod tests {
                 loss_handled: Cursor(0),
                 first: String::new(),
             };
-            goes_on_elsewhere(judge.0.read().unwrap().as_ref(), SITE, &chain).unwrap().is_none()
+            continued_elsewhere(judge.0.read().unwrap().as_ref(), SITE, &chain).unwrap().is_none()
         };
         assert!(pulls("e", 5) && !pulls("e", 3));
         let on = judge.numbered(("e", 5), "f", &[], 2);

@@ -22,8 +22,8 @@ use crate::write::outgoing::is_readable;
 const NAMES: &str = "name";
 const JOINS: &str = "name_store_join";
 
-/// Records that are read at once.
-const AT_A_TIME: usize = 16;
+/// Stored records that are read at once: each may be large.
+const MIRRORED_AT_ONCE: usize = 16;
 
 /// Joins that are read at once.
 const PAGE: usize = 500;
@@ -49,13 +49,13 @@ impl Central {
     ) -> Result<()> {
         txn.central()?.mirror_record(site, table, id, data)?;
         let (_, number) = txn.central()?.count_mirrored(site, 0)?;
-        let still_kept = linked(txn, site)?.into_iter().map(|record| record.number);
-        state::LINKED_OF_SITE.of(site).set(txn, Numbers(still_kept.chain([number]).collect()))
+        let still_stored = linked(txn, site)?.into_iter().map(|record| record.number);
+        state::LINKED_OF_SITE.of(site).set(txn, Numbers(still_stored.chain([number]).collect()))
     }
 
     /// Stores a push. The site gets its answer once it is on the disk. `None` if a newer version of one of its records came a
     /// short time ago, so that this request is a late copy: nothing of it is stored.
-    pub(crate) fn keep_for_site(
+    pub(crate) fn mirror_push(
         &self,
         site: SiteId,
         queue_length: u64,
@@ -70,7 +70,7 @@ impl Central {
         for record in records {
             let sync_out_id = record.sync_out_id.clone();
             let record = WireRecord::from(record);
-            match note_legacy_row(txn.as_ref(), (site, uptime), &sync_out_id, &record)? {
+            match note_legacy_row(txn.as_ref(), site, uptime, &sync_out_id, &record)? {
                 Replay::New => {}
                 Replay::Duplicate => continue,
                 Replay::Stale => return Ok(None),
@@ -139,13 +139,13 @@ impl Central {
             let data = linked.into_iter().take(limit).map(|record| queued(txn.as_ref(), &stores, record));
             return Ok(QueueBatch { queue_length, data: data.collect::<Result<_>>()? });
         }
-        let data = next_kept(txn.as_ref(), site, left, limit, bytes_max)?;
+        let data = next_mirrored(txn.as_ref(), site, left, limit, bytes_max)?;
         let queue_length = if data.is_empty() { 0 } else { txn.central()?.count_mirrored(site, left.after)?.0 };
         Ok(QueueBatch { queue_length, data })
     }
 
     /// The site has stored the returned records, up to the first that it does not name.
-    pub(crate) fn shorten_queue(&self, site: SiteId, acknowledged: &Acknowledged) -> Result<()> {
+    pub(crate) fn acknowledge_queue(&self, site: SiteId, acknowledged: &Acknowledged) -> Result<()> {
         let stored: HashSet<u64> = acknowledged.sync_ids.iter().filter_map(|id| id.parse().ok()).collect();
         let txn = self.storage.write()?;
         let mut queue = state::QUEUE_OF_SITE.of(site).get(txn.as_ref())?;
@@ -157,7 +157,7 @@ impl Central {
         }
         let before = queue.after;
         loop {
-            let some = txn.central()?.legacy_mirror(site, queue.after, AT_A_TIME)?;
+            let some = txn.central()?.legacy_mirror(site, queue.after, MIRRORED_AT_ONCE)?;
             let known = some.iter().take_while(|record| stored.contains(&record.number)).last();
             let Some(last) = known else { break };
             queue.after = last.number;
@@ -182,7 +182,7 @@ fn set_aside(site: SiteId, (table, id): (TableName, RecordId), data: RecordData,
 }
 
 /// The next records, a few at a time, because one may be as large as a whole answer. At least one.
-fn next_kept(
+fn next_mirrored(
     txn: &dyn ReadTxn,
     site: SiteId,
     QueueLeft { mut after, through }: QueueLeft,
@@ -192,7 +192,7 @@ fn next_kept(
     let (mut data, mut bytes) = (Vec::new(), 0);
     let stores = txn.stores_of_site(site)?;
     while data.len() < limit {
-        let some = txn.central()?.legacy_mirror(site, after, AT_A_TIME.min(limit - data.len()))?;
+        let some = txn.central()?.legacy_mirror(site, after, MIRRORED_AT_ONCE.min(limit - data.len()))?;
         let Some(last) = some.last().map(|record| record.number) else { break };
         for record in some.into_iter().filter(|record| record.number <= through) {
             let record = queued(txn, &stores, record)?;
@@ -234,42 +234,42 @@ fn patients_of(
 /// The element of a queue for a stored record. A patient and a join of names are returned as they are now, which may be newer
 /// than what is stored for the site: a site that edited the old version would undo the newer one.
 fn queued(txn: &dyn ReadTxn, stores: &[StoreId], record: MirroredRecord) -> Result<QueuedRecord> {
-    let (action, data) = match now(txn, stores, &record)? {
-        Now::AsStored => (Action::Update, record.data),
-        Now::Newer(data) => (Action::Update, data),
-        Now::Deleted => (Action::Delete, RecordData::empty()),
+    let (action, data) = match current_version(txn, stores, &record)? {
+        CurrentVersion::AsStored => (Action::Update, record.data),
+        CurrentVersion::Newer(data) => (Action::Update, data),
+        CurrentVersion::Deleted => (Action::Delete, RecordData::empty()),
     };
     let (sync_out_id, table_name, record_id) = (record.number.to_string(), record.table, record.id);
     Ok(QueuedRecord { sync_out_id, table_name, record_id, action, record_data: data })
 }
 
-/// What central knows of a record that is stored for a site.
-enum Now {
+/// What central has of a record that is stored for a site.
+enum CurrentVersion {
     AsStored,
     Newer(RecordData),
     Deleted,
 }
 
-fn now(txn: &dyn ReadTxn, stores: &[StoreId], record: &MirroredRecord) -> Result<Now> {
+fn current_version(txn: &dyn ReadTxn, stores: &[StoreId], record: &MirroredRecord) -> Result<CurrentVersion> {
     let (table, id) = (&record.table, &record.id);
     let is_name = *table == *NAMES;
     if !is_name && *table != *JOINS {
-        return Ok(Now::AsStored);
+        return Ok(CurrentVersion::AsStored);
     }
     let Some(data) = txn.record(table, id)? else {
         // A record that never came here over V6 was not deleted here.
         let was_deleted = txn.tombstones(table, id)?.iter().any(|(row, _)| row.action == ChangeAction::Delete);
-        return Ok(if was_deleted { Now::Deleted } else { Now::AsStored });
+        return Ok(if was_deleted { CurrentVersion::Deleted } else { CurrentVersion::AsStored });
     };
     if is_name && is_patient(&data) && is_deleted(&data) {
-        return Ok(Now::Deleted);
+        return Ok(CurrentVersion::Deleted);
     }
     // A site learns nothing new of a patient whom none of its stores sees, and of the joins of other stores.
     let may_learn = match is_name {
         true => is_patient(&data) && txn.is_visible(&NameId::from(id.as_str()), stores)?,
         false => write::scope(txn, table, &data)?.0.is_some_and(|store| stores.contains(&store)),
     };
-    Ok(if may_learn && is_readable(&data) { Now::Newer(data) } else { Now::AsStored })
+    Ok(if may_learn && is_readable(&data) { CurrentVersion::Newer(data) } else { CurrentVersion::AsStored })
 }
 
 /// True if a site deleted this patient, whom central keeps with a mark.

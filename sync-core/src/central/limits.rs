@@ -1,5 +1,5 @@
-//! Limits for the lists of a request: central works through them with the database's only writer, and all other sites
-//! wait.
+//! Limits for the lists of a request. While central works through a list, it holds the only writer of the database, and all
+//! other sites wait.
 
 use super::CentralConfig;
 use crate::changelog::ChangelogGap;

@@ -9,6 +9,7 @@ pub(crate) mod in_process;
 pub(crate) mod legacy_mirror;
 mod limits;
 mod pause;
+mod replay_window;
 pub(crate) mod request_log;
 pub(crate) mod site_activity;
 pub(crate) mod site_registry;
@@ -52,7 +53,7 @@ use crate::transport::{HttpRequest, HttpResponse, Method};
 use crate::write::moved_stores;
 
 /// A request up to this size may be parsed before its sender is known.
-const SMALL: usize = 16 * 1024;
+const PARSED_UNSIGNED_MAX: usize = 16 * 1024;
 
 /// The most characters of a quoted input in a reason.
 const REASON_CHARS_MAX: usize = 1000;
@@ -104,22 +105,22 @@ pub struct Central {
     authenticator: Arc<dyn SiteAuthenticator>,
     config: CentralConfig,
     /// True if V5 requests are answered here too, because there is no legacy server.
-    stands_alone: bool,
+    is_stand_alone: bool,
     work: (Mutex<bool>, Condvar),
-    /// Tells how long ago a push came.
+    /// Measures how long ago a push came.
     uptime: uptime::Uptime,
     attempts: auth::throttle::Attempts,
     queue: integrate::IntegrationQueue,
     activity: site_activity::Activity,
-    /// True once the quarantine of an older version was tried again.
-    is_up_to_date: AtomicBool,
+    /// True once the records that an older version, or an earlier run, could not integrate were queued again.
+    has_requeued: AtomicBool,
     files: Option<FileStore>,
     /// This server's own site at the legacy server.
     own_site: Option<Site>,
     /// The number of running requests for patients there.
-    asks_for_patients: AtomicUsize,
-    /// Held while a file is compared with an existing one, and named.
-    keeping: Mutex<()>,
+    patient_queries: AtomicUsize,
+    /// Held while an uploaded file is compared with an existing one, and named.
+    naming_upload: Mutex<()>,
     /// The time of the last sweep of leftovers of uploads.
     swept_at: Mutex<Option<Timestamp>>,
 }
@@ -143,17 +144,17 @@ impl Central {
             clock,
             authenticator,
             config: CentralConfig::default(),
-            stands_alone: false,
+            is_stand_alone: false,
             work: (Mutex::new(false), Condvar::new()),
             uptime,
             attempts: auth::throttle::Attempts::default(),
             queue: integrate::IntegrationQueue::default(),
             activity: site_activity::Activity::default(),
-            is_up_to_date: AtomicBool::new(false),
+            has_requeued: AtomicBool::new(false),
             files: None,
             own_site: None,
-            asks_for_patients: AtomicUsize::new(0),
-            keeping: Mutex::new(()),
+            patient_queries: AtomicUsize::new(0),
+            naming_upload: Mutex::new(()),
             swept_at: Mutex::default(),
         }
     }
@@ -162,7 +163,7 @@ impl Central {
     /// site sends first.
     pub(crate) fn stand_alone(storage: Arc<dyn Storage>, clock: Arc<dyn Clock>) -> Self {
         let authenticator = Arc::new(LocalAuthenticator::new(storage.clone(), clock.clone()));
-        Self { stands_alone: true, ..Self::new(storage, clock, authenticator) }
+        Self { is_stand_alone: true, ..Self::new(storage, clock, authenticator) }
     }
 
     /// Replaces the limits.
@@ -208,11 +209,11 @@ impl Central {
 
     fn route(&self, request: &HttpRequest, trace: &RequestTrace) -> HttpResponse {
         let (route, query) = request.url.split_once('?').unwrap_or((&request.url, ""));
-        if self.stands_alone && route.starts_with("/sync/v5/") {
+        if self.is_stand_alone && route.starts_with("/sync/v5/") {
             trace.endpoint.set(Endpoint::Legacy);
             return self.legacy_api(request, trace, route, query);
         }
-        if self.stands_alone && route.starts_with("/api/v4/") {
+        if self.is_stand_alone && route.starts_with("/api/v4/") {
             trace.endpoint.set(Endpoint::Legacy);
             return self.patient_api(request, trace, route, query);
         }
@@ -225,38 +226,40 @@ impl Central {
         }
         match (request.method, route) {
             (Method::Post, path::PULL) => {
-                self.answer(request, (trace, Endpoint::Pull), |central, site, pull: PullRequest| {
+                self.answer(request, trace, Endpoint::Pull, |central, site, pull: PullRequest| {
+                    // Read before the pull reads, so its answer ends here at least.
+                    trace.newest.set(central.storage.read()?.last_cursor()?);
                     let mut batch = central.pull(site, &pull, central.answer_bytes_max(trace))?;
-                    central.tell_of_refused(site, &pull, &mut batch)?;
-                    trace.pulled(&batch, pull.looks_only);
+                    central.report_refused(site, &pull, &mut batch)?;
+                    trace.note_pull(&batch, pull.is_dry_run);
                     Ok(batch)
                 })
             }
             (Method::Post, path::PATIENT_PULL) => {
-                self.answer(request, (trace, Endpoint::PatientPull), |central, site, pull: PatientPullRequest| {
+                self.answer(request, trace, Endpoint::PatientPull, |central, site, pull: PatientPullRequest| {
                     let batch = central.patient_pull(site, &pull, central.answer_bytes_max(trace))?;
                     trace.records.set(batch.records.len() as u64);
                     Ok(batch)
                 })
             }
             (Method::Post, path::PUSH) => {
-                self.answer(request, (trace, Endpoint::Push), |central, site, push: PushRequest| {
+                self.answer(request, trace, Endpoint::Push, |central, site, push: PushRequest| {
                     let result = central.push(site, push)?;
                     trace.records.set(result.records_pushed);
                     Ok(result)
                 })
             }
             (Method::Post, path::SITE_STATUS) => {
-                self.answer(request, (trace, Endpoint::SiteStatus), |central, site, _: SiteStatusRequest| {
+                self.answer(request, trace, Endpoint::SiteStatus, |central, site, _: SiteStatusRequest| {
                     let is_sync_api_paused = central.is_paused()?;
                     Ok(SiteStatus { is_integrating: central.is_integrating(site)?, is_sync_api_paused })
                 })
             }
             (Method::Post, path::NAME_STORE_JOIN) => self.name_store_join(request, trace),
             (Method::Put, path::UPLOAD_FILE) => {
-                self.take_file(request.header("content-type"), &mut request.body.as_slice(), trace)
+                self.receive_file(request.header("content-type"), &mut request.body.as_slice(), trace)
             }
-            (Method::Post, path::DOWNLOAD_FILE) => v6::files::whole(self.give_file(request, trace)),
+            (Method::Post, path::DOWNLOAD_FILE) => v6::files::whole(self.send_file(request, trace)),
             _ => HttpResponse { status: 404, headers: Vec::new(), body: Vec::new() },
         }
     }
@@ -271,16 +274,16 @@ impl Central {
         self.integrate_while(&|| true)
     }
 
-    /// Like [`integrate_waiting`](Self::integrate_waiting), while `goes_on` returns true, which is asked before each
-    /// turn. The rest stays queued.
+    /// Like [`integrate_waiting`](Self::integrate_waiting), as long as `goes_on`, which is called before each turn, returns
+    /// true. The rest stays queued.
     ///
     /// # Errors
     /// As [`integrate_waiting`](Self::integrate_waiting).
     pub fn integrate_while(&self, goes_on: &dyn Fn() -> bool) -> Result<()> {
-        if !self.is_up_to_date.load(Ordering::Relaxed) {
+        if !self.has_requeued.load(Ordering::Relaxed) {
             integrate::requeue_after_upgrade(self.storage.as_ref())?;
             integrate::requeue_failed(self.storage.as_ref())?;
-            self.is_up_to_date.store(true, Ordering::Relaxed);
+            self.has_requeued.store(true, Ordering::Relaxed);
         }
         let (storage, clock) = (self.storage.as_ref(), self.clock.as_ref());
         let mut worked = self.queue.work(storage, clock, goes_on);
@@ -299,9 +302,9 @@ impl Central {
     pub fn wait_for_work(&self, timeout: Duration) {
         let (flag, signal) = &self.work;
         let waiting = flag.lock().unwrap_or_else(PoisonError::into_inner);
-        let (mut brought, _) =
-            signal.wait_timeout_while(waiting, timeout, |brought| !*brought).unwrap_or_else(PoisonError::into_inner);
-        *brought = false;
+        let (mut has_work, _) =
+            signal.wait_timeout_while(waiting, timeout, |has_work| !*has_work).unwrap_or_else(PoisonError::into_inner);
+        *has_work = false;
     }
 
     fn announce_work(&self) {
@@ -315,25 +318,24 @@ impl Central {
         parse(&v6::body::read_json(request, self.config.json_bytes_max)?)
     }
 
-    /// Reads a body, signs its sender in before the rest of it is looked at, answers it, and puts the answer into its
-    /// envelope.
+    /// Signs the sender of a request in before its whole body is parsed, answers it, and puts the answer into its envelope.
     fn answer<Q: DeserializeOwned + limits::Limited, A: Serialize>(
         &self,
         request: &HttpRequest,
-        (trace, question): (&RequestTrace, Endpoint),
+        trace: &RequestTrace,
+        endpoint: Endpoint,
         answer: impl FnOnce(&Self, SiteId, Q) -> std::result::Result<A, EnvelopeError>,
     ) -> HttpResponse {
-        trace.endpoint.set(question);
-        let reads_or_writes = question != Endpoint::SiteStatus;
-        let answered = self.read_signed_in(request, trace, reads_or_writes).and_then(|(site, question): (_, Q)| {
-            question.within(&self.config).map_err(|excess| Refused::Response(HttpResponse::text(413, excess)))?;
-            Ok(answer(self, site, question)?)
+        trace.endpoint.set(endpoint);
+        let answered = self.read_signed_in(request, trace).and_then(|(site, content): (_, Q)| {
+            content.within(&self.config).map_err(|excess| Refused::Response(HttpResponse::text(413, excess)))?;
+            Ok(answer(self, site, content)?)
         });
         let body = match answered {
             Ok(data) => encode_data(&data),
             Err(Refused::Response(response)) => return response,
             Err(Refused::Envelope(EnvelopeError(error))) => {
-                trace.refused(&error);
+                trace.note_error(&error);
                 encode_error(&error)
             }
         };
@@ -344,42 +346,35 @@ impl Central {
         &self,
         request: &HttpRequest,
         trace: &RequestTrace,
-        reads_or_writes: bool,
     ) -> std::result::Result<(SiteId, Q), Refused> {
         let json = v6::body::read_json(request, self.config.json_bytes_max).map_err(Refused::Response)?;
         let Introduction { sync_v5_settings, sync_v6_version } = parse(&json).map_err(|unread| {
             // A real central server names the first fault in the whole request.
-            let whole = if json.len() <= SMALL { parse::<Q>(&json).err() } else { None };
+            let whole = if json.len() <= PARSED_UNSIGNED_MAX { parse::<Q>(&json).err() } else { None };
             Refused::Response(whole.unwrap_or(unread))
         })?;
-        let site = self.enter(trace, sync_v6_version, &sync_v5_settings, reads_or_writes)?;
+        let site = self.sign_in(trace, sync_v6_version, &sync_v5_settings)?;
         Ok((site, parse(&json).map_err(Refused::Response)?))
     }
 
     /// The checks before each operation, in the order of the spec (`protocol-v6` §7).
-    fn enter(
+    fn sign_in(
         &self,
         trace: &RequestTrace,
         version: u32,
         credentials: &Credentials,
-        reads_or_writes: bool,
     ) -> std::result::Result<SiteId, EnvelopeError> {
         check_version(version)?;
         let site = self.admit(trace, credentials)?;
-        trace.came_in(site, credentials);
+        trace.note_signed_in(site, credentials);
         self.unless_paused(trace, credentials)?;
-        if reads_or_writes {
-            // The position before the pull reads: its answer ends here at least. Whether an integration waits is read
-            // in the same transaction that reads or writes.
-            trace.newest.set(self.storage.read()?.last_cursor()?);
-        }
         Ok(site)
     }
 
     /// The most bytes of records in an answer.
     fn answer_bytes_max(&self, trace: &RequestTrace) -> usize {
-        let most = trace.caller.gate.as_ref().and_then(|gate| gate.answer_bytes_max());
-        most.map_or(self.config.batch_bytes_max, |most| most.min(self.config.batch_bytes_max))
+        let of_gate = trace.caller.gate.as_ref().and_then(|gate| gate.answer_bytes_max());
+        of_gate.map_or(self.config.batch_bytes_max, |most| most.min(self.config.batch_bytes_max))
     }
 
     /// True if this database is a central server's now: the legacy server may change that at any time. An unreadable

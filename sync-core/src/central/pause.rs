@@ -1,5 +1,5 @@
-//! A pause for maintenance: every site is asked to come again later, in a way that its release understands. Requests are
-//! still signed in and counted, and the status of a site is still told.
+//! A pause for maintenance: requests are refused in a way that makes each release try again later. They are still signed in
+//! and counted, and requests for the status are answered.
 
 use crate::central::v5::legacy_api::refusal;
 use crate::central::{Central, Endpoint, EnvelopeError, RequestTrace};
@@ -27,10 +27,10 @@ impl Central {
         }
     }
 
-    /// Refuses a request of V5 during a pause. A site may still ask who it is, and whether it is to change over to V7.
+    /// Refuses a request of V5 during a pause, except for the site's identity and for the change to V7.
     pub(super) fn v5_pause(&self, route: &str) -> Option<HttpResponse> {
-        let is_told = matches!(route, path::SITE | path::V7_URL_AND_UPGRADE);
-        let is_paused = !is_told && self.is_paused().unwrap_or(false);
+        let is_answered = matches!(route, path::SITE | path::V7_URL_AND_UPGRADE);
+        let is_paused = !is_answered && self.is_paused().unwrap_or(false);
         is_paused.then(|| {
             let said = "The server is paused for maintenance. Nothing is lost; this site goes on by itself afterwards";
             refusal(503, "sync_api_paused", said)

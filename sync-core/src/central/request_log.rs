@@ -22,12 +22,11 @@ pub(crate) struct RequestTrace {
     /// The newest position in the changelog before the request read it.
     pub newest: Cell<Cursor>,
     pub read_to: Cell<Option<Cursor>>,
-    /// True if the site only looked, as in a dry run.
-    pub looks_only: Cell<bool>,
+    pub is_dry_run: Cell<bool>,
     /// True if the request names no machine, so that the bound one is put into its credentials.
     pub is_machine_assumed: Cell<bool>,
     pub error: Cell<Option<&'static str>>,
-    pub who: RefCell<Option<SignedInSite>>,
+    pub signed_in: RefCell<Option<SignedInSite>>,
 }
 
 /// A site that signed in, with the name that it sent.
@@ -44,23 +43,20 @@ impl RequestTrace {
     }
 
     /// Defers the answer; the first reason counts.
-    pub(crate) fn defer(&self, why: Deferred) {
-        self.deferred.borrow_mut().get_or_insert(why);
+    pub(crate) fn defer(&self, reason: Deferred) {
+        self.deferred.borrow_mut().get_or_insert(reason);
     }
 
-    pub(crate) fn came_in(&self, site: SiteId, credentials: &Credentials) {
+    pub(crate) fn note_signed_in(&self, site: SiteId, credentials: &Credentials) {
         let short = |text: &str| text.chars().filter(|c| !c.is_control()).take(TEXT_MAX).collect();
         let (name, app_version) = (short(&credentials.username), short(&credentials.app_version));
-        *self.who.borrow_mut() = Some(SignedInSite { site, name, app_version });
+        *self.signed_in.borrow_mut() = Some(SignedInSite { site, name, app_version });
     }
 
-    pub(crate) fn pulled(&self, batch: &Batch, looks_only: bool) {
+    pub(crate) fn note_pull(&self, batch: &Batch, is_dry_run: bool) {
         self.records.set(batch.records.len() as u64);
-        self.looks_only.set(looks_only);
-        if looks_only {
-            return;
-        }
-        if batch.records.is_empty() && !batch.is_last_batch {
+        self.is_dry_run.set(is_dry_run);
+        if is_dry_run || (batch.records.is_empty() && !batch.is_last_batch) {
             return;
         }
         let after_last = if batch.records.is_empty() { batch.end_cursor } else { batch.end_cursor.next() };
@@ -69,7 +65,7 @@ impl RequestTrace {
         self.read_to.set(Some(end));
     }
 
-    pub(crate) fn refused(&self, error: &WireError) {
+    pub(crate) fn note_error(&self, error: &WireError) {
         self.error.set(Some(match error {
             WireError::NotACentralServer => "not_a_central_server",
             WireError::IntegrationInProgress => "integration_in_progress",
@@ -77,8 +73,8 @@ impl RequestTrace {
             WireError::ParsingSyncRecordError(_) => "parsing_sync_record_error",
             WireError::SyncFileNotFound(_) => "sync_file_not_found",
             WireError::TableNotAuthoredBySite(_) => "table_not_authored_by_site",
-            error if error.is_pause() => "sync_paused",
             WireError::SyncApiPaused => "sync_paused",
+            error if error.is_pause() => "sync_paused",
             WireError::LegacyServerError(_)
             | WireError::CannotConnectToLegacyServer(_)
             | WireError::OtherLegacyServerError(_) => "legacy_server_error",
@@ -99,7 +95,7 @@ impl RequestTrace {
         HandledRequest {
             response,
             endpoint: self.endpoint.get(),
-            site: self.who.borrow().as_ref().map(|who| who.site),
+            site: self.signed_in.borrow().as_ref().map(|known| known.site),
             records: self.records.get(),
             error: self.error.get(),
         }

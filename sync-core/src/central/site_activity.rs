@@ -24,9 +24,9 @@ const CHUNK: usize = 1000;
 #[derive(Debug, Default)]
 pub(crate) struct Activity {
     visits: Mutex<HashMap<SiteId, SiteActivity>>,
-    /// The last changes of stores that each site was told, if it asks this server in place of a legacy server. Only in
-    /// memory.
-    told_of_stores: Mutex<HashMap<SiteId, Cursor>>,
+    /// The position before which each site has read all changes of stores, if it asks this server in place of a legacy
+    /// server. Only in memory.
+    stores_read_to: Mutex<HashMap<SiteId, Cursor>>,
 }
 
 impl Activity {
@@ -34,28 +34,28 @@ impl Activity {
         self.visits.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn told_of_stores(&self) -> MutexGuard<'_, HashMap<SiteId, Cursor>> {
-        self.told_of_stores.lock().unwrap_or_else(PoisonError::into_inner)
+    fn stores_read_to(&self) -> MutexGuard<'_, HashMap<SiteId, Cursor>> {
+        self.stores_read_to.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Records that a site was told all changes of stores before this position.
-    pub(crate) fn tell_of_stores(&self, site: SiteId, before: Cursor) {
-        self.told_of_stores().insert(site, before);
+    /// Records that a site has read all changes of stores before this position.
+    pub(crate) fn note_stores_read(&self, site: SiteId, before: Cursor) {
+        self.stores_read_to().insert(site, before);
     }
 
-    pub(crate) fn note(&self, noted: &RequestTrace, now: Timestamp) {
-        let Some(who) = &*noted.who.borrow() else { return };
-        let done = |question| (noted.endpoint.get() == question && noted.error.get().is_none()).then_some(now);
+    pub(crate) fn note(&self, trace: &RequestTrace, now: Timestamp) {
+        let Some(signed_in) = &*trace.signed_in.borrow() else { return };
+        let done = |endpoint| (trace.endpoint.get() == endpoint && trace.error.get().is_none()).then_some(now);
         let visit = SiteActivity {
-            site: who.site,
-            name: who.name.clone(),
-            app_version: who.app_version.clone(),
+            site: signed_in.site,
+            name: signed_in.name.clone(),
+            app_version: signed_in.app_version.clone(),
             seen_at: now,
-            pulled_at: done(Endpoint::Pull).filter(|_| !noted.looks_only.get()),
+            pulled_at: done(Endpoint::Pull).filter(|_| !trace.is_dry_run.get()),
             pushed_at: done(Endpoint::Push),
-            read_to: noted.read_to.get(),
+            read_to: trace.read_to.get(),
         };
-        match self.lock().entry(who.site) {
+        match self.lock().entry(signed_in.site) {
             std::collections::hash_map::Entry::Occupied(mut known) => known.get_mut().update(visit),
             std::collections::hash_map::Entry::Vacant(place) => {
                 place.insert(visit);
@@ -76,15 +76,15 @@ impl Activity {
 }
 
 impl Central {
-    /// The position of the changelog up to which a site that has read up to `read_to` may know the changes. Moves of stores come with
-    /// the legacy requests, which the site may have read before the rest.
-    pub(crate) fn could_know(&self, site: SiteId, read_to: Option<Cursor>) -> Cursor {
+    /// The position up to which a site that has read up to `read_to` may know the changes. Moves of stores come with the
+    /// legacy requests, which the site may have read before the rest.
+    pub(crate) fn known_to_site(&self, site: SiteId, read_to: Option<Cursor>) -> Cursor {
         // Nothing shows that a site knew anything if it never read, or if its position is forgotten.
         let read_to = read_to.unwrap_or_default();
-        if !self.stands_alone {
+        if !self.is_stand_alone {
             return read_to;
         }
-        let of_stores = self.activity.told_of_stores().get(&site).copied();
+        let of_stores = self.activity.stores_read_to().get(&site).copied();
         of_stores.unwrap_or_default().min(read_to)
     }
 

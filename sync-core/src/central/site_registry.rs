@@ -5,12 +5,13 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use super::auth::local::stored_secret;
+use super::v6::push::close_open_push;
 use crate::clock::Clock;
 use crate::error::{Error, Result};
 use crate::protocol::PasswordHash;
 use crate::record::{RecordData, RecordId, SiteId, StoreId, TableName};
 use crate::role::Role;
-use crate::storage::{SiteEntry, Source, Storage, WriteTxn, state};
+use crate::storage::{SiteEntry, Storage, WriteTxn, state};
 use crate::text::quoted;
 use crate::text::sentences::input;
 use crate::write;
@@ -163,7 +164,7 @@ impl SiteRegistry {
     /// # Errors
     /// The database failed.
     pub fn withheld(&self, site: SiteId) -> Result<u64> {
-        super::v6::withheld::withheld(self.storage.as_ref(), site)
+        super::v6::withheld::count_withheld(self.storage.as_ref(), site)
     }
 
     /// Removes a site; its records stay.
@@ -183,11 +184,8 @@ impl SiteRegistry {
         }
         state::HIGHEST_SITE.set(txn.as_ref(), highest_site(txn.as_ref())?)?;
         txn.central()?.remove_site(site.id)?;
-        if !txn.staged_tables(Source::Site(site.id))?.is_empty() {
-            // Central accepted these records. Nobody sends the last batch of their push any more.
-            txn.central()?.request_integration(site.id, self.clock.now())?;
-            super::v6::push::set_open(txn.as_ref(), site.id, false)?;
-        }
+        // Central accepted these records. Nobody sends the last batch of their push any more.
+        close_open_push(txn.as_ref(), site.id, self.clock.now())?;
         txn.commit()
     }
 
@@ -225,7 +223,7 @@ impl SiteRegistry {
         let txn = self.storage.write()?;
         let site = named(txn.as_ref(), name)?;
         super::copied_databases::forget(txn.as_ref(), site.id)?;
-        SiteRestore::counts_anew(txn.as_ref(), site.id)?;
+        SiteRestore::note_new_database(txn.as_ref(), site.id)?;
         txn.central()?.put_site(&SiteEntry { hardware_id: None, ..site })?;
         txn.commit()
     }

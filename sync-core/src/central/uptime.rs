@@ -9,7 +9,7 @@ use crate::storage::{WriteTxn, state};
 
 /// The time during which a central server ran on a database. The machine's clock may be changed at any moment, so this
 /// uses the monotonic clock of the process, and continues after a start from the value in the database. The time
-/// without a running server does not count, because only the unreliable clock could tell it.
+/// without a running server does not count, because only the unreliable clock could measure it.
 #[derive(Debug)]
 pub(super) struct Uptime {
     /// The clocks at the start of this server.
@@ -32,7 +32,7 @@ impl Uptime {
         let remembered = state::STEADY_TIME.find(txn)?.map(Timestamp::from_unix_millis);
         let mut begin = self.begin.lock().unwrap_or_else(PoisonError::into_inner);
         let begin = *begin.get_or_insert_with(|| remembered.unwrap_or(self.wall));
-        // As if what came before this process were longer ago than any copy is held up.
+        // Earlier pushes then seem older than any late copy can be.
         let begin = if planted!(LateForgottenAtRestart) { begin.after(Duration::from_secs(1800)) } else { begin };
         let counted = begin.after(clock.monotonic().saturating_sub(self.monotonic));
         // Another process may have counted further meanwhile.

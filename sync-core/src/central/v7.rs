@@ -1,5 +1,5 @@
-//! Tells sites of Open mSupply 3.x which protocol this server speaks. A fresh 3.x site asks only for V7; an upgraded one
-//! goes on with V5 and V6 until an answer in V5 tells it to change over.
+//! Refuses V7, the protocol of Open mSupply 3.x, and says which protocol this server speaks. A new 3.x site speaks only V7; an
+//! upgraded one stays with V5 and V6 until an answer in V5 says otherwise.
 
 use serde_json::json;
 
@@ -8,11 +8,11 @@ use crate::central::request_log::RequestTrace;
 use crate::protocol::v6::{V6_VERSION_MAX, V6_VERSION_MIN};
 use crate::transport::HttpResponse;
 
-/// What every path of V7 starts with.
+/// The beginning of every path of V7.
 pub(super) const PREFIX: &str = "central/sync_v7/";
 
-/// Refuses any request of V7, whoever asks, in the envelope of V7. `Other` is the one error there that has a text, which
-/// the site shows to its user.
+/// Refuses any request of V7, in the envelope of V7. Of its errors only `Other` has a text, which the site shows to its
+/// user.
 pub(super) fn refused(trace: &RequestTrace) -> HttpResponse {
     trace.endpoint.set(Endpoint::V7);
     trace.error.set(Some("other"));

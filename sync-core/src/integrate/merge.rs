@@ -7,9 +7,9 @@
 
 use std::collections::{HashMap, HashSet};
 
+use super::failed_batch::{failure_reason, may_be_of_a_record};
 use crate::clock::{Clock, Timestamp};
 use crate::error::{Error, Result, Server};
-use crate::integrate::failed_batch::{failure_reason, may_be_of_a_record};
 use crate::protocol::v6::{Action, WireRecord};
 use crate::record::references::MERGED;
 use crate::record::{RecordData, RecordId, SiteId, TableName, record_type};
@@ -124,6 +124,7 @@ pub(crate) fn rewrite(storage: &dyn Storage, clock: &dyn Clock, origin: Option<S
     if pending.is_empty() {
         return Ok(0);
     }
+    let rewriter = Rewriter { storage, clock, origin };
     let (mut rewritten, mut left) = (0, 0);
     let any_merge = pending.iter().any(|one| matches!(one, PendingMerge::Into(..)));
     let tables = if any_merge { storage.read()?.record_counts()? } else { Vec::new() };
@@ -131,30 +132,17 @@ pub(crate) fn rewrite(storage: &dyn Storage, clock: &dyn Clock, origin: Option<S
         let mut after: Option<RecordId> = None;
         loop {
             // Read without blocking a writer.
-            let (page, stale) = {
-                let txn = storage.read()?;
-                let page = txn.records(table, after.as_ref(), ROWS)?;
-                let mut stale = Vec::new();
-                for (id, data) in &page {
-                    if is_gone(txn.as_ref(), table, id)? || resolved(txn.as_ref(), table, data)?.is_some() {
-                        stale.push(id.clone());
-                    }
-                }
-                (page, stale)
-            };
-            if !stale.is_empty() {
-                let mut some = |ids: &[RecordId]| rewrite_some(storage, clock, origin, table, ids);
-                let done = past_failures(storage, clock, (table, &stale), &mut some)?;
-                rewritten += done;
-                left += stale.len() as u64 - done;
-            }
-            match page.last() {
-                Some((last, _)) if page.len() == ROWS => after = Some(last.clone()),
-                _ => break,
+            let (stale, last) = rewriter.stale_records(table, after.as_ref())?;
+            let done = rewriter.past_failures(table, &stale, &|ids| rewriter.rewrite_records(table, ids))?;
+            rewritten += done;
+            left += stale.len() as u64 - done;
+            after = last;
+            if after.is_none() {
+                break;
             }
         }
     }
-    left += tidy_joins(storage, clock, origin, &pending)?;
+    left += rewriter.tidy_joins(&pending)?;
     if left > 0 {
         return Ok(rewritten);
     }
@@ -167,109 +155,144 @@ pub(crate) fn rewrite(storage: &dyn Storage, clock: &dyn Clock, origin: Option<S
     Ok(rewritten)
 }
 
-/// Does something with records in one transaction. If the database fails at one of them, does it with each alone, and sets
-/// aside the one at which it fails, so that it stops no other.
-fn past_failures(
-    storage: &dyn Storage,
-    clock: &dyn Clock,
-    (table, ids): (&TableName, &[RecordId]),
-    run: &mut dyn FnMut(&[RecordId]) -> Result<u64>,
-) -> Result<u64> {
-    match (run(ids), ids) {
-        (Err(error), [id]) if may_be_of_a_record(&error) => set_aside(storage, clock, (table, id), &error),
-        (Err(error), [_, ..]) if may_be_of_a_record(&error) => {
-            let mut alone = |id| past_failures(storage, clock, (table, std::slice::from_ref(id)), run);
-            ids.iter().try_fold(0, |done, id| Ok(done + alone(id)?))
-        }
-        (done, _) => done,
-    }
-}
+/// Does with some records what a merge causes, in one transaction. Returns how many are done.
+type RecordsWork<'w> = &'w dyn Fn(&[RecordId]) -> Result<u64>;
 
-/// Puts what should have become of a record into quarantine, because the database fails at it: otherwise the merge would fail
-/// in every cycle. A version of it that is buffered already is changed when it is integrated.
-fn set_aside(
-    storage: &dyn Storage,
-    clock: &dyn Clock,
-    (table, id): (&TableName, &RecordId),
-    why: &Error,
-) -> Result<u64> {
-    let txn = storage.write()?;
-    let is_buffered = txn.buffered_versions(table, id)?.iter().any(|row| row.incoming.source == Source::Legacy);
-    let Some(data) = txn.record(table, id)?.filter(|_| !is_buffered) else { return Ok(1) };
-    let resolved = if is_gone(txn.as_ref(), table, id)? { None } else { resolved(txn.as_ref(), table, &data)? };
-    let action = if resolved.is_some() { Action::Update } else { Action::Delete };
-    let (table_name, record_id, record_data) = (table.clone(), id.clone(), resolved.unwrap_or_else(RecordData::empty));
-    let record = WireRecord { table_name, record_id, action, record_data };
-    let quarantine = Quarantine { cause: QuarantineCause::Failed, reason: failure_reason(why), waits_for: None };
-    txn.stage(&Incoming { quarantine: Some(quarantine), ..Incoming::new(Source::Legacy, record) }, clock.now())?;
-    txn.commit()?;
-    Ok(1)
-}
-
-fn rewrite_some(
-    storage: &dyn Storage,
-    clock: &dyn Clock,
+/// Rewrites the records that merges concern.
+struct Rewriter<'s> {
+    storage: &'s dyn Storage,
+    clock: &'s dyn Clock,
+    /// The origin for changelog rows.
     origin: Option<SiteId>,
-    table: &TableName,
-    ids: &[RecordId],
-) -> Result<u64> {
-    let txn = storage.write()?;
-    let mut done = 0;
-    // At central, a join that now names another patient makes that patient's records visible.
-    let at_central = role(txn.as_ref())? == Some(Role::Central);
-    let store = if at_central { write::upsert_with_fanout } else { write::upsert };
-    for id in ids {
-        let edited = edited_here(txn.as_ref(), table, id)?;
-        if is_gone(txn.as_ref(), table, id)? {
-            if edited == EditProgress::Arrived {
-                write::delete(txn.as_ref(), table, id, Origin::Sync(origin), clock.now())?;
-                done += 1;
+}
+
+impl Rewriter<'_> {
+    /// The records of a page of a table that are merged or name a merged record, and the last of the page if more follow.
+    fn stale_records(&self, table: &TableName, after: Option<&RecordId>) -> Result<(Vec<RecordId>, Option<RecordId>)> {
+        let txn = self.storage.read()?;
+        let page = txn.records(table, after, ROWS)?;
+        let last = page.last().filter(|_| page.len() == ROWS).map(|(last, _)| last.clone());
+        let mut stale = Vec::new();
+        for (id, data) in page {
+            if is_gone(txn.as_ref(), table, &id)? || resolved(txn.as_ref(), table, &data)?.is_some() {
+                stale.push(id);
             }
-            continue;
         }
-        let Some(data) = txn.record(table, id)? else { continue };
-        let Some(data) = resolved(txn.as_ref(), table, &data)? else { continue };
-        let origin = match edited {
-            // It is still an edit, and goes out in its new form.
-            EditProgress::Waits => Origin::Local,
-            EditProgress::Arrived if write::is_local_only(txn.as_ref(), table, id)? => Origin::LocalOnly,
-            EditProgress::Arrived => Origin::Sync(origin),
-            EditProgress::IsOnItsWay => continue,
-        };
-        let written = txn.written_at(table, id)?.unwrap_or_default();
-        store(txn.as_ref(), table, id, &data, origin, clock.now())?;
-        // A waiting version does not become older by this.
-        txn.note_newer(table, id, (0, written))?;
-        done += 1;
+        Ok((stale, last))
     }
-    txn.commit()?;
-    Ok(done)
+
+    /// Does some work with records. If the database fails at one of them, does it with each alone, and sets aside the one
+    /// at which it fails, so that it stops no other.
+    fn past_failures(&self, table: &TableName, ids: &[RecordId], work: RecordsWork<'_>) -> Result<u64> {
+        if ids.is_empty() {
+            return Ok(0);
+        }
+        match (work(ids), ids) {
+            (Err(error), [id]) if may_be_of_a_record(&error) => self.set_aside(table, id, &error),
+            (Err(error), [_, ..]) if may_be_of_a_record(&error) => {
+                let alone = |id| self.past_failures(table, std::slice::from_ref(id), work);
+                ids.iter().try_fold(0, |done, id| Ok(done + alone(id)?))
+            }
+            (done, _) => done,
+        }
+    }
+
+    /// Puts what should have become of a record into quarantine, because the database fails at it: otherwise the merge
+    /// would fail in every cycle. A version of it that is buffered already is changed when it is integrated.
+    fn set_aside(&self, table: &TableName, id: &RecordId, error: &Error) -> Result<u64> {
+        let txn = self.storage.write()?;
+        let is_buffered = txn.buffered_versions(table, id)?.iter().any(|row| row.incoming.source == Source::Legacy);
+        let Some(data) = txn.record(table, id)?.filter(|_| !is_buffered) else { return Ok(1) };
+        let resolved = if is_gone(txn.as_ref(), table, id)? { None } else { resolved(txn.as_ref(), table, &data)? };
+        let action = if resolved.is_some() { Action::Update } else { Action::Delete };
+        let (table_name, record_id) = (table.clone(), id.clone());
+        let record_data = resolved.unwrap_or_else(RecordData::empty);
+        let record = WireRecord { table_name, record_id, action, record_data };
+        let quarantine = Quarantine { cause: QuarantineCause::Failed, reason: failure_reason(error), waits_for: None };
+        let incoming = Incoming { quarantine: Some(quarantine), ..Incoming::new(Source::Legacy, record) };
+        txn.stage(&incoming, self.clock.now())?;
+        txn.commit()?;
+        Ok(1)
+    }
+
+    fn rewrite_records(&self, table: &TableName, ids: &[RecordId]) -> Result<u64> {
+        let txn = self.storage.write()?;
+        let mut done = 0;
+        // At central, a join that now names another patient makes that patient's records visible.
+        let at_central = role(txn.as_ref())? == Some(Role::Central);
+        let store = if at_central { write::upsert_with_fanout } else { write::upsert };
+        for id in ids {
+            if is_gone(txn.as_ref(), table, id)? {
+                done += self.remove_if_arrived(txn.as_ref(), table, id)?;
+                continue;
+            }
+            let Some(data) = txn.record(table, id)? else { continue };
+            let Some(data) = resolved(txn.as_ref(), table, &data)? else { continue };
+            let origin = match edited_here(txn.as_ref(), table, id)? {
+                // It is still an edit, and goes out in its new form.
+                EditProgress::Waits => Origin::Local,
+                EditProgress::Arrived if write::is_local_only(txn.as_ref(), table, id)? => Origin::LocalOnly,
+                EditProgress::Arrived => Origin::Sync(self.origin),
+                EditProgress::IsOnItsWay => continue,
+            };
+            let written = txn.written_at(table, id)?.unwrap_or_default();
+            store(txn.as_ref(), table, id, &data, origin, self.clock.now())?;
+            // A waiting version does not become older by this.
+            txn.note_newer(table, id, (0, written))?;
+            done += 1;
+        }
+        txn.commit()?;
+        Ok(done)
+    }
+
+    /// If a store has two joins with the same name, one stays, preferably one in use: otherwise the store would no longer
+    /// see the patient. No store is joined to its own name. Returns how many were left for later, because a server does
+    /// not have them yet.
+    fn tidy_joins(&self, pending: &[PendingMerge]) -> Result<u64> {
+        let name = |one: &PendingMerge| match one {
+            PendingMerge::Into(table, id) => (*table == *"name").then(|| id.clone()),
+            PendingMerge::JoinsOf(name) => Some(name.clone()),
+        };
+        let names: HashSet<RecordId> = pending.iter().filter_map(name).collect();
+        if names.is_empty() {
+            return Ok(0);
+        }
+        let table = TableName::from("name_store_join");
+        let surplus = surplus_joins(self.storage.read()?.as_ref(), &table, &names)?;
+        let mut done = 0;
+        for ids in surplus.chunks(ROWS) {
+            done += self.past_failures(&table, ids, &|ids| self.remove_arrived(&table, ids))?;
+        }
+        Ok(surplus.len() as u64 - done)
+    }
+
+    fn remove_arrived(&self, table: &TableName, ids: &[RecordId]) -> Result<u64> {
+        let txn = self.storage.write()?;
+        let mut done = 0;
+        for id in ids {
+            done += self.remove_if_arrived(txn.as_ref(), table, id)?;
+        }
+        txn.commit()?;
+        Ok(done)
+    }
+
+    /// Removes a record if every server has all local edits of it. Returns the number of removed records.
+    fn remove_if_arrived(&self, txn: &dyn WriteTxn, table: &TableName, id: &RecordId) -> Result<u64> {
+        if edited_here(txn, table, id)? != EditProgress::Arrived {
+            return Ok(0);
+        }
+        write::delete(txn, table, id, Origin::Sync(self.origin), self.clock.now())?;
+        Ok(1)
+    }
 }
 
-/// If a store has two joins with the same name, one stays, preferably one in use: otherwise the store would no longer
-/// see the patient. No store is joined to its own name. Returns how many were left for later, because a server does not
-/// have them yet.
-fn tidy_joins(
-    storage: &dyn Storage,
-    clock: &dyn Clock,
-    origin: Option<SiteId>,
-    pending: &[PendingMerge],
-) -> Result<u64> {
-    let name = |one: &PendingMerge| match one {
-        PendingMerge::Into(table, id) => (*table == *"name").then(|| id.clone()),
-        PendingMerge::JoinsOf(name) => Some(name.clone()),
-    };
-    let names: HashSet<RecordId> = pending.iter().filter_map(name).collect();
-    if names.is_empty() {
-        return Ok(0);
-    }
-    let table = TableName::from("name_store_join");
-    let mut joins: HashMap<(String, String), (RecordId, bool)> = HashMap::new();
+/// The joins of these names that are to be removed.
+fn surplus_joins(txn: &dyn ReadTxn, table: &TableName, names: &HashSet<RecordId>) -> Result<Vec<RecordId>> {
+    let mut chosen: HashMap<(String, String), (RecordId, bool)> = HashMap::new();
     let mut surplus = Vec::new();
     let mut after: Option<RecordId> = None;
-    let txn = storage.read()?;
     loop {
-        let page = txn.records(&table, after.as_ref(), ROWS)?;
+        let page = txn.records(table, after.as_ref(), ROWS)?;
         for (id, data) in &page {
             let Some(fields) = data.fields() else { continue };
             let text = |key| fields.text(key).map(std::borrow::Cow::into_owned);
@@ -279,15 +302,14 @@ fn tidy_joins(
             }
             let own = txn.record(&"store".into(), &RecordId::new(store.clone()))?;
             let own = own.as_ref().and_then(RecordData::fields);
-            let is_own = own.is_some_and(|fields| fields.text("name_ID").is_some_and(|own| *own == name));
-            if is_own {
+            if own.is_some_and(|fields| fields.text("name_ID").is_some_and(|own| *own == name)) {
                 surplus.push(id.clone());
                 continue;
             }
             let in_use = fields.get("inactive").is_none_or(|value| !matches!(value.get(), "true" | "1"));
-            match joins.get_mut(&(store.clone(), name.clone())) {
+            match chosen.get_mut(&(store.clone(), name.clone())) {
                 None => {
-                    joins.insert((store, name), (id.clone(), in_use));
+                    chosen.insert((store, name), (id.clone(), in_use));
                 }
                 Some(chosen) if in_use && !chosen.1 => {
                     surplus.push(std::mem::replace(chosen, (id.clone(), in_use)).0);
@@ -297,36 +319,9 @@ fn tidy_joins(
         }
         match page.last() {
             Some((last, _)) if page.len() == ROWS => after = Some(last.clone()),
-            _ => break,
+            _ => return Ok(surplus),
         }
     }
-    drop(txn);
-    let mut done = 0;
-    for ids in surplus.chunks(ROWS) {
-        let mut some = |ids: &[RecordId]| remove_arrived(storage, clock, origin, &table, ids);
-        done += past_failures(storage, clock, (&table, ids), &mut some)?;
-    }
-    Ok(surplus.len() as u64 - done)
-}
-
-/// Removes those of these records of which every server has all local edits. Returns their number.
-fn remove_arrived(
-    storage: &dyn Storage,
-    clock: &dyn Clock,
-    origin: Option<SiteId>,
-    table: &TableName,
-    ids: &[RecordId],
-) -> Result<u64> {
-    let txn = storage.write()?;
-    let mut done = 0;
-    for id in ids {
-        if edited_here(txn.as_ref(), table, id)? == EditProgress::Arrived {
-            write::delete(txn.as_ref(), table, id, Origin::Sync(origin), clock.now())?;
-            done += 1;
-        }
-    }
-    txn.commit()?;
-    Ok(done)
 }
 
 #[cfg(test)]

@@ -51,8 +51,8 @@ pub(super) trait Facts {
     fn sent_first_elsewhere(&self, table: &TableName, id: &RecordId) -> Result<Option<RecordData>>;
     /// The patient of a record with this id and data, if the sending site may not know the patient.
     fn unseen_patient(&self, table: &TableName, id: &RecordId, data: &RecordData) -> Result<Option<NameId>>;
-    /// The part of it that moved to another site before the sending site could know.
-    fn went_unseen(&self, incoming: &Incoming) -> Result<UnseenMove>;
+    /// What had moved to another site when the sending site wrote the record without knowing it.
+    fn unseen_move(&self, incoming: &Incoming) -> Result<UnseenMove>;
     /// True if a newer, different version was written since it came.
     fn is_superseded(&self, incoming: &Incoming) -> Result<bool>;
     /// True if the record was edited here, and the received version may be older.
@@ -62,7 +62,7 @@ pub(super) trait Facts {
 /// Makes the decision.
 pub(super) fn plan(incoming: &Incoming, facts: &dyn Facts) -> Result<Plan> {
     let decided = match decide(incoming, facts)? {
-        // This comes before any other obstacle: the record belongs to another, so it gives the site no claim.
+        // Checked before any other reason for quarantine: a refused record gives the site no claim to it.
         Ok(Plan::Upsert) | Err(_) if is_of_another(incoming, facts)? => {
             let refusal = Refusal::StoreNotActiveHere { table: incoming.table.to_string() };
             Err(aside(QuarantineCause::Refused, refusal.to_string()))
@@ -138,12 +138,12 @@ fn decide(incoming: &Incoming, facts: &dyn Facts) -> Result<Decision> {
             return Ok(Err(parent));
         }
     }
-    if let Err(refusal) = ask_ownership(incoming, kind, operation, facts)? {
+    if let Err(refusal) = check_ownership(incoming, kind, operation, facts)? {
         // Two ends did the same to a record independently: neither replaces the other's version.
-        if matches!(refusal, Refusal::WrittenElsewhere { .. }) && says_what_is_here(incoming, facts)? {
+        if matches!(refusal, Refusal::WrittenElsewhere { .. }) && equals_stored(incoming, facts)? {
             return Ok(Ok(Plan::Nothing));
         }
-        match unknowing(incoming, kind, &refusal, facts)? {
+        match unaware_write(incoming, kind, &refusal, facts)? {
             UnawareWrite::No => return Ok(Err(aside(QuarantineCause::Refused, refusal.to_string()))),
             UnawareWrite::Edited(reason) => return Ok(Err(aside(QuarantineCause::Superseded, reason))),
             UnawareWrite::Added => {}
@@ -295,7 +295,7 @@ fn unseen_patient(incoming: &Incoming, facts: &dyn Facts) -> Result<Option<Quara
     Ok(None)
 }
 
-fn ask_ownership(
+fn check_ownership(
     incoming: &Incoming,
     kind: &RecordType,
     operation: Operation,
@@ -347,12 +347,12 @@ fn ask_ownership(
     })
 }
 
-fn says_what_is_here(incoming: &Incoming, facts: &dyn Facts) -> Result<bool> {
+fn equals_stored(incoming: &Incoming, facts: &dyn Facts) -> Result<bool> {
     let here = facts.stored(&incoming.table, &incoming.id)?;
     Ok(write::is_same(&incoming.table, incoming.action, &incoming.data, here.as_ref()))
 }
 
-/// True if a site broke a rule because of a move that it could not know.
+/// Whether a site broke a rule because of a move that it could not know.
 enum UnawareWrite {
     No,
     /// It edited a record that is elsewhere: the move came first.
@@ -361,10 +361,10 @@ enum UnawareWrite {
     Added,
 }
 
-fn unknowing(incoming: &Incoming, kind: &RecordType, refusal: &Refusal, facts: &dyn Facts) -> Result<UnawareWrite> {
+fn unaware_write(incoming: &Incoming, kind: &RecordType, refusal: &Refusal, facts: &dyn Facts) -> Result<UnawareWrite> {
     let is_elsewhere = matches!(refusal, Refusal::StoreNotActiveHere { .. }) && !planted!(RefusedUnknowing);
-    let went = if is_elsewhere { facts.went_unseen(incoming)? } else { UnseenMove::Nothing };
-    if went == UnseenMove::Nothing {
+    let moved = if is_elsewhere { facts.unseen_move(incoming)? } else { UnseenMove::Nothing };
+    if moved == UnseenMove::Nothing {
         return Ok(UnawareWrite::No);
     }
     let stored = facts.stored(&incoming.table, &incoming.id)?;
@@ -373,9 +373,9 @@ fn unknowing(incoming: &Incoming, kind: &RecordType, refusal: &Refusal, facts: &
         // A repetition is no edit.
         Some(stored) if kind.is_only_added() && stored == incoming.data => UnawareWrite::Added,
         // Its store may come back, and the edit with it.
-        _ if went == UnseenMove::Store => UnawareWrite::No,
+        _ if moved == UnseenMove::Store => UnawareWrite::No,
         _ => UnawareWrite::Edited(
-            "it went to a store of another site before this came, which whoever wrote this could not know: the move wins"
+            "it went to a store of another site before this came, which the site that wrote it could not know: the move wins"
                 .to_owned(),
         ),
     })

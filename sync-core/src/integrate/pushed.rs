@@ -1,7 +1,9 @@
 //! Integrates a batch of a push as it arrives, in the transaction that takes it.
 
+use super::integrated::Integrated;
+use super::provenance::Provenance;
+use super::receive::receive;
 use super::staged::integrate_staged;
-use super::{Integrated, Provenance, receive};
 use crate::clock::Timestamp;
 use crate::error::Result;
 use crate::record::SiteId;
@@ -13,7 +15,8 @@ pub(crate) fn receive_push(
     txn: &dyn WriteTxn,
     now: Timestamp,
     site: SiteId,
-    (mut batch, most): (Vec<Incoming>, usize),
+    mut batch: Vec<Incoming>,
+    most: usize,
 ) -> Result<Integrated> {
     let provenance = Provenance::of_pushes(site);
     let rest = batch.split_off(fitting(&batch, most));

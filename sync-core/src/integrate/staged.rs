@@ -4,8 +4,10 @@ use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::failed_batch::{failure_reason, may_be_of_a_record};
+use super::integrated::Integrated;
+use super::integrator::Integrator;
+use super::provenance::Provenance;
 use super::sent_back::BufferPlace;
-use super::{Integrated, Integrator, Provenance};
 use crate::clock::{Clock, Timestamp};
 use crate::error::{Error, Result};
 use crate::protocol::v5::{CentralRecord, QueuedRecord};
@@ -79,7 +81,7 @@ impl StagedRun {
             let at_most = if self.one_by_one > 0 { 1 } else { CHUNK_RECORDS };
             let attempt = || {
                 let groups = &self.left;
-                attempted(|| integrate_chunk(storage, clock, provenance, (groups, self.after, at_most), may_go_on))
+                attempted(|| integrate_chunk(storage, clock, provenance, groups, self.after, at_most, may_go_on))
             };
             // A single failure may be chance.
             let mut outcome = attempt();
@@ -259,7 +261,9 @@ fn integrate_chunk(
     storage: &dyn Storage,
     clock: &dyn Clock,
     provenance: &Provenance,
-    (groups, after, at_most): (&VecDeque<(TableName, StagedKind)>, u64, usize),
+    groups: &VecDeque<(TableName, StagedKind)>,
+    after: u64,
+    at_most: usize,
     may_go_on: &dyn Fn(&dyn ReadTxn) -> Result<bool>,
 ) -> Result<ChunkOutcome> {
     let txn = storage.write()?;

@@ -7,8 +7,9 @@
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use super::integrated::Integrated;
+use super::provenance::Provenance;
 use super::staged::StagedRun;
-use super::{Integrated, Provenance};
 use crate::clock::Clock;
 use crate::error::{Error, Result};
 use crate::record::SiteId;
@@ -19,7 +20,7 @@ use crate::write::PAUSE;
 #[derive(Debug, Default)]
 pub(crate) struct IntegrationQueue {
     state: Mutex<QueueState>,
-    /// Of its own: a push that counts what it integrated waits for nobody who reads the storage.
+    /// Has its own lock, so a push that adds its counts does not wait for a thread that reads the storage.
     done: Mutex<Integrated>,
 }
 

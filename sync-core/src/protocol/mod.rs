@@ -34,6 +34,16 @@ impl std::fmt::Debug for PasswordHash {
     }
 }
 
+/// The hex digits of a 128-bit digest of some texts, with separators between them.
+pub(crate) fn digest_of(parts: &[&str]) -> String {
+    let mut digest = Sha256::new();
+    for part in parts {
+        digest.update((part.len() as u64).to_be_bytes());
+        digest.update(part);
+    }
+    hex(&digest.finalize()[..16])
+}
+
 /// Lower-case hex digits of some bytes.
 pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()

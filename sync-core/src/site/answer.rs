@@ -111,8 +111,7 @@ pub(crate) fn foreign_answer(response: &HttpResponse) -> String {
 
 /// True if a machine on the way made the answer: central sends no pages, and does not name its software.
 pub(crate) fn is_of_proxy(response: &HttpResponse) -> bool {
-    let page = response.body.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'<');
-    page || ["server", "via"].iter().any(|name| response.header(name).is_some())
+    first_byte(response) == Some(b'<') || ["server", "via"].iter().any(|name| response.header(name).is_some())
 }
 
 /// Statuses that mean the same from either server.
@@ -281,7 +280,7 @@ pub(crate) fn central_answer(
         Ok(Answer::UnknownError(text)) => Err(Error::PeerError { server, detail: stated(&text, of) }),
         Err(EnvelopeFault::Empty) => Err(Error::UnreadableAnswer { server, url: owned, detail: words::empty().into() }),
         Err(cut @ EnvelopeFault::CutOff(_)) => Err(Error::CutOff { server, url: owned, source: cut.into() }),
-        Err(EnvelopeFault::Other(detail)) => Err(match response.body.iter().find(|b| !b.is_ascii_whitespace()) {
+        Err(EnvelopeFault::Other(detail)) => Err(match first_byte(response) {
             Some(b'{') => Error::UnreadableAnswer { server, url: owned, detail: peers_words(&detail) },
             _ => Error::NotAServer { server, url: owned, found: looks_like(response) },
         }),

@@ -72,19 +72,19 @@ pub(crate) enum PushFault {
     Error(Error),
 }
 
-/// A pushed body, for retries.
+/// How often an exchange is retried.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct PushRetry {
-    /// True if it can be made smaller. A body that broke is then not retried unchanged.
+pub(crate) struct RetryLimits {
+    /// True if it can be made smaller. Then it is not retried unchanged after it broke.
     pub is_divisible: bool,
     /// The number of tries.
     pub attempts: u32,
-    /// True if a larger body just failed.
+    /// True if a larger one just failed.
     pub is_shrunk: bool,
 }
 
-impl PushRetry {
-    /// True if a smaller body should be tried after this error.
+impl RetryLimits {
+    /// True if a smaller exchange should be tried after this error.
     fn shrinks(self, error: &Error, attempt: u32) -> bool {
         let is_the_size = is_surely_no_outage(error) || self.is_shrunk || attempt > 1;
         self.is_divisible && is_the_size && may_be_the_size(error) && !planted!(BatchNeverShrinks)
@@ -178,9 +178,9 @@ impl<'a> Client<'a> {
         &mut self,
         identity: &Identity,
         central: &Url,
-        question: &NameStoreJoinRequest,
+        join: &NameStoreJoinRequest,
     ) -> Result<()> {
-        let json = to_json(question)?;
+        let json = to_json(join)?;
         self.with_retries(Server::Central, |client| {
             let shown = shown(central);
             let (request, _) = client.central_request(central, v6::path::NAME_STORE_JOIN, &json)?;
@@ -189,18 +189,18 @@ impl<'a> Client<'a> {
         })
     }
 
-    /// Asks central for a batch of at most so many records, and for fewer while the line breaks. Returns the number
-    /// that it finally asked for.
+    /// Asks central for a batch of at most so many records, and for fewer while the line breaks.
     pub(crate) fn central_batch<Q: Serialize>(
         &mut self,
         identity: &Identity,
-        (central, path): (&Url, &str),
+        central: &Url,
+        path: &str,
         most: u32,
-        question: &dyn Fn(u32) -> Q,
+        request: &dyn Fn(u32) -> Q,
     ) -> Result<Box<RawValue>> {
-        self.sized((Server::Central, TransferKind::CentralPull), most.into(), |client, size| {
+        self.sized(TransferKind::CentralPull, most.into(), |client, size| {
             let size = u32::try_from(size).unwrap_or(u32::MAX);
-            let json = to_json(&question(size))?;
+            let json = to_json(&request(size))?;
             client.central_once(identity, central, path, &json)
         })
     }
@@ -225,12 +225,12 @@ impl<'a> Client<'a> {
     fn central_request(&self, central: &Url, path: &str, json: &[u8]) -> Result<(HttpRequest, bool)> {
         let gzipped = self.gzip_from().is_some_and(|from| json.len() >= from);
         let body = if gzipped { gzip(json)? } else { json.to_vec() };
-        Ok((json_request(central, path, (body, gzipped)), gzipped))
+        Ok((json_request(central, path, body, gzipped), gzipped))
     }
 
     /// Does some work while a request to central is already on its way. The next [`central_raw`](Self::central_raw)
     /// with the same request gets its answer, good or bad.
-    pub(crate) fn ask_ahead<T>(
+    pub(crate) fn request_ahead<T>(
         &mut self,
         central: &Url,
         path: &str,
@@ -300,18 +300,18 @@ impl<'a> Client<'a> {
     }
 
     fn with_retries<T>(&mut self, server: Server, call: impl FnMut(&mut Self) -> Result<T>) -> Result<T> {
-        self.with_retries_of(server, self.whole(), call)
+        self.with_retries_of(server, self.indivisible(), call)
     }
 
     /// A body that cannot be made smaller, with the usual number of tries.
-    pub(crate) fn whole(&self) -> PushRetry {
-        PushRetry { is_divisible: false, attempts: self.config.attempts, is_shrunk: false }
+    pub(crate) fn indivisible(&self) -> RetryLimits {
+        RetryLimits { is_divisible: false, attempts: self.config.attempts, is_shrunk: false }
     }
 
     fn with_retries_of<T>(
         &mut self,
         server: Server,
-        parcel: PushRetry,
+        retry: RetryLimits,
         mut call: impl FnMut(&mut Self) -> Result<T>,
     ) -> Result<T> {
         let mut attempt = 0;
@@ -321,8 +321,8 @@ impl<'a> Client<'a> {
                 Ok(answer) => return Ok(answer),
                 Err(error) => error,
             };
-            let shrinks = parcel.shrinks(&error, attempt);
-            if !is_worth_trying_again(&error) || shrinks || attempt >= parcel.attempts {
+            let shrinks = retry.shrinks(&error, attempt);
+            if !is_worth_trying_again(&error) || shrinks || attempt >= retry.attempts {
                 return Err(error);
             }
             self.wait_again(server, error, attempt)?;
@@ -365,18 +365,19 @@ impl<'a> Client<'a> {
     /// An exchange of a certain size, which shrinks while the line breaks, until it passes or cannot shrink.
     fn sized<T>(
         &mut self,
-        (server, kind): (Server, TransferKind),
+        kind: TransferKind,
         most: u64,
         mut call: impl FnMut(&mut Self, u64) -> Result<T>,
     ) -> Result<T> {
         let mut size = most.max(1);
         loop {
-            let parcel = PushRetry { is_divisible: size > 1, is_shrunk: self.sizes.is_shrinking(kind), ..self.whole() };
-            let error = match self.with_retries_of(server, parcel, |client| call(client, size)) {
+            let is_shrunk = self.sizes.is_shrinking(kind);
+            let retry = RetryLimits { is_divisible: size > 1, is_shrunk, ..self.indivisible() };
+            let error = match self.with_retries_of(kind.server(), retry, |client| call(client, size)) {
                 Err(error) if may_be_the_size(&error) => error,
                 outcome => return outcome,
             };
-            if !self.shrink((server, kind), size, &error)? {
+            if !self.shrink(kind, size, &error)? {
                 if size <= 1 {
                     self.sizes.gave_up(kind);
                 }
@@ -387,11 +388,11 @@ impl<'a> Client<'a> {
     }
 
     /// Records that a body of this size broke, and waits a little. Returns whether a smaller one may be tried.
-    pub(crate) fn shrink(&mut self, (server, kind): (Server, TransferKind), size: u64, error: &Error) -> Result<bool> {
+    pub(crate) fn shrink(&mut self, kind: TransferKind, size: u64, error: &Error) -> Result<bool> {
         // A timeout is expensive, so not every half is tried.
         let size = if matches!(error, Error::TimedOut { .. }) && size > 3 { size / 2 } else { size };
         let of_legacy = planted!(LegacyNeverShrinks);
-        let stays = planted!(BatchNeverShrinks) || (of_legacy && server == Server::Legacy);
+        let stays = planted!(BatchNeverShrinks) || (of_legacy && kind.server() == Server::Legacy);
         if stays || !self.sizes.broke(kind, size, self.config) {
             return Ok(false);
         }
@@ -401,7 +402,7 @@ impl<'a> Client<'a> {
             return Ok(false);
         }
         self.traffic.retries += 1;
-        self.wait(pause, &self.retrying(server, error.clone(), pause))?;
+        self.wait(pause, &self.retrying(kind.server(), error.clone(), pause))?;
         Ok(true)
     }
 
@@ -443,7 +444,7 @@ fn packing_failed(error: std::io::Error) -> Error {
     Error::Io { what: "compressing a request".to_owned(), source: error.into() }
 }
 
-fn json_request(server: &Url, path: &str, (body, gzipped): (Vec<u8>, bool)) -> HttpRequest {
+fn json_request(server: &Url, path: &str, body: Vec<u8>, gzipped: bool) -> HttpRequest {
     let mut headers = vec![("content-type".to_owned(), "application/json".to_owned())];
     if gzipped {
         headers.push(("content-encoding".to_owned(), "gzip".to_owned()));

@@ -42,8 +42,8 @@ pub struct SyncOptions {
     /// Begin no further batch and no further step after this time. A running request is then cancelled within two
     /// seconds, if the transport can do that; the next cycle sends it again.
     pub max_time: Option<Duration>,
-    /// Begin no second batch of any step after this many bytes of bodies in both directions, so that each cycle gets on
-    /// in both of them. Sent bytes count as sent, received bytes as decoded, so gzip makes fewer of them on the line.
+    /// Begin no second batch of any step after this many bytes of bodies in both directions. The first batch of each step is
+    /// sent in any case, so that each cycle makes progress in both directions. Sent bytes count as sent, received bytes as decoded, so gzip makes fewer of them on the line.
     pub max_bytes: Option<u64>,
 }
 
@@ -92,10 +92,10 @@ pub(crate) struct Cycle<'s, 'c> {
     pub recovering: bool,
     /// Identifies this database in pulls, among databases that were copied from one another.
     pub pull_chain: Option<PushChain>,
-    /// True once central has answered as a server of this library: it knows from the last batch on that it integrates.
+    /// True once central has answered as a server of this library: its status is right from the last batch on.
     pub knows_at_once: bool,
-    /// The tables of which central takes no record from a site; learnt in this cycle.
-    pub held_back: BTreeSet<TableName>,
+    /// The tables of which central accepts no record from a site; learnt in this cycle.
+    pub refused_tables: BTreeSet<TableName>,
 }
 
 impl Site {
@@ -124,7 +124,7 @@ impl Site {
             (Identity::load(txn.as_ref(), &self.machine)?, txn.last_cursor()?.next(), Sizes::load(txn.as_ref())?)
         };
         let began = self.clock.monotonic();
-        let mut client = Client::new(self.transport.as_ref(), self.clock.as_ref(), &self.config, observer);
+        let mut client = self.client(observer);
         client.is_one_server = identity.central_is_legacy();
         client.until = options.max_time.map(|max| began.saturating_add(max));
         let mut cycle = Cycle {
@@ -141,7 +141,7 @@ impl Site {
             recovering: false,
             pull_chain: None,
             knows_at_once: false,
-            held_back: BTreeSet::new(),
+            refused_tables: BTreeSet::new(),
         };
         cycle.client.sizes = sizes;
         let set_aside = Cycle::set_aside(self)?;
@@ -206,7 +206,7 @@ impl Cycle<'_, '_> {
 
     /// Asks the legacy server who this site is, and for initialisation if that is not done.
     pub(super) fn ask_who_we_are(&mut self) -> Result<()> {
-        copied_database::check(self.site.storage.read()?.as_ref(), &self.identity.site_name)?;
+        copied_database::check_may_act(self.site.storage.read()?.as_ref(), &self.identity.site_name)?;
         let discovered = self.site.discover_as(&self.identity, &mut self.client)?;
         for change in &discovered.changes {
             self.warn(says::something_new(change.clone()))?;
@@ -294,7 +294,7 @@ impl Cycle<'_, '_> {
         let error = ended.filter(|error| !self.is_out_of_time(error));
         if let Some(Error::DatabaseCopied { since, .. }) = &error {
             // If it cannot be stored, the next cycle learns it again.
-            let _ = copied_database::give_up(self.site, since);
+            let _ = copied_database::note_other_continues(self.site, since);
         }
         let code = error.as_ref().map(Error::code);
         // An observer that asks to stop here is ignored, because the step has ended.

@@ -8,9 +8,9 @@ use crate::address::{is_readable_on_the_way, parse_url, shown};
 use crate::error::{Error, Result};
 use crate::machine::Machine;
 use crate::protocol::v5::{InitialisationStatus, SiteHeaders, V5_VERSION};
-use crate::protocol::v6::Credentials;
+use crate::protocol::v6::{Credentials, PullRequest, SiteStatusRequest, V6_VERSION};
 use crate::protocol::{AppIdentity, PasswordHash, hex};
-use crate::record::SiteId;
+use crate::record::{Cursor, SiteId};
 use crate::redaction::masked_url;
 use crate::role::Role;
 use crate::storage::state::{HardwareFrom, is_one_server, role, site_id};
@@ -227,7 +227,26 @@ impl Identity {
         is_one_server(self.legacy_url.as_str(), self.central_url.as_deref())
     }
 
-    /// Strings that no message may contain.
+    /// A request for central's records from a position, that changes nothing at central. It claims that the site has
+    /// synchronised before: otherwise central would record that the site begins anew.
+    pub(crate) fn dry_run_pull(&self, cursor: Cursor, batch_size: u32) -> PullRequest {
+        PullRequest {
+            cursor,
+            batch_size,
+            sync_v5_settings: self.credentials(),
+            is_initialised: true,
+            sync_v6_version: V6_VERSION,
+            is_dry_run: true,
+            push_chain: None,
+        }
+    }
+
+    /// A request for the progress of central's integration.
+    pub(crate) fn status_request(&self) -> SiteStatusRequest {
+        SiteStatusRequest { sync_v5_settings: self.credentials(), sync_v6_version: V6_VERSION }
+    }
+
+    /// The id by which servers know this machine. No message may contain it.
     pub(crate) fn hardware_id(&self) -> &str {
         &self.hardware.id
     }

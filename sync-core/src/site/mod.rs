@@ -5,6 +5,7 @@ pub(crate) mod central;
 pub(crate) mod client;
 pub(crate) mod config;
 pub(crate) mod cycle;
+mod failed_push;
 pub(crate) mod files;
 pub(crate) mod identity;
 pub(crate) mod legacy;

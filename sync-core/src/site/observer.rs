@@ -28,7 +28,7 @@ pub enum Step {
     /// Makes a patient visible in a store of this site, at the legacy server and at the central server.
     LinkPatient,
     /// Pulls the records of one patient from the Open mSupply central server: in a cycle if a link of a patient is
-    /// pending, else by itself.
+    /// pending, otherwise on its own.
     PullPatient,
     /// Integrates records that waited for another record.
     Integrate,

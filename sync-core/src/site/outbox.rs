@@ -11,16 +11,17 @@ use crate::storage::{ReadTxn, Selection, Storage, WriteTxn, state};
 use crate::write;
 
 use super::central::position::Position;
+use super::config::SyncConfig;
 
 /// Changelog rows that are read at once.
-const ROWS: usize = 1000;
+pub(super) const ROWS: usize = 1000;
 /// The bytes around a record's data on the wire.
 pub(crate) const ENVELOPE: u64 = 200;
 /// The most records that break the line alone, or are refused alone, and are tried in one cycle.
 const TRIES: u32 = 16;
 /// So many refusals in a row are about neighbours, such as the lines of one document, or not about the records.
 const REFUSED_IN_A_ROW: u32 = 3;
-/// Which of the two, a record behind so many others shows. If all of these are refused too, it is not about the records.
+/// Records so far behind the refused ones show which of the two it is: if these are refused too, it is not about the records.
 const PROBES: [usize; 2] = [16, 256];
 
 /// The limits of a batch.
@@ -66,30 +67,31 @@ pub(crate) fn may_be_about_a_record(error: &Error) -> bool {
 /// for a row that is not pushed. The rows that are `left_out` are passed over.
 pub(crate) fn gather<E>(
     txn: &dyn ReadTxn,
-    stands: Position,
-    (room, left_out): (BatchBudget, &HashSet<Cursor>),
+    position: Position,
+    budget: BatchBudget,
+    left_out: &HashSet<Cursor>,
     mut make: impl FnMut(Change, Option<RecordData>) -> Result<Option<(E, u64)>>,
 ) -> Result<Gathered<E>> {
     // Some of the records that are passed over may still be tried.
-    let is_last = room.below.is_none() && room.skipped == 0;
-    let mut skipped = Skipped { left: room.skipped, last: None };
+    let is_last = budget.below.is_none() && budget.skipped == 0;
+    let mut skipped = Skipped { left: budget.skipped, last: None };
     let (elements, passed_over) = (Vec::new(), Vec::new());
-    let mut out = Gathered { elements, bytes: 0, next: stands.next, is_last, first: None, passed_over };
-    let mut from = stands.next;
-    let page = usize::try_from(room.bytes).unwrap_or(usize::MAX);
+    let mut out = Gathered { elements, bytes: 0, next: position.next, is_last, first: None, passed_over };
+    let mut from = position.next;
+    let page = usize::try_from(budget.bytes).unwrap_or(usize::MAX);
     loop {
         let rows = txn.changed_records(&Selection::Local, from, ROWS, page)?;
         let exhausted = rows.is_empty();
         for (row, data) in rows {
-            if !stands.is_now(row.cursor) {
+            if !position.contains(row.cursor) {
                 return Ok(skipped.or_its_last(out));
             }
             let at = row.cursor;
             from = at.next();
             let is_left_out = left_out.contains(&at);
-            let change = (is_left_out || room.below.is_some() || skipped.left > 0).then(|| row.change.clone());
+            let change = (is_left_out || budget.below.is_some() || skipped.left > 0).then(|| row.change.clone());
             let Some((element, bytes)) = make(row, data)? else { continue };
-            let is_passed_over = is_left_out || room.below.is_some_and(|below| bytes >= below);
+            let is_passed_over = is_left_out || budget.below.is_some_and(|below| bytes >= below);
             if let Some(change) = change.filter(|_| is_passed_over || skipped.left > 0) {
                 out.passed_over.push(PassedOver { at, change, is_refused: is_left_out });
                 if !is_passed_over {
@@ -98,7 +100,7 @@ pub(crate) fn gather<E>(
                 }
                 continue;
             }
-            let is_full = out.elements.len() >= room.records || out.bytes.saturating_add(bytes) > room.bytes;
+            let is_full = out.elements.len() >= budget.records || out.bytes.saturating_add(bytes) > budget.bytes;
             if is_full && !out.elements.is_empty() {
                 out.is_last = false;
                 return Ok(out);
@@ -110,6 +112,26 @@ pub(crate) fn gather<E>(
         }
         if exhausted {
             return Ok(skipped.or_its_last(out));
+        }
+    }
+}
+
+/// The number of local changes at a position for which `goes_out` returns true.
+pub(crate) fn count_to_push(
+    txn: &dyn ReadTxn,
+    position: Position,
+    goes_out: impl Fn(&Change) -> Result<bool>,
+) -> Result<u64> {
+    let mut from = position.next;
+    let mut count = 0;
+    loop {
+        let rows = txn.changes(&Selection::Local, from, ROWS)?;
+        for row in rows.iter().filter(|row| position.contains(row.cursor)) {
+            count += u64::from(goes_out(row)?);
+        }
+        match rows.last() {
+            Some(last) if rows.len() == ROWS && position.contains(last.cursor) => from = last.cursor.next(),
+            _ => return Ok(count),
         }
     }
 }
@@ -147,8 +169,8 @@ impl<E> Gathered<E> {
     }
 
     /// Logs the rows that were passed over again, in the transaction that moves the cursor past them: they stay to be
-    /// pushed, after all edits so far, and the refused ones come last. Each may have arrived before, so central is told its
-    /// first position with it. Returns their number.
+    /// pushed, after all edits so far, and the refused ones come last. Each may have arrived before, so its first
+    /// position is sent with it. Returns their number.
     pub(crate) fn log_passed_over(&self, txn: &dyn WriteTxn, server: Server, now: Timestamp) -> Result<u64> {
         let mut logged = 0;
         let known = state::RENUMBERED.get(txn)?;
@@ -181,13 +203,13 @@ impl<E> Gathered<E> {
     }
 }
 
-/// Records that break the line or are refused, each sent alone.
+/// Finds the records of a push that break the line or are refused, each sent alone, and lets the others through.
 ///
 /// A line that breaks above some size lets smaller records through, so those are sent: first those of at most half the size of
 /// the record that broke, then any smaller one. What a server refuses, or answers with a fault of its own, may be about that one
 /// record: all others are sent without it, unless they are refused too.
 #[derive(Debug, Default)]
-pub(crate) struct SingleRecordPushes {
+pub(crate) struct PushSieve {
     smallest: Option<u64>,
     below: Option<u64>,
     tries: u32,
@@ -203,7 +225,13 @@ pub(crate) struct SingleRecordPushes {
     skipped: usize,
 }
 
-impl SingleRecordPushes {
+impl PushSieve {
+    /// The limits of the next batch, of at most so many bytes.
+    pub(crate) fn budget(&self, config: &SyncConfig, bytes: u64) -> BatchBudget {
+        let records = self.most(config.push_records_max);
+        BatchBudget { records, bytes, below: self.below, skipped: self.skipped }
+    }
+
     /// True if nothing was refused or broke so far.
     pub(crate) fn is_idle(&self) -> bool {
         self.error.is_none() && self.most.is_none() && self.below.is_none() && self.left_out.is_empty()
@@ -219,18 +247,13 @@ impl SingleRecordPushes {
         &self.left_out
     }
 
-    /// The number of records that are passed over before the next one.
-    pub(crate) fn skipped(&self) -> usize {
-        self.skipped
-    }
-
     /// Passes over what was refused alone, and nothing else.
     pub(crate) fn without_refused(&self) -> Self {
         Self { left_out: self.left_out.clone(), ..Self::default() }
     }
 
     /// The most records of the next batch.
-    pub(crate) fn most(&self, usual: usize) -> usize {
+    fn most(&self, usual: usize) -> usize {
         self.most.map_or(usual, |most| most.min(usual))
     }
 
@@ -313,7 +336,7 @@ mod tests {
     /// Sends records of these sizes over a line that carries less than `line` bytes. Returns those tried in vain, and
     /// those that went.
     fn over(line: u64, mut pending: Vec<u64>) -> (Vec<u64>, Vec<u64>) {
-        let (mut sieve, mut broke, mut went) = (SingleRecordPushes::default(), Vec::new(), Vec::new());
+        let (mut sieve, mut broke, mut went) = (PushSieve::default(), Vec::new(), Vec::new());
         loop {
             let fits = |bytes: &u64| sieve.below().is_none_or(|below| *bytes < below);
             let Some(at) = pending.iter().position(fits) else {
@@ -354,7 +377,7 @@ mod tests {
     fn a_dead_line_is_not_asked_for_ever() {
         let (broke, went) = over(0, (1..=1000).rev().collect());
         assert!(broke.len() <= TRIES as usize && went.is_empty(), "{broke:?}");
-        let mut sieve = SingleRecordPushes::default();
+        let mut sieve = PushSieve::default();
         assert_eq!(sieve.attempts(4), 4);
         sieve.broke(Cursor(1), 5, cut());
         assert_eq!(sieve.attempts(4), 1);
@@ -362,13 +385,13 @@ mod tests {
 
     /// Sends records in batches to a server that refuses these ones. Returns those that went, and the number of requests.
     fn refusing(bad: &[u64], mut pending: Vec<u64>) -> (Vec<u64>, u32) {
-        let (mut sieve, mut went, mut requests) = (SingleRecordPushes::default(), Vec::new(), 0);
+        let (mut sieve, mut went, mut requests) = (PushSieve::default(), Vec::new(), 0);
         let refusal = || Error::PeerError { server: crate::error::Server::Central, detail: "no".to_owned().into() };
         loop {
             let most = sieve.most(1000);
             let out = |at: &u64| sieve.left_out().contains(&Cursor(*at));
             let tried: Vec<u64> = pending.iter().copied().filter(|at| !out(at)).collect();
-            let skipped = sieve.skipped().min(tried.len().saturating_sub(1));
+            let skipped = sieve.skipped.min(tried.len().saturating_sub(1));
             let batch: Vec<u64> = tried.into_iter().skip(skipped).take(most).collect();
             let Some(first) = batch.first() else { return (went, requests) };
             requests += 1;
@@ -402,7 +425,7 @@ mod tests {
 
     #[test]
     fn a_server_that_fails_at_one_record_gets_the_others_whatever_their_size() {
-        let mut sieve = SingleRecordPushes::default();
+        let mut sieve = PushSieve::default();
         let url = "https://central.example.org".to_owned();
         let fails = Error::ServerTrouble { server: crate::error::Server::Central, url, status: 500, source: None };
         assert!(sieve.broke(Cursor(7), 100, fails));

@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
+use super::client::Client;
 use super::config::SyncConfig;
 use super::identity::Identity;
+use super::observer::SyncObserver;
 use crate::clock::Clock;
 use crate::error::Result;
 use crate::integrate::Resolvers;
@@ -52,6 +54,11 @@ impl Site {
     /// The identity of this site, as stored in its database.
     pub(crate) fn identity(&self) -> Result<Identity> {
         Identity::load(self.storage.read()?.as_ref(), &self.machine)
+    }
+
+    /// Sends requests as this site.
+    pub(crate) fn client<'a>(&'a self, observer: &'a mut dyn SyncObserver) -> Client<'a> {
+        Client::new(self.transport.as_ref(), self.clock.as_ref(), &self.config, observer)
     }
 
     /// The clock of this site.

@@ -65,8 +65,8 @@ impl SyncOutcome {
 
 /// The report of a cycle, which is also its JSON document.
 ///
-/// A cycle that failed on its way has a report too, because what it did before stays. Whoever needs no more than its error
-/// takes [`into_result`](Self::into_result).
+/// A cycle that failed on its way has a report too, because its finished work stays. [`into_result`](Self::into_result) gives
+/// the error alone.
 #[derive(Debug, Clone, Serialize)]
 #[non_exhaustive]
 #[must_use = "a cycle that failed is a report with an error, not an `Err`: look at its outcome, or use `into_result`"]

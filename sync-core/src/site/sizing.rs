@@ -10,7 +10,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::config::SyncConfig;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, Server};
 use crate::protocol::v6::ReadBatch;
 use crate::storage::state::{Setting, StoredJson};
 use crate::storage::{ReadTxn, Storage, WriteTxn, state};
@@ -155,6 +155,15 @@ pub(crate) enum TransferKind {
     Download,
 }
 
+impl TransferKind {
+    pub(crate) fn server(self) -> Server {
+        match self {
+            Self::CentralPull | Self::CentralPush | Self::Download => Server::Central,
+            Self::LegacyCentralData | Self::LegacyQueue | Self::LegacyPush => Server::Legacy,
+        }
+    }
+}
+
 /// Whether the legacy server reads gzipped requests.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct LegacyGzip {
@@ -241,7 +250,7 @@ impl Sizes {
 
     /// Stores them if they changed.
     pub(crate) fn store(&self, txn: &dyn WriteTxn) -> Result<()> {
-        match self.news() {
+        match self.changed_lines() {
             Some(lines) => LINES.set(txn, lines),
             None => Ok(()),
         }
@@ -249,13 +258,13 @@ impl Sizes {
 
     /// Stores those of the lines for files if they changed.
     pub(crate) fn store_of_files(&self, storage: &dyn Storage) -> Result<()> {
-        let Some(lines) = self.news() else { return Ok(()) };
+        let Some(lines) = self.changed_lines() else { return Ok(()) };
         let txn = storage.write()?;
         FILE_LINES.set(txn.as_ref(), lines)?;
         txn.commit()
     }
 
-    fn news(&self) -> Option<Lines> {
+    fn changed_lines(&self) -> Option<Lines> {
         let mut lines = self.lines.clone();
         for line in lines.all() {
             *line = line.take().filter(Sizing::is_limited);
@@ -291,7 +300,7 @@ impl Sizes {
     }
 
     /// Whether the legacy server at this address reads gzipped requests; `None` if unknown.
-    pub(crate) fn legacy_takes_gzip(&self, url: &str) -> Option<bool> {
+    pub(crate) fn legacy_reads_gzip(&self, url: &str) -> Option<bool> {
         self.lines.legacy_gzip.as_ref().filter(|known| known.url == url).map(|known| known.takes)
     }
 

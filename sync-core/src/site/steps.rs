@@ -70,7 +70,7 @@ impl<'s, 'c> Cycle<'s, 'c> {
         // A restored backup reads before it pushes, because its records may be out of date.
         CycleLine::Special(Step::PullV6, Self::may_recover, Self::recover_from_backup),
         CycleLine::Work(Self::finish_resending),
-        // The last push is confirmed before a pull. Without that, an own edit cannot be told from a newer remote one.
+        // The last push is confirmed before a pull: otherwise an own edit cannot be distinguished from a newer remote one.
         CycleLine::Step(Step::PushV6, Self::may_push_v6, Self::push_to_central),
         CycleLine::Step(Step::Push, Self::may_push, Self::push_to_legacy),
         CycleLine::Work(Self::find_links),
@@ -164,7 +164,7 @@ impl<'s, 'c> Cycle<'s, 'c> {
         }
         // Without a usable address of central, the cycle continues with the legacy server alone.
         self.progress.central = self.step_value(|cycle| cycle.identity.central_url());
-        match self.went_back()? {
+        match self.must_recover()? {
             true => self.progress.backup = BackupState::Restored,
             false => self.progress.push = PushState::Sent,
         }
@@ -221,7 +221,7 @@ impl<'s, 'c> Cycle<'s, 'c> {
             (self.progress.legacy == LegacyProgress::Unavailable, SkipReason::LegacyUnavailable),
             (!self.identity.initialised, SkipReason::NotInitialised),
             (self.options.pull_only, SkipReason::NotRequested),
-            (self.went_back_at_legacy()?, SkipReason::NotRecovered),
+            (self.must_recover_at_legacy()?, SkipReason::NotRecovered),
         ]))
     }
 

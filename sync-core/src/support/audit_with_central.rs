@@ -5,11 +5,11 @@ use url::Url;
 
 use crate::changelog::{Audience, ChangeAction, NewChange};
 use crate::error::{Error, Result, Server};
-use crate::protocol::v6::{Action, PullRequest, ReadBatch, V6_VERSION, path};
+use crate::protocol::v6::{Action, PullRequest, ReadBatch, path};
 use crate::record::Cursor;
 use crate::role::Role;
 use crate::site::central::position::Position;
-use crate::site::central::pull::{ask_batch, set_aside};
+use crate::site::central::pull::{request_batch, set_aside};
 use crate::site::client::Client;
 use crate::site::identity::Identity;
 use crate::site::observer::{Pace, Step, SyncEvent, SyncObserver};
@@ -47,8 +47,7 @@ impl SiteSupport {
             None => return Err(Error::NotSetUp),
         }
         let central = identity.central_url()?;
-        let mut client =
-            Client::new(self.site.transport.as_ref(), self.site.clock.as_ref(), &self.site.config, observer);
+        let mut client = self.site.client(observer);
         client.sizes = Sizes::load(self.site.storage.read()?.as_ref())?;
         client.tell(&SyncEvent::StepStarted { step: Step::PullV6 })?;
         let read = self.read_both(&identity, &central, &mut client, scratch);
@@ -107,18 +106,13 @@ impl SiteSupport {
         let (mut start, mut rows) = (wanted.from, 0);
         let (mut pace, mut rounds_left) = (PullBatchSize::default(), ROUNDS_AFTER_LAST);
         loop {
-            let question = |batch_size| PullRequest {
-                cursor: start,
-                batch_size,
-                sync_v5_settings: identity.credentials(),
+            let request = |batch_size| PullRequest {
                 is_initialised: !wanted.own_too,
-                sync_v6_version: V6_VERSION,
-                looks_only: true,
-                push_chain: None,
+                ..identity.dry_run_pull(start, batch_size)
             };
             let began = self.site.clock.monotonic();
             let most = pace.next(&mut client.sizes, &self.site.config);
-            let asked = ask_batch(client, identity, (central, path::PULL), most, &question)?;
+            let asked = request_batch(client, identity, central, path::PULL, most, &request)?;
             let took = self.site.clock.monotonic().saturating_sub(began);
             pace.note(&asked, took, &mut client.sizes, &self.site.config);
             let batch = asked.batch;

@@ -11,7 +11,7 @@ use crate::protocol::v6::V6_VERSION;
 use crate::record::{Cursor, RecordData, RecordId, SiteId};
 use crate::redaction::masked_url;
 use crate::role::Role;
-use crate::site::legacy::discover::told;
+use crate::site::legacy::discover::discovered_settings;
 use crate::site::observer::SyncObserver;
 use crate::storage::state::{Setting, central_is_legacy, role, site_id};
 use crate::storage::{ReadTxn, state};
@@ -132,13 +132,14 @@ impl SiteSupport {
         let info = self.site.ask(&identity, observer)?;
         let txn = self.site.storage.read()?;
         let mut all = Vec::new();
-        for (code, setting, what, theirs, advice) in told(&info) {
-            if let Some(ours) = setting.find(txn.as_ref())?
-                && ours != theirs
+        for theirs in discovered_settings(&info) {
+            if let Some(ours) = theirs.setting.find(txn.as_ref())?
+                && ours != theirs.value
             {
-                let (ours, theirs) = (masked_url(&ours), masked_url(&theirs));
-                let what = say::differs(what, quoted(&ours), quoted(&theirs));
-                all.push(Disagreement::new(code, what, advice));
+                let advice = theirs.advice();
+                let (ours, value) = (masked_url(&ours), masked_url(&theirs.value));
+                let what = say::differs(theirs.name, quoted(&ours), quoted(&value));
+                all.push(Disagreement::new(theirs.code, what, advice));
             }
         }
         Ok(all)

@@ -9,7 +9,7 @@ use url::Url;
 use crate::address::shown;
 use crate::error::{ErrorClass, Result};
 use crate::protocol::v5::{LegacyStatus, ReadCentralBatch, path as v5_path};
-use crate::protocol::v6::{self, PullRequest, ReadBatch, SiteStatusRequest, V6_VERSION};
+use crate::protocol::v6::{self, ReadBatch};
 use crate::record::record_type;
 use crate::role::Role;
 use crate::site::Site;
@@ -213,7 +213,7 @@ impl Meter<'_> {
             Err(error) => return finish(ServerLine::new("central", String::new()), Err(error)),
         };
         let mut line = ServerLine::new("central", shown(&url));
-        let request = SiteStatusRequest { sync_v5_settings: self.identity.credentials(), sync_v6_version: V6_VERSION };
+        let request = self.identity.status_request();
         let began = self.now();
         let outcome = self
             .questions(&mut line, began, |client, identity| {
@@ -316,16 +316,8 @@ impl Meter<'_> {
 
     /// So many records from this site's cursor on, and their size.
     fn batch(&mut self, url: &Url, size: u32) -> Result<(ReadBatch, u64)> {
-        let request = PullRequest {
-            cursor: state::PULL_CURSOR_V6.get(self.site.storage.read()?.as_ref())?,
-            batch_size: size,
-            sync_v5_settings: self.identity.credentials(),
-            // Otherwise central would record that the site begins anew.
-            is_initialised: true,
-            sync_v6_version: V6_VERSION,
-            looks_only: true,
-            push_chain: None,
-        };
+        let cursor = state::PULL_CURSOR_V6.get(self.site.storage.read()?.as_ref())?;
+        let request = self.identity.dry_run_pull(cursor, size);
         let raw = self.client.central_raw(self.identity, url, v6::path::PULL, &request)?;
         let batch = read_batch(raw.get(), url)?;
         Ok((batch, raw.get().len() as u64))

@@ -6,9 +6,9 @@ use serde::Serialize;
 use crate::error::{Error, ErrorClass, Result, Server};
 use crate::integrate::{Provenance, receive};
 use crate::protocol::v5::{ReadCentralBatch, ReadQueueBatch, path as v5_path};
-use crate::protocol::v6::{Action, PullRequest, V6_VERSION, path};
+use crate::protocol::v6::{Action, PullRequest, path};
 use crate::role::Role;
-use crate::site::central::pull::{ask_batch, from_legacy, set_aside};
+use crate::site::central::pull::{from_legacy, request_batch, set_aside};
 use crate::site::client::Client;
 use crate::site::identity::Identity;
 use crate::site::observer::SyncObserver;
@@ -124,8 +124,7 @@ impl SiteSupport {
     /// [`Error::NotSetUp`]; the first error if no server could be asked; the database failed.
     pub fn preview_pull(&self, records_max: u64, observer: &mut dyn SyncObserver) -> Result<PullPreview> {
         let identity = self.site.identity()?;
-        let mut client =
-            Client::new(self.site.transport.as_ref(), self.site.clock.as_ref(), &self.site.config, observer);
+        let mut client = self.site.client(observer);
         client.sizes = Sizes::load(self.site.storage.read()?.as_ref())?;
         let mut left = PreviewBudget { records: records_max.max(1), bytes: BYTES_MAX };
         let mut all = Vec::new();
@@ -201,17 +200,12 @@ impl SiteSupport {
         };
         gathered.coming.from_cursor = Some(start.0);
         loop {
-            let question = |batch_size| PullRequest {
-                cursor: start,
-                batch_size,
-                sync_v5_settings: identity.credentials(),
+            let request = |batch_size| PullRequest {
                 is_initialised: identity.initialised && !pulls_own,
-                sync_v6_version: V6_VERSION,
-                looks_only: true,
-                push_chain: None,
+                ..identity.dry_run_pull(start, batch_size)
             };
             let most = PullBatchSize::default().next(&mut client.sizes, &self.site.config).min(LIMIT);
-            let batch = ask_batch(client, identity, (&central, path::PULL), most, &question)?.batch;
+            let batch = request_batch(client, identity, &central, path::PULL, most, &request)?.batch;
             let next = batch.last_record_cursor().unwrap_or_default().max(batch.end_cursor).next();
             let is_last = batch.is_last_batch;
             let incoming = batch

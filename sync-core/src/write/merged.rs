@@ -1,4 +1,4 @@
-//! The merged records: which record remains for each, and what is still to be rewritten.
+//! The merged records: which record remains for each, and the references that are still to be rewritten.
 //!
 //! [`integrate::merge`](crate::integrate::merge) stores merges and rewrites references to merged records; writes look
 //! them up here.

@@ -13,14 +13,16 @@ pub(crate) mod restored_site;
 mod rules;
 pub(crate) mod transaction;
 pub(crate) mod typed_records;
+mod unseen_moves;
 
 /// The pause after a full transaction, so that a writer of another process gets its turn: it can only retry again and
 /// again.
 pub(crate) const PAUSE: std::time::Duration = std::time::Duration::from_millis(4);
 
-pub(crate) use at_central::{UnseenMove, site_in, tell_again_that_it_left, upsert_with_fanout, went_unseen};
+pub(crate) use at_central::{site_in, upsert_with_fanout};
 pub(crate) use record::{Origin, WriteEffect, delete, is_same, log_deletion, marked_deleted, scope, upsert};
 pub(crate) use relog::{
     leave_source_out, notify_stale_site, reassert_local, relog_range, relog_row, relog_what_replaced, requeue_edit,
 };
 pub(crate) use transaction::{is_local_only, put_of_host};
+pub(crate) use unseen_moves::{UnseenMove, WritingSite, relog_move_away, unseen_move};

@@ -52,7 +52,7 @@ pub(crate) fn upsert(
     let change = change(table, id, ChangeAction::Upsert, (store, name), data, origin, now);
     txn.put_record(data, &change)?;
     if moved && origin != Origin::LocalOnly && !planted!(FormerStoreNotTold) {
-        // The site that loses the record is told too, or every site, if every site had it.
+        // The site that loses the record gets a row too; every site does, if every site had the record.
         let scope = (old_store, change.name.clone());
         let told = self::change(table, id, ChangeAction::Upsert, scope, data, origin, now);
         if told.audience != Audience::Nobody {

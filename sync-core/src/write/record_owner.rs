@@ -83,7 +83,7 @@ fn store_of_deleted_parent<T: ReadTxn + ?Sized>(
     Ok(store.0)
 }
 
-/// The last writer of a record, as central tells it to a site.
+/// The last writer of a record, as it concerns a site.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum WriterOnRecord {
     /// The site itself; or nobody yet; or the record was in one of its stores.
@@ -235,8 +235,8 @@ fn is_about_patient(table: &TableName) -> bool {
 }
 
 /// The patient of a record with this data, if a site with these stores neither sees the patient nor wrote the record in
-/// one of them. Central may not know every join, because the legacy server tells some only to the site itself. So a
-/// site vouches for records with its own store.
+/// one of them. Central may not know every join, because the legacy server sends some only to the site itself. So the
+/// site's own store in a record is proof enough.
 pub(crate) fn unseen_patient<T: ReadTxn + ?Sized>(
     txn: &T,
     table: &TableName,

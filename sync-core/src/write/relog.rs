@@ -49,7 +49,7 @@ pub(crate) fn relog_range(
     txn: &dyn WriteTxn,
     selection: &Selection,
     (from, end): (Cursor, Cursor),
-    and_beside: bool,
+    with_tombstones: bool,
 ) -> Result<Option<Cursor>> {
     let rows = txn.changed_records(selection, from, ROWS, usize::MAX)?;
     let next = rows.last().map(|(row, _)| row.cursor.next()).filter(|next| *next < end);
@@ -59,7 +59,7 @@ pub(crate) fn relog_range(
         if restore.is_some_and(|restore| restore.lost_logged(row.cursor)) {
             leave_source_out(txn, &mut change, data.as_ref())?;
         }
-        relog_row(txn, &change, data, and_beside)?;
+        relog_row(txn, &change, data, with_tombstones)?;
     }
     Ok(next)
 }
@@ -81,19 +81,19 @@ pub(crate) fn relog_row(
     txn: &dyn WriteTxn,
     change: &NewChange,
     data: Option<RecordData>,
-    and_beside: bool,
+    with_tombstones: bool,
 ) -> Result<()> {
     match (change.action, data) {
-        (ChangeAction::Upsert, Some(data)) if is_row_of(txn, change, &data)? => txn.put_record(&data, change)?,
-        (ChangeAction::Upsert, left_as) if and_beside => txn.append_change(change, left_as.as_ref())?,
-        (ChangeAction::Delete, _) if and_beside => txn.append_change(change, None)?,
+        (ChangeAction::Upsert, Some(data)) if is_current(txn, change, &data)? => txn.put_record(&data, change)?,
+        (ChangeAction::Upsert, left_as) if with_tombstones => txn.append_change(change, left_as.as_ref())?,
+        (ChangeAction::Delete, _) if with_tombstones => txn.append_change(change, None)?,
         _ => return Ok(()),
     };
     Ok(())
 }
 
-/// True for the row of a current record, false for one that tells a former store of its loss.
-fn is_row_of(txn: &dyn ReadTxn, row: &NewChange, data: &RecordData) -> Result<bool> {
+/// True for the row of a current record, false for a tombstone.
+fn is_current(txn: &dyn ReadTxn, row: &NewChange, data: &RecordData) -> Result<bool> {
     Ok(scope(txn, &row.table, data)? == (row.store.clone(), row.name.clone()))
 }
 
@@ -148,12 +148,13 @@ pub(crate) fn notify_stale_site(
         }
         return Ok(());
     }
-    // The row of its leaving, which the site does not get because it wrote that itself.
+    // Its tombstone, which the site does not get because it wrote that itself.
     let left = |row: &NewChange| is_from_site(row) && row.store.as_ref().is_some_and(|store| stores.contains(store));
     relog_leaving(txn, (table, id), left)
 }
 
-/// Logs the rows again that tell former stores of a record of its leaving, for their sites whoever wrote it.
+/// Logs the tombstones of a record again, so that the sites of its former stores learn that it left. They go to these sites
+/// even if the site itself wrote them.
 pub(super) fn relog_leaving(
     txn: &dyn WriteTxn,
     (table, id): (&TableName, &RecordId),
@@ -182,9 +183,9 @@ pub(crate) fn relog_what_replaced(txn: &dyn WriteTxn, site: SiteId, theirs: &Wir
     }
 }
 
-fn append(txn: &dyn WriteTxn, told: &NewChange, left_as: Option<&RecordData>) -> Result<()> {
-    if told.audience != Audience::Nobody {
-        txn.append_change(told, left_as)?;
+fn append(txn: &dyn WriteTxn, change: &NewChange, left_as: Option<&RecordData>) -> Result<()> {
+    if change.audience != Audience::Nobody {
+        txn.append_change(change, left_as)?;
     }
     Ok(())
 }

@@ -17,7 +17,7 @@ impl SiteRestore {
     }
 
     /// Stores the losses that a site reports.
-    pub(crate) fn learn(txn: &dyn WriteTxn, site: SiteId, lost_there: &[ChangelogGap]) -> Result<()> {
+    pub(crate) fn note_losses(txn: &dyn WriteTxn, site: SiteId, lost_there: &[ChangelogGap]) -> Result<()> {
         let told = lost_there.iter().filter(|lost| lost.before.is_possible() && lost.after < lost.before);
         let Some(before) = told.map(|lost| lost.before).max() else { return Ok(()) };
         let known = Self::load(txn, site)?;
@@ -29,14 +29,14 @@ impl SiteRestore {
     }
 
     /// Records that a site begins anew, with an empty database: it may have lost all its records.
-    pub(crate) fn begins_anew(txn: &dyn WriteTxn, site: SiteId) -> Result<()> {
+    pub(crate) fn note_all_lost(txn: &dyn WriteTxn, site: SiteId) -> Result<()> {
         let before = Self::load(txn, site)?.map_or(Cursor(0), |known| known.before);
         Self { before, known_at: txn.last_cursor()?, buffered_to: newest_aside(txn, site)? }.store(txn, site)
     }
 
     /// Records that a site has a new database: its cursor after a restore of the former one says nothing about the
     /// numbers of this.
-    pub(crate) fn counts_anew(txn: &dyn WriteTxn, site: SiteId) -> Result<()> {
+    pub(crate) fn note_new_database(txn: &dyn WriteTxn, site: SiteId) -> Result<()> {
         match Self::load(txn, site)?.filter(|known| known.before > Cursor(0)) {
             Some(known) => Self { before: Cursor(0), ..known }.store(txn, site),
             None => Ok(()),
@@ -102,15 +102,15 @@ mod tests {
         let (site, other) = (SiteId(2), SiteId(3));
         let before = set_aside(txn.as_ref(), site, "x");
         let of_another = set_aside(txn.as_ref(), other, "x");
-        SiteRestore::begins_anew(txn.as_ref(), site).unwrap();
+        SiteRestore::note_all_lost(txn.as_ref(), site).unwrap();
         let after = set_aside(txn.as_ref(), site, "y");
         let known = || SiteRestore::load(txn.as_ref(), site).unwrap().unwrap();
         let lost = |known: SiteRestore| [before, after].map(|sequence| known.lost_buffered(sequence));
         assert_eq!(lost(known()), [true, false]);
-        SiteRestore::learn(txn.as_ref(), site, &[ChangelogGap { after: Cursor(3), before: Cursor(9) }]).unwrap();
-        SiteRestore::counts_anew(txn.as_ref(), site).unwrap();
+        SiteRestore::note_losses(txn.as_ref(), site, &[ChangelogGap { after: Cursor(3), before: Cursor(9) }]).unwrap();
+        SiteRestore::note_new_database(txn.as_ref(), site).unwrap();
         assert_eq!(lost(known()), [true, false], "it stays known");
-        SiteRestore::begins_anew(txn.as_ref(), other).unwrap();
+        SiteRestore::note_all_lost(txn.as_ref(), other).unwrap();
         let known = SiteRestore::load(txn.as_ref(), other).unwrap().unwrap();
         assert!(known.lost_buffered(of_another) && !known.lost_buffered(after));
     }

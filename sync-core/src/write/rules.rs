@@ -118,20 +118,20 @@ impl<'t> RecordWriter<'t> {
         match kind {
             TableKind::Typed(kind) => {
                 let id = checked_id(kind, table, data)?;
-                self.ask(kind, Operation::Upsert, table, &id, Some(data))?;
-                self.ask_parent(kind, table, &id, data)?;
+                self.check_ownership(kind, Operation::Upsert, table, &id, Some(data))?;
+                self.check_parent(kind, table, &id, data)?;
                 Ok(id)
             }
             TableKind::Legacy(_) => {
                 let id = checked_legacy_id(table, data)?;
-                self.ask_legacy(table, &id, Some(data))?;
+                self.check_legacy_store(table, &id, Some(data))?;
                 Ok(id)
             }
         }
     }
 
     /// A record that belongs to the store of its parent needs the parent, because its owner is unknown without it.
-    fn ask_parent(&self, kind: &RecordType, table: &TableName, id: &RecordId, data: &RecordData) -> Result<()> {
+    fn check_parent(&self, kind: &RecordType, table: &TableName, id: &RecordId, data: &RecordData) -> Result<()> {
         let Scope::ParentStore(field, parent_table, _) = kind.scope else { return Ok(()) };
         let fields = data.fields();
         let parent = kind.field(field).zip(fields.as_ref()).and_then(|(field, fields)| field.find(fields));
@@ -152,7 +152,7 @@ impl<'t> RecordWriter<'t> {
     }
 
     /// For a document of a legacy table: the store that it names must be active here, and so must that of its parent.
-    pub(super) fn ask_legacy(&self, table: &TableName, id: &RecordId, new: Option<&RecordData>) -> Result<()> {
+    pub(super) fn check_legacy_store(&self, table: &TableName, id: &RecordId, new: Option<&RecordData>) -> Result<()> {
         let stored = self.txn.record(table, id)?;
         for data in stored.iter().chain(new) {
             let store = match document_store(table, data) {
@@ -160,7 +160,7 @@ impl<'t> RecordWriter<'t> {
                     let parent = self.txn.record(&parent, &id)?.map(|data| document_store(&parent, &data));
                     parent.unwrap_or(DocumentStore::Nowhere)
                 }
-                told => told,
+                store => store,
             };
             if matches!(store, DocumentStore::Here(store) if !self.stores.contains(&store)) {
                 return Err(refused(Refusal::StoreNotActiveHere { table: table.to_string() }, id));
@@ -169,8 +169,8 @@ impl<'t> RecordWriter<'t> {
         Ok(())
     }
 
-    /// Checks the stored record and the new one.
-    pub(super) fn ask(
+    /// Checks who may write the stored record, and the new one.
+    pub(super) fn check_ownership(
         &self,
         kind: &RecordType,
         operation: Operation,
@@ -190,7 +190,7 @@ impl<'t> RecordWriter<'t> {
     }
 }
 
-/// The rule of ownership that a record breaks, if any.
+/// The error for a record that breaks a rule of ownership.
 fn refused(refusal: Refusal, id: &RecordId) -> Error {
     Error::NotAllowed { refusal, id: Some(id.clone()) }
 }

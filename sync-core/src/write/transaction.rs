@@ -206,7 +206,7 @@ impl<'t> Transaction<'t> {
         let kind = match kind {
             TableKind::Typed(kind) => kind,
             TableKind::Legacy(known) => {
-                writer.ask_legacy(&table, id, None)?;
+                writer.check_legacy_store(&table, id, None)?;
                 if !known.deletes {
                     return Err(Refusal::NotDeletable { table: table.to_string() }.into());
                 }
@@ -215,12 +215,12 @@ impl<'t> Transaction<'t> {
         };
         match kind.deletion {
             Deletion::Soft(field) | Deletion::SoftAndWire(field) => {
-                writer.ask(kind, Operation::Upsert, &table, id, None)?;
+                writer.check_ownership(kind, Operation::Upsert, &table, id, None)?;
                 let marked = write::marked_deleted(&data, field, now).ok_or_else(|| not_found(table.as_str(), id))?;
                 write::upsert(txn, &table, id, &marked, origin, now).map(|_| ())
             }
             Deletion::Wire | Deletion::Never => {
-                writer.ask(kind, Operation::Delete, &table, id, None)?;
+                writer.check_ownership(kind, Operation::Delete, &table, id, None)?;
                 write::delete(txn, &table, id, origin, now).map(|_| ())
             }
         }

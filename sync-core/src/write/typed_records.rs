@@ -202,7 +202,7 @@ impl<T: TypedRecord> TypedRecords<'_, T> {
     }
 }
 
-/// What is stored was checked when it came; another version may have stored it.
+/// A stored record was checked when it came, but perhaps by another version.
 fn read<T: TypedRecord>(id: &RecordId, data: &RecordData) -> Result<T> {
     T::read(data).map_err(|error| Error::InvalidRecord {
         table: TableName::from(T::TYPE.table),

@@ -20,13 +20,13 @@ use crate::text_input::as_utf8;
 use crate::transport::{HttpRequest, HttpResponse, Method, Transport, TransportError};
 
 /// How long a positive answer is cached.
-const YES: Duration = Duration::from_secs(60);
+const ACCEPTED_FOR: Duration = Duration::from_secs(60);
 /// How long a negative answer is cached.
-const NO: Duration = Duration::from_secs(5);
-/// How long correct credentials are remembered, to tell the site from somebody who guesses under its name.
-const LATELY: Duration = Duration::from_secs(24 * 60 * 60);
+const REFUSED_FOR: Duration = Duration::from_secs(5);
+/// How long correct credentials are remembered, to distinguish the site from a person who guesses its password.
+const REMEMBERED_FOR: Duration = Duration::from_secs(24 * 60 * 60);
 /// The most checks at once: a legacy server that hangs must leave threads for the sites with a cached answer.
-const QUESTIONS_MAX: usize = 128;
+const CHECKS_MAX: usize = 128;
 /// The most negative answers that are cached.
 const REFUSALS_MAX: usize = 10_000;
 /// The longest text that is passed on.
@@ -50,7 +50,7 @@ struct KnownSignIn {
     right: HashMap<String, Right>,
     names: HashMap<SiteId, String>,
     refused: HashMap<Digest, (CredentialRefusal, Duration)>,
-    questions: HashMap<Digest, Arc<SharedCheck>>,
+    running: HashMap<Digest, Arc<SharedCheck>>,
 }
 
 /// Credentials that were correct.
@@ -98,29 +98,29 @@ impl LegacyAuthenticator {
     }
 
     /// Uses the cached answer unless a new one is wanted, joins a running check, or starts one.
-    fn answer(&self, credentials: &Credentials, legacy: &Url, anew: bool) -> LegacyAnswer {
+    fn answer(&self, credentials: &Credentials, legacy: &Url, is_renewal: bool) -> LegacyAnswer {
         let parts = parts(credentials);
         let digest = self.keyed.digest(&parts);
-        let question = {
+        let check = {
             let mut known = self.lock();
-            if let Some(answer) = self.remembered(&known, &credentials.username, &digest).filter(|_| !anew) {
+            if let Some(answer) = self.remembered(&known, &credentials.username, &digest).filter(|_| !is_renewal) {
                 return answer;
             }
-            if let Some(question) = known.questions.get(&digest).cloned() {
+            if let Some(check) = known.running.get(&digest).cloned() {
                 drop(known);
-                return question.wait();
+                return check.wait();
             }
-            if known.questions.len() >= QUESTIONS_MAX {
+            if known.running.len() >= CHECKS_MAX {
                 return LegacyAnswer::Line("it is too slow: too many questions wait for its answer".to_owned());
             }
-            let question = Arc::<SharedCheck>::default();
-            known.questions.insert(digest, question.clone());
-            question
+            let check = Arc::<SharedCheck>::default();
+            known.running.insert(digest, check.clone());
+            check
         };
         // All who wait get a result, even if this thread fails.
-        let mut asking = CheckThread { of: self, digest, question, answer: None };
+        let mut running = CheckThread { of: self, digest, check, answer: None };
         let answer = self.remember(ask(self.transport.as_ref(), legacy, credentials), credentials, digest);
-        asking.answer = Some(answer.clone());
+        running.answer = Some(answer.clone());
         answer
     }
 
@@ -129,18 +129,18 @@ impl LegacyAuthenticator {
         let now = self.clock.monotonic();
         let is_fresh = |at: Duration, time: Duration| now.saturating_sub(at) < time;
         // Digests under a secret key: comparing them reveals nothing.
-        let right = known.right.get(name).filter(|right| is_fresh(right.at, YES) && right.digest == *digest);
+        let right = known.right.get(name).filter(|right| is_fresh(right.at, ACCEPTED_FOR) && right.digest == *digest);
         if let Some(right) = right {
             return Some(LegacyAnswer::Yes(right.site));
         }
-        let (refusal, _) = known.refused.get(digest).filter(|(_, at)| is_fresh(*at, NO))?;
+        let (refusal, _) = known.refused.get(digest).filter(|(_, at)| is_fresh(*at, REFUSED_FOR))?;
         Some(LegacyAnswer::No(refusal.clone()))
     }
 
     /// Credentials of a name that were correct within a day.
     fn right_lately<T>(&self, name: &str, read: impl FnOnce(&Right) -> T) -> Option<T> {
         let now = self.clock.monotonic();
-        self.lock().right.get(name).filter(|right| now.saturating_sub(right.at) < LATELY).map(read)
+        self.lock().right.get(name).filter(|right| now.saturating_sub(right.at) < REMEMBERED_FOR).map(read)
     }
 
     /// The legacy server's address. Credentials that cannot be sent to it are refused at once.
@@ -168,7 +168,7 @@ impl LegacyAuthenticator {
             LegacyAnswer::Yes(site) => {
                 let other = known.names.get(site).filter(|other| *other != name);
                 let other = other.and_then(|other| known.right.get(other)).filter(|right| right.site == *site);
-                if other.is_some_and(|right| now.saturating_sub(right.at) < YES) {
+                if other.is_some_and(|right| now.saturating_sub(right.at) < ACCEPTED_FOR) {
                     // Like a cache between the servers that only compares the address.
                     return LegacyAnswer::Fault(format!("it says of two sites that each is site {site}"));
                 }
@@ -181,7 +181,7 @@ impl LegacyAuthenticator {
                     known.right.remove(name);
                 }
                 if known.refused.len() >= REFUSALS_MAX {
-                    known.refused.retain(|_, (_, at)| now.saturating_sub(*at) < NO);
+                    known.refused.retain(|_, (_, at)| now.saturating_sub(*at) < REFUSED_FOR);
                 }
                 if known.refused.len() < REFUSALS_MAX {
                     known.refused.insert(digest, (refusal.clone(), now));
@@ -202,20 +202,20 @@ impl SharedCheck {
     }
 }
 
-/// The thread that asks.
+/// The thread that makes a check.
 struct CheckThread<'a> {
     of: &'a LegacyAuthenticator,
     digest: Digest,
-    question: Arc<SharedCheck>,
+    check: Arc<SharedCheck>,
     answer: Option<LegacyAnswer>,
 }
 
 impl Drop for CheckThread<'_> {
     fn drop(&mut self) {
-        self.of.lock().questions.remove(&self.digest);
+        self.of.lock().running.remove(&self.digest);
         let answer = self.answer.take().unwrap_or_else(|| LegacyAnswer::Line("asking it failed".to_owned()));
-        *self.question.answer.lock().unwrap_or_else(PoisonError::into_inner) = Some(answer);
-        self.question.answered.notify_all();
+        *self.check.answer.lock().unwrap_or_else(PoisonError::into_inner) = Some(answer);
+        self.check.answered.notify_all();
     }
 }
 
@@ -253,7 +253,8 @@ impl SiteAuthenticator for LegacyAuthenticator {
 
     fn is_aging(&self, credentials: &Credentials) -> bool {
         let now = self.clock.monotonic();
-        self.right_lately(&credentials.username, |right| now.saturating_sub(right.at) >= YES / 2).unwrap_or(false)
+        self.right_lately(&credentials.username, |right| now.saturating_sub(right.at) >= ACCEPTED_FOR / 2)
+            .unwrap_or(false)
     }
 
     fn renew(&self, credentials: &Credentials) -> Result<SiteId, AuthenticationError> {
@@ -282,7 +283,7 @@ impl SiteAuthenticator for LegacyAuthenticator {
     }
 
     fn checks_at_once(&self) -> usize {
-        QUESTIONS_MAX
+        CHECKS_MAX
     }
 }
 

@@ -56,16 +56,16 @@ impl Central {
             (Method::Get, path::QUEUED_RECORDS) => answer(self.queue(site, limit(query), self.answer_bytes_max(trace))),
             (Method::Post, path::QUEUED_RECORDS) => match pushed(&body) {
                 Some((_, records)) if records.len() > LEGACY_RECORDS_MAX => too_many(records.len()),
-                Some((left, records)) => match self.keep_for_site(site, left, records) {
-                    Ok(Some(kept)) => answer(Ok(kept)),
-                    Ok(None) => came_late(),
+                Some((left, records)) => match self.mirror_push(site, left, records) {
+                    Ok(Some(accepted)) => answer(Ok(accepted)),
+                    Ok(None) => late_copy(),
                     Err(error) => failed(&error),
                 },
                 None => unreadable(),
             },
             (Method::Post, path::ACKNOWLEDGED_RECORDS) => match serde_json::from_slice::<Acknowledged>(&body) {
                 Ok(Acknowledged { sync_ids }) if sync_ids.len() > LEGACY_RECORDS_MAX => too_many(sync_ids.len()),
-                Ok(acknowledged) => match self.shorten_queue(site, &acknowledged) {
+                Ok(acknowledged) => match self.acknowledge_queue(site, &acknowledged) {
                     Ok(()) => HttpResponse { status: 204, headers: Vec::new(), body: Vec::new() },
                     Err(error) => failed(&error),
                 },
@@ -98,7 +98,7 @@ impl Central {
         let limit = limit(query);
         let txn = self.storage.read()?;
         let newest = txn.last_cursor()?;
-        let from = asked_cursor(query).meant(newest).next();
+        let from = cursor_of(query).meant(newest).next();
         let mut data = Vec::new();
         let mut rows = txn.changes(&Selection::Legacy, from, limit + 1)?;
         let mut beyond = if rows.len() > limit { rows.pop() } else { None };
@@ -121,7 +121,7 @@ impl Central {
         // A position that is not below any earlier one: that of the next of these records, else of the last one; if
         // none is left, the site's own.
         let last = data.last().map_or(from.0.saturating_sub(1), |record| record.position);
-        self.activity.tell_of_stores(site, beyond.as_ref().map_or(newest.next(), |row| row.cursor));
+        self.activity.note_stores_read(site, beyond.as_ref().map_or(newest.next(), |row| row.cursor));
         Ok(CentralBatch { max_cursor: beyond.map_or(last, |row| row.cursor.0), data })
     }
 }
@@ -153,7 +153,7 @@ fn number(query: &str, name: &str) -> Option<u64> {
 }
 
 /// The position to read from; as in V6 a site may keep it in 32 bits.
-fn asked_cursor(query: &str) -> Cursor {
+fn cursor_of(query: &str) -> Cursor {
     let pairs = query.split('&').filter_map(|pair| pair.split_once('='));
     let mut asked = pairs.filter(|(key, _)| *key == "cursor").map(|(_, value)| value);
     let read =
@@ -207,8 +207,8 @@ fn too_many(records: usize) -> HttpResponse {
     refusal(413, "too_many_records", &said)
 }
 
-/// Whoever delivers a request late does not read the answer, and a site tries again.
-fn came_late() -> HttpResponse {
+/// Refuses a late copy of a push. What delivers it late does not read the answer, and a real site tries again.
+fn late_copy() -> HttpResponse {
     refusal(503, "integration_in_progress", "A newer version of a record of this push came a short time ago; try again")
 }
 

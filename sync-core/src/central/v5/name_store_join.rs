@@ -12,15 +12,15 @@ use crate::write;
 use crate::write::Origin;
 
 /// The most requests for patients to the legacy server at once: each holds a thread for up to half a minute.
-const ASKS_MAX: usize = 8;
+const QUERIES_MAX: usize = 8;
 
 /// A slot among the requests for patients to the legacy server; freed when dropped.
 struct PatientQuerySlot<'c>(&'c AtomicUsize);
 
 impl<'c> PatientQuerySlot<'c> {
-    fn begin(asks: &'c AtomicUsize) -> Option<Self> {
-        let more = |asking: usize| (asking < ASKS_MAX).then_some(asking + 1);
-        asks.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).ok().map(|_| Self(asks))
+    fn begin(running: &'c AtomicUsize) -> Option<Self> {
+        let more = |count: usize| (count < QUERIES_MAX).then_some(count + 1);
+        running.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).ok().map(|_| Self(running))
     }
 }
 
@@ -34,17 +34,17 @@ impl Central {
     /// Answers 200 without a body, or 500 with a text: only this request has no envelope (`protocol-v6` §8.7).
     pub(crate) fn name_store_join(&self, request: &HttpRequest, trace: &RequestTrace) -> HttpResponse {
         trace.endpoint.set(Endpoint::NameStoreJoin);
-        let question: NameStoreJoinRequest = match self.read(request) {
-            Ok(question) => question,
+        let wanted: NameStoreJoinRequest = match self.read(request) {
+            Ok(wanted) => wanted,
             Err(response) => return response,
         };
-        let joined = self.admit(trace, &question.sync_v5_settings).map_err(EnvelopeError::from).and_then(|site| {
-            trace.came_in(site, &question.sync_v5_settings);
-            self.unless_paused(trace, &question.sync_v5_settings)?;
-            let NameStoreJoinRequest { id, name_id, store_id, .. } = &question;
+        let joined = self.admit(trace, &wanted.sync_v5_settings).map_err(EnvelopeError::from).and_then(|site| {
+            trace.note_signed_in(site, &wanted.sync_v5_settings);
+            self.unless_paused(trace, &wanted.sync_v5_settings)?;
+            let NameStoreJoinRequest { id, name_id, store_id, .. } = &wanted;
             self.bring_if_unknown(site, name_id, store_id)?;
             let txn = self.storage.write()?;
-            self.join(txn.as_ref(), site, (id, name_id, store_id))?;
+            self.join(txn.as_ref(), site, id, name_id, store_id)?;
             txn.commit()?;
             self.announce_work();
             Ok(())
@@ -69,7 +69,7 @@ impl Central {
             }
         }
         let Some(own_site) = self.own_site.as_ref().filter(|_| !planted!(PatientNotAskedFor)) else { return Ok(()) };
-        let Some(_place) = PatientQuerySlot::begin(&self.asks_for_patients) else {
+        let Some(_place) = PatientQuerySlot::begin(&self.patient_queries) else {
             return Err(wrong("too many patients are being asked for; try again"));
         };
         match own_site.bring_patient(patient) {
@@ -84,7 +84,9 @@ impl Central {
         &self,
         txn: &dyn WriteTxn,
         site: SiteId,
-        (id, name_id, store_id): (&RecordId, &NameId, &StoreId),
+        id: &RecordId,
+        name_id: &NameId,
+        store_id: &StoreId,
     ) -> Result<(), EnvelopeError> {
         if id.as_str().is_empty() || id.as_str().len() > RecordId::BYTES_MAX {
             return Err(wrong("the id of the join is empty or too long"));

@@ -2,13 +2,12 @@
 //! (`protocol-v5` §11). They hold a name and a password, but no machine.
 
 use serde::Serialize;
-use sha2::{Digest as _, Sha256};
 
 use super::legacy_api::{admitted, answer, credentials, refusal, unreadable};
 use crate::central::legacy_mirror::is_deleted;
 use crate::central::{Central, EnvelopeError, RequestTrace};
 use crate::error::Result;
-use crate::protocol::hex;
+use crate::protocol::digest_of;
 use crate::protocol::v5::{NewJoin, PatientQuery, SiteHeaders, path};
 use crate::protocol::v6::WireError;
 use crate::record::types::is_patient;
@@ -120,7 +119,7 @@ impl Central {
         let (joins, names) = (TableName::from("name_store_join"), TableName::from("name"));
         let txn = self.storage.write()?;
         let id = join_id(&name_id, &store_id);
-        self.join(txn.as_ref(), site, (&id, &name_id, &store_id))?;
+        self.join(txn.as_ref(), site, &id, &name_id, &store_id)?;
         let name = RecordId::from(name_id.as_str());
         for (table, id) in [(&names, &name), (&joins, &id)] {
             if let Some(data) = txn.record(table, id)? {
@@ -135,10 +134,5 @@ impl Central {
 
 /// The id of the join of a name and a store: always the same.
 fn join_id(name: &NameId, store: &StoreId) -> RecordId {
-    let mut digest = Sha256::new();
-    for text in [name.as_str(), store.as_str()] {
-        digest.update((text.len() as u64).to_be_bytes());
-        digest.update(text);
-    }
-    RecordId::new(hex(&digest.finalize()[..16]).to_uppercase())
+    RecordId::new(digest_of(&[name.as_str(), store.as_str()]).to_uppercase())
 }

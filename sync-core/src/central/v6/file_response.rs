@@ -11,7 +11,7 @@ use crate::record::file_name::{mime_type, safe_file_name};
 use crate::transport::{HttpRequest, StreamedResponse};
 
 /// The bytes of a file, or the range that the request names.
-pub(crate) fn give(request: &HttpRequest, name: &str, mut file: File) -> io::Result<StreamedResponse> {
+pub(crate) fn file_response(request: &HttpRequest, name: &str, mut file: File) -> io::Result<StreamedResponse> {
     let metadata = file.metadata()?;
     let total = metadata.len();
     let written = metadata.modified()?;

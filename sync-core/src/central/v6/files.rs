@@ -5,7 +5,7 @@ use std::io::{self, Read, Write as _};
 use std::net::IpAddr;
 use std::sync::PoisonError;
 
-use super::file_response::give;
+use super::file_response::file_response;
 use super::multipart::{Multipart, MultipartError, PartHead, boundary};
 use crate::central::caller::{Caller, Checked, Deferred, Handled, UploadHead};
 use crate::central::{Central, Endpoint, EnvelopeError, HandledRequest, RequestTrace, not_central};
@@ -24,8 +24,8 @@ use crate::write;
 /// The most bytes of the part with the credentials and the file's id.
 const JSON_PART_BYTES_MAX: usize = 2 * 1024 * 1024;
 
-/// The most bytes of a file that are held in memory until its sender has signed in. Open mSupply and this project send the
-/// credentials first, so this is for other clients and small files.
+/// The most bytes of a file that are held in memory until its sender has signed in. Sites of Open mSupply and of this
+/// library send the credentials first, so this is for small files of other clients.
 const EARLY_BYTES_MAX: usize = 64 * 1024;
 
 /// The destination of an upload.
@@ -97,7 +97,7 @@ impl Central {
     pub fn upload_for(&self, content_type: Option<&str>, body: &mut dyn Read, caller: Caller) -> HandledRequest {
         let trace = RequestTrace::of(caller);
         let response = match self.is_central() {
-            true => self.take_file(content_type, body, &trace),
+            true => self.receive_file(content_type, body, &trace),
             false => not_central(),
         };
         self.activity.note(&trace, self.clock.now());
@@ -153,7 +153,7 @@ impl Central {
         }
     }
 
-    pub(crate) fn take_file(
+    pub(crate) fn receive_file(
         &self,
         content_type: Option<&str>,
         body: &mut dyn Read,
@@ -173,10 +173,10 @@ impl Central {
             // Drain the body first: a client that is still sending reads an early refusal as a broken connection.
             parts.drain();
         }
-        match outcome.and_then(|upload| self.keep(upload)) {
+        match outcome.and_then(|upload| self.store_upload(upload)) {
             Ok(()) => HttpResponse::json(200, encode_data(&())),
             Err(UploadFault::Refused(EnvelopeError(error))) => {
-                trace.refused(&error);
+                trace.note_error(&error);
                 HttpResponse::json(200, encode_error(&error))
             }
             Err(UploadFault::Response(response)) => response,
@@ -189,12 +189,12 @@ impl Central {
             match head.name.as_str() {
                 "json_part" if upload.admitted.is_none() => {
                     let part = json_part(parts, &head)?;
-                    let site = self.enter(trace, part.sync_v6_version, &part.sync_v5_settings, false)?;
-                    let reference = self.known(site, &part.file_id, Direction::ToCentral)?;
+                    let site = self.sign_in(trace, part.sync_v6_version, &part.sync_v5_settings)?;
+                    let reference = self.reference_for(site, &part.file_id, Direction::ToCentral)?;
                     let reference = reference
                         .ok_or_else(|| EnvelopeError(WireError::SyncFileNotFound(part.file_id.to_string())))?;
                     if let Some(bytes) = upload.early.take() {
-                        let mut new = self.begin(&reference)?;
+                        let mut new = self.begin_file(&reference)?;
                         self.write(&mut new, &bytes)?;
                         upload.bytes = Some(new);
                     }
@@ -204,7 +204,7 @@ impl Central {
                     upload.has_name = head.filename.is_some();
                     match &upload.admitted {
                         Some((_, reference)) => upload.bytes = Some(self.file_part(parts, reference)?),
-                        None if planted!(FileBeforeCredentials) => self.keep_anyones(parts)?,
+                        None if planted!(FileBeforeCredentials) => self.write_anyones(parts)?,
                         None => upload.early = Some(early_part(parts)?),
                     }
                 }
@@ -215,8 +215,8 @@ impl Central {
         Ok(upload)
     }
 
-    /// A planted bug: writes a part to the disk, whoever brings it.
-    fn keep_anyones(&self, parts: &mut Multipart<'_>) -> std::result::Result<(), UploadFault> {
+    /// A planted bug: writes a part to the disk before its sender has signed in.
+    fn write_anyones(&self, parts: &mut Multipart<'_>) -> std::result::Result<(), UploadFault> {
         let mut new = self.files.as_ref().map(FileStore::begin).transpose()?;
         while let Some(bytes) = parts.content()? {
             self.write(&mut new, &bytes)?;
@@ -230,7 +230,7 @@ impl Central {
         parts: &mut Multipart<'_>,
         reference: &Reference,
     ) -> std::result::Result<Option<NewFile>, UploadFault> {
-        let mut new = self.begin(reference)?;
+        let mut new = self.begin_file(reference)?;
         while let Some(bytes) = parts.content()? {
             self.write(&mut new, &bytes)?;
         }
@@ -238,7 +238,7 @@ impl Central {
     }
 
     /// A place for the bytes of a file, if they are needed.
-    fn begin(&self, reference: &Reference) -> Result<Option<NewFile>> {
+    fn begin_file(&self, reference: &Reference) -> Result<Option<NewFile>> {
         self.files.as_ref().filter(|_| !reference.is_deleted).map(FileStore::begin).transpose()
     }
 
@@ -261,7 +261,7 @@ impl Central {
     }
 
     /// Stores the received bytes if they match the reference. Receiving the same again changes nothing.
-    fn keep(&self, upload: Upload) -> std::result::Result<(), UploadFault> {
+    fn store_upload(&self, upload: Upload) -> std::result::Result<(), UploadFault> {
         let missing =
             |part: &str| UploadFault::Response(HttpResponse::text(400, format!("Required field is missing: {part}")));
         let other = |text: &str| UploadFault::from(EnvelopeError(WireError::OtherServerError(text.to_owned())));
@@ -281,17 +281,17 @@ impl Central {
             return Err(other(&format!("The file was not taken: {fault}")));
         }
         let another = || other("The file was not taken: another one came under this id before");
-        let _one_at_a_time = self.keeping.lock().unwrap_or_else(PoisonError::into_inner);
+        let _one_at_a_time = self.naming_upload.lock().unwrap_or_else(PoisonError::into_inner);
         // Complete bytes stay, even if the reference has changed: only identical bytes may repair them on the disk.
-        let trace = self.hash_when_it_came(&id)?;
+        let known = self.hash_when_it_came(&id)?;
         match hash_file(&store.path(&id), |_| Ok(()))? {
             Some((_, stored)) if stored == sha256 => drop(new),
-            Some((_, stored)) if trace.as_ref() == Some(&stored) => return Err(another()),
-            Some((bytes, stored)) if trace.is_none() && reference.fault_of(bytes, &stored).is_none() => {
+            Some((_, stored)) if known.as_ref() == Some(&stored) => return Err(another()),
+            Some((bytes, stored)) if known.is_none() && reference.fault_of(bytes, &stored).is_none() => {
                 return Err(another());
             }
             // There is no file, or it is damaged.
-            _ if trace.is_some_and(|trace| trace != sha256) => return Err(another()),
+            _ if known.is_some_and(|known| known != sha256) => return Err(another()),
             _ => new.keep(store, &id)?,
         }
         Ok(self.note_file(&id, &reference, length, sha256)?)
@@ -322,9 +322,9 @@ impl Central {
         txn.commit()
     }
 
-    /// The state of a file, if this site may have it: not if its record belongs to another site's store (weak point
+    /// The reference of a file, if this site may have it: not if its record belongs to another site's store (weak point
     /// D3).
-    fn known(&self, site: SiteId, id: &RecordId, direction: Direction) -> Result<Option<Reference>> {
+    fn reference_for(&self, site: SiteId, id: &RecordId, direction: Direction) -> Result<Option<Reference>> {
         let txn = self.storage.read()?;
         let reference = txn.record(&TableName::from(REFERENCES), id)?.as_ref().and_then(Reference::read);
         match reference {
@@ -336,55 +336,55 @@ impl Central {
     /// Sends a file, or a part of it, to a site at this address. Never fails: errors are in the response.
     pub fn download_file(&self, request: &HttpRequest, from: Option<IpAddr>) -> HandledRequest<StreamedResponse> {
         let trace = RequestTrace::of(Caller::at(from));
-        let response = self.give_if_central(request, &trace);
+        let response = self.send_if_central(request, &trace);
         trace.into_handled_request(response)
     }
 
     /// For a host that makes slow checks of credentials elsewhere, or lets sites wait for their turn.
     pub fn download_for(&self, request: &HttpRequest, caller: Caller) -> Handled<StreamedResponse> {
         let trace = RequestTrace::of(caller);
-        let response = self.give_if_central(request, &trace);
+        let response = self.send_if_central(request, &trace);
         trace.into_handled(response)
     }
 
-    fn give_if_central(&self, request: &HttpRequest, trace: &RequestTrace) -> StreamedResponse {
+    fn send_if_central(&self, request: &HttpRequest, trace: &RequestTrace) -> StreamedResponse {
         let response = match self.is_central() {
-            true => self.give_file(request, trace),
+            true => self.send_file(request, trace),
             false => not_central().into(),
         };
         self.activity.note(trace, self.clock.now());
         response
     }
 
-    pub(crate) fn give_file(&self, request: &HttpRequest, trace: &RequestTrace) -> StreamedResponse {
+    pub(crate) fn send_file(&self, request: &HttpRequest, trace: &RequestTrace) -> StreamedResponse {
         trace.endpoint.set(Endpoint::DownloadFile);
-        let question: DownloadRequest = match self.read(request) {
-            Ok(question) => question,
+        let wanted: DownloadRequest = match self.read(request) {
+            Ok(wanted) => wanted,
             Err(response) => return response.into(),
         };
-        let refused = match self.find_file(&question, trace) {
-            Ok(Some((name, file))) => match give(request, &name, file) {
+        let refused = match self.find_file(&wanted, trace) {
+            Ok(Some((name, file))) => match file_response(request, &name, file) {
                 Ok(response) => return response,
                 Err(error) => WireError::from(failed("reading", std::path::Path::new(&name), error)),
             },
             Ok(None) => WireError::OtherServerError("File not found".to_owned()),
             Err(EnvelopeError(error)) => error,
         };
-        trace.refused(&refused);
+        trace.note_error(&refused);
         bare(&refused)
     }
 
     fn find_file(
         &self,
-        question: &DownloadRequest,
+        wanted: &DownloadRequest,
         trace: &RequestTrace,
     ) -> std::result::Result<Option<(String, File)>, EnvelopeError> {
-        let site = self.enter(trace, question.sync_v6_version, &question.sync_v5_settings, false)?;
+        let site = self.sign_in(trace, wanted.sync_v6_version, &wanted.sync_v5_settings)?;
         let is_meant =
-            |reference: &Reference| reference.table == question.table_name && reference.record_id == question.record_id;
-        let reference = self.known(site, &question.id, Direction::ToSite)?.filter(is_meant);
+            |reference: &Reference| reference.table == wanted.table_name && reference.record_id == wanted.record_id;
+        let reference = self.reference_for(site, &wanted.id, Direction::ToSite)?.filter(is_meant);
         let (Some(store), Some(reference)) = (&self.files, reference) else { return Ok(None) };
-        let path = store.path(&question.id);
+        let path = store.path(&wanted.id);
         match File::open(&path) {
             Ok(file) => Ok(Some((reference.file_name, file))),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),

@@ -1,23 +1,34 @@
 //! Pull: selects the rows for a site, and makes the batch.
 
+use super::push::{any_staged, close_open_push};
 use super::withheld::{CatchUpRange, PullQuery, WithheldRecords};
 use crate::central::{Central, EnvelopeError, copied_databases};
 use crate::changelog::{Change, ChangeAction};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::ownership::StoreOwner;
 use crate::protocol::v6::{Batch, BatchElement, Dialect, PatientPullRequest, PullRequest, WireError};
-use crate::record::{Cursor, SiteId, StoreId, record_type};
-use crate::storage::{ReadTxn, Selection, SiteEntry, Source, newest_gaps, state};
+use crate::record::{Cursor, RecordData, SiteId, StoreId, record_type};
+use crate::storage::{ReadTxn, Selection, SiteEntry, newest_gaps, state};
 use crate::write;
 use crate::write::outgoing;
 use crate::write::record_owner;
 use crate::write::restored_site::SiteRestore;
 
-/// Rows that are searched at once for withheld records, and the most of one answer.
-const LATE_ROWS: usize = 500;
-const LOOKED_MAX: usize = 50_000;
+/// Rows that are read at once in a search for withheld records.
+const SEARCHED_AT_ONCE: usize = 500;
+
+/// The most rows that are searched for withheld records in one request.
+const SEARCHED_MAX: usize = 50_000;
+
 /// How often central tries to answer one pull, while other requests of the site come between.
 const TRIES: u32 = 16;
+
+/// The most rows and bytes of an answer.
+#[derive(Clone, Copy)]
+struct AnswerLimits {
+    rows: u32,
+    bytes: usize,
+}
 
 impl Central {
     pub(crate) fn pull(
@@ -26,42 +37,40 @@ impl Central {
         request: &PullRequest,
         bytes_max: usize,
     ) -> std::result::Result<Batch, EnvelopeError> {
-        if request.looks_only {
-            return self.look(site, request, bytes_max);
+        let limits = self.answer_limits(request.batch_size, bytes_max);
+        if request.is_dry_run {
+            return self.dry_run_pull(site, request, limits);
         }
         self.refuse_stale_copy(site, request)?;
-        if !request.is_initialised && self.ends_push(site)? {
+        if !request.is_initialised && self.close_open_push(site)? {
             return Err(EnvelopeError(WireError::IntegrationInProgress));
         }
         if !request.is_initialised && request.cursor == Cursor(0) {
-            self.begins_anew(site)?;
+            self.note_empty_database(site)?;
         }
-        let mut answer = None;
-        for _ in 0..TRIES {
-            answer = self.answer_pull(site, request, bytes_max)?;
-            if answer.is_some() {
-                break;
-            }
-        }
+        let batch = (0..TRIES).find_map(|_| self.try_pull(site, request, limits).transpose()).transpose()?;
         // Other requests of the site came between each time: it asks again.
-        let mut batch = answer.ok_or(EnvelopeError(WireError::IntegrationInProgress))?;
+        let mut batch = batch.ok_or(EnvelopeError(WireError::IntegrationInProgress))?;
         if batch.is_last_batch && !request.is_initialised {
-            self.remember_first_pull(site, &request.sync_v5_settings.username)?;
+            self.note_first_pull(site, &request.sync_v5_settings.username)?;
         }
         batch.lost_history = copied_databases::lost_history(self.storage.read()?.as_ref(), site)?;
         Ok(batch)
     }
 
-    /// An answer to a pull; `None` if the search must be repeated, because another request of the site came between, or
+    fn answer_limits(&self, batch_size: u32, bytes_max: usize) -> AnswerLimits {
+        AnswerLimits { rows: batch_size.min(self.config.batch_records_max), bytes: bytes_max }
+    }
+
+    /// An answer to a pull; `None` if it has to be made anew, because another request of the site came between, or
     /// because a row was logged for it.
-    fn answer_pull(
+    fn try_pull(
         &self,
         site: SiteId,
         request: &PullRequest,
-        bytes_max: usize,
+        limits: AnswerLimits,
     ) -> std::result::Result<Option<Batch>, EnvelopeError> {
-        let dialect = Dialect::of(&request.sync_v5_settings.app_version);
-        let (answer, selection, held, before) = {
+        let (answer, selection, withheld, before) = {
             let txn = self.storage.read()?;
             if txn.central()?.integration_waits(site)? {
                 return Err(EnvelopeError(WireError::IntegrationInProgress));
@@ -72,28 +81,30 @@ impl Central {
                 stores = all.into_iter().map(|(id, _)| id.as_str().into()).collect();
             }
             let selection = selection(stores, site, request);
+            let dialect = Dialect::of(&request.sync_v5_settings.app_version);
+            let reader = BatchReader { central: self, txn: txn.as_ref(), selection: &selection, dialect };
             let before = WithheldRecords::load(txn.as_ref(), site)?;
-            let mut held = before.clone();
-            let answer = self.with_late(txn.as_ref(), &selection, (request, bytes_max), dialect, &mut held)?;
-            (answer, selection, held, before)
+            let mut withheld = before.clone();
+            let answer = reader.answer(request, limits, &mut withheld)?;
+            (answer, selection, withheld, before)
         };
-        if held == before
-            && let PullScope::Batch(batch) = answer
+        if withheld == before
+            && let PullAnswer::Batch(batch) = answer
         {
             return Ok(Some(batch));
         }
-        // Before the site gets the answer and moves past the rows that are not in it.
+        // Stored before the site gets the answer, because it then moves past the rows that are not in it.
         let txn = self.storage.write()?;
         if WithheldRecords::load(txn.as_ref(), site)? != before {
             return Ok(None);
         }
         let batch = match answer {
-            PullScope::Batch(batch) => {
-                held.store(txn.as_ref(), site)?;
+            PullAnswer::Batch(batch) => {
+                withheld.store(txn.as_ref(), site)?;
                 Some(batch)
             }
-            PullScope::NeedsRow(at) => {
-                let rows = txn.changed_records(&own_too(&selection), at, 1, usize::MAX)?;
+            PullAnswer::RelogFirst(at) => {
+                let rows = txn.changed_records(&including_own(&selection), at, 1, usize::MAX)?;
                 for (mut row, data) in rows.into_iter().filter(|(row, _)| row.cursor == at) {
                     if row.change.source_site == Some(site) {
                         write::leave_source_out(txn.as_ref(), &mut row.change, data.as_ref())?;
@@ -107,57 +118,15 @@ impl Central {
         Ok(batch)
     }
 
-    /// A batch, after the withheld records that the site's new release can read. The batch always ends at or after the
-    /// cursor of the request: our own sites take an earlier end as a fault of this server, and store nothing.
-    fn with_late(
-        &self,
-        txn: &dyn ReadTxn,
-        selection: &Selection,
-        (request, bytes_max): (&PullRequest, usize),
-        dialect: Dialect,
-        held: &mut WithheldRecords,
-    ) -> Result<PullScope> {
-        let asked = request.cursor.meant(txn.last_cursor()?);
-        let question = PullQuery { from: asked, release: dialect.release(), own_too: !request.is_initialised };
-        let late = held.late(question);
-        let size = request.batch_size.min(self.config.batch_records_max);
-        let found = match &late {
-            Some(late) if size > 0 => {
-                late_rows(txn, selection, late, (size.div_ceil(2) as usize, bytes_max / 2), dialect)?
-            }
-            _ => CatchUpRows { reached: asked, ..CatchUpRows::default() },
-        };
-        let rest = size.saturating_sub(found.records.len() as u32).max(size.min(1));
-        let (mut batch, unreadable) =
-            self.batch(txn, selection, asked, (rest, bytes_max - found.bytes.min(bytes_max / 2)), dialect)?;
-        unreadable.iter().chain(&found.unreadable).for_each(|at| held.note(*at, question));
-        let Some(late) = late else { return Ok(PullScope::Batch(batch)) };
-        let Some(last) = found.records.last().map(|element| element.cursor) else {
-            held.looked_to(found.reached);
-            return Ok(PullScope::Batch(batch));
-        };
-        if asked > txn.last_cursor()?.next() {
-            // No row of this changelog brings the site there. It has to notice that; the withheld records come later.
-            return Ok(PullScope::Batch(batch));
-        }
-        if batch.end_cursor < asked {
-            return Ok(PullScope::NeedsRow(last));
-        }
-        batch.total_records += found.records.len() as u64;
-        batch.is_last_batch &= found.reached >= late.below;
-        batch.records.splice(0..0, found.records);
-        held.sent(found.reached, batch.end_cursor.next());
-        Ok(PullScope::Batch(batch))
-    }
-
-    /// A copy that only reads would never notice another copy that pushes, because no site gets its own records.
+    /// Refuses a copy of a site's database that was left behind by another copy. A copy that only reads would never
+    /// notice the other one, because no site gets its own records.
     fn refuse_stale_copy(&self, site: SiteId, request: &PullRequest) -> std::result::Result<(), EnvelopeError> {
         let Some(chain) = &request.push_chain else { return Ok(()) };
         copied_databases::note_set_up(self.storage.as_ref(), site, chain, self.clock.now())?;
         if !request.is_initialised {
             return Ok(());
         }
-        let Some(goes_on_since) = copied_databases::goes_on_elsewhere(self.storage.read()?.as_ref(), site, chain)?
+        let Some(continued_at) = copied_databases::continued_elsewhere(self.storage.read()?.as_ref(), site, chain)?
         else {
             copied_databases::note_went_back(self.storage.as_ref(), site, chain, self.clock.now())?;
             return Ok(());
@@ -165,43 +134,45 @@ impl Central {
         let txn = self.storage.write()?;
         copied_databases::note_refused(txn.as_ref(), site, self.clock.now())?;
         txn.commit()?;
-        Err(EnvelopeError(WireError::database_copied(&goes_on_since.to_string())))
+        Err(EnvelopeError(WireError::database_copied(&continued_at.to_string())))
     }
 
-    /// Dry run: answers a pull without recording a delivery. Withheld records stay withheld.
-    fn look(&self, site: SiteId, request: &PullRequest, bytes_max: usize) -> std::result::Result<Batch, EnvelopeError> {
-        let dialect = Dialect::of(&request.sync_v5_settings.app_version);
+    /// Answers a pull without recording a delivery. Withheld records stay withheld.
+    fn dry_run_pull(
+        &self,
+        site: SiteId,
+        request: &PullRequest,
+        limits: AnswerLimits,
+    ) -> std::result::Result<Batch, EnvelopeError> {
         let txn = self.storage.read()?;
         let selection = selection(txn.stores_of_site(site)?, site, request);
-        let asked = request.cursor.meant(txn.last_cursor()?);
-        Ok(self.batch(txn.as_ref(), &selection, asked, (request.batch_size, bytes_max), dialect)?.0)
+        let dialect = Dialect::of(&request.sync_v5_settings.app_version);
+        let reader = BatchReader { central: self, txn: txn.as_ref(), selection: &selection, dialect };
+        Ok(reader.batch(request.cursor.meant(txn.last_cursor()?), limits)?.0)
     }
 
     /// A site that pushed before, and reads from the beginning with its own records, may have lost all of them. Those
     /// that come into its scope later, such as records of a patient who becomes visible, are sent back then.
-    fn begins_anew(&self, site: SiteId) -> Result<()> {
+    fn note_empty_database(&self, site: SiteId) -> Result<()> {
         if !state::HIGHEST_PUSH_OF_SITE.of(site).is_set(self.storage.read()?.as_ref())? {
             return Ok(());
         }
         let txn = self.storage.write()?;
-        SiteRestore::begins_anew(txn.as_ref(), site)?;
+        SiteRestore::note_all_lost(txn.as_ref(), site)?;
         txn.commit()
     }
 
     /// A site that begins anew, or was restored, may have left a push without its last batch. Its records are
     /// integrated before the site reads, because afterwards they would count as known there. Returns whether there are
     /// any.
-    fn ends_push(&self, site: SiteId) -> Result<bool> {
-        let is_any = |txn: &dyn ReadTxn| Ok::<_, Error>(!txn.staged_tables(Source::Site(site))?.is_empty());
-        if !is_any(self.storage.read()?.as_ref())? {
+    fn close_open_push(&self, site: SiteId) -> Result<bool> {
+        if !any_staged(self.storage.read()?.as_ref(), site)? {
             return Ok(false);
         }
         let txn = self.storage.write()?;
-        if !is_any(txn.as_ref())? {
+        if !close_open_push(txn.as_ref(), site, self.clock.now())? {
             return Ok(false);
         }
-        txn.central()?.request_integration(site, self.clock.now())?;
-        super::push::set_open(txn.as_ref(), site, false)?;
         txn.commit()?;
         self.announce_work();
         Ok(true)
@@ -221,60 +192,14 @@ impl Central {
         if !txn.is_visible(patient, &txn.stores_of_site(site)?)? {
             return Ok(Batch::empty(txn.last_cursor()?));
         }
-        let dialect = Dialect::of(&request.sync_v5_settings.app_version);
         let selection = Selection::Patient(patient.clone());
-        let asked = request.cursor.meant(txn.last_cursor()?);
-        Ok(self.batch(txn.as_ref(), &selection, asked, (request.batch_size, bytes_max), dialect)?.0)
+        let dialect = Dialect::of(&request.sync_v5_settings.app_version);
+        let reader = BatchReader { central: self, txn: txn.as_ref(), selection: &selection, dialect };
+        let limits = self.answer_limits(request.batch_size, bytes_max);
+        Ok(reader.batch(request.cursor.meant(txn.last_cursor()?), limits)?.0)
     }
 
-    /// One batch, read in one transaction: if no row matches, the newest cursor is that of the searched snapshot, so no
-    /// row is ever skipped (weak point A1). One more row is read to see whether it is the last batch; the number of
-    /// rows that are left is only for display.
-    ///
-    /// Also returns the cursors of the records that the site cannot read, which are left out.
-    fn batch(
-        &self,
-        txn: &dyn ReadTxn,
-        selection: &Selection,
-        from: Cursor,
-        (batch_size, bytes_max): (u32, usize),
-        dialect: Dialect,
-    ) -> Result<(Batch, Vec<Cursor>)> {
-        let limit = batch_size.min(self.config.batch_records_max) as usize;
-        let rows = txn.changed_records(selection, from, limit, bytes_max)?;
-        let next = rows.last().map_or(from, |(last, _)| last.cursor.next());
-        let is_exhausted = rows.is_empty() && limit > 0;
-        let is_last_batch = is_exhausted || txn.changes(selection, next, 1)?.is_empty();
-        let given = rows.len() as u64;
-        let total = if is_last_batch { given } else { txn.count_changes(selection, from)?.max(given + 1) };
-        let end_cursor = match rows.last() {
-            Some((row, _)) => row.cursor,
-            None if planted!(EmptyBatchMovesCursor) => self.storage.read()?.last_cursor()?,
-            // The request was for a batch of no rows.
-            None if !is_last_batch => Cursor(from.0.saturating_sub(1)),
-            None => txn.last_cursor()?,
-        };
-        let mut unreadable = Vec::new();
-        let mut records = Vec::with_capacity(rows.len());
-        for (row, data) in rows {
-            if !is_pulled(&row) || is_written_again(txn, selection, &row)? {
-                continue;
-            }
-            let cursor = row.cursor;
-            match outgoing::element(row, data).map(|element| dialect.write(element)) {
-                Some(Ok(element)) => records.push(element),
-                Some(Err(_)) => unreadable.push(cursor),
-                None => {}
-            }
-        }
-        let lost_history = newest_gaps(txn)?;
-        Ok((
-            Batch { end_cursor, total_records: total, records, is_last_batch, lost_history, refused: Vec::new() },
-            unreadable,
-        ))
-    }
-
-    fn remember_first_pull(&self, site: SiteId, name: &str) -> Result<()> {
+    fn note_first_pull(&self, site: SiteId, name: &str) -> Result<()> {
         let is_first = |entry: &SiteEntry| entry.id == site && entry.last_pull_at.is_none();
         if !self.storage.read()?.central()?.site_named(name)?.is_some_and(|entry| is_first(&entry)) {
             return Ok(());
@@ -289,80 +214,189 @@ impl Central {
     }
 }
 
-/// The answer.
-enum PullScope {
+enum PullAnswer {
     Batch(Batch),
-    /// No position is left at which the answer could end: the row here has to be logged again.
-    NeedsRow(Cursor),
+    /// Withheld records wait, and no position is left at which an answer with them could end: this row has to be logged
+    /// again first.
+    RelogFirst(Cursor),
 }
 
-/// The withheld records that were found.
+/// Reads answers for one site from one snapshot.
+struct BatchReader<'r> {
+    central: &'r Central,
+    txn: &'r dyn ReadTxn,
+    selection: &'r Selection,
+    dialect: Dialect,
+}
+
+/// The withheld records that a search found.
 #[derive(Default)]
 struct CatchUpRows {
     records: Vec<BatchElement>,
     /// The bytes of their data.
     bytes: usize,
-    /// Those that are still unreadable.
+    /// Those that the site still cannot read.
     unreadable: Vec<Cursor>,
-    /// The position to continue from.
+    /// Where the next search continues.
     reached: Cursor,
 }
 
-/// The next withheld rows.
-fn late_rows(
-    txn: &dyn ReadTxn,
-    selection: &Selection,
-    late: &CatchUpRange,
-    (limit, bytes_max): (usize, usize),
-    dialect: Dialect,
-) -> Result<CatchUpRows> {
-    let mut found = CatchUpRows { reached: late.from, ..CatchUpRows::default() };
-    let mut looked = 0;
-    let with_own = own_too(selection);
-    while found.records.len() < limit && found.bytes < bytes_max && looked < LOOKED_MAX {
-        let (selection, below) = match found.reached < late.own_below {
-            true => (&with_own, late.own_below.min(late.below)),
-            false => (selection, late.below),
-        };
-        let rows = txn.changed_records(selection, found.reached, LATE_ROWS, bytes_max.max(1))?;
-        if rows.is_empty() {
-            found.reached = below;
-        }
-        looked += rows.len();
-        for (row, data) in rows {
-            if row.cursor >= below {
-                found.reached = below;
-                break;
-            }
-            if found.records.len() >= limit || found.bytes >= bytes_max {
-                break;
-            }
-            let at = row.cursor;
-            found.reached = at.next();
-            if !is_pulled(&row) || is_written_again(txn, selection, &row)? {
-                continue;
-            }
-            let Some(element) = outgoing::element(row, data) else { continue };
-            if late.was.is_some_and(|was| Dialect::of_release(was).write(element.clone()).is_ok()) {
-                continue;
-            }
-            match dialect.write(element) {
-                Ok(element) => {
-                    found.bytes += element.record.record_data.as_str().len();
-                    found.records.push(element);
-                }
-                Err(_) => found.unreadable.push(at),
-            }
-        }
-        if found.reached >= late.below {
-            break;
-        }
+impl CatchUpRows {
+    fn is_full(&self, limits: AnswerLimits) -> bool {
+        self.records.len() >= limits.rows as usize || self.bytes >= limits.bytes
     }
-    Ok(found)
 }
 
-fn is_pulled(row: &Change) -> bool {
-    record_type(row.change.table.as_str()).is_some_and(|kind| kind.pulled)
+impl BatchReader<'_> {
+    /// The next batch, with withheld records that the site's new release can read before it. It always ends at or after
+    /// the cursor of the request: a site of this library takes an earlier end as a fault of this server, and stores
+    /// nothing.
+    fn answer(
+        &self,
+        request: &PullRequest,
+        limits: AnswerLimits,
+        withheld: &mut WithheldRecords,
+    ) -> Result<PullAnswer> {
+        let from = request.cursor.meant(self.txn.last_cursor()?);
+        let query = PullQuery { from, release: self.dialect.release(), includes_own: !request.is_initialised };
+        let range = withheld.catch_up_range(query);
+        let half = AnswerLimits { rows: limits.rows.div_ceil(2), bytes: limits.bytes / 2 };
+        let found = match &range {
+            Some(range) if limits.rows > 0 => self.catch_up_rows(range, half)?,
+            _ => CatchUpRows { reached: from, ..CatchUpRows::default() },
+        };
+        let rest = AnswerLimits {
+            rows: limits.rows.saturating_sub(found.records.len() as u32).max(limits.rows.min(1)),
+            bytes: limits.bytes - found.bytes.min(half.bytes),
+        };
+        let (mut batch, unreadable) = self.batch(from, rest)?;
+        unreadable.iter().chain(&found.unreadable).for_each(|at| withheld.withhold(*at, query));
+        let Some(range) = range else { return Ok(PullAnswer::Batch(batch)) };
+        let Some(last) = found.records.last().map(|element| element.cursor) else {
+            withheld.note_searched(found.reached);
+            return Ok(PullAnswer::Batch(batch));
+        };
+        if from > self.txn.last_cursor()?.next() {
+            // The site read another changelog, and has to notice that first; the withheld records come later.
+            return Ok(PullAnswer::Batch(batch));
+        }
+        if batch.end_cursor < from {
+            return Ok(PullAnswer::RelogFirst(last));
+        }
+        batch.total_records += found.records.len() as u64;
+        batch.is_last_batch &= found.reached >= range.below;
+        batch.records.splice(0..0, found.records);
+        withheld.note_sent(found.reached, batch.end_cursor.next());
+        Ok(PullAnswer::Batch(batch))
+    }
+
+    /// One batch. If no row matches, its end is the newest cursor of the snapshot that was searched, so no row is ever
+    /// skipped (weak point A1). One more row is read to see whether it is the last batch; the number of rows that are left
+    /// is only for display.
+    ///
+    /// Also returns the cursors of the records that the site cannot read, which are left out.
+    fn batch(&self, from: Cursor, limits: AnswerLimits) -> Result<(Batch, Vec<Cursor>)> {
+        let (txn, selection) = (self.txn, self.selection);
+        let rows = txn.changed_records(selection, from, limits.rows as usize, limits.bytes)?;
+        let next = rows.last().map_or(from, |(last, _)| last.cursor.next());
+        let is_exhausted = rows.is_empty() && limits.rows > 0;
+        let is_last_batch = is_exhausted || txn.changes(selection, next, 1)?.is_empty();
+        let given = rows.len() as u64;
+        let total_records = if is_last_batch { given } else { txn.count_changes(selection, from)?.max(given + 1) };
+        let end_cursor = match rows.last() {
+            Some((row, _)) => row.cursor,
+            None if planted!(EmptyBatchMovesCursor) => self.central.storage.read()?.last_cursor()?,
+            // The request was for a batch of no rows.
+            None if !is_last_batch => Cursor(from.0.saturating_sub(1)),
+            None => txn.last_cursor()?,
+        };
+        let mut unreadable = Vec::new();
+        let mut records = Vec::with_capacity(rows.len());
+        for (row, data) in rows {
+            let Some(element) = self.element(row, data)? else { continue };
+            let cursor = element.cursor;
+            match self.dialect.write(element) {
+                Ok(element) => records.push(element),
+                Err(_) => unreadable.push(cursor),
+            }
+        }
+        let lost_history = newest_gaps(txn)?;
+        let batch = Batch { end_cursor, total_records, records, is_last_batch, lost_history, refused: Vec::new() };
+        Ok((batch, unreadable))
+    }
+
+    /// Searches for the next withheld records.
+    fn catch_up_rows(&self, range: &CatchUpRange, limits: AnswerLimits) -> Result<CatchUpRows> {
+        let mut found = CatchUpRows { reached: range.from, ..CatchUpRows::default() };
+        let mut searched = 0;
+        let with_own = including_own(self.selection);
+        while found.reached < range.below && !found.is_full(limits) && searched < SEARCHED_MAX {
+            let (selection, below) = match found.reached < range.own_below {
+                true => (&with_own, range.own_below.min(range.below)),
+                false => (self.selection, range.below),
+            };
+            let rows = self.txn.changed_records(selection, found.reached, SEARCHED_AT_ONCE, limits.bytes.max(1))?;
+            if rows.is_empty() {
+                found.reached = below;
+            }
+            searched += rows.len();
+            for (row, data) in rows {
+                if row.cursor >= below {
+                    found.reached = below;
+                    break;
+                }
+                if found.is_full(limits) {
+                    break;
+                }
+                found.reached = row.cursor.next();
+                self.catch_up_row(range, (row, data), &mut found)?;
+            }
+        }
+        Ok(found)
+    }
+
+    /// Adds a row, unless the release that it was withheld from could read it: then the site has it.
+    fn catch_up_row(
+        &self,
+        range: &CatchUpRange,
+        (row, data): (Change, Option<RecordData>),
+        found: &mut CatchUpRows,
+    ) -> Result<()> {
+        let Some(element) = self.element(row, data)? else { return Ok(()) };
+        if range.unreadable_in.is_some_and(|release| Dialect::of_release(release).write(element.clone()).is_ok()) {
+            return Ok(());
+        }
+        let cursor = element.cursor;
+        match self.dialect.write(element) {
+            Ok(element) => {
+                found.bytes += element.record.record_data.as_str().len();
+                found.records.push(element);
+            }
+            Err(_) => found.unreadable.push(cursor),
+        }
+        Ok(())
+    }
+
+    /// The record that is sent for a row, if any.
+    fn element(&self, row: Change, data: Option<RecordData>) -> Result<Option<BatchElement>> {
+        let is_pulled = record_type(row.change.table.as_str()).is_some_and(|kind| kind.pulled);
+        if !is_pulled || self.has_moved_within_site(&row)? {
+            return Ok(None);
+        }
+        Ok(outgoing::element(row, data))
+    }
+
+    /// True if a row says that a record left one store of a site, and it was written since in another store of the same
+    /// site: the site has the record, and may be its writer.
+    fn has_moved_within_site(&self, row: &Change) -> Result<bool> {
+        let Selection::ForSite { stores, .. } = self.selection else { return Ok(false) };
+        let change = &row.change;
+        if change.action != ChangeAction::Delete {
+            return Ok(false);
+        }
+        let Some(data) = self.txn.record(&change.table, &change.id)? else { return Ok(false) };
+        Ok(record_owner::owner(self.txn, &change.table, &data, stores)? == StoreOwner::Own)
+    }
 }
 
 /// The rows for a site.
@@ -370,21 +404,10 @@ fn selection(stores: Vec<StoreId>, site: SiteId, request: &PullRequest) -> Selec
     Selection::ForSite { stores, except_from: request.is_initialised.then_some(site) }
 }
 
-/// Includes the site's own rows.
-fn own_too(selection: &Selection) -> Selection {
+/// The same rows, and those that the site itself wrote.
+fn including_own(selection: &Selection) -> Selection {
     match selection {
         Selection::ForSite { stores, .. } => Selection::ForSite { stores: stores.clone(), except_from: None },
         other => other.clone(),
     }
-}
-
-/// True if a row records that a record left one store of a site, and it was written again since in another store of the
-/// same site: the site has the record, and may be its writer.
-fn is_written_again(txn: &dyn ReadTxn, selection: &Selection, row: &Change) -> Result<bool> {
-    let Selection::ForSite { stores, .. } = selection else { return Ok(false) };
-    if row.change.action != ChangeAction::Delete {
-        return Ok(false);
-    }
-    let Some(data) = txn.record(&row.change.table, &row.change.id)? else { return Ok(false) };
-    Ok(record_owner::owner(txn, &row.change.table, &data, stores)? == StoreOwner::Own)
 }

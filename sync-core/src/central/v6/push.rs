@@ -8,16 +8,17 @@ use self::late_copy::{FilteredBatch, IncomingRow, filter_replays, note_highest_c
 use crate::central::copied_databases::{self, PushVerdict};
 use crate::central::{Central, EnvelopeError};
 use crate::changelog::ChangelogGap;
+use crate::clock::Timestamp;
 use crate::error::Result;
 use crate::integrate::{attempted, receive_push};
 use crate::protocol::v6::{Batch, BatchElement, PushChain, PushRequest, PushResult, WireError};
 use crate::record::{Cursor, SiteId};
-use crate::storage::{Incoming, Known, Source, WriteTxn, state};
+use crate::storage::{Incoming, Known, ReadTxn, Source, WriteTxn, state};
 use crate::write;
 use crate::write::restored_site::SiteRestore;
 
 /// Stores whether a site's push has more batches to come.
-pub(crate) fn set_open(txn: &dyn WriteTxn, site: SiteId, is_open: bool) -> Result<()> {
+fn set_open(txn: &dyn WriteTxn, site: SiteId, is_open: bool) -> Result<()> {
     let setting = state::OPEN_PUSH_OF_SITE.of(site);
     if setting.get(txn)? == is_open {
         return Ok(());
@@ -25,7 +26,7 @@ pub(crate) fn set_open(txn: &dyn WriteTxn, site: SiteId, is_open: bool) -> Resul
     setting.set(txn, is_open)
 }
 
-/// A push of a site, read and found possible.
+/// A batch of a push, without its rows.
 struct ReceivedPush<'r> {
     site: SiteId,
     chain: Option<&'r PushChain>,
@@ -46,20 +47,20 @@ impl Central {
         }
         let rows: Vec<IncomingRow> = records.into_iter().map(IncomingRow::new).collect();
         let push = ReceivedPush { site, chain: push_chain.as_ref(), lost_there: &lost_there, is_last };
-        let taken = match self.take(&push, rows.clone(), self.config.push_integrated_max)? {
-            // One of them fails, or the database or the host does. They are kept, and the turns find out which.
-            None => self.take(&push, rows, 0)?,
-            taken => taken,
+        let result = match self.accept(&push, &rows, self.config.push_integrated_max)? {
+            // A record fails, or the database or the host does: all are staged, and the turns find out which.
+            None => self.accept(&push, &rows, 0)?,
+            result => result,
         };
-        taken.ok_or(EnvelopeError(WireError::IntegrationInProgress))
+        result.ok_or(EnvelopeError(WireError::IntegrationInProgress))
     }
 
-    /// Takes a push in one transaction: integrates at most so many of its records, and stages the rest. `None` if the
+    /// Accepts a batch in one transaction: integrates at most so many of its records, and stages the rest. `None` if the
     /// integration failed; then nothing is changed.
-    fn take(
+    fn accept(
         &self,
         push: &ReceivedPush<'_>,
-        rows: Vec<IncomingRow>,
+        rows: &[IncomingRow],
         integrated_max: usize,
     ) -> std::result::Result<Option<PushResult>, EnvelopeError> {
         let &ReceivedPush { site, chain, lost_there, is_last } = push;
@@ -70,7 +71,7 @@ impl Central {
             return Err(WireError::IntegrationInProgress.into());
         }
         let copies = match copied_databases::judge(txn.as_ref(), site, chain, lost_there, now)? {
-            PushVerdict::Taken(told) => told,
+            PushVerdict::Taken(copies) => copies,
             PushVerdict::Refused { goes_on_since } => {
                 txn.commit()?;
                 return Err(WireError::database_copied(&goes_on_since.to_string()).into());
@@ -79,9 +80,9 @@ impl Central {
         let uptime = self.uptime.now(txn.as_ref(), self.clock.as_ref())?;
         let read_to = self.read_to(txn.as_ref(), site)?;
         let FilteredBatch { fresh, duplicates, superseded } =
-            filter_replays(txn.as_ref(), (site, read_to), (rows, lost_there), uptime)?;
-        note_highest_cursor(txn.as_ref(), site, &fresh, (chain, lost_there))?;
-        SiteRestore::learn(txn.as_ref(), site, lost_there)?;
+            filter_replays(txn.as_ref(), site, read_to, rows, lost_there, uptime)?;
+        note_highest_cursor(txn.as_ref(), site, &fresh, chain, lost_there)?;
+        SiteRestore::note_losses(txn.as_ref(), site, lost_there)?;
         // Repeated rows are noted anew, because further copies of this request may still arrive.
         for row in fresh.iter().chain(&duplicates) {
             row.note(txn.as_ref(), site, uptime)?;
@@ -94,16 +95,14 @@ impl Central {
         for row in &duplicates {
             write::relog_what_replaced(txn.as_ref(), site, &row.element.record)?;
         }
-        // A batch with repeated rows alone opens no push.
-        let brings_something = !fresh.is_empty();
-        let by_sender = Some(self.could_know(site, read_to));
-        let incoming = fresh.into_iter().map(|IncomingRow { element: BatchElement { cursor, record, .. }, .. }| {
-            let known = Known { here: None, by_sender };
-            let cursor = Some(cursor).filter(|cursor| *cursor > Cursor(0));
-            Incoming { cursor, known, ..Incoming::new(Source::Site(site), record) }
+        let known = Known { here: None, by_sender: Some(self.known_to_site(site, read_to)) };
+        let incoming = fresh.iter().map(|row| {
+            let BatchElement { cursor, record, .. } = &row.element;
+            let cursor = Some(*cursor).filter(|cursor| *cursor > Cursor(0));
+            Incoming { cursor, known, ..Incoming::new(Source::Site(site), record.clone()) }
         });
         let incoming = incoming.collect();
-        let integrate = || receive_push(txn.as_ref(), now, site, (incoming, integrated_max));
+        let integrate = || receive_push(txn.as_ref(), now, site, incoming, integrated_max);
         let done = match integrated_max {
             0 => integrate()?,
             _ => match attempted(integrate) {
@@ -113,13 +112,14 @@ impl Central {
         };
         if is_last {
             set_open(txn.as_ref(), site, false)?;
-        } else if brings_something {
+        } else if !fresh.is_empty() {
+            // A batch with repeated rows alone opens no push.
             set_open(txn.as_ref(), site, true)?;
         }
         if is_last && any_staged(txn.as_ref(), site)? {
             txn.central()?.request_integration(site, now)?;
         } else if txn.central()?.integration_waits(site)? {
-            // A record that was woken here is integrated already, or comes with the site's next batch, which must be accepted.
+            // A record that was woken here is integrated already, or comes with the next batch, which must be accepted.
             txn.central()?.finish_integration(site)?;
         }
         let lost_history = copied_databases::lost_history(txn.as_ref(), site)?;
@@ -128,7 +128,7 @@ impl Central {
             committed => committed?,
         }
         self.queue.add(&done);
-        if is_last || brings_something {
+        if is_last || !fresh.is_empty() {
             // Records of other sites may have waited for these.
             self.announce_work();
         }
@@ -136,6 +136,17 @@ impl Central {
     }
 }
 
-fn any_staged(txn: &dyn WriteTxn, site: SiteId) -> Result<bool> {
+/// True if records of a site are staged.
+pub(super) fn any_staged(txn: &dyn ReadTxn, site: SiteId) -> Result<bool> {
     Ok(!txn.staged_tables(Source::Site(site))?.is_empty())
+}
+
+/// Has the staged records of a push integrated, because its last batch does not come. Returns whether there are any.
+pub(crate) fn close_open_push(txn: &dyn WriteTxn, site: SiteId, now: Timestamp) -> Result<bool> {
+    if !any_staged(txn, site)? {
+        return Ok(false);
+    }
+    txn.central()?.request_integration(site, now)?;
+    set_open(txn, site, false)?;
+    Ok(true)
 }

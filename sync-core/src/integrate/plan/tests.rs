@@ -74,7 +74,7 @@ impl Facts for World {
         Ok(patient.filter(|patient| patient == "hidden").map(|patient| NameId::from(patient.as_ref())))
     }
 
-    fn went_unseen(&self, _: &Incoming) -> Result<UnseenMove> {
+    fn unseen_move(&self, _: &Incoming) -> Result<UnseenMove> {
         Ok(self.went)
     }
 

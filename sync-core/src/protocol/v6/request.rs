@@ -43,8 +43,8 @@ pub struct PullRequest {
     pub sync_v6_version: u32,
     /// True for a dry run: central then records no delivery. Open mSupply neither sends nor reads it (unknown keys are
     /// ignored, `protocol-v6` §2).
-    #[serde(default, deserialize_with = "is_true", skip_serializing_if = "std::ops::Not::not")]
-    pub looks_only: bool,
+    #[serde(rename = "looksOnly", default, deserialize_with = "is_true", skip_serializing_if = "std::ops::Not::not")]
+    pub is_dry_run: bool,
     /// Identifies the copy of the database that pulls; see [`PushRequest::push_chain`].
     #[serde(default, deserialize_with = "super::batch::if_it_is_ours", skip_serializing_if = "Option::is_none")]
     pub push_chain: Option<PushChain>,

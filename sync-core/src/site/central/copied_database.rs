@@ -13,7 +13,7 @@ use crate::storage::{ReadTxn, WriteTxn, changelog_gaps, state};
 /// Chooses the id of the next push, if that is not done yet. It is stored before anything is sent, so that a repeated
 /// push has the same id. It is random, so two copies never choose the same id. A backup may hold the id of a push that
 /// was accepted since, or that another machine with this backup sends: after a restore a new one is chosen.
-pub(crate) fn prepare(txn: &dyn WriteTxn) -> Result<()> {
+pub(crate) fn choose_push_id(txn: &dyn WriteTxn) -> Result<()> {
     match is_chosen(txn)? {
         true => Ok(()),
         false => choose(txn),
@@ -44,44 +44,36 @@ fn new_id() -> String {
 }
 
 /// The identity of the current push.
-pub(crate) fn begin(site: &Site) -> Result<PushChain> {
+pub(crate) fn push_chain(site: &Site) -> Result<PushChain> {
     {
         let txn = site.storage.read()?;
         if is_chosen(txn.as_ref())? {
-            return under_way(txn.as_ref());
+            return stored_chain(txn.as_ref());
         }
     }
     let txn = site.storage.write()?;
-    prepare(txn.as_ref())?;
-    let chain = under_way(txn.as_ref())?;
+    choose_push_id(txn.as_ref())?;
+    let chain = stored_chain(txn.as_ref())?;
     txn.commit()?;
     Ok(chain)
 }
 
-fn under_way(txn: &dyn ReadTxn) -> Result<PushChain> {
-    let (after, id) = (state::PUSH_TAKEN.get(txn)?, state::PUSH_UNDER_WAY.get(txn)?);
-    let (number, loss_handled) = (number(txn)?, state::LOSS_HANDLED_SINCE_PUSH.get(txn)?);
-    Ok(PushChain { after, id, number, loss_handled, first: state::PUSH_FIRST.get(txn)? })
+fn stored_chain(txn: &dyn ReadTxn) -> Result<PushChain> {
+    Ok(PushChain {
+        after: state::PUSH_TAKEN.get(txn)?,
+        id: state::PUSH_UNDER_WAY.get(txn)?,
+        number: state::PUSH_TAKEN_NUMBER.get(txn)?.unwrap_or(0),
+        loss_handled: state::LOSS_HANDLED_SINCE_PUSH.get(txn)?,
+        first: state::PUSH_FIRST.get(txn)?,
+    })
 }
 
 /// The identity of this database in pulls. `None` after a restore until a push has reported it.
-pub(crate) fn of_pull(txn: &dyn ReadTxn) -> Result<Option<PushChain>> {
-    let (after, id) = (state::PUSH_TAKEN.get(txn)?, state::PUSH_UNDER_WAY.get(txn)?);
-    let is_told = state::PUSH_TAKEN_AFTER.find(txn)? == Some(restored(txn)?);
-    let (number, loss_handled) = (number(txn)?, state::LOSS_HANDLED_SINCE_PUSH.get(txn)?);
-    let first = state::PUSH_FIRST.get(txn)?;
-    Ok((!(after.is_empty() && first.is_empty()) && is_told).then_some(PushChain {
-        after,
-        id,
-        number,
-        loss_handled,
-        first,
-    }))
-}
-
-/// The number of the last accepted push.
-fn number(txn: &dyn ReadTxn) -> Result<u64> {
-    Ok(state::PUSH_TAKEN_NUMBER.get(txn)?.unwrap_or(0))
+pub(crate) fn pull_chain(txn: &dyn ReadTxn) -> Result<Option<PushChain>> {
+    let is_reported = state::PUSH_TAKEN_AFTER.find(txn)? == Some(restored(txn)?);
+    // An older version has no id before its first push.
+    let is_known = |chain: &PushChain| !chain.after.is_empty() || !chain.first.is_empty();
+    Ok(Some(stored_chain(txn)?).filter(|chain| is_known(chain) && is_reported))
 }
 
 /// The newest restore of this database.
@@ -91,10 +83,10 @@ fn restored(txn: &dyn ReadTxn) -> Result<Cursor> {
 
 /// Records that a push was accepted, and with it this copy. Returns the time when another copy was refused, if that is
 /// new. If more batches follow at once, the id of the next one is chosen here.
-pub(crate) fn taken(
+pub(crate) fn note_accepted(
     txn: &dyn WriteTxn,
     chain: &PushChain,
-    told: Option<CopyReport>,
+    copies: Option<CopyReport>,
     is_last: bool,
 ) -> Result<Option<Timestamp>> {
     state::PUSH_TAKEN.set(txn, &chain.id)?;
@@ -108,7 +100,7 @@ pub(crate) fn taken(
     state::PUSH_TAKEN_AFTER.set(txn, restored(txn)?)?;
     state::LOSS_HANDLED_SINCE_PUSH.set(txn, Cursor(0))?;
     // An Open mSupply central server reports nothing.
-    let Some(CopyReport { refused_at, number }) = told else { return Ok(None) };
+    let Some(CopyReport { refused_at, number }) = copies else { return Ok(None) };
     state::PUSH_TAKEN_NUMBER.set(txn, Some(number))?;
     if state::FILE_CAME_HERE.get(txn)?.is_some() {
         state::FILE_CAME_HERE.set(txn, None::<String>)?;
@@ -121,7 +113,7 @@ pub(crate) fn taken(
 }
 
 /// Records that another copy continues as this site: this copy keeps its data, and sends nothing more.
-pub(crate) fn give_up(site: &Site, since: &str) -> Result<()> {
+pub(crate) fn note_other_continues(site: &Site, since: &str) -> Result<()> {
     let txn = site.storage.write()?;
     state::COPY_GOES_ON.set(txn.as_ref(), Some(since.to_owned()))?;
     txn.commit()
@@ -131,7 +123,7 @@ pub(crate) fn give_up(site: &Site, since: &str) -> Result<()> {
 ///
 /// # Errors
 /// [`Error::DatabaseCopied`] if another copy continues.
-pub(crate) fn check(txn: &dyn ReadTxn, site: &str) -> Result<()> {
+pub(crate) fn check_may_act(txn: &dyn ReadTxn, site: &str) -> Result<()> {
     match state::COPY_GOES_ON.get(txn)? {
         Some(since) => Err(Error::DatabaseCopied { site: site.to_owned(), since }),
         None => Ok(()),
@@ -140,7 +132,7 @@ pub(crate) fn check(txn: &dyn ReadTxn, site: &str) -> Result<()> {
 
 /// Records that this copy was set up again, so it continues as the site. If another copy did until now, its records
 /// have to be read again, because central does not send a site its own records.
-pub(crate) fn set_up(txn: &dyn WriteTxn) -> Result<()> {
+pub(crate) fn note_set_up(txn: &dyn WriteTxn) -> Result<()> {
     state::PUSH_TAKEN.set(txn, "")?;
     state::PUSH_FIRST.set(txn, new_id())?;
     state::PUSH_TAKEN_AFTER.set(txn, restored(txn)?)?;

@@ -2,7 +2,6 @@
 
 pub(crate) mod checkpoints;
 pub(crate) mod copied_database;
-mod held_back;
 pub(crate) mod outdated;
 mod packed_batch;
 pub(crate) mod position;
@@ -10,3 +9,4 @@ pub(crate) mod pull;
 pub(crate) mod pull_patient;
 pub(crate) mod push;
 pub(crate) mod recovery;
+mod refused_tables;

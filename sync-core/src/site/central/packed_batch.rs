@@ -15,7 +15,7 @@ use crate::site::outbox::{BatchBudget, ENVELOPE, Gathered, gather};
 use crate::storage::{ReadTxn, Source, newest_gaps, state};
 use crate::write::outgoing;
 
-/// A batch, and what it was made for.
+/// A batch, with the state that it was made from.
 pub(super) struct PackedBatch {
     /// The push cursor before it.
     pub start: Cursor,
@@ -24,7 +24,7 @@ pub(super) struct PackedBatch {
     pub count: u64,
     /// The record, if it is the only one.
     pub alone: Option<(WireRecord, Cursor)>,
-    /// What central is told of the losses of this database.
+    /// The losses of this database that are reported with it.
     pub lost_history: Vec<ChangelogGap>,
     /// Where it ends; without its records.
     pub outgoing: Gathered<BatchElement>,
@@ -36,26 +36,24 @@ pub(super) struct Packer<'p> {
     pub site: &'p Site,
     pub identity: &'p Identity,
     /// The tables that are left out.
-    pub held_back: &'p BTreeSet<TableName>,
+    pub refused_tables: &'p BTreeSet<TableName>,
     /// The rows that are left out.
     pub left_out: &'p HashSet<Cursor>,
     pub gzip_from: Option<usize>,
-    /// The end of the push.
-    pub bound: Cursor,
-    pub room: BatchBudget,
+    pub budget: BatchBudget,
 }
 
 impl Packer<'_> {
-    /// The batch at a position, or at the push cursor, with so many records left.
-    pub(super) fn pack(&self, at: Option<Cursor>, left: u64) -> Result<PackedBatch> {
+    /// The batch at a position, or at the push cursor, of a push to `bound` with so many records left.
+    pub(super) fn pack(&self, at: Option<Cursor>, bound: Cursor, left: u64) -> Result<PackedBatch> {
         let txn = self.site.storage.read()?;
         let own = Position::in_own(txn.as_ref())?;
-        let stands = Position { next: at.unwrap_or(own.next), end: self.bound };
+        let position = Position { next: at.unwrap_or(own.next), end: bound };
         let renumbered = state::RENUMBERED.get(txn.as_ref())?;
-        let mut outgoing = gather(txn.as_ref(), stands, (self.room, self.left_out), |row, data| {
-            let is_held_back = self.held_back.contains(&row.change.table);
-            let is_left = is_pushed(&row) && !is_held_back && !came_back(txn.as_ref(), &row)?;
-            let Some(mut element) = is_left.then(|| outgoing::element(row, data)).flatten() else { return Ok(None) };
+        let mut outgoing = gather(txn.as_ref(), position, self.budget, self.left_out, |row, data| {
+            let is_refused = self.refused_tables.contains(&row.change.table);
+            let goes_out = is_pushed(&row) && !is_refused && !is_at_central(txn.as_ref(), &row)?;
+            let Some(mut element) = goes_out.then(|| outgoing::element(row, data)).flatten() else { return Ok(None) };
             element.sent_since = state::sent_since(&renumbered, element.cursor);
             let bytes = element.record.record_data.as_str().len() as u64 + ENVELOPE;
             Ok(Some((element, bytes)))
@@ -74,7 +72,7 @@ impl Packer<'_> {
             ..Batch::empty(end_cursor)
         };
         let body = OpenPush::of(&push_request(batch, self.identity), self.gzip_from)?;
-        Ok(PackedBatch { start: stands.next, left, count, alone, lost_history, outgoing, body })
+        Ok(PackedBatch { start: position.next, left, count, alone, lost_history, outgoing, body })
     }
 }
 
@@ -84,7 +82,7 @@ pub(super) fn push_request(batch: Batch, identity: &Identity) -> PushRequest {
 }
 
 /// True if a pull has shown, since an edit was made here, that central has it.
-pub(super) fn came_back(txn: &dyn ReadTxn, row: &Change) -> Result<bool> {
+pub(super) fn is_at_central(txn: &dyn ReadTxn, row: &Change) -> Result<bool> {
     let (table, id) = (&row.change.table, &row.change.id);
     Ok(seen_at_central(txn, Source::Central, table, id)? > row.cursor)
 }

@@ -55,7 +55,7 @@ impl Position {
     }
 
     /// True if a row belongs to this push.
-    pub(crate) fn is_now(self, row: Cursor) -> bool {
+    pub(crate) fn contains(self, row: Cursor) -> bool {
         self.next <= row && row < self.end
     }
 
@@ -184,8 +184,8 @@ mod tests {
 
     #[test]
     fn a_push_has_an_upper_bound() {
-        let now = [4, 5, 6, 7, 8].map(|row| position(5, 8).is_now(Cursor(row)));
+        let now = [4, 5, 6, 7, 8].map(|row| position(5, 8).contains(Cursor(row)));
         assert_eq!(now, [false, true, true, true, false]);
-        assert!(!position(5, 5).is_now(Cursor(5)), "nothing new");
+        assert!(!position(5, 5).contains(Cursor(5)), "nothing new");
     }
 }

@@ -16,7 +16,7 @@ use crate::integrate::{Integrated, Provenance, noting_failure, receive};
 use crate::protocol::hex;
 use crate::protocol::v5::UnreadableRecord;
 use crate::protocol::v6::{
-    Action, BatchElement, PullRequest, PushChain, ReadBatch, RefusedRecord, Unreadable, V6_VERSION, WireRecord, path,
+    Action, BatchElement, PullRequest, PushChain, ReadBatch, RefusedRecord, Unreadable, WireRecord, path,
 };
 use crate::record::{Cursor, RecordData, RecordId, TableName};
 use crate::redaction::excerpt;
@@ -34,6 +34,46 @@ use crate::text::sentences::{cycle as says, error_detail};
 /// The most refused records that a cycle names.
 const REFUSED_NAMED: usize = 20;
 
+/// A pull that is under way.
+#[derive(Default)]
+struct RunningPull {
+    /// The records that came.
+    done: u64,
+    size: PullBatchSize,
+    /// The time of the last round: an answer that was requested ahead seems to come at once, so the whole round counts.
+    last_round: Duration,
+    /// True once everything is read again, because central went back.
+    is_reread: bool,
+    /// True once central answered from further back.
+    has_gone_back: bool,
+    /// True once the end of central's changelog was asked for, which gives a checkpoint.
+    has_asked_for_end: bool,
+    /// The number of empty batches in a row.
+    empty: u32,
+}
+
+/// Where the next batch begins, and what this site knows there.
+struct PullStart {
+    position: Position,
+    newest: NewestRow,
+    /// True if the site's own records are pulled too: it lost records, or got a store back.
+    pulls_own: bool,
+    restore_point: Option<RestorePoint>,
+}
+
+impl PullStart {
+    fn load(site: &Site, is_recovering: bool) -> Result<Self> {
+        let txn = site.storage.read()?;
+        let pulls_own = is_recovering || state::PULL_OWN.get(txn.as_ref())?;
+        Ok(Self {
+            position: Position::in_central(txn.as_ref())?,
+            newest: state::NEWEST_GONE.get(txn.as_ref())?,
+            pulls_own,
+            restore_point: if pulls_own { state::restore_point(txn.as_ref())? } else { None },
+        })
+    }
+}
+
 impl Cycle<'_, '_> {
     /// Passes on which records of this site central refused, and why.
     fn warn_of_refused(&mut self, refused: Vec<RefusedRecord>) -> Result<()> {
@@ -45,103 +85,83 @@ impl Cycle<'_, '_> {
     }
 
     pub(crate) fn pull_v6(&mut self, central: &Url) -> Result<()> {
-        let mut done = 0;
-        let (mut reread, mut went_further_back, mut empty) = (false, false, 0);
-        let mut asked_for_the_end = false;
-        let mut pace = PullBatchSize::default();
-        // An answer that was requested ahead seems to come at once, so the time of the whole round counts.
-        let mut last_round = Duration::ZERO;
-        self.pull_chain = copied_database::of_pull(self.site.storage.read()?.as_ref())?;
-        loop {
-            let (stands, newest, pulls_own, restore_point) = {
-                let txn = self.site.storage.read()?;
-                // A site that lost records, or got a store back, also needs its own records.
-                let pulls_own = self.recovering || state::PULL_OWN.get(txn.as_ref())?;
-                let restore_point = if pulls_own { state::restore_point(txn.as_ref())? } else { None };
-                let newest = state::NEWEST_GONE.get(txn.as_ref())?;
-                (Position::in_central(txn.as_ref())?, newest, pulls_own, restore_point)
-            };
-            let start = stands.next;
-            let began = self.site.clock.monotonic();
-            let (identity, chain) = (&self.identity, self.pull_chain.clone());
-            let question = |size| question(identity, &chain, (start, pulls_own), size);
-            let most = pace.next(&mut self.client.sizes, &self.site.config);
-            let asked = ask_batch(&mut self.client, identity, (central, path::PULL), most, &question)?;
-            let asking = self.site.clock.monotonic().saturating_sub(began).max(last_round);
-            pace.note(&asked, asking, &mut self.client.sizes, &self.site.config);
-            let mut batch = asked.batch;
-            self.warn_of_refused(std::mem::take(&mut batch.refused))?;
-            if self.learn_of_loss(&batch.lost_history, None)? {
-                if std::mem::replace(&mut reread, true) {
-                    return Err(Error::NoProgress { server: Server::Central, cursor: start.0 });
-                }
-                continue;
-            }
-            if let Some(lost) = newest.loss_shown_by(&batch)
-                && !std::mem::replace(&mut reread, true)
-            {
-                self.central_went_back(lost, false, None)?;
-                continue;
-            }
-            let records = batch.records.len() as u64;
-            let (total, is_last) = (batch.total_records, batch.is_last_batch);
-            let advance = stands.after(&batch);
-            match advance {
-                // Central has older records for this site, such as those withheld from an older release.
-                Advance::Back(_) if std::mem::replace(&mut went_further_back, true) => {
-                    return Err(Error::NoProgress { server: Server::Central, cursor: start.0 });
-                }
-                Advance::To(next) | Advance::Back(next) if is_last || self.over_budget() => {
-                    self.take_batch(batch, next, restore_point)?
-                }
-                Advance::To(next) | Advance::Back(next) => {
-                    let size = pace.next(&mut self.client.sizes, &self.site.config);
-                    self.take_batch_and_ask_ahead(central, (batch, restore_point), (next, pulls_own), size)?
-                }
-                Advance::Stay => {
-                    self.newest_is_back(newest, batch.end_cursor)?;
-                    self.note_checkpoint(batch.end_cursor)?;
-                }
-                // The last batch was known already: a server that only repeats it has nothing more, and gives no
-                // checkpoint.
-                Advance::Stuck if asked_for_the_end && is_last => return self.end_reread(),
-                Advance::Stuck => {
-                    return Err(Error::NoProgress { server: Server::Central, cursor: start.0 });
-                }
-                Advance::NewestGone => self.newest_is_gone(stands.end)?,
-                Advance::WentBack if !reread => {
-                    reread = true;
-                    let lost = ChangelogGap { after: batch.end_cursor, before: batch.end_cursor.next() };
-                    self.central_went_back(lost, false, None)?;
-                    continue;
-                }
-                Advance::WentBack => {
-                    let (ours, theirs) = (start.0, batch.end_cursor.0);
-                    return Err(Error::CursorWentBack { server: Server::Central, ours, theirs });
-                }
-            }
-            done += records;
-            self.report.pulled += records;
-            self.report_progress(Step::PullV6, done, done + total.saturating_sub(records))?;
-            // Any movement is progress, with or without records.
-            empty = if records == 0 { empty + 1 } else { 0 };
-            if planted!(EmptyBatchesAreAFault) && empty >= 3 && !is_last {
-                return Err(Error::NoProgress { server: Server::Central, cursor: start.0 });
-            }
-            // The last batch from further back is not the last of the changelog.
-            let is_last = is_last && !matches!(advance, Advance::Back(_));
-            if is_last && records > 0 && !asked_for_the_end && self.wants_checkpoint()? {
-                asked_for_the_end = true;
-                continue;
-            }
-            if is_last {
-                return self.end_reread();
-            }
-            if self.over_budget() {
-                return Ok(());
-            }
-            last_round = self.site.clock.monotonic().saturating_sub(began);
+        self.pull_chain = copied_database::pull_chain(self.site.storage.read()?.as_ref())?;
+        let mut pull = RunningPull::default();
+        while self.pull_batch(central, &mut pull)? {}
+        Ok(())
+    }
+
+    /// Pulls a batch. Returns whether another is to be pulled.
+    fn pull_batch(&mut self, central: &Url, pull: &mut RunningPull) -> Result<bool> {
+        let start = PullStart::load(self.site, self.recovering)?;
+        let from = start.position.next;
+        let no_progress = || Error::NoProgress { server: Server::Central, cursor: from.0 };
+        let began = self.site.clock.monotonic();
+        let (identity, chain) = (&self.identity, &self.pull_chain);
+        let request = |size| pull_request(identity, chain, from, start.pulls_own, size);
+        let size = pull.size.next(&mut self.client.sizes, &self.site.config);
+        let answer = request_batch(&mut self.client, identity, central, path::PULL, size, &request)?;
+        let took = self.site.clock.monotonic().saturating_sub(began).max(pull.last_round);
+        pull.size.note(&answer, took, &mut self.client.sizes, &self.site.config);
+        let mut batch = answer.batch;
+        self.warn_of_refused(std::mem::take(&mut batch.refused))?;
+        if self.handle_reported_loss(&batch.lost_history, None)? {
+            return if std::mem::replace(&mut pull.is_reread, true) { Err(no_progress()) } else { Ok(true) };
         }
+        if let Some(lost) = start.newest.loss_shown_by(&batch)
+            && !std::mem::replace(&mut pull.is_reread, true)
+        {
+            self.central_went_back(lost, false, None)?;
+            return Ok(true);
+        }
+        let records = batch.records.len() as u64;
+        let (total, is_last) = (batch.total_records, batch.is_last_batch);
+        let advance = start.position.after(&batch);
+        match advance {
+            // Central has older records for this site, such as those withheld from an older release.
+            Advance::Back(_) if std::mem::replace(&mut pull.has_gone_back, true) => return Err(no_progress()),
+            Advance::To(next) | Advance::Back(next) => {
+                let has_more = !is_last && !self.over_budget();
+                let size = has_more.then(|| pull.size.next(&mut self.client.sizes, &self.site.config));
+                self.take_batch(central, batch, next, &start, size)?;
+            }
+            Advance::Stay => {
+                self.newest_is_back(start.newest, batch.end_cursor)?;
+                self.note_checkpoint(batch.end_cursor)?;
+            }
+            // A server that only repeats its last batch has nothing more, and gives no checkpoint.
+            Advance::Stuck if pull.has_asked_for_end && is_last => return self.end_reread().map(|()| false),
+            Advance::Stuck => return Err(no_progress()),
+            Advance::NewestGone => self.newest_is_gone(start.position.end)?,
+            Advance::WentBack if !std::mem::replace(&mut pull.is_reread, true) => {
+                let lost = ChangelogGap { after: batch.end_cursor, before: batch.end_cursor.next() };
+                self.central_went_back(lost, false, None)?;
+                return Ok(true);
+            }
+            Advance::WentBack => {
+                let (ours, theirs) = (from.0, batch.end_cursor.0);
+                return Err(Error::CursorWentBack { server: Server::Central, ours, theirs });
+            }
+        }
+        pull.done += records;
+        self.report.pulled += records;
+        self.report_progress(Step::PullV6, pull.done, pull.done + total.saturating_sub(records))?;
+        // Any movement is progress, with or without records.
+        pull.empty = if records == 0 { pull.empty + 1 } else { 0 };
+        if planted!(EmptyBatchesAreAFault) && pull.empty >= 3 && !is_last {
+            return Err(no_progress());
+        }
+        // The last batch from further back is not the last of the changelog.
+        let is_last = is_last && !matches!(advance, Advance::Back(_));
+        if is_last && records > 0 && !pull.has_asked_for_end && self.wants_checkpoint()? {
+            pull.has_asked_for_end = true;
+            return Ok(true);
+        }
+        if is_last {
+            return self.end_reread().map(|()| false);
+        }
+        pull.last_round = self.site.clock.monotonic().saturating_sub(began);
+        Ok(!self.over_budget())
     }
 
     /// The newest row of central's changelog is gone: this site stays where its number would be used again.
@@ -165,53 +185,57 @@ impl Cycle<'_, '_> {
         txn.commit()
     }
 
-    fn take_batch(&mut self, batch: ReadBatch, next: Cursor, since: Option<RestorePoint>) -> Result<()> {
-        let done = take_or_note(self.site, batch, next, since)?;
-        self.count(&done);
-        Ok(())
-    }
-
-    /// While a batch is integrated here, central already gathers the next.
-    fn take_batch_and_ask_ahead(
+    /// Integrates a batch. While that is done, central already gathers the next one, of so many records if any.
+    fn take_batch(
         &mut self,
         central: &Url,
-        (batch, since): (ReadBatch, Option<RestorePoint>),
-        (next, pulls_own): (Cursor, bool),
-        size: u32,
+        batch: ReadBatch,
+        next: Cursor,
+        start: &PullStart,
+        next_size: Option<u32>,
     ) -> Result<()> {
-        let (site, question) = (self.site, question(&self.identity, &self.pull_chain, (next, pulls_own), size));
-        let done = self.client.ask_ahead(central, path::PULL, &question, || take_or_note(site, batch, next, since))?;
+        let (site, since) = (self.site, start.restore_point);
+        let integrate = || {
+            let storage = site.storage.as_ref();
+            noting_failure(storage, Source::Central, || integrate_batch(site, batch, next, since))
+        };
+        let done = match next_size {
+            Some(size) => {
+                let request = pull_request(&self.identity, &self.pull_chain, next, start.pulls_own, size);
+                self.client.request_ahead(central, path::PULL, &request, integrate)?
+            }
+            None => integrate()?,
+        };
         self.count(&done);
         Ok(())
     }
 }
 
-fn question(
+fn pull_request(
     identity: &Identity,
     chain: &Option<PushChain>,
-    (start, pulls_own): (Cursor, bool),
+    cursor: Cursor,
+    pulls_own: bool,
     batch_size: u32,
 ) -> PullRequest {
     PullRequest {
-        cursor: start,
-        batch_size,
-        sync_v5_settings: identity.credentials(),
         is_initialised: identity.initialised && !pulls_own,
-        sync_v6_version: V6_VERSION,
-        looks_only: false,
+        is_dry_run: false,
         push_chain: chain.clone(),
+        ..identity.dry_run_pull(cursor, batch_size)
     }
 }
 
 /// Asks central for a batch, and for smaller ones while the line breaks.
-pub(crate) fn ask_batch<Q: Serialize>(
+pub(crate) fn request_batch<Q: Serialize>(
     client: &mut Client<'_>,
     identity: &Identity,
-    (central, path): (&Url, &str),
+    central: &Url,
+    path: &str,
     most: u32,
-    question: &dyn Fn(u32) -> Q,
+    request: &dyn Fn(u32) -> Q,
 ) -> Result<SizedBatch> {
-    let raw = client.central_batch(identity, (central, path), most, question)?;
+    let raw = client.central_batch(identity, central, path, most, request)?;
     let batch = read_batch(raw.get(), central)?;
     // Beyond the range of row numbers of every database: a cursor there would never come back.
     let highest = batch.last_record_cursor().unwrap_or_default().max(batch.end_cursor);
@@ -230,12 +254,8 @@ fn unreadable_answer(central: &Url, detail: Detail) -> Error {
     Error::UnreadableAnswer { server: Server::Central, url: shown(central), detail }
 }
 
-fn take_or_note(site: &Site, batch: ReadBatch, next: Cursor, since: Option<RestorePoint>) -> Result<Integrated> {
-    noting_failure(site.storage.as_ref(), Source::Central, || take(site, batch, next, since))
-}
-
 /// Integrates a batch and moves the cursor past it, in one transaction.
-fn take(site: &Site, batch: ReadBatch, next: Cursor, since: Option<RestorePoint>) -> Result<Integrated> {
+fn integrate_batch(site: &Site, batch: ReadBatch, next: Cursor, since: Option<RestorePoint>) -> Result<Integrated> {
     let next = if planted!(PullCursorOffByOne) { next.next() } else { next };
     if planted!(CursorBeforeRecords) {
         let txn = site.storage.write()?;

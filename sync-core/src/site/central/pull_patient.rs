@@ -4,11 +4,11 @@
 use url::Url;
 
 use super::position::{Advance, Position};
-use super::pull::{ask_batch, receive_from_central};
+use super::pull::{receive_from_central, request_batch};
 use super::recovery::must_read_first;
 use crate::error::{Error, Result, Server};
 use crate::integrate::staging_what_fails;
-use crate::protocol::v6::{PatientPullRequest, PullRequest, V6_VERSION, path};
+use crate::protocol::v6::{PatientPullRequest, V6_VERSION, path};
 use crate::record::{Cursor, NameId};
 use crate::role::Role;
 use crate::site::Site;
@@ -56,12 +56,12 @@ impl Site {
 impl Cycle<'_, '_> {
     /// Pulls the patient's records from the beginning.
     pub(crate) fn pull_patient(&mut self, central: &Url, patient: &NameId) -> Result<()> {
-        self.look_for_restore(central)?;
+        self.check_central_not_restored(central)?;
         let (mut start, mut done) = (Cursor(0), 0);
-        let mut pace = PullBatchSize::default();
+        let mut size = PullBatchSize::default();
         loop {
             let identity = &self.identity;
-            let question = |batch_size| PatientPullRequest {
+            let request = |batch_size| PatientPullRequest {
                 cursor: start,
                 batch_size,
                 sync_v5_settings: identity.credentials(),
@@ -69,16 +69,16 @@ impl Cycle<'_, '_> {
                 fetch_patient_id: patient.clone(),
             };
             let began = self.site.clock.monotonic();
-            let most = pace.next(&mut self.client.sizes, &self.site.config);
-            let asked = ask_batch(&mut self.client, identity, (central, path::PATIENT_PULL), most, &question);
-            let asked = asked.map_err(|error| match error {
+            let most = size.next(&mut self.client.sizes, &self.site.config);
+            let answer = request_batch(&mut self.client, identity, central, path::PATIENT_PULL, most, &request);
+            let answer = answer.map_err(|error| match error {
                 // It has just answered another request.
                 Error::NotAServer { .. } | Error::NotCentral { .. } => Error::CentralTooOld { needs: SINCE },
                 other => other,
             })?;
             let took = self.site.clock.monotonic().saturating_sub(began);
-            pace.note(&asked, took, &mut self.client.sizes, &self.site.config);
-            let batch = asked.batch;
+            size.note(&answer, took, &mut self.client.sizes, &self.site.config);
+            let batch = answer.batch;
             let (records, total, is_last) = (batch.records.len() as u64, batch.total_records, batch.is_last_batch);
             let next = batch.last_record_cursor().unwrap_or_default().max(batch.end_cursor).next();
             // Each pull of a patient begins at 0: a record that fails would always stop it at the same place.
@@ -103,28 +103,21 @@ impl Cycle<'_, '_> {
         }
     }
 
-    /// A central server that went back has older versions of pushed records: a whole cycle has to handle that first.
-    fn look_for_restore(&mut self, central: &Url) -> Result<()> {
-        let stands = Position::in_central(self.site.storage.read()?.as_ref())?;
+    /// Checks that central has not gone back. If it has, its versions of pushed records are older, and a whole cycle has to
+    /// handle that first.
+    fn check_central_not_restored(&mut self, central: &Url) -> Result<()> {
+        let position = Position::in_central(self.site.storage.read()?.as_ref())?;
         let identity = &self.identity;
-        let question = |batch_size| PullRequest {
-            cursor: stands.next,
-            batch_size,
-            sync_v5_settings: identity.credentials(),
-            is_initialised: true,
-            sync_v6_version: V6_VERSION,
-            looks_only: true,
-            push_chain: None,
-        };
-        let batch = ask_batch(&mut self.client, identity, (central, path::PULL), 1, &question)?.batch;
-        let theirs = match stands.after(&batch) {
+        let request = |batch_size| identity.dry_run_pull(position.next, batch_size);
+        let batch = request_batch(&mut self.client, identity, central, path::PULL, 1, &request)?.batch;
+        let theirs = match position.after(&batch) {
             Advance::WentBack => batch.end_cursor,
             _ => match self.unknown_loss(&batch.lost_history)? {
                 Some(lost) => lost.after,
                 None => return Ok(()),
             },
         };
-        let ours = stands.end.0;
+        let ours = position.end.0;
         Err(Error::CursorWentBack { server: Server::Central, ours, theirs: theirs.0 })
     }
 }

@@ -3,7 +3,8 @@
 //!
 //! A restored site ([`OwnRestore`]) reads its lost records, its own included, before it sends anything. When central
 //! was restored ([`CentralRestore`]), the site reads everything again, and sends again the records of this site that
-//! central lost. A deleted newest row alone ([`NewestRow`]) is told from a restore later. Transitions are pure
+//! central lost. Whether a missing newest row alone ([`NewestRow`]) was deleted, or lost by a
+//! restore, is seen later. Transitions are pure
 //! functions; `storage/state/recovery.rs` stores the states, and `outdated.rs` decides about single records.
 
 use url::Url;
@@ -115,22 +116,22 @@ impl NewestRow {
 }
 
 /// The losses reported by central beyond those that are known, as one gap.
-fn loss_beyond(known: Cursor, told: &[ChangelogGap]) -> Option<ChangelogGap> {
+fn loss_beyond(known: Cursor, reported: &[ChangelogGap]) -> Option<ChangelogGap> {
     let is_unknown =
         |part: &&ChangelogGap| part.before > known && part.before.is_possible() && part.after < part.before;
-    let unknown = || told.iter().filter(is_unknown);
+    let unknown = || reported.iter().filter(is_unknown);
     let (after, before) = (unknown().map(|part| part.after).min()?, unknown().map(|part| part.before).max()?);
     Some(ChangelogGap { after, before })
 }
 
 impl Cycle<'_, '_> {
     /// True if a restored site still has to read the legacy server's records.
-    pub(crate) fn went_back_at_legacy(&self) -> Result<bool> {
+    pub(crate) fn must_recover_at_legacy(&self) -> Result<bool> {
         Ok(OwnRestore::load(self.site.storage.read()?.as_ref(), Server::Legacy)?.unread().is_some())
     }
 
     /// True if this database was restored from a backup and has not read its lost records yet.
-    pub(crate) fn went_back(&self) -> Result<bool> {
+    pub(crate) fn must_recover(&self) -> Result<bool> {
         let restore = OwnRestore::load(self.site.storage.read()?.as_ref(), Server::Central)?;
         Ok(restore.unread().is_some() && !planted!(SiteRestoreIgnored))
     }
@@ -139,7 +140,7 @@ impl Cycle<'_, '_> {
     /// sent.
     pub(crate) fn recover(&mut self, central: &Url) -> Result<()> {
         self.warn(says::restored())?;
-        // A push may have been cut since the backup: central is told that nothing more of it comes.
+        // A push may have been cut off after the backup was made. An empty last batch ends it at central.
         self.begin_sending(Cursor(0))?;
         if !self.confirm_before_pull(central)? {
             return Ok(());
@@ -167,9 +168,9 @@ impl Cycle<'_, '_> {
 
     /// Handles losses reported by central, once. Returns whether everything has to be read again. `sent_since` is the
     /// start of the pushes to the restored central server, if known.
-    pub(crate) fn learn_of_loss(&mut self, lost: &[ChangelogGap], sent_since: Option<Cursor>) -> Result<bool> {
+    pub(crate) fn handle_reported_loss(&mut self, lost: &[ChangelogGap], sent_since: Option<Cursor>) -> Result<bool> {
         match self.unknown_loss(lost)? {
-            Some(lost) => self.central_went_back(lost, true, sent_since),
+            Some(lost) => self.central_went_back(lost, true, sent_since).map(|()| true),
             None => Ok(false),
         }
     }
@@ -184,24 +185,24 @@ impl Cycle<'_, '_> {
     pub(crate) fn central_went_back(
         &mut self,
         lost: ChangelogGap,
-        told: bool,
+        is_reported: bool,
         sent_since: Option<Cursor>,
-    ) -> Result<bool> {
+    ) -> Result<()> {
         let txn = self.site.storage.write()?;
-        if told {
+        if is_reported {
             state::CENTRAL_LOST_KNOWN.set(txn.as_ref(), lost.before)?;
             state::LOSS_HANDLED_SINCE_PUSH.set(txn.as_ref(), lost.before)?;
         }
         let pushed = state::PUSH_CURSOR_V6.get(txn.as_ref())?;
-        let stands = Position::in_central(txn.as_ref())?;
-        let any_contact = stands.next > Cursor(0) || pushed > Cursor(0);
+        let position = Position::in_central(txn.as_ref())?;
+        let any_contact = position.next > Cursor(0) || pushed > Cursor(0);
         let mut checkpoints = state::PUSH_MARKS.get(txn.as_ref())?;
         let from = checkpoints.rewind_to(lost.after);
         state::PUSH_MARKS.set(txn.as_ref(), checkpoints)?;
         let below = sent_since.unwrap_or(pushed);
         let from = if planted!(CentralRestoreIgnored) { below } else { from };
         let restore = CentralRestore::load(txn.as_ref())?;
-        restore.went_back(lost.after, stands.end, ResendRange { from, below }).store(txn.as_ref())?;
+        restore.went_back(lost.after, position.end, ResendRange { from, below }).store(txn.as_ref())?;
         // Records seen at central may be lost since.
         txn.forget_pushed(own_site(txn.as_ref())?)?;
         read_from_the_beginning(txn.as_ref())?;
@@ -216,8 +217,7 @@ impl Cycle<'_, '_> {
         if any_contact {
             self.warn(says::central_went_back(lost.after.0))?;
         }
-        self.client.tell(&SyncEvent::Progress { step: Step::PullV6, done: 0, total: 0, pace: Pace::default() })?;
-        Ok(true)
+        self.client.tell(&SyncEvent::Progress { step: Step::PullV6, done: 0, total: 0, pace: Pace::default() })
     }
 
     /// Everything was read again: edits that exist only here go out again.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::{Client, PushFault, PushRetry, gzip, join, shown, to_json};
+use super::{Client, PushFault, RetryLimits, gzip, join, shown, to_json};
 use crate::error::{Error, Result, Server};
 use crate::protocol::v5::{MadeJoin, NewJoin, path};
 use crate::site::answer::{legacy_answer, made_join};
@@ -36,7 +36,7 @@ impl Client<'_> {
         path: impl Fn(u64) -> String,
     ) -> Result<(T, u64, Duration)> {
         let most = self.sizes.size(kind, self.config);
-        self.sized((Server::Legacy, kind), most, |client, size| {
+        self.sized(kind, most, |client, size| {
             let began = client.clock.monotonic();
             let request = HttpRequest {
                 method: Method::Get,
@@ -76,10 +76,10 @@ impl Client<'_> {
         identity: &Identity,
         path: &str,
         body: &impl Serialize,
-        parcel: PushRetry,
+        retry: RetryLimits,
     ) -> Result<T, PushFault> {
         let request = legacy_request(identity, path, body)?;
-        let outcome = self.with_retries_of(Server::Legacy, parcel, |client| {
+        let outcome = self.with_retries_of(Server::Legacy, retry, |client| {
             let shown = shown(&identity.legacy_url);
             let response = client.legacy_send(identity, &request)?;
             legacy_answer(&response, &shown, identity)
@@ -92,23 +92,23 @@ impl Client<'_> {
     }
 
     /// Sends a POST whose answer only has to be successful: its body is ignored.
-    pub(crate) fn legacy_tell(
+    pub(crate) fn legacy_notify(
         &mut self,
         identity: &Identity,
         path: &str,
         body: &impl Serialize,
-        parcel: PushRetry,
+        retry: RetryLimits,
     ) -> Result<()> {
         let request = legacy_request(identity, path, body)?;
-        self.with_retries_of(Server::Legacy, parcel, |client| {
+        self.with_retries_of(Server::Legacy, retry, |client| {
             let response = client.legacy_send(identity, &request)?;
-            taken(&response, identity)
+            check_accepted(&response, identity)
         })
     }
 
     /// Sends such a POST gzipped, once, because it is unknown whether the server reads gzip. `None` if it refuses; what
     /// it does later shows whether it has understood.
-    pub(crate) fn legacy_tell_gzipped(
+    pub(crate) fn legacy_notify_gzipped(
         &mut self,
         identity: &Identity,
         path: &str,
@@ -122,9 +122,9 @@ impl Client<'_> {
     /// Sends a request to the legacy server; gzipped if that server has shown that it reads gzip.
     fn legacy_send(&mut self, identity: &Identity, request: &HttpRequest) -> Result<HttpResponse> {
         let url = shown(&identity.legacy_url);
-        let takes_gzip =
-            request.body.len() >= self.config.gzip_from && self.sizes.legacy_takes_gzip(&url) == Some(true);
-        if !takes_gzip {
+        let reads_gzip =
+            request.body.len() >= self.config.gzip_from && self.sizes.legacy_reads_gzip(&url) == Some(true);
+        if !reads_gzip {
             return self.send(Server::Legacy, &url, request);
         }
         let response = self.send(Server::Legacy, &url, &gzipped(request)?)?;
@@ -163,8 +163,8 @@ fn legacy_request(identity: &Identity, path: &str, body: &impl Serialize) -> Res
     })
 }
 
-/// True if the legacy server accepted the request.
-fn taken(response: &HttpResponse, identity: &Identity) -> Result<()> {
+/// Checks that the legacy server accepted a request.
+fn check_accepted(response: &HttpResponse, identity: &Identity) -> Result<()> {
     match response.status {
         200..=299 => Ok(()),
         _ => {

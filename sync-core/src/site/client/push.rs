@@ -11,10 +11,10 @@ use serde_json::value::RawValue;
 use url::Url;
 
 use super::super::answer::{central_answer, unreadable};
-use super::{Client, PushFault, PushRetry, json_request, packing_failed, to_json};
+use super::{Client, PushFault, RetryLimits, json_request, packing_failed, to_json};
 use crate::address::shown;
 use crate::error::{Error, Result, Server};
-use crate::protocol::v6::{PushChain, PushRequest};
+use crate::protocol::v6::{PushChain, PushRequest, path};
 use crate::site::identity::Identity;
 use crate::site::sizing::may_be_the_size;
 use crate::transport::HttpRequest;
@@ -93,14 +93,14 @@ impl Client<'_> {
     pub(crate) fn push<T: DeserializeOwned>(
         &mut self,
         identity: &Identity,
-        (central, path): (&Url, &str),
+        central: &Url,
         body: &PushBody,
-        parcel: PushRetry,
+        retry: RetryLimits,
         meanwhile: Option<&mut dyn FnMut()>,
     ) -> Result<T, PushFault> {
         match meanwhile {
             Some(work) if self.transport.is_concurrent() => {
-                self.send_beside(self.push_request(central, path, body)?, || {
+                self.send_beside(self.push_request(central, body)?, || {
                     work();
                     Ok(())
                 })?;
@@ -108,13 +108,12 @@ impl Client<'_> {
             Some(work) => work(),
             None => {}
         }
-        let outcome = self.with_retries_of(Server::Central, parcel, |client| {
-            match client.push_once(identity, (central, path), body) {
+        let outcome =
+            self.with_retries_of(Server::Central, retry, |client| match client.push_once(identity, central, body) {
                 Err(Error::Refused { status: 413, .. }) => Ok(None),
                 Err(error) => Err(error),
                 Ok(raw) => Ok(Some(raw)),
-            }
-        });
+            });
         let limit = if planted!(BrokenLineIsTooLarge) { 1024 } else { self.config.push_body_limit };
         let raw = match outcome {
             Err(Error::CutOff { .. }) if self.broke && body.json_bytes > limit => return Err(PushFault::TooLarge),
@@ -124,26 +123,21 @@ impl Client<'_> {
         Ok(serde_json::from_str(raw.get()).map_err(|error| unreadable(Server::Central, central, &error.to_string()))?)
     }
 
-    fn push_once(
-        &mut self,
-        identity: &Identity,
-        (central, path): (&Url, &str),
-        body: &PushBody,
-    ) -> Result<Box<RawValue>> {
+    fn push_once(&mut self, identity: &Identity, central: &Url, body: &PushBody) -> Result<Box<RawValue>> {
         let shown = shown(central);
-        let request = self.push_request(central, path, body)?;
+        let request = self.push_request(central, body)?;
         let response = self.send(Server::Central, &shown, &request)?;
         if is_gzipped(&request) && matches!(response.status, 400 | 415) {
             self.plain_only = true;
-            return self.push_once(identity, (central, path), body);
+            return self.push_once(identity, central, body);
         }
         central_answer(&response, &shown, identity)
     }
 
-    fn push_request(&self, central: &Url, path: &str, body: &PushBody) -> Result<HttpRequest> {
+    fn push_request(&self, central: &Url, body: &PushBody) -> Result<HttpRequest> {
         Ok(match body.is_gzipped && !self.plain_only {
-            true => json_request(central, path, (body.bytes.clone(), true)),
-            false => json_request(central, path, (body.json()?.into_owned(), false)),
+            true => json_request(central, path::PUSH, body.bytes.clone(), true),
+            false => json_request(central, path::PUSH, body.json()?.into_owned(), false),
         })
     }
 }

@@ -281,7 +281,7 @@ impl FileTransfers<'_> {
         let Some((bytes, sha256)) =
             hash_file(&part, |done| tell_bytes(self.observer, (done, done), (0, Duration::ZERO)))?
         else {
-            return Err(TransferFault::File("what came of it is no longer there".to_owned(), Retry::Soon));
+            return Err(TransferFault::File("the received part is no longer there".to_owned(), Retry::Soon));
         };
         if let Some(fault) = reference.fault_of(bytes, &sha256) {
             return Err(self.wrong(entry, fault));

@@ -3,7 +3,7 @@
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
 use crate::protocol::v5::{InitialisationStatus, SiteInfo, path};
-use crate::protocol::v6::{self, SiteStatusRequest, V6_VERSION};
+use crate::protocol::v6;
 use crate::redaction::excerpt;
 use crate::redaction::masked_url;
 use crate::role::Role;
@@ -46,7 +46,7 @@ impl Site {
         };
         let hardware = stored.map_or_else(|| Hardware::of(&self.machine), Ok)?;
         let mut identity = Identity::of_settings(settings, hardware)?;
-        let mut client = Client::new(self.transport.as_ref(), self.clock.as_ref(), &self.config, observer);
+        let mut client = self.client(observer);
         let info = self.ask_as(&mut identity, &mut client)?;
         let txn = self.storage.write()?;
         let discovered = store(txn.as_ref(), &info, self.clock.now())?;
@@ -55,7 +55,7 @@ impl Site {
         state::HTTPS_ONLY.set(txn.as_ref(), settings.https_only)?;
         state::PASSWORD_HASH.set(txn.as_ref(), settings.password.clone())?;
         identity.hardware.store(txn.as_ref(), &self.machine)?;
-        copied_database::set_up(txn.as_ref())?;
+        copied_database::note_set_up(txn.as_ref())?;
         txn.commit()?;
         Ok(discovered)
     }
@@ -66,7 +66,7 @@ impl Site {
     /// Every error of the connection to the legacy server or of its answer; the stored answer then stays.
     pub fn discover(&self, observer: &mut dyn SyncObserver) -> Result<Discovered> {
         let identity = self.identity()?;
-        let mut client = Client::new(self.transport.as_ref(), self.clock.as_ref(), &self.config, observer);
+        let mut client = self.client(observer);
         self.discover_as(&identity, &mut client)
     }
 
@@ -87,13 +87,13 @@ impl Site {
     pub fn probe_central(&self, observer: &mut dyn SyncObserver) -> Result<()> {
         let identity = self.identity()?;
         let central = identity.central_url()?;
-        let request = SiteStatusRequest { sync_v5_settings: identity.credentials(), sync_v6_version: V6_VERSION };
-        let mut client = Client::new(self.transport.as_ref(), self.clock.as_ref(), &self.config, observer);
+        let request = identity.status_request();
+        let mut client = self.client(observer);
         client.central::<v6::SiteStatus>(&identity, &central, v6::path::SITE_STATUS, &request).map(|_| ())
     }
 
     pub(crate) fn ask(&self, identity: &Identity, observer: &mut dyn SyncObserver) -> Result<SiteInfo> {
-        let mut client = Client::new(self.transport.as_ref(), self.clock.as_ref(), &self.config, observer);
+        let mut client = self.client(observer);
         self.ask_as(&mut identity.clone(), &mut client)
     }
 
@@ -110,28 +110,45 @@ impl Site {
     }
 }
 
-/// What the legacy server said about this site: for each item a code, its setting, its name, its value, and the advice
-/// if it differs from the stored one.
-pub(crate) fn told(info: &SiteInfo) -> Vec<(&'static str, Setting<String>, Message, String, Message)> {
-    let again = say::discover_again;
-    let role = if info.is_om_supply_central_server { Role::Central } else { Role::Remote };
+/// A setting for which the legacy server gave a value.
+pub(crate) struct DiscoveredSetting {
+    /// The code of the finding, if it differs from the stored value.
+    pub(crate) code: &'static str,
+    pub(crate) setting: Setting<String>,
+    pub(crate) name: Message,
+    pub(crate) value: String,
+}
+
+impl DiscoveredSetting {
+    /// What to do if it differs from the stored value.
+    pub(crate) fn advice(&self) -> Message {
+        if self.code == OTHER_SITE { say::other_site() } else { say::discover_again() }
+    }
+}
+
+/// The code of the finding that the legacy server knows another site by this site's credentials.
+pub(crate) const OTHER_SITE: &str = "other_site";
+
+/// What the legacy server said about this site.
+pub(crate) fn discovered_settings(info: &SiteInfo) -> Vec<DiscoveredSetting> {
+    let role = role_of(info).as_str().to_owned();
+    let central_url = info.om_supply_central_server_url.trim().to_owned();
+    let of = |code, setting, name, value| DiscoveredSetting { code, setting, name, value };
     let mut all = vec![
-        ("other_site", state::SITE_UUID, say::site_uuid(), info.id.clone(), say::other_site()),
-        ("other_site_id", state::SITE_ID.as_text(), say::site_id(), info.site_id.to_string(), again()),
-        ("other_role", state::ROLE.as_text(), say::role(), role.as_str().to_owned(), again()),
-        (
-            "other_central_url",
-            state::CENTRAL_URL,
-            say::central_url(),
-            info.om_supply_central_server_url.trim().to_owned(),
-            again(),
-        ),
+        of(OTHER_SITE, state::SITE_UUID, say::site_uuid(), info.id.clone()),
+        of("other_site_id", state::SITE_ID.as_text(), say::site_id(), info.site_id.to_string()),
+        of("other_role", state::ROLE.as_text(), say::role(), role),
+        of("other_central_url", state::CENTRAL_URL, say::central_url(), central_url),
     ];
-    let legacy = info.msupply_central_site_id.map(|id| id.to_string());
+    let legacy_id = info.msupply_central_site_id.map(|id| id.to_string());
     all.extend(
-        legacy.map(|id| ("other_legacy_site_id", state::LEGACY_SITE_ID.as_text(), say::legacy_site_id(), id, again())),
+        legacy_id.map(|id| of("other_legacy_site_id", state::LEGACY_SITE_ID.as_text(), say::legacy_site_id(), id)),
     );
     all
+}
+
+fn role_of(info: &SiteInfo) -> Role {
+    if info.is_om_supply_central_server { Role::Central } else { Role::Remote }
 }
 
 /// Stores the legacy server's answer, unless it is about another site.
@@ -146,23 +163,13 @@ fn store(txn: &dyn WriteTxn, info: &SiteInfo, now: Timestamp) -> Result<Discover
         };
         return Err(Error::OtherSite { ours: format!("{name:?}"), theirs });
     }
-    let role = if info.is_om_supply_central_server { Role::Central } else { Role::Remote };
-    let mut facts = vec![
-        (state::SITE_UUID, say::site_uuid(), info.id.clone()),
-        (state::SITE_ID.as_text(), say::site_id(), info.site_id.to_string()),
-        (state::ROLE.as_text(), say::role(), role.as_str().to_owned()),
-        (state::CENTRAL_URL, say::central_url(), info.om_supply_central_server_url.trim().to_owned()),
-    ];
-    facts.extend(
-        info.msupply_central_site_id.map(|id| (state::LEGACY_SITE_ID.as_text(), say::legacy_site_id(), id.to_string())),
-    );
     let mut changes = Vec::new();
-    for (setting, what, value) in facts {
+    for DiscoveredSetting { setting, name, value, .. } in discovered_settings(info) {
         match setting.find(txn)? {
             Some(before) if before == value => continue,
             Some(before) => {
                 let (before, now) = (masked_url(&before), masked_url(&value));
-                changes.push(say::changed(what, quoted(&before), quoted(&now)));
+                changes.push(say::changed(name, quoted(&before), quoted(&now)));
             }
             None => {}
         }
@@ -170,7 +177,7 @@ fn store(txn: &dyn WriteTxn, info: &SiteInfo, now: Timestamp) -> Result<Discover
     }
     state::DISCOVERED_AT.set(txn, now)?;
     Ok(Discovered {
-        role,
+        role: role_of(info),
         site_id: info.site_id,
         central_url: masked_url(info.om_supply_central_server_url.trim()),
         legacy_site_id: info.msupply_central_site_id,

@@ -72,7 +72,7 @@ impl Cycle<'_, '_> {
     }
 
     /// A push may have been cut after the backup was made: the server then holds records that it has not integrated and
-    /// would not put into the queue. So it is told that nothing more comes.
+    /// would not put into the queue. So the push is ended first.
     fn settle_what_was_sent(&mut self) -> Result<()> {
         if changelog_gaps(self.site.storage.read()?.as_ref())?.is_empty() {
             return Ok(());
@@ -117,7 +117,7 @@ impl Cycle<'_, '_> {
         let LegacyStatus { code, message, data } = self.client.legacy_get(&self.identity, path::SITE_STATUS)?;
         match code {
             StatusCode::Idle => Ok(true),
-            // It does not get there by itself: waiting would hide its reason.
+            // An error does not pass on its own, and waiting would hide its reason.
             StatusCode::Unknown(code) if names_an_error(&code) => {
                 let said = V5ErrorBody { code, message, data }.summary();
                 Err(Error::PeerError { server: Server::Legacy, detail: stated(&said, &self.identity) })

@@ -14,7 +14,6 @@ use crate::protocol::v5::{self, FoundPatient, MadeJoin, NewJoin, PatientQuery};
 use crate::protocol::v6::NameStoreJoinRequest;
 use crate::record::{NameId, RecordData, RecordId, StoreId, portable};
 use crate::site::Site;
-use crate::site::client::Client;
 use crate::site::cycle::{Cycle, SyncOptions};
 use crate::site::identity::Identity;
 use crate::site::observer::{Step, SyncObserver};
@@ -68,7 +67,7 @@ impl Site {
             return Err(Error::bad_input(input::no_date(quoted(born))));
         }
         let identity = Identity::load(self.storage.read()?.as_ref(), &self.machine)?;
-        let mut client = Client::new(self.transport.as_ref(), self.clock.as_ref(), &self.config, observer);
+        let mut client = self.client(observer);
         let path = format!("{}?{}", v5::path::PATIENT, query.to_query());
         let found: Vec<RecordData> = client.legacy_get(&identity, &path)?;
         Ok(found.iter().filter_map(FoundPatient::read).collect())

@@ -7,7 +7,6 @@ use crate::error::{Error, Result};
 use crate::protocol::v5::NewJoin;
 use crate::record::{NameId, RecordId, StoreId, TableName};
 use crate::site::Site;
-use crate::site::client::Client;
 use crate::site::cycle::SyncOptions;
 use crate::site::identity::Identity;
 use crate::site::observer::NoopObserver;
@@ -31,7 +30,7 @@ impl Site {
         let store_id = self.store_for_patients(&identity)?;
         let began = self.clock.monotonic();
         let mut silent = NoopObserver;
-        let mut client = Client::new(self.transport.as_ref(), self.clock.as_ref(), &self.config, &mut silent);
+        let mut client = self.client(&mut silent);
         let join = NewJoin { name_id: patient.clone(), store_id };
         client.legacy_join(&identity, &join)?;
         loop {

@@ -2,17 +2,15 @@
 
 use std::collections::HashSet;
 
-use sha2::{Digest as _, Sha256};
-
 use crate::address::shown;
 use crate::error::{Error, Result, Server};
 use crate::integrate::{Provenance, noting_failure, receive};
-use crate::protocol::hex;
+use crate::protocol::digest_of;
 use crate::protocol::v5::{Acknowledged, QueuedRecord, ReadQueueBatch, UnreadableRecord, path};
 use crate::protocol::v6::Action;
 use crate::site::central::pull::from_legacy;
 use crate::site::central::{outdated, recovery};
-use crate::site::client::PushRetry;
+use crate::site::client::RetryLimits;
 use crate::site::cycle::Cycle;
 use crate::site::observer::Step;
 use crate::site::sizing::{TransferKind, may_be_the_size};
@@ -41,20 +39,20 @@ impl Cycle<'_, '_> {
     pub(crate) fn read_legacy_queue(&mut self) -> Result<()> {
         let mut done = 0;
         let mut most = None;
-        let (mut before, mut repeats, mut unheard) = (Vec::new(), 0, 0);
+        let (mut before, mut repeats, mut unconfirmed) = (Vec::new(), 0, 0);
         // The entries acknowledged with gzip, until it is clear whether the server read that.
-        let mut told_gzipped: Option<String> = None;
+        let mut gzipped_ack: Option<String> = None;
         loop {
             let path = |limit| format!("{}?limit={limit}", path::QUEUED_RECORDS);
             let (batch, _, took): (ReadQueueBatch, _, _) =
                 self.client.legacy_batch(&self.identity, TransferKind::LegacyQueue, path)?;
             self.client.sizes.passed(TransferKind::LegacyQueue, batch.data.len() as u64, took, &self.site.config);
             if batch.data.is_empty() {
-                self.saw_what_is_queued(&mut told_gzipped, &[]);
+                self.learn_gzip_support(&mut gzipped_ack, &[]);
                 return recovery::legacy_is_recovered(self.site);
             }
             let (ids, versions) = (batch.sync_out_ids(), versions(&batch));
-            self.saw_what_is_queued(&mut told_gzipped, &ids);
+            self.learn_gzip_support(&mut gzipped_ack, &ids);
             repeats = if versions == before { repeats + 1 } else { 0 };
             let length = batch.queue_length.max(batch.data.len() as u64);
             let taken = batch.data.len() as u64;
@@ -62,7 +60,7 @@ impl Cycle<'_, '_> {
                 return Err(Error::QueueNotMoving);
             }
             if planted!(AcknowledgedBeforeStored) {
-                let _ = self.acknowledge(&ids, &mut told_gzipped)?;
+                let _ = self.acknowledge(&ids, &mut gzipped_ack)?;
             }
             noting_failure(self.site.storage.as_ref(), Source::Legacy, || self.take_queued(batch, &versions))?;
             if ids.is_empty() {
@@ -72,16 +70,16 @@ impl Cycle<'_, '_> {
             }
             // Only now, when the records are stored here, because the server then forgets them.
             if !planted!(AcknowledgedBeforeStored) {
-                match self.acknowledge(&ids, &mut told_gzipped)? {
-                    Acknowledgement::Received => unheard = 0,
+                match self.acknowledge(&ids, &mut gzipped_ack)? {
+                    Acknowledgement::Received => unconfirmed = 0,
                     Acknowledgement::Split => continue,
                     Acknowledgement::Unconfirmed(error) => {
-                        unheard += 1;
-                        if unheard >= self.site.config.attempts {
+                        unconfirmed += 1;
+                        if unconfirmed >= self.site.config.attempts {
                             self.client.sizes.gave_up(TransferKind::LegacyPush);
                             return Err(error);
                         }
-                        self.client.wait_again(Server::Legacy, error, unheard)?;
+                        self.client.wait_again(Server::Legacy, error, unconfirmed)?;
                         continue;
                     }
                 }
@@ -105,7 +103,7 @@ impl Cycle<'_, '_> {
 
     /// Acknowledges the stored records, in as many requests as the line needs. A request that may not have arrived is
     /// not repeated: the entries may have newer versions meanwhile, which the server would forget.
-    fn acknowledge(&mut self, ids: &[String], told_gzipped: &mut Option<String>) -> Result<Acknowledgement> {
+    fn acknowledge(&mut self, ids: &[String], gzipped_ack: &mut Option<String>) -> Result<Acknowledgement> {
         let mut left = ids;
         while !left.is_empty() {
             let room = self.client.sizes.size(TransferKind::LegacyPush, &self.site.config);
@@ -118,12 +116,11 @@ impl Cycle<'_, '_> {
             let (now, after) = left.split_at(count);
             let bytes: u64 = now.iter().map(|id| id.len() as u64 + 4).sum();
             let acknowledged = Acknowledged { sync_ids: now.to_vec() };
-            let parcel = PushRetry { is_divisible: count > 1, attempts: 1, is_shrunk: false };
-            match self.tell_legacy(&acknowledged, bytes, parcel, told_gzipped) {
+            let retry = RetryLimits { is_divisible: count > 1, attempts: 1, is_shrunk: false };
+            match self.send_acknowledgement(&acknowledged, bytes, retry, gzipped_ack) {
                 Ok(()) => {}
                 Err(error) if count > 1 && may_be_the_size(&error) => {
-                    let may_be_smaller =
-                        self.client.shrink((Server::Legacy, TransferKind::LegacyPush), bytes, &error)?;
+                    let may_be_smaller = self.client.shrink(TransferKind::LegacyPush, bytes, &error)?;
                     return if may_be_smaller { Ok(Acknowledgement::Split) } else { Err(error) };
                 }
                 Err(error) if crate::site::client::is_worth_trying_again(&error) => {
@@ -136,22 +133,21 @@ impl Cycle<'_, '_> {
         Ok(Acknowledgement::Received)
     }
 
-    /// Tests with an acknowledgement whether the legacy server reads gzip: if it accepts it without understanding it,
-    /// the same records come again, and nothing is lost.
-    fn tell_legacy(
+    /// Sends an acknowledgement. A large one also tests whether the legacy server reads gzip: if it accepts it without
+    /// understanding it, the same records come again, and nothing is lost.
+    fn send_acknowledgement(
         &mut self,
         acknowledged: &Acknowledged,
         bytes: u64,
-        parcel: PushRetry,
-        told_gzipped: &mut Option<String>,
+        retry: RetryLimits,
+        gzipped_ack: &mut Option<String>,
     ) -> Result<()> {
         let url = shown(&self.identity.legacy_url);
-        let is_worth_it = bytes >= self.site.config.gzip_from as u64 && told_gzipped.is_none();
-        if is_worth_it && self.client.sizes.legacy_takes_gzip(&url).is_none() {
-            let told = self.client.legacy_tell_gzipped(&self.identity, path::ACKNOWLEDGED_RECORDS, acknowledged);
-            match told {
+        let is_worth_it = bytes >= self.site.config.gzip_from as u64 && gzipped_ack.is_none();
+        if is_worth_it && self.client.sizes.legacy_reads_gzip(&url).is_none() {
+            match self.client.legacy_notify_gzipped(&self.identity, path::ACKNOWLEDGED_RECORDS, acknowledged) {
                 Ok(Some(())) => {
-                    *told_gzipped = acknowledged.sync_ids.first().cloned();
+                    *gzipped_ack = acknowledged.sync_ids.first().cloned();
                     return Ok(());
                 }
                 Ok(None) => self.client.sizes.note_legacy_gzip(&url, false),
@@ -159,12 +155,12 @@ impl Cycle<'_, '_> {
                 Err(error) => return Err(error),
             }
         }
-        self.client.legacy_tell(&self.identity, path::ACKNOWLEDGED_RECORDS, acknowledged, parcel)
+        self.client.legacy_notify(&self.identity, path::ACKNOWLEDGED_RECORDS, acknowledged, retry)
     }
 
-    /// True if entries acknowledged with gzip are still in the queue: then the server did not read it.
-    fn saw_what_is_queued(&mut self, told_gzipped: &mut Option<String>, ids: &[String]) {
-        if let Some(id) = told_gzipped.take() {
+    /// Learns whether the legacy server reads gzip: it does not if entries acknowledged with gzip are still in the queue.
+    fn learn_gzip_support(&mut self, gzipped_ack: &mut Option<String>, ids: &[String]) {
+        if let Some(id) = gzipped_ack.take() {
             let url = shown(&self.identity.legacy_url);
             self.client.sizes.note_legacy_gzip(&url, !ids.contains(&id));
         }
@@ -205,22 +201,16 @@ impl Cycle<'_, '_> {
 
 /// Identifies each element of a batch in its version: a digest of its acknowledgement, and one of its whole content.
 fn versions(batch: &ReadQueueBatch) -> Vec<String> {
-    let digest = |parts: &[&str]| {
-        let mut digest = Sha256::new();
-        for part in parts {
-            digest.update((part.len() as u64).to_be_bytes());
-            digest.update(part);
-        }
-        hex(&digest.finalize()[..16])
-    };
     let version = |element: &Result<QueuedRecord, UnreadableRecord<String>>| match element {
         Ok(QueuedRecord { sync_out_id, table_name, record_id, action, record_data }) => {
             let kind = if *action == Action::Insert { Action::Update } else { *action };
             let kind = format!("{kind:?}");
             let all = [sync_out_id.as_str(), table_name.as_str(), record_id.as_str(), &kind, record_data.as_str()];
-            format!("{} {}", digest(&[sync_out_id.as_str()]), digest(&all))
+            format!("{} {}", digest_of(&[sync_out_id.as_str()]), digest_of(&all))
         }
-        Err(bad) => format!("{} {}", digest(&[bad.key.as_deref().unwrap_or_default()]), digest(&[bad.raw.as_str()])),
+        Err(bad) => {
+            format!("{} {}", digest_of(&[bad.key.as_deref().unwrap_or_default()]), digest_of(&[bad.raw.as_str()]))
+        }
     };
     batch.data.iter().map(version).collect()
 }

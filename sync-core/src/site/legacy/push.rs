@@ -6,27 +6,27 @@ use crate::error::{Error, Result, Server};
 use crate::protocol::v5::{PushedAnswer, PushedQueue, PushedRecord, path};
 use crate::protocol::v6::{Action, WireRecord};
 use crate::record::{Cursor, RecordData, owned_by_sites, record_type};
+use crate::site::Site;
 use crate::site::central::position::Position;
-use crate::site::client::{PushFault, PushRetry};
+use crate::site::client::RetryLimits;
 use crate::site::cycle::Cycle;
+use crate::site::failed_push::{AfterFailure, FailedBatch};
 use crate::site::observer::{Step, SyncEvent};
-use crate::site::outbox::{BatchBudget, ENVELOPE, Gathered, SingleRecordPushes, gather, may_be_about_a_record};
+use crate::site::outbox::{ENVELOPE, Gathered, PushSieve, ROWS, count_to_push, gather};
 use crate::site::sizing::{TransferKind, is_surely_no_outage};
-use crate::storage::{ReadTxn, Selection, state};
-use crate::text::sentences::{cycle as says, error_detail};
-
-/// Changelog rows that are read at once.
-const ROWS: usize = 1000;
+use crate::storage::{ReadTxn, state};
+use crate::text::sentences::error_detail;
 
 impl Cycle<'_, '_> {
     pub(crate) fn push_legacy(&mut self) -> Result<()> {
+        let central_has = self.identity.central_is_legacy();
         let (bound, mut left, behind) = {
             let txn = self.site.storage.read()?;
-            let bound = txn.last_cursor()?.next();
-            let behind = bound.0.saturating_sub(state::PUSH_CURSOR_LEGACY.get(txn.as_ref())?.0);
-            (bound, count_pushed(txn.as_ref(), bound, self.identity.central_is_legacy())?, behind)
+            let position = self.legacy_position(txn.as_ref(), txn.last_cursor()?.next())?;
+            let left = count_to_push(txn.as_ref(), position, |row| Ok(is_pushed_to_legacy(row, central_has)))?;
+            (position.end, left, position.end.0.saturating_sub(position.next.0))
         };
-        // A server without anything to integrate is not asked to.
+        // Nothing to send, and nothing to confirm.
         if left == 0 && !state::PUSH_UNCONFIRMED_LEGACY.get(self.site.storage.read()?.as_ref())? {
             if behind > ROWS as u64 {
                 // No row up to here goes there; the next cycles need not read them again.
@@ -38,10 +38,10 @@ impl Cycle<'_, '_> {
         }
         self.begin_sending_to_legacy()?;
         let total = left;
-        let mut sieve = SingleRecordPushes::default();
+        let mut sieve = PushSieve::default();
         while left > 0 {
             let mut outgoing = self.gather_for_legacy(bound, &sieve)?;
-            let (count, bytes) = (outgoing.elements.len() as u64, outgoing.bytes);
+            let count = outgoing.elements.len() as u64;
             if count == 0 {
                 if sieve.widen() {
                     continue;
@@ -56,51 +56,29 @@ impl Cycle<'_, '_> {
             let mut queue = PushedQueue { queue_length: left, data: std::mem::take(&mut outgoing.elements) };
             let attempts = sieve.attempts(self.site.config.attempts);
             let is_shrunk = self.client.sizes.is_shrinking(TransferKind::LegacyPush);
-            let parcel = PushRetry { is_divisible: count > 1, attempts, is_shrunk };
-            // The row of the only record.
-            let alone = Cursor(outgoing.next.0.saturating_sub(1));
+            let retry = RetryLimits { is_divisible: count > 1, attempts, is_shrunk };
             let began = self.site.clock.monotonic();
-            match self.client.legacy_push::<PushedAnswer>(&self.identity, path::QUEUED_RECORDS, &queue, parcel) {
+            match self.client.legacy_push::<PushedAnswer>(&self.identity, path::QUEUED_RECORDS, &queue, retry) {
                 Ok(_) => {
                     sieve.passed();
                     let took = self.site.clock.monotonic().saturating_sub(began);
-                    self.client.sizes.passed(TransferKind::LegacyPush, bytes, took, &self.site.config);
-                    left = left.saturating_sub(count + self.taken_by_legacy(&outgoing)?);
+                    self.client.sizes.passed(TransferKind::LegacyPush, outgoing.bytes, took, &self.site.config);
+                    left = left.saturating_sub(count + self.note_accepted_by_legacy(&outgoing)?);
                     self.report.pushed += count;
                     self.report_progress(Step::Push, total - left, total)?;
                 }
-                Err(PushFault::TooLarge) if count > 1 => {
-                    self.client.sizes.broke(TransferKind::LegacyPush, bytes, &self.site.config);
-                }
-                Err(PushFault::TooLarge) => {
-                    let mut passed_over = 0;
-                    if let Some(PushedRecord { record, .. }) = queue.data.pop() {
-                        passed_over = self.set_aside_too_large(Server::Legacy, record, &outgoing)?;
-                    }
-                    left = left.saturating_sub(1 + passed_over);
-                }
-                Err(PushFault::Broke(error)) if count > 1 => {
-                    if !self.client.shrink((Server::Legacy, TransferKind::LegacyPush), bytes, &error)? {
-                        return Err(error);
+                Err(fault) => {
+                    let alone = if count == 1 { queue.data.pop() } else { None };
+                    // The row of the only record.
+                    let at = Cursor(outgoing.next.0.saturating_sub(1));
+                    let alone = alone.map(|pushed| (pushed.record, at));
+                    let failed = FailedBatch { kind: TransferKind::LegacyPush, count, alone, outgoing: &outgoing };
+                    match self.after_failure(fault, failed, &mut sieve)? {
+                        AfterFailure::TryOthers => {}
+                        AfterFailure::Settled(records) => left = left.saturating_sub(records),
+                        AfterFailure::GiveUp => break,
                     }
                 }
-                Err(PushFault::Broke(error)) => {
-                    if !sieve.broke(alone, bytes, error) {
-                        break;
-                    }
-                }
-                Err(PushFault::Error(error)) if count > 1 && may_be_about_a_record(&error) => {
-                    sieve.refused_batch(usize::try_from(count).unwrap_or(usize::MAX));
-                }
-                Err(PushFault::Error(error)) if may_be_about_a_record(&error) => {
-                    if let Some(PushedRecord { record, .. }) = queue.data.pop() {
-                        self.warn(says::refused_alone(record.table_name.to_string(), record.record_id.to_string()))?;
-                    }
-                    if !sieve.refused(alone, error) {
-                        break;
-                    }
-                }
-                Err(PushFault::Error(error)) => return Err(error),
             }
             if self.over_budget() {
                 // The next cycle continues.
@@ -108,8 +86,8 @@ impl Cycle<'_, '_> {
             }
         }
         let Some(error) = sieve.error() else { return self.confirm_at_legacy() };
-        let behind = self.gather_for_legacy(bound, &sieve.without_refused())?;
-        behind.requeue_refused(self.site.storage.as_ref(), Server::Legacy, self.site.clock.now())?;
+        let others = self.gather_for_legacy(bound, &sieve.without_refused())?;
+        others.requeue_refused(self.site.storage.as_ref(), Server::Legacy, self.site.clock.now())?;
         self.client.sizes.gave_up(TransferKind::LegacyPush);
         if left < total || is_surely_no_outage(&error) {
             let _ = self.confirm_at_legacy();
@@ -123,7 +101,7 @@ impl Cycle<'_, '_> {
     }
 
     /// Moves the cursor past a batch that the legacy server accepted. Returns how many records were passed over.
-    fn taken_by_legacy(&mut self, outgoing: &Gathered<PushedRecord>) -> Result<u64> {
+    fn note_accepted_by_legacy(&mut self, outgoing: &Gathered<PushedRecord>) -> Result<u64> {
         let txn = self.site.storage.write()?;
         let before = state::PUSH_CURSOR_LEGACY.get(txn.as_ref())?;
         state::PUSH_CURSOR_LEGACY.set(txn.as_ref(), outgoing.next)?;
@@ -146,18 +124,18 @@ impl Cycle<'_, '_> {
         txn.commit()
     }
 
-    fn gather_for_legacy(&mut self, bound: Cursor, sieve: &SingleRecordPushes) -> Result<Gathered<PushedRecord>> {
-        let (config, below) = (&self.site.config, sieve.below());
-        let room = BatchBudget {
-            records: sieve.most(config.push_records_max),
-            bytes: self.client.sizes.size(TransferKind::LegacyPush, config),
-            below,
-            skipped: sieve.skipped(),
-        };
+    /// The part of the changelog up to `bound` that is still to be pushed.
+    fn legacy_position(&self, txn: &dyn ReadTxn, bound: Cursor) -> Result<Position> {
+        Ok(Position { next: state::PUSH_CURSOR_LEGACY.get(txn)?, end: bound })
+    }
+
+    fn gather_for_legacy(&mut self, bound: Cursor, sieve: &PushSieve) -> Result<Gathered<PushedRecord>> {
+        let config = &self.site.config;
+        let budget = sieve.budget(config, self.client.sizes.size(TransferKind::LegacyPush, config));
         let central_has = self.identity.central_is_legacy();
         let txn = self.site.storage.read()?;
-        let stands = Position { next: state::PUSH_CURSOR_LEGACY.get(txn.as_ref())?, end: bound };
-        gather(txn.as_ref(), stands, (room, sieve.left_out()), |row, data| {
+        let position = self.legacy_position(txn.as_ref(), bound)?;
+        gather(txn.as_ref(), position, budget, sieve.left_out(), |row, data| {
             let Some(record) = is_pushed_to_legacy(&row, central_has).then(|| element(row, data)) else {
                 return Ok(None);
             };
@@ -175,7 +153,7 @@ impl Cycle<'_, '_> {
             return Err(Error::PeerError { server: Server::Legacy, detail });
         }
         let began = self.site.clock.monotonic();
-        let elapsed = |site: &crate::site::Site| site.clock.monotonic().saturating_sub(began);
+        let elapsed = |site: &Site| site.clock.monotonic().saturating_sub(began);
         loop {
             let waited = elapsed(self.site);
             self.client.wait(self.site.config.integration_poll, &SyncEvent::WaitingForIntegration { waited })?;
@@ -199,20 +177,6 @@ fn element(row: Change, data: Option<RecordData>) -> PushedRecord {
     };
     let record = WireRecord { table_name: row.change.table, record_id: row.change.id, action, record_data };
     PushedRecord { sync_out_id: row.cursor.to_string(), record }
-}
-
-/// The number of rows below `bound` that are still to be pushed.
-fn count_pushed(txn: &dyn ReadTxn, bound: Cursor, central_has: bool) -> Result<u64> {
-    let mut from = state::PUSH_CURSOR_LEGACY.get(txn)?;
-    let mut count = 0;
-    loop {
-        let rows = txn.changes(&Selection::Local, from, ROWS)?;
-        count += rows.iter().filter(|row| row.cursor < bound && is_pushed_to_legacy(row, central_has)).count() as u64;
-        match rows.last() {
-            Some(last) if rows.len() == ROWS && last.cursor < bound => from = last.cursor.next(),
-            _ => return Ok(count),
-        }
-    }
 }
 
 /// True if a local edit concerns the legacy server: records of legacy tables that sites own and, unless `central_has`

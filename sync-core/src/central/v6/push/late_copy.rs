@@ -9,11 +9,11 @@
 //!   proxy that delivers it late does not read the answer, and a real site tries again.
 
 use std::collections::HashSet;
-use std::time::Duration;
 
 use sha2::{Digest as _, Sha256};
 
 use crate::central::EnvelopeError;
+use crate::central::replay_window::may_still_arrive;
 use crate::changelog::ChangelogGap;
 use crate::clock::Timestamp;
 use crate::error::Result;
@@ -23,11 +23,7 @@ use crate::storage::state::Fingerprints;
 use crate::storage::{PushedVersion, ReadTxn, Source, StagedKind, WriteTxn, state};
 use crate::write::restored_site::SiteRestore;
 
-/// How long after sending a request may still arrive: longer than any proxy holds one.
-const REPLAY_WINDOW: Duration = Duration::from_secs(15 * 60);
-
 /// A pushed row with its identity.
-#[derive(Clone)]
 pub(super) struct IncomingRow {
     pub(super) element: BatchElement,
     fingerprint: u64,
@@ -60,23 +56,23 @@ impl IncomingRow {
         self.element.cursor > Cursor(0)
     }
 
-    /// Compares it with earlier pushes of the same record by the same site.
-    fn replay(&self, txn: &dyn ReadTxn, (site, read_to): (SiteId, Option<Cursor>), now: Timestamp) -> Result<Replay> {
+    /// Compares it with earlier pushes of the same record by the same site. `now` is the uptime of central.
+    fn replay(&self, txn: &dyn ReadTxn, site: SiteId, read_to: Option<Cursor>, now: Timestamp) -> Result<Replay> {
         let WireRecord { table_name, record_id, .. } = &self.element.record;
         Ok(match txn.central()?.pushed(site, table_name, record_id)? {
-            Some(before) if before.is_former && !is_recent(before.at, now) => Replay::New,
+            Some(before) if before.is_former && !may_still_arrive(before.at, now) => Replay::New,
             Some(before) if planted!(ManyRowsForgetAll) && forgets_all(txn, site, before.cursor)? => Replay::New,
             Some(before) if before.fingerprint == self.fingerprint => Replay::Duplicate,
-            Some(before) if self.element.cursor < before.cursor && is_recent(before.at, now) => Replay::Stale,
-            Some(before) if self.came_under_an_earlier_position(&before) => Replay::Duplicate,
-            Some(before) if self.was_replaced_unseen(txn, &before, (site, read_to))? => Replay::Duplicate,
+            Some(before) if self.element.cursor < before.cursor && may_still_arrive(before.at, now) => Replay::Stale,
+            Some(before) if self.is_renumbered(&before) => Replay::Duplicate,
+            Some(before) if self.was_replaced_unseen(txn, &before, site, read_to)? => Replay::Duplicate,
             _ => Replay::New,
         })
     }
 
-    /// True if this row repeats the edit that the site pushed before, as the site says: it has not changed since it was first
-    /// sent, and it came under one of the cursors that it had since.
-    fn came_under_an_earlier_position(&self, before: &PushedVersion) -> bool {
+    /// True if this row repeats the edit that the site pushed before, and the site says so: the edit has not changed since it
+    /// was first sent, and came under one of the cursors that it had since.
+    fn is_renumbered(&self, before: &PushedVersion) -> bool {
         let BatchElement { cursor, record, sent_since } = &self.element;
         sent_since.is_some_and(|since| since <= before.cursor && before.cursor <= *cursor)
             && !before.is_former
@@ -87,13 +83,14 @@ impl IncomingRow {
     /// that edit with a version that the site has not read. A site logs an edit again under a new cursor if it got no
     /// answer for it and a smaller edit behind it came through.
     ///
-    /// One deletion is like another: only a site's word (`sent_since`) tells a repeated one from that of a record which it had
-    /// written anew.
+    /// A deletion has no content by which a repeated one could be recognised. Only `sent_since` distinguishes it from a later
+    /// deletion of the record, which the site wrote again in between.
     fn was_replaced_unseen(
         &self,
         txn: &dyn ReadTxn,
         before: &PushedVersion,
-        (site, read_to): (SiteId, Option<Cursor>),
+        site: SiteId,
+        read_to: Option<Cursor>,
     ) -> Result<bool> {
         let record = &self.element.record;
         let (Some(read_to), false) = (read_to, before.is_former) else { return Ok(false) };
@@ -124,17 +121,12 @@ fn forgets_all(txn: &dyn ReadTxn, site: SiteId, before: Cursor) -> Result<bool> 
     Ok(state::HIGHEST_PUSH_OF_SITE.of(site).get(txn)?.0 / ROWS > before.0 / ROWS)
 }
 
-/// True if a request sent at `at` may still arrive at `now`. Both are uptimes of central; a later `at` was stored by an
-/// older version with a wrong clock.
-fn is_recent(at: Timestamp, now: Timestamp) -> bool {
-    now.since(at).max(at.since(now)) < REPLAY_WINDOW
-}
-
 /// Compares a row of a V5 push with earlier ones, and notes it: legacy tables are numbered by the same changelog of the site,
 /// and noted beside those of V6. A row whose number cannot be read counts as new.
 pub(crate) fn note_legacy_row(
     txn: &dyn WriteTxn,
-    (site, now): (SiteId, Timestamp),
+    site: SiteId,
+    now: Timestamp,
     sync_out_id: &str,
     record: &WireRecord,
 ) -> Result<Replay> {
@@ -144,7 +136,7 @@ pub(crate) fn note_legacy_row(
     let table_name = TableName::new(format!("V5 {}", record.table_name));
     let record = WireRecord { table_name, ..record.clone() };
     let row = IncomingRow::new(BatchElement { cursor, record, sent_since: None });
-    let replay = if row.is_numbered() { row.replay(txn, (site, None), now)? } else { Replay::New };
+    let replay = if row.is_numbered() { row.replay(txn, site, None, now)? } else { Replay::New };
     if replay != Replay::Stale {
         row.note(txn, site, now)?;
     }
@@ -161,15 +153,15 @@ pub(crate) enum Replay {
     Stale,
 }
 
-/// The rows of a batch, sorted by what is done with them.
+/// The rows of a batch by the treatment that they get.
 #[derive(Default)]
-pub(super) struct FilteredBatch {
+pub(super) struct FilteredBatch<'r> {
     /// Rows to accept.
-    pub(super) fresh: Vec<IncomingRow>,
+    pub(super) fresh: Vec<&'r IncomingRow>,
     /// Rows accepted before.
-    pub(super) duplicates: Vec<IncomingRow>,
-    /// Outdated rows from a backup of the site: it is told about the newer versions.
-    pub(super) superseded: Vec<WireRecord>,
+    pub(super) duplicates: Vec<&'r IncomingRow>,
+    /// Outdated rows from a backup of the site, which gets the newer versions.
+    pub(super) superseded: Vec<&'r WireRecord>,
 }
 
 /// True if a row is from a backup of the site, and the site pushed it or a newer version of its record before the
@@ -197,8 +189,9 @@ fn end_of_backup(row: Cursor, lost_there: &[ChangelogGap]) -> Option<Cursor> {
 pub(super) fn note_highest_cursor(
     txn: &dyn WriteTxn,
     site: SiteId,
-    fresh: &[IncomingRow],
-    (chain, lost_there): (Option<&PushChain>, &[ChangelogGap]),
+    fresh: &[&IncomingRow],
+    chain: Option<&PushChain>,
+    lost_there: &[ChangelogGap],
 ) -> Result<()> {
     let mut numbered = fresh.iter().filter(|row| row.is_numbered()).map(|row| row.element.cursor);
     let Some(first) = numbered.next() else { return Ok(()) };
@@ -210,7 +203,7 @@ pub(super) fn note_highest_cursor(
     let is_anew = first < known && !follows && end_of_backup(first, lost_there).is_none();
     if is_anew {
         txn.forget_pushed(site)?;
-        SiteRestore::counts_anew(txn, site)?;
+        SiteRestore::note_new_database(txn, site)?;
     }
     if is_anew || highest > known {
         setting.set(txn, highest)?;
@@ -231,12 +224,14 @@ fn pushed_last(txn: &dyn ReadTxn, site: SiteId) -> Result<HashSet<u64>> {
 ///   fifteen minutes, so a site with a new database only has to wait.
 /// * A restored site may have pushed newer versions before its restore, which it does not know. Then its rows are
 ///   outdated.
-pub(super) fn filter_replays(
+pub(super) fn filter_replays<'r>(
     txn: &dyn WriteTxn,
-    (site, read_to): (SiteId, Option<Cursor>),
-    (rows, lost_there): (Vec<IncomingRow>, &[ChangelogGap]),
+    site: SiteId,
+    read_to: Option<Cursor>,
+    rows: &'r [IncomingRow],
+    lost_there: &[ChangelogGap],
     now: Timestamp,
-) -> std::result::Result<FilteredBatch, EnvelopeError> {
+) -> std::result::Result<FilteredBatch<'r>, EnvelopeError> {
     let known = pushed_last(txn, site)?;
     let mut filtered = FilteredBatch::default();
     let mut last = Vec::new();
@@ -244,13 +239,13 @@ pub(super) fn filter_replays(
         let replay = match row.is_numbered() {
             true if planted!(RepeatedPushTaken) => Replay::New,
             true if known.contains(&row.fingerprint) => Replay::Duplicate,
-            true => row.replay(txn, (site, read_to), now)?,
+            true => row.replay(txn, site, read_to, now)?,
             false => Replay::New,
         };
         last.push(row.fingerprint);
         match replay {
             Replay::Duplicate => filtered.duplicates.push(row),
-            _ if is_superseded(txn, site, &row.element, lost_there)? => filtered.superseded.push(row.element.record),
+            _ if is_superseded(txn, site, &row.element, lost_there)? => filtered.superseded.push(&row.element.record),
             Replay::New => filtered.fresh.push(row),
             Replay::Stale if planted!(LatePushTaken) => filtered.fresh.push(row),
             Replay::Stale => return Err(EnvelopeError(WireError::IntegrationInProgress)),
@@ -287,7 +282,7 @@ mod tests {
             let txn = storage.write().unwrap();
             let taken = row(8, "x", "{}");
             taken.note(txn.as_ref(), site, now).unwrap();
-            note_highest_cursor(txn.as_ref(), site, &[taken], (None, &[])).unwrap();
+            note_highest_cursor(txn.as_ref(), site, &[&taken], None, &[]).unwrap();
             let chain = after.map(|after| PushChain {
                 after: after.to_owned(),
                 id: "this".to_owned(),
@@ -295,8 +290,8 @@ mod tests {
                 loss_handled: Cursor(0),
                 first: String::new(),
             });
-            note_highest_cursor(txn.as_ref(), site, &[row(7, "y", "{}")], (chain.as_ref(), &[])).unwrap();
-            let replay = row(8, "x", "{}").replay(txn.as_ref(), (site, None), much_later).unwrap();
+            note_highest_cursor(txn.as_ref(), site, &[&row(7, "y", "{}")], chain.as_ref(), &[]).unwrap();
+            let replay = row(8, "x", "{}").replay(txn.as_ref(), site, None, much_later).unwrap();
             assert_eq!(replay, expected, "after {after:?}");
         }
     }
@@ -318,7 +313,7 @@ mod tests {
         };
         write(theirs, crate::write::Origin::Sync(Some(site)));
         pushed(8, theirs).note(txn.as_ref(), site, now).unwrap();
-        let replay = |row: IncomingRow, read_to| row.replay(txn.as_ref(), (site, read_to), now).unwrap();
+        let replay = |row: IncomingRow, read_to| row.replay(txn.as_ref(), site, read_to, now).unwrap();
         assert_eq!(replay(pushed(9, theirs), Some(Cursor(1))), Replay::New, "nobody replaced it");
         write(r#"{"id":"x","name":"of another"}"#, crate::write::Origin::Local);
         let at = txn.written_at(&table, &id).unwrap().unwrap();
@@ -348,7 +343,7 @@ mod tests {
         deletion(8, None).note(txn.as_ref(), site, now).unwrap();
         let of_central = RecordData::parse(r#"{"id":"x","name":"of central"}"#).unwrap();
         crate::write::upsert(txn.as_ref(), &table, &id, &of_central, crate::write::Origin::Local, now).unwrap();
-        let replay = |row: IncomingRow| row.replay(txn.as_ref(), (site, Some(Cursor(0))), now).unwrap();
+        let replay = |row: IncomingRow| row.replay(txn.as_ref(), site, Some(Cursor(0)), now).unwrap();
         assert_eq!(replay(deletion(9, None)), Replay::New);
         assert_eq!(replay(deletion(9, Some(Cursor(8)))), Replay::Duplicate);
     }
@@ -370,7 +365,7 @@ mod tests {
             ] {
                 let mut again = row(12, "x", data);
                 again.element.sent_since = sent_since.map(Cursor);
-                let replay = again.replay(txn.as_ref(), (site, read_to), now).unwrap();
+                let replay = again.replay(txn.as_ref(), site, read_to, now).unwrap();
                 assert_eq!(replay, expected, "{sent_since:?} {data} {read_to:?}");
             }
         }
@@ -382,8 +377,7 @@ mod tests {
         let txn = storage.write().unwrap();
         let (site, minutes) = (SiteId(2), |after: i64| Timestamp::from_unix_millis((1_000 + after) * 60_000));
         row(8, "x", "{}").note(txn.as_ref(), site, minutes(0)).unwrap();
-        let replay =
-            |row: IncomingRow, after| row.replay(txn.as_ref(), (site, Some(Cursor(0))), minutes(after)).unwrap();
+        let replay = |row: IncomingRow, after| row.replay(txn.as_ref(), site, Some(Cursor(0)), minutes(after)).unwrap();
         for (cursor, id, data, after, expected) in [
             (8, "x", "{}", 1, Replay::Duplicate),
             (8, "x", "1", 1, Replay::New),
@@ -396,7 +390,7 @@ mod tests {
         ] {
             assert_eq!(replay(row(cursor, id, data), after), expected, "{cursor} {id} {data} {after}");
         }
-        let other = row(7, "x", "{}").replay(txn.as_ref(), (SiteId(3), None), minutes(0)).unwrap();
+        let other = row(7, "x", "{}").replay(txn.as_ref(), SiteId(3), None, minutes(0)).unwrap();
         assert_eq!(other, Replay::New, "another site counts for itself");
         row(7, "x", "{}").note(txn.as_ref(), site, minutes(1)).unwrap();
         assert_eq!(replay(row(7, "x", "1"), 1), Replay::Stale, "a repeated older row changes nothing");

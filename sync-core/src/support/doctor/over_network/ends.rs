@@ -5,7 +5,7 @@ use super::judge::{self, party_of_server};
 use crate::clock::Timestamp;
 use crate::error::{Error, ErrorClass, Result, Server};
 use crate::protocol::v5::{ReadCentralBatch, path as v5_path};
-use crate::protocol::v6::{self, PullRequest, V6_VERSION};
+use crate::protocol::v6;
 use crate::site::central::position::{Advance, Position};
 use crate::site::central::pull::read_batch;
 use crate::site::identity::Identity;
@@ -105,20 +105,11 @@ impl Doctor<'_> {
         Ok(went_back.then(|| Error::CursorWentBack { server: Server::Legacy, ours, theirs: batch.max_cursor }))
     }
 
-    /// One record at this site's cursor. The request always claims that the site has synced before: otherwise central
-    /// would record that the site begins anew.
+    /// One record at this site's cursor.
     fn central_cursor(&self, identity: &Identity) -> Result<Option<Error>> {
         let stands = Position::in_central(self.site.storage.read()?.as_ref())?;
         let url = identity.central_url()?;
-        let request = PullRequest {
-            cursor: stands.next,
-            batch_size: 1,
-            sync_v5_settings: identity.credentials(),
-            is_initialised: true,
-            sync_v6_version: V6_VERSION,
-            looks_only: true,
-            push_chain: None,
-        };
+        let request = identity.dry_run_pull(stands.next, 1);
         let raw = self.client(|client| client.central_raw(identity, &url, v6::path::PULL, &request))?;
         let batch = read_batch(raw.get(), &url)?;
         let (ours, theirs) = (stands.next.0, batch.end_cursor.0);

@@ -19,14 +19,14 @@ use self::watch::ObservedTransport;
 use crate::address::shown;
 use crate::error::{Error, ErrorClass, Result, Server};
 use crate::protocol::v5::{SiteInfo, path as v5_path};
-use crate::protocol::v6::{self, SiteStatusRequest, V6_VERSION};
+use crate::protocol::v6;
 use crate::redaction::masked_url;
 use crate::role::Role;
 use crate::site::Site;
 use crate::site::client::Client;
 use crate::site::config::SyncConfig;
 use crate::site::identity::{Hardware, Identity, Settings};
-use crate::site::legacy::discover::told;
+use crate::site::legacy::discover::{OTHER_SITE, discovered_settings};
 use crate::site::observer::{SyncEvent, SyncObserver};
 use crate::site::watch::{ExchangeProgress, watched};
 use crate::storage::state;
@@ -300,7 +300,7 @@ impl Doctor<'_> {
 
     /// Asks central for this site's status.
     fn central(&mut self, identity: &Identity, url: &Url) -> Result<ServerContact> {
-        let request = SiteStatusRequest { sync_v5_settings: identity.credentials(), sync_v6_version: V6_VERSION };
+        let request = identity.status_request();
         let ask = |doctor: &Self| {
             let path = v6::path::SITE_STATUS;
             doctor.client(|client| client.central::<v6::SiteStatus>(identity, url, path, &request))
@@ -327,23 +327,22 @@ impl Doctor<'_> {
             return Ok(Check::not_checked(NAME, say::identity_not_told()));
         };
         let txn = self.site.storage.read()?;
-        for (code, setting, what, theirs, advice) in told(info) {
-            let Some(ours) = setting.find(txn.as_ref())?.filter(|ours| *ours != theirs) else { continue };
+        for theirs in discovered_settings(info) {
+            let stored = theirs.setting.find(txn.as_ref())?;
+            let Some(ours) = stored.filter(|ours| *ours != theirs.value) else { continue };
             // The address has its own check.
-            if setting.name() == state::CENTRAL_URL.name() {
+            if theirs.setting.name() == state::CENTRAL_URL.name() {
                 continue;
             }
-            let says = of_identity::differs(what, quoted(&ours), quoted(&theirs));
-            let (outcome, party) = match code {
-                "other_site" => (CheckOutcome::Fault, Party::Device),
-                _ => (CheckOutcome::Warning, Party::LegacyServer),
-            };
+            let code = (theirs.code, ErrorClass::Configure, Party::LegacyServer);
             // The name is right, so the site was made again under it.
-            let (says, party, advice) = match code {
-                "other_site" => (say::site_made_again(), Party::LegacyServer, say::made_again_advice()),
-                _ => (says, party, advice),
-            };
-            return Ok(Check::found(NAME, outcome, says, (code, ErrorClass::Configure, party), advice));
+            if theirs.code == OTHER_SITE {
+                let (says, advice) = (say::site_made_again(), say::made_again_advice());
+                return Ok(Check::found(NAME, CheckOutcome::Fault, says, code, advice));
+            }
+            let advice = theirs.advice();
+            let says = of_identity::differs(theirs.name, quoted(&ours), quoted(&theirs.value));
+            return Ok(Check::found(NAME, CheckOutcome::Warning, says, code, advice));
         }
         Ok(Check::ok(NAME, say::identity_well(info.site_id.0)))
     }

@@ -1,0 +1,28 @@
+//! Where received records come from.
+
+use super::conflict::Resolvers;
+use crate::record::SiteId;
+use crate::storage::Source;
+
+/// The source of records, and the facts about it that the rules need.
+#[derive(Debug, Clone)]
+pub(crate) struct Provenance {
+    pub source: Source,
+    /// The origin for changelog rows.
+    pub origin: Option<SiteId>,
+    /// The host's decisions about conflicts.
+    pub resolvers: Resolvers,
+}
+
+impl Provenance {
+    /// A source whose conflicts no host decides.
+    pub(crate) fn new(source: Source, origin: Option<SiteId>) -> Self {
+        Self { source, origin, resolvers: Resolvers::default() }
+    }
+
+    /// A site that pushes to central.
+    pub(crate) fn of_pushes(site: SiteId) -> Self {
+        let origin = if planted!(SourceForgotten) { None } else { Some(site) };
+        Self::new(Source::Site(site), origin)
+    }
+}

@@ -1,0 +1,95 @@
+//! How a push goes on after a batch that a server did not accept: the same rules for both servers.
+
+use super::client::PushFault;
+use super::cycle::Cycle;
+use super::outbox::{Gathered, PushSieve, may_be_about_a_record};
+use super::sizing::TransferKind;
+use crate::error::{Error, Result, Server};
+use crate::protocol::v6::WireRecord;
+use crate::record::Cursor;
+use crate::storage::{Incoming, Quarantine, QuarantineCause, Source, state};
+use crate::text::sentences::cycle as says;
+
+/// A batch that was not accepted.
+pub(super) struct FailedBatch<'b, E> {
+    pub(super) kind: TransferKind,
+    pub(super) count: u64,
+    /// The record, if it is the only one.
+    pub(super) alone: Option<(WireRecord, Cursor)>,
+    pub(super) outgoing: &'b Gathered<E>,
+}
+
+/// How the push goes on.
+pub(super) enum AfterFailure {
+    /// With fewer records in a batch, or with others first.
+    TryOthers,
+    /// So many records need not be sent any more.
+    Settled(u64),
+    /// Not at all: too many records fail.
+    GiveUp,
+}
+
+impl Cycle<'_, '_> {
+    /// Splits the batch, passes over its only record, or puts that into quarantine.
+    ///
+    /// # Errors
+    /// The fault, if it is not about the batch.
+    pub(super) fn after_failure<E>(
+        &mut self,
+        fault: PushFault,
+        FailedBatch { kind, count, alone, outgoing }: FailedBatch<'_, E>,
+        sieve: &mut PushSieve,
+    ) -> Result<AfterFailure> {
+        let goes_on = match (fault, alone) {
+            (PushFault::Error(error), Some((record, at))) if may_be_about_a_record(&error) => {
+                self.warn(says::refused_alone(record.table_name.to_string(), record.record_id.to_string()))?;
+                sieve.refused(at, error)
+            }
+            (PushFault::Error(error), None) if may_be_about_a_record(&error) => {
+                sieve.refused_batch(usize::try_from(count).unwrap_or(usize::MAX));
+                true
+            }
+            (PushFault::Error(error), _) => return Err(error),
+            (PushFault::TooLarge, Some((record, _))) => {
+                let passed_over = self.set_aside_too_large(kind.server(), record, outgoing)?;
+                return Ok(AfterFailure::Settled(1 + passed_over));
+            }
+            (PushFault::TooLarge, None) => {
+                self.client.sizes.broke(kind, outgoing.bytes, &self.site.config);
+                true
+            }
+            (PushFault::Broke(error), Some((_, at))) => sieve.broke(at, outgoing.bytes, error),
+            (PushFault::Broke(error), None) => match self.client.shrink(kind, outgoing.bytes, &error)? {
+                true => true,
+                false => return Err(error),
+            },
+        };
+        Ok(if goes_on { AfterFailure::TryOthers } else { AfterFailure::GiveUp })
+    }
+
+    /// Puts a record that a server refuses in a batch of its own into quarantine, where it blocks no other. If it was
+    /// edited again since, the newer version is pushed in its turn, and the record does not go into quarantine. Returns
+    /// the number of records that were skipped, which are pushed later.
+    fn set_aside_too_large<E>(&mut self, server: Server, record: WireRecord, outgoing: &Gathered<E>) -> Result<u64> {
+        let txn = self.site.storage.write()?;
+        state::push_to(server).cursor.set(txn.as_ref(), outgoing.next)?;
+        let is_written_again = txn.has_local_change(&record.table_name, &record.record_id, outgoing.next)?;
+        let passed_over = outgoing.log_passed_over(txn.as_ref(), server, self.site.clock.now())?;
+        if is_written_again {
+            txn.commit()?;
+            return Ok(passed_over);
+        }
+        let error = Error::RecordTooLarge {
+            server,
+            table: record.table_name.clone(),
+            id: record.record_id.clone(),
+            bytes: record.record_data.as_str().len(),
+        };
+        let quarantine = Quarantine { cause: QuarantineCause::Refused, reason: error.to_string(), waits_for: None };
+        let incoming = Incoming { quarantine: Some(quarantine), ..Incoming::new(Source::Local, record) };
+        txn.stage(&incoming, self.site.clock.now())?;
+        txn.commit()?;
+        self.report.refused += 1;
+        Ok(passed_over)
+    }
+}
