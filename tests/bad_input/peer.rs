@@ -237,6 +237,13 @@ fn an_answer_from_further_back_is_taken_and_read_on_from() {
         assert!(bench.site_has("asset_class", "held_back"), "last: {is_last}");
         assert_eq!(bench.pull_cursor().0, asked, "and everything behind it was read again");
 
+        // Also where it ends just before the cursor.
+        let end = asked - 1;
+        bench.server.once(PULL, made(move |_| batch(end, &[element(end, &class("held_back_too"))], is_last)));
+        bench.sync_well();
+        assert!(bench.site_has("asset_class", "held_back_too"), "last: {is_last}");
+        assert_eq!(bench.pull_cursor().0, asked);
+
         // A server that always answers so does not move.
         bench.server.always(PULL, made(|_| batch(2, &[element(2, &class("held_back"))], false)));
         let report = bench.sync();

@@ -22,7 +22,7 @@ pub(crate) struct Position {
 pub(crate) enum Advance {
     /// To this position, together with the records.
     To(Cursor),
-    /// To this position, together with the records, although it is before the cursor: central answers from further back
+    /// To this position, together with the records, although it is not after the cursor: central answers from further back
     /// once a site's new release can read withheld records. Every client takes the end of an answer as its cursor, and
     /// continues from there.
     Back(Cursor),
@@ -69,10 +69,11 @@ impl Position {
             (true, true) if batch.end_cursor < self.end => Advance::WentBack,
             (true, true) if planted!(EmptyBatchMovesCursor) => Advance::To(next),
             (true, true) => Advance::Stay,
+            _ if next > self.next => Advance::To(next),
             // No changelog has a row 0: such an answer names no position.
-            _ if next < self.next && next > Cursor(1) && !planted!(AnswerFromBeforeIsStuck) => Advance::Back(next),
-            _ if next <= self.next => Advance::Stuck,
-            _ => Advance::To(next),
+            _ if next == Cursor(1) || planted!(AnswerFromBeforeIsStuck) => Advance::Stuck,
+            _ if next < self.next || !batch.records.is_empty() => Advance::Back(next),
+            _ => Advance::Stuck,
         }
     }
 }
@@ -125,9 +126,9 @@ mod tests {
             (1000, batch(998, &[], true), Advance::NewestGone),
             (1000, batch(997, &[], true), Advance::WentBack),
             (1000, batch(999, &[], false), Advance::Stuck),
-            (1000, batch(999, &[999], false), Advance::Stuck),
             // From before the cursor: records withheld from an older release.
             (1000, batch(900, &[900], true), Advance::Back(Cursor(901))),
+            (1000, batch(999, &[999], false), Advance::Back(Cursor(1000))),
             (1000, batch(900, &[20, 900], false), Advance::Back(Cursor(901))),
             (1000, batch(900, &[], false), Advance::Back(Cursor(901))),
             (1000, batch(0, &[], false), Advance::Stuck),
@@ -169,11 +170,13 @@ mod tests {
                         Advance::Back(to) => {
                             let behind = cursors.iter().chain([&end]).max().expect("an end") + 1;
                             assert_eq!(to.0, behind, "behind all that came: {case}");
-                            assert!(!ends_empty && to.0 < next && to.0 > 1, "{case}");
+                            let is_back = to.0 < next || to.0 == next && !cursors.is_empty();
+                            assert!(!ends_empty && is_back && to.0 > 1, "{case}");
                         }
                         Advance::Stuck => {
                             let behind = cursors.iter().chain([&end]).max().expect("an end") + 1;
-                            assert!(!ends_empty && (behind == next || behind == 1 && next > 0), "{case}");
+                            let is_empty = behind == next && cursors.is_empty();
+                            assert!(!ends_empty && (is_empty || behind == 1 && next > 0), "{case}");
                         }
                     }
                 }

@@ -117,9 +117,13 @@ impl Cycle<'_, '_> {
         let records = batch.records.len() as u64;
         let (total, is_last) = (batch.total_records, batch.is_last_batch);
         let advance = start.position.after(&batch);
+        // A server that only repeats its last batch has nothing more, and gives no checkpoint.
+        let repeats_last = is_last && pull.has_asked_for_end && advance == Advance::Back(from);
         match advance {
             // Central has older records for this site, such as those withheld from an older release.
-            Advance::Back(_) if std::mem::replace(&mut pull.has_gone_back, true) => return Err(no_progress()),
+            Advance::Back(_) if !repeats_last && std::mem::replace(&mut pull.has_gone_back, true) => {
+                return Err(no_progress());
+            }
             Advance::To(next) | Advance::Back(next) => {
                 let has_more = !is_last && !self.over_budget();
                 let size = has_more.then(|| pull.size.next(&mut self.client.sizes, &self.site.config));
@@ -129,8 +133,6 @@ impl Cycle<'_, '_> {
                 self.newest_is_back(start.newest, batch.end_cursor)?;
                 self.note_checkpoint(batch.end_cursor)?;
             }
-            // A server that only repeats its last batch has nothing more, and gives no checkpoint.
-            Advance::Stuck if pull.has_asked_for_end && is_last => return self.end_reread().map(|()| false),
             Advance::Stuck => return Err(no_progress()),
             Advance::NewestGone => self.newest_is_gone(start.position.end)?,
             Advance::WentBack if !std::mem::replace(&mut pull.is_reread, true) => {
@@ -152,7 +154,7 @@ impl Cycle<'_, '_> {
             return Err(no_progress());
         }
         // The last batch from further back is not the last of the changelog.
-        let is_last = is_last && !matches!(advance, Advance::Back(_));
+        let is_last = is_last && (repeats_last || !matches!(advance, Advance::Back(_)));
         if is_last && records > 0 && !pull.has_asked_for_end && self.wants_checkpoint()? {
             pull.has_asked_for_end = true;
             return Ok(true);
