@@ -77,8 +77,7 @@ fn a_database_that_was_set_up_has_all_that_central_accepted_of_the_former_one() 
     let former = country.site("district_a");
     former.records.put("asset", [asset(&country, "of the former", "1")]).unwrap();
     former.sync();
-    let new = End::over(Arc::new(MemoryStorage::new()), country.line.clone());
-    set_up_again(&new);
+    let new = country.fresh("district_a");
     former.records.put("asset", [asset(&country, "of the former", "2")]).unwrap();
     assert_eq!(former.sync().pushed, 1, "the new one has read nothing yet");
 

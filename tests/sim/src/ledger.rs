@@ -190,9 +190,11 @@ impl Ledger {
         }
     }
 
-    /// What a site wrote last of each record and no request of its held yet.
+    /// What a site wrote last of each record and no request of its held yet. What another end wrote too, to the letter, may come
+    /// back from there instead.
     pub fn unsent(&self, site: usize) -> impl Iterator<Item = &Version> {
-        let of_site = self.unsent.iter().filter(move |((by, _), _)| *by == site);
+        let is_its_own = move |by: usize, number: &usize| by == site && !self.of_several.contains(number);
+        let of_site = self.unsent.iter().filter(move |((by, _), number)| is_its_own(*by, number));
         of_site.map(|(_, number)| &self.versions[*number])
     }
 

@@ -188,12 +188,9 @@ pub(crate) fn begins_anew(request: &[u8]) -> bool {
 }
 
 /// Checks that what a site wrote stays there, as its host wrote it, until it was sent for the first time; `held` says what
-/// the site holds of a record. What another end wrote too, to the letter, may come back from there instead.
+/// the site holds of a record.
 pub(crate) fn replaced(ledger: &Ledger, site: usize, held: impl Fn(&Key) -> Option<String>) -> Option<Violation> {
-    let wrote_too = |version: &Version| {
-        ledger.of(&version.key).any(|(_, other)| other.by != site && other.content == version.content)
-    };
-    ledger.unsent(site).filter(|version| ledger.is_of_v6(&version.key.0) && !wrote_too(version)).find_map(|version| {
+    ledger.unsent(site).filter(|version| ledger.is_of_v6(&version.key.0)).find_map(|version| {
         let holds = held(&version.key);
         let (wrote, now) = (short(version.content.as_deref()), short(holds.as_deref()));
         let what = || format!("of {}, site {site} wrote {wrote}, never sent it, and holds {now}", shown(&version.key));

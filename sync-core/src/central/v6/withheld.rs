@@ -72,7 +72,7 @@ struct DeliveredRange {
     /// Where the site asked from last, up to `arrived`.
     asked: Cursor,
     /// True once the site, put back to before its upgrade, has asked in its older release again: it has lost them.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     is_lost: bool,
 }
 
