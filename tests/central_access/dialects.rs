@@ -84,6 +84,23 @@ fn what_a_release_cannot_read_is_held_back_counted_and_comes_with_the_upgrade() 
     }
 }
 
+/// A site notes that central has what it pushed before the end of an answer without records. If that ended at the row that was
+/// left out, a restored central would be taken to have what it has lost.
+#[test]
+fn an_answer_whose_records_are_all_left_out_ends_at_the_newest_row() {
+    let end = central();
+    put(&end, "property", "dated", "DATE");
+    let of = |release: &str| credentials_of("a", PASSWORD, "machine-a", release);
+    let pushed = push_request(&of("2.16.3"), &[("name_oms_fields", "n", r#"{"id":"n","properties":null}"#)]);
+    assert_eq!(json(&end.central.handle(&pushed))["data"]["records_pushed"], 1);
+    end.central.integrate_waiting().unwrap();
+    let newest = end.storage.read().unwrap().last_cursor().unwrap().0;
+    let batch = &json(&end.central.handle(&pull_request(&of("2.16.3"), 0, 500)))["data"];
+    assert_eq!((&batch["records"], &batch["is_last_batch"]), (&serde_json::json!([]), &true.into()), "{batch}");
+    assert_eq!(batch["end_cursor"], newest, "{batch}");
+    assert_eq!(end.sites.withheld(SiteId(2)).unwrap(), 1);
+}
+
 /// A site that began anew reads its own records too, so they may be among what its old release could not read.
 #[test]
 fn its_own_record_that_was_held_back_comes_with_the_upgrade_too() {

@@ -76,19 +76,30 @@ pub(crate) fn leave_source_out(txn: &dyn WriteTxn, change: &mut NewChange, data:
     Ok(())
 }
 
-/// Logs a row again: that of a current record, or a tombstone if those are wanted.
+/// Logs a row again: that of a current record, or a tombstone if those are wanted. The record that a tombstone is of may be
+/// back, for the same sites: it comes after it once more.
 pub(crate) fn relog_row(
     txn: &dyn WriteTxn,
     change: &NewChange,
     data: Option<RecordData>,
     with_tombstones: bool,
 ) -> Result<()> {
-    match (change.action, data) {
-        (ChangeAction::Upsert, Some(data)) if is_current(txn, change, &data)? => txn.put_record(&data, change)?,
-        (ChangeAction::Upsert, left_as) if with_tombstones => txn.append_change(change, left_as.as_ref())?,
-        (ChangeAction::Delete, _) if with_tombstones => txn.append_change(change, None)?,
-        _ => return Ok(()),
+    let left_as = match (change.action, data) {
+        (ChangeAction::Upsert, Some(data)) if is_current(txn, change, &data)? => {
+            return txn.put_record(&data, change).map(|_| ());
+        }
+        (ChangeAction::Upsert, left_as) => left_as,
+        (ChangeAction::Delete, _) => None,
     };
+    if !with_tombstones {
+        return Ok(());
+    }
+    txn.append_change(change, left_as.as_ref())?;
+    if let (Some(data), Some(current)) =
+        (txn.record(&change.table, &change.id)?, txn.newest_change(&change.table, &change.id)?)
+    {
+        txn.put_record(&data, &current)?;
+    }
     Ok(())
 }
 
@@ -196,6 +207,27 @@ mod tests {
     use crate::protocol::v6::Action;
     use crate::storage::{MemoryStorage, Storage as _};
     use crate::write;
+
+    /// A preference was deleted in a store and is for every site since: the site that the store comes to keeps it.
+    #[test]
+    fn a_record_that_is_back_comes_after_the_tombstone_of_a_store_that_moved() {
+        let (storage, now) = (MemoryStorage::new(), Timestamp::from_unix_millis(0));
+        let (table, id, store) = (TableName::from("preference"), RecordId::from("p"), StoreId::from("S"));
+        let txn = storage.write().unwrap();
+        let in_store = RecordData::of(&serde_json::json!({ "id": "p", "store_id": "S" }));
+        let of_all = RecordData::of(&serde_json::json!({ "id": "p", "store_id": null }));
+        upsert(txn.as_ref(), &table, &id, &in_store, Origin::Local, now).unwrap();
+        let its_scope = scope(txn.as_ref(), &table, &in_store).unwrap();
+        let deletion = change(&table, &id, ChangeAction::Delete, its_scope, &in_store, Origin::Local, now);
+        txn.remove_record(&deletion).unwrap();
+        upsert(txn.as_ref(), &table, &id, &of_all, Origin::Local, now).unwrap();
+        let end = txn.last_cursor().unwrap().next();
+        relog_range(txn.as_ref(), &Selection::Store(store.clone()), (Cursor(0), end), true).unwrap();
+        let rows = |selection: &Selection| txn.changed_records(selection, end, 10, usize::MAX).unwrap();
+        let told: Vec<_> = rows(&Selection::All).into_iter().map(|(row, data)| (row.change.action, data)).collect();
+        assert_eq!(told, [(ChangeAction::Delete, None), (ChangeAction::Upsert, Some(of_all))]);
+        assert_eq!(rows(&Selection::Store(store)).len(), 1, "only the tombstone is of the store");
+    }
 
     /// Beside a legacy server, central may read later than the site that a store has come to the site.
     #[test]

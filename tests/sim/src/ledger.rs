@@ -144,8 +144,11 @@ impl Ledger {
     pub fn wrote(&mut self, by: usize, key: Key, held: Option<&str>, content: Option<String>) -> usize {
         let before = held.and_then(|held| self.version(&key, held));
         if let Some(known) = content.as_deref().and_then(|content| self.version(&key, content)) {
-            // The same text again is the same version, unless the record comes back to what it was long ago.
-            let comes_back = before.is_some_and(|before| self.versions[before].ancestors.contains(&known));
+            // The same text again is the same version, unless the record comes back to what it was long ago, or to what this end
+            // wrote before it was restored.
+            let was_before = |before: usize| self.versions[before].ancestors.contains(&known);
+            let wrote_both = |before: usize| before != known && self.versions[known].by == by;
+            let comes_back = before.is_some_and(|before| was_before(before) || wrote_both(before));
             if !comes_back {
                 if self.versions[known].by != by {
                     self.of_several.insert(known);

@@ -290,8 +290,8 @@ impl BatchReader<'_> {
         Ok(PullAnswer::Batch(batch))
     }
 
-    /// One batch. If no row matches, its end is the newest cursor of the snapshot that was searched, so no row is ever
-    /// skipped (weak point A1). One more row is read to see whether it is the last batch; the number of rows that are left
+    /// One batch. A last one without records ends at the newest cursor of the snapshot that was searched: no row is ever
+    /// skipped (weak point A1), and the site notes that central has all it pushed up to there. One more row is read to see whether it is the last batch; the number of rows that are left
     /// is only for display.
     ///
     /// Also returns the cursors of the records that the site cannot read, which are left out.
@@ -303,13 +303,8 @@ impl BatchReader<'_> {
         let is_last_batch = is_exhausted || txn.changes(selection, next, 1)?.is_empty();
         let given = rows.len() as u64;
         let total_records = if is_last_batch { given } else { txn.count_changes(selection, from)?.max(given + 1) };
-        let end_cursor = match rows.last() {
-            Some((row, _)) => row.cursor,
-            None if planted!(EmptyBatchMovesCursor) => self.central.storage.read()?.last_cursor()?,
-            // The request was for a batch of no rows.
-            None if !is_last_batch => Cursor(from.0.saturating_sub(1)),
-            None => txn.last_cursor()?,
-        };
+        // Without rows, the request was for a batch of none.
+        let end_of_rows = rows.last().map_or(Cursor(from.0.saturating_sub(1)), |(row, _)| row.cursor);
         let mut unreadable = Vec::new();
         let mut records = Vec::with_capacity(rows.len());
         for (row, data) in rows {
@@ -320,6 +315,11 @@ impl BatchReader<'_> {
                 Err(_) => unreadable.push(cursor),
             }
         }
+        let end_cursor = match records.is_empty() && is_last_batch {
+            true if planted!(EmptyBatchMovesCursor) => self.central.storage.read()?.last_cursor()?,
+            true => txn.last_cursor()?,
+            false => end_of_rows,
+        };
         let lost_history = newest_gaps(txn)?;
         let batch = Batch { end_cursor, total_records, records, is_last_batch, lost_history, refused: Vec::new() };
         Ok((batch, unreadable))
