@@ -96,6 +96,39 @@ fn a_database_that_was_set_up_has_all_that_central_accepted_of_the_former_one() 
     }
 }
 
+/// It may have been replaced since it asked last, and not know that.
+#[test]
+fn a_database_that_is_set_up_again_reads_what_another_one_sent_meanwhile() {
+    let country = Country::new();
+    let first = country.site("district_a");
+    let second = copy(&country, &first);
+    set_up_again(&second);
+    second.records.put("asset", [asset(&country, "of the second", "1")]).unwrap();
+    second.sync();
+    set_up_again(&first);
+    first.sync();
+    assert!(first.get("asset", "of the second").is_some());
+    first.records.put("asset", [asset(&country, "of the first", "1")]).unwrap();
+    assert_eq!(first.sync().pushed, 1, "it continues");
+    assert_eq!(code(&second.cycle()), Some("database_copied"));
+}
+
+/// Before its first push it has nothing that another push could follow.
+#[test]
+fn a_former_database_that_never_pushed_is_told_too() {
+    let country = Country::new();
+    let former = country.site("district_a");
+    let new = country.site("district_a");
+    new.records.put("asset", [asset(&country, "of the new", "1")]).unwrap();
+    new.sync();
+    assert_eq!(code(&former.cycle()), Some("database_copied"));
+
+    let copied = copy(&country, &new);
+    new.records.put("asset", [asset(&country, "of the new", "2")]).unwrap();
+    new.sync();
+    assert_eq!(code(&copied.cycle()), Some("database_copied"));
+}
+
 /// A copy that only reads would never learn of the other copy's pushes.
 #[test]
 fn a_copy_that_only_reads_is_told_too() {

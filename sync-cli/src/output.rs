@@ -278,7 +278,11 @@ pub(crate) fn on_one_line(json: &str) -> Cow<'_, str> {
     for c in json.chars() {
         match c {
             '\n' | '\r' | '\t' => line.push(' '),
-            c if steers(c) => line.push_str(&format!("\\u{:04x}", u32::from(c))),
+            c if steers(c) => {
+                for unit in c.encode_utf16(&mut [0; 2]) {
+                    line.push_str(&format!("\\u{unit:04x}"));
+                }
+            }
             c => line.push(c),
         }
     }
@@ -310,6 +314,8 @@ mod tests {
     fn nothing_that_others_wrote_steers_a_terminal() {
         assert_eq!(harmless("a\u{1b}[31mb\u{9b}c\rd\te\nf"), "a\u{fffd}[31mb\u{fffd}c\u{fffd}d\te\u{fffd}f");
         assert_eq!(harmless("a\u{202e}b\u{2028}c\u{200f}d"), "a\u{fffd}b\u{fffd}c\u{fffd}d");
+        assert_eq!(harmless("a\u{feff}b\u{e0041}c\u{200d}d"), "a\u{fffd}b\u{fffd}c\u{200d}d", "a joiner stays");
+        assert_eq!(on_one_line("\"\u{e0041}\""), r#""\udb40\udc41""#);
         assert_eq!(on_one_line("{\"a\":\"x\u{202e}\u{9b}\"}"), r#"{"a":"x\u202e\u009b"}"#);
         assert_eq!(on_one_line("{\"a\":\n1,\r\n \"b\":2}"), "{\"a\": 1,   \"b\":2}");
     }

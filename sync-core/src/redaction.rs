@@ -2,10 +2,13 @@
 
 use std::borrow::Cow;
 
-/// True if a character controls the display: it ends the line, reverses text, or moves the cursor.
+/// True if a character controls the display: it ends the line, reverses text, moves the cursor, or shows nothing, so that two
+/// ids look alike. Joiners, which some scripts need, do not.
 pub fn steers(c: char) -> bool {
-    c.is_control()
-        || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    let reverses = matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    let ends_line = matches!(c, '\u{2028}' | '\u{2029}');
+    let shows_nothing = matches!(c, '\u{200b}' | '\u{2060}'..='\u{2064}' | '\u{feff}' | '\u{e0000}'..='\u{e007f}');
+    c.is_control() || reverses || ends_line || shows_nothing
 }
 
 /// A foreign text as a part of one line: each control character is replaced by a mark. Others choose ids and names, so

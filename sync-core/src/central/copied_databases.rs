@@ -56,6 +56,19 @@ pub(crate) struct SiteDatabases {
     /// had been more.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     lost: Option<ChangelogGap>,
+    /// The pushes of the database before, while only the first pull of the newest one has come: that may be a late one, of
+    /// a database that was given up.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    replaced: Option<ReplacedDatabase>,
+}
+
+/// A database that another one may have replaced.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct ReplacedDatabase {
+    /// Its accepted pushes, newest last.
+    taken: Vec<String>,
+    /// When the first pull of the other one came.
+    at: Timestamp,
 }
 
 impl SiteDatabases {
@@ -73,7 +86,30 @@ impl SiteDatabases {
             firsts: Vec::new(),
             forgot_at: None,
             lost: None,
+            replaced: None,
         }
+    }
+
+    /// True if a request is of the database that may have been replaced.
+    fn is_replaced(&self, chain: &PushChain) -> bool {
+        let before = self.firsts.len().checked_sub(2).and_then(|at| self.firsts.get(at));
+        self.replaced.as_ref().is_some_and(|replaced| {
+            replaced.taken.contains(&chain.id)
+                || replaced.taken.last() == Some(&chain.after)
+                || before == Some(&chain.first)
+        })
+    }
+
+    /// What is known if the newest database has sent nothing after its first pull: that pull was a late one.
+    fn reinstated(mut self, chain: &PushChain) -> Self {
+        if let Some(ReplacedDatabase { taken, .. }) = self.replaced.take() {
+            self.taken = taken;
+            // As the older one of the two.
+            let last = self.firsts.len().saturating_sub(1);
+            self.firsts.swap(last.saturating_sub(1), last);
+            self.note_first(chain);
+        }
+        self
     }
 
     /// True if central accepted pushes after this one that it does not know any more, as after its whole folder was
@@ -139,6 +175,31 @@ pub(super) enum PushVerdict {
     Taken(Option<CopyReport>),
     /// Another copy continues, whose push was accepted at this time.
     Refused { goes_on_since: Timestamp },
+    /// Another database has just been set up, or a request of one that was given up came late: that shows soon.
+    Undecided,
+}
+
+/// What a pull says of its database.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum PullStage {
+    /// It asks for the beginning of the changelog, with its own records.
+    Begins,
+    /// It has read a part of it.
+    Continues,
+    /// It has read all of it before.
+    Initialised,
+}
+
+/// The verdict on a pull.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum PullVerdict {
+    Continues,
+    /// Another copy continues, whose push was accepted at this time.
+    Refused {
+        goes_on_since: Timestamp,
+    },
+    /// As for a push.
+    Undecided,
 }
 
 const COPIES: SiteSetting<Option<StoredJson<SiteDatabases>>> = state::copies_of_site();
@@ -170,7 +231,15 @@ pub(super) fn judge(
     let Some(chain) = chain.filter(names_a_push).filter(|_| !planted!(CopiesNotTold)) else {
         return Ok(PushVerdict::Taken(None));
     };
-    let known = of_site(txn, site)?;
+    let mut known = of_site(txn, site)?;
+    if let Some(replaced) =
+        known.as_ref().filter(|known| known.is_replaced(chain)).and_then(|known| known.replaced.as_ref())
+    {
+        if may_still_arrive(replaced.at, now) {
+            return Ok(PushVerdict::Undecided);
+        }
+        known = known.map(|known| known.reinstated(chain));
+    }
     let mut lost = known.as_ref().and_then(|known| known.lost);
     let mut forgot_at = known.as_ref().and_then(|known| known.forgot_at);
     let newest =
@@ -227,45 +296,92 @@ pub(super) fn judge(
         firsts,
         forgot_at,
         lost,
+        replaced: None,
     };
     now_known.note_first(chain);
     store(txn, site, &now_known)?;
     Ok(PushVerdict::Taken(Some(now_known.told())))
 }
 
-/// The time since which another copy than the pulling one continues, if any.
-pub(super) fn continued_elsewhere(txn: &dyn ReadTxn, site: SiteId, chain: &PushChain) -> Result<Option<Timestamp>> {
-    let Some(known) = of_site(txn, site)?.filter(|_| !chain.after.is_empty() && !planted!(CopiesNotTold)) else {
-        return Ok(None);
+/// Decides whether the database that pulls continues as the site.
+pub(super) fn judge_pull(txn: &dyn ReadTxn, site: SiteId, chain: &PushChain, now: Timestamp) -> Result<PullVerdict> {
+    let is_named = !chain.after.is_empty() || !chain.first.is_empty();
+    let Some(mut known) = of_site(txn, site)?.filter(|_| is_named && !planted!(CopiesNotTold)) else {
+        return Ok(PullVerdict::Continues);
     };
+    if known.is_replaced(chain) {
+        if known.replaced.as_ref().is_some_and(|replaced| may_still_arrive(replaced.at, now)) {
+            return Ok(PullVerdict::Undecided);
+        }
+        known = known.reinstated(chain);
+    }
     let central_restored = changelog_gaps(txn)?.iter().map(|lost| lost.before).max().unwrap_or(Cursor(0));
     let goes_on = known.is_expected(chain)
         || known.taken.last() == Some(&chain.after)
         || known.taken.contains(&chain.id)
         || (central_restored > known.central_restored || known.went_back(chain)) && !known.is_former(chain);
-    Ok((!goes_on).then_some(known.taken_at))
+    Ok(match goes_on {
+        true => PullVerdict::Continues,
+        false => PullVerdict::Refused { goes_on_since: known.taken_at },
+    })
 }
 
-/// Records that a database was set up, which its pulls show before its first push: from now on pushes of the databases
+/// Records that a database was set up, which its pulls show before its first push: from now on requests of the databases
 /// before it are refused, because it would not receive what they push.
-pub(super) fn note_set_up(storage: &dyn Storage, site: SiteId, chain: &PushChain, now: Timestamp) -> Result<()> {
-    let is_new =
-        |known: &Option<SiteDatabases>| !known.as_ref().is_some_and(|known| known.firsts.contains(&chain.first));
+pub(super) fn note_set_up(
+    storage: &dyn Storage,
+    site: SiteId,
+    chain: &PushChain,
+    stage: PullStage,
+    now: Timestamp,
+) -> Result<()> {
     let was_set_up = chain.after.is_empty() && !chain.first.is_empty() && fits(chain);
-    if !was_set_up || planted!(CopiesNotTold) || !is_new(&of_site(storage.read()?.as_ref(), site)?) {
+    let is_news = |known: &Option<SiteDatabases>| match known {
+        Some(known) if known.firsts.contains(&chain.first) => {
+            // A second request shows that the first one was no late one.
+            known.replaced.is_some() && known.firsts.last() == Some(&chain.first) && stage != PullStage::Begins
+        }
+        _ => true,
+    };
+    if !was_set_up || planted!(CopiesNotTold) || !is_news(&of_site(storage.read()?.as_ref(), site)?) {
         return Ok(());
     }
     let txn = storage.write()?;
     let known = of_site(txn.as_ref(), site)?;
-    if !is_new(&known) {
+    if !is_news(&known) {
         return Ok(());
     }
-    let known = known.unwrap_or_else(|| SiteDatabases::none(now));
-    // What a site is told of copies concerns the database that was replaced.
-    let mut known = SiteDatabases { taken: Vec::new(), taken_at: now, refused_at: None, ..known };
-    known.note_first(chain);
+    let known = match known {
+        Some(known) if known.firsts.contains(&chain.first) => SiteDatabases { replaced: None, ..known },
+        known => replace(txn.as_ref(), known, chain, stage, now)?,
+    };
     store(txn.as_ref(), site, &known)?;
     txn.commit()
+}
+
+/// What is known once the database of a pull has replaced the one before it.
+fn replace(
+    txn: &dyn WriteTxn,
+    known: Option<SiteDatabases>,
+    chain: &PushChain,
+    stage: PullStage,
+    now: Timestamp,
+) -> Result<SiteDatabases> {
+    let had_others = known.is_some();
+    let mut known = known.unwrap_or_else(|| SiteDatabases::none(now));
+    let taken = std::mem::take(&mut known.taken);
+    if stage == PullStage::Begins && !taken.is_empty() {
+        known.replaced = Some(ReplacedDatabase { taken, at: now });
+    }
+    if stage == PullStage::Initialised && had_others {
+        // This server forgot it, and may have accepted pushes of another one meanwhile: it reads everything again.
+        known.lost = Some(ChangelogGap { after: Cursor(0), before: txn.last_cursor()?.next() });
+    }
+    known.taken_at = now;
+    // What a site is told of copies concerns the database that was replaced.
+    known.refused_at = None;
+    known.note_first(chain);
+    Ok(known)
 }
 
 /// Records a loss that a pulling site shows, once.
@@ -469,7 +585,15 @@ mod tests {
         };
         let judge = Judge(MemoryStorage::new());
         let at = Timestamp::from_unix_millis;
-        let pulls = |first: &str, now| note_set_up(&judge.0, SITE, &chain(first, "", 0, ""), at(now)).unwrap();
+        let pulls_in = |stage, first: &str, now| {
+            note_set_up(&judge.0, SITE, &chain(first, "", 0, ""), stage, at(now)).unwrap();
+        };
+        let pulls = |first: &str, now| {
+            pulls_in(PullStage::Begins, first, now);
+            pulls_in(PullStage::Continues, first, now);
+        };
+        let pull_verdict =
+            |chain: &PushChain, now| judge_pull(judge.0.read().unwrap().as_ref(), SITE, chain, at(now)).unwrap();
         let pushes = |chain: PushChain, now| {
             let txn = judge.0.write().unwrap();
             let verdict = super::judge(txn.as_ref(), SITE, Some(&chain), &[], at(now)).unwrap();
@@ -484,8 +608,9 @@ mod tests {
 
         pulls("new", 4);
         pulls("former", 5);
-        let elsewhere = continued_elsewhere(judge.0.read().unwrap().as_ref(), SITE, &chain("new", "y", 0, "")).unwrap();
-        assert_eq!(elsewhere, None, "its push went to a server that only looked like central");
+        let elsewhere = pull_verdict(&chain("new", "y", 0, ""), 5);
+        assert_eq!(elsewhere, PullVerdict::Continues, "its push went to a server that only looked like central");
+        assert_eq!(pull_verdict(&chain("former", "", 0, ""), 5), PullVerdict::Refused { goes_on_since: at(4) });
         for (after, number, id) in [("b", 2, "c"), ("z", 30, "c"), ("", 0, "a")] {
             let verdict = pushes(chain("former", after, number, id), 6);
             assert_eq!(verdict, PushVerdict::Refused { goes_on_since: at(4) }, "{after} {id}");
@@ -495,6 +620,13 @@ mod tests {
         assert!(taken(&pushes(chain("new", "", 0, "d"), 8)), "it was sent once more");
         assert!(taken(&pushes(chain("new", "d", 3, "e"), 9)));
         assert!(!taken(&pushes(chain("new", "", 0, "other d"), 10)));
+        let copied_before_its_first_push = pull_verdict(&chain("new", "", 0, "other d"), 10);
+        assert_eq!(copied_before_its_first_push, PullVerdict::Refused { goes_on_since: at(9) });
+        assert_eq!(
+            pull_verdict(&chain("new", "", 0, "d"), 10),
+            PullVerdict::Continues,
+            "it had no answer to its first push"
+        );
 
         // After a restore of central the former one does not come before the new one.
         let txn = judge.0.write().unwrap();
@@ -502,6 +634,22 @@ mod tests {
         txn.commit().unwrap();
         assert!(!taken(&pushes(chain("former", "b", 2, "f"), 11)));
         assert!(taken(&pushes(chain("new", "e", 4, "f"), 12)));
+
+        // A first pull that was held up on its way, of a database that was given up.
+        const MINUTES: i64 = 60_000;
+        pulls_in(PullStage::Begins, "given up", 13);
+        assert_eq!(pushes(chain("new", "f", 5, "g"), 14), PushVerdict::Undecided);
+        assert_eq!(pull_verdict(&chain("new", "f", 5, ""), 14), PullVerdict::Undecided);
+        assert_eq!(pull_verdict(&chain("new", "f", 5, ""), 16 * MINUTES), PullVerdict::Continues);
+        assert!(taken(&pushes(chain("new", "f", 5, "g"), 16 * MINUTES)));
+        assert!(taken(&pushes(chain("new", "g", 6, "h"), 17 * MINUTES)));
+        assert!(!taken(&pushes(chain("given up", "", 0, "late"), 18 * MINUTES)));
+
+        // Central forgot a database that has read everything long ago.
+        pulls_in(PullStage::Initialised, "forgotten", 19 * MINUTES);
+        assert!(!taken(&pushes(chain("new", "h", 7, "i"), 20 * MINUTES)));
+        let told = lost_history(judge.0.read().unwrap().as_ref(), SITE).unwrap();
+        assert_eq!(told.last().map(|gap| gap.after), Some(Cursor(0)), "it reads everything again");
     }
 
     #[test]
@@ -519,7 +667,8 @@ mod tests {
                 loss_handled: Cursor(0),
                 first: String::new(),
             };
-            continued_elsewhere(judge.0.read().unwrap().as_ref(), SITE, &chain).unwrap().is_none()
+            let verdict = judge_pull(judge.0.read().unwrap().as_ref(), SITE, &chain, Timestamp::from_unix_millis(2));
+            verdict.unwrap() == PullVerdict::Continues
         };
         assert!(pulls("e", 5) && !pulls("e", 3));
         let on = judge.numbered(("e", 5), "f", &[], 2);

@@ -113,7 +113,7 @@ impl Field {
             (FieldKind::DateTime, Some(text)) => is_written_date_time(&text),
             _ => true,
         };
-        let found = "one that not every reader takes for one";
+        let found = "a spelling that not every server reads";
         if is_written { Ok(()) } else { Err(self.error(self.kind.describe(), found)) }
     }
 

@@ -2,7 +2,8 @@
 
 use super::push::{any_staged, close_open_push};
 use super::withheld::{CatchUpRange, PullQuery, WithheldRecords};
-use crate::central::{Central, EnvelopeError, copied_databases};
+use crate::central::copied_databases::{self, PullStage, PullVerdict};
+use crate::central::{Central, EnvelopeError};
 use crate::changelog::{Change, ChangeAction};
 use crate::error::Result;
 use crate::ownership::StoreOwner;
@@ -122,19 +123,27 @@ impl Central {
     /// notice the other one, because no site gets its own records.
     fn refuse_stale_copy(&self, site: SiteId, request: &PullRequest) -> std::result::Result<(), EnvelopeError> {
         let Some(chain) = &request.push_chain else { return Ok(()) };
-        copied_databases::note_set_up(self.storage.as_ref(), site, chain, self.clock.now())?;
+        let now = self.clock.now();
+        let stage = match (request.is_initialised, request.cursor) {
+            (true, _) => PullStage::Initialised,
+            (false, Cursor(0)) => PullStage::Begins,
+            (false, _) => PullStage::Continues,
+        };
+        copied_databases::note_set_up(self.storage.as_ref(), site, chain, stage, now)?;
         if !request.is_initialised {
             return Ok(());
         }
-        let Some(continued_at) = copied_databases::continued_elsewhere(self.storage.read()?.as_ref(), site, chain)?
-        else {
-            copied_databases::note_went_back(self.storage.as_ref(), site, chain, self.clock.now())?;
-            return Ok(());
-        };
-        let txn = self.storage.write()?;
-        copied_databases::note_refused(txn.as_ref(), site, self.clock.now())?;
-        txn.commit()?;
-        Err(EnvelopeError(WireError::database_copied(&continued_at.to_string())))
+        let verdict = copied_databases::judge_pull(self.storage.read()?.as_ref(), site, chain, now)?;
+        match verdict {
+            PullVerdict::Continues => Ok(copied_databases::note_went_back(self.storage.as_ref(), site, chain, now)?),
+            PullVerdict::Undecided => Err(EnvelopeError(WireError::IntegrationInProgress)),
+            PullVerdict::Refused { goes_on_since } => {
+                let txn = self.storage.write()?;
+                copied_databases::note_refused(txn.as_ref(), site, now)?;
+                txn.commit()?;
+                Err(EnvelopeError(WireError::database_copied(&goes_on_since.to_string())))
+            }
+        }
     }
 
     /// Answers a pull without recording a delivery. Withheld records stay withheld.

@@ -72,6 +72,7 @@ impl Central {
         }
         let copies = match copied_databases::judge(txn.as_ref(), site, chain, lost_there, now)? {
             PushVerdict::Taken(copies) => copies,
+            PushVerdict::Undecided => return Err(WireError::IntegrationInProgress.into()),
             PushVerdict::Refused { goes_on_since } => {
                 txn.commit()?;
                 return Err(WireError::database_copied(&goes_on_since.to_string()).into());

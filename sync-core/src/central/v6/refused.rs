@@ -38,18 +38,24 @@ impl Central {
         let is_much = rows.len() == SEARCHED_MAX || bytes > READ_AGAIN_MAX;
         let of_site =
             rows.into_iter().filter(|(row, why)| row.incoming.source == Source::Site(site) && is_reported(why.cause));
-        let refused = of_site.take(REPORTED_MAX).map(|(row, why)| RefusedRecord {
-            table: row.incoming.table,
-            id: row.incoming.id,
-            reason: why.reason,
-        });
-        batch.refused = refused.collect();
+        let mut reported_to = last;
+        for (row, why) in of_site {
+            if batch.refused.len() == REPORTED_MAX {
+                // The next pull brings the others.
+                break;
+            }
+            reported_to = row.sequence;
+            batch.refused.push(RefusedRecord { table: row.incoming.table, id: row.incoming.id, reason: why.reason });
+        }
+        if batch.refused.len() < REPORTED_MAX {
+            reported_to = last;
+        }
         // A few records of other sites alone are no reason to write.
         if batch.refused.is_empty() && !is_much {
             return Ok(());
         }
         let txn = self.storage.write()?;
-        reported.set(txn.as_ref(), last)?;
+        reported.set(txn.as_ref(), reported_to)?;
         txn.commit()
     }
 }

@@ -71,7 +71,7 @@ struct DeliveredRange {
     arrived: Cursor,
     /// Where the site asked from last, up to `arrived`.
     asked: Cursor,
-    /// True once the site, put back to before its upgrade, has asked in its older release again: it has lost them.
+    /// True once a pull in the older release has come: the site may have been put back to before its upgrade.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     is_lost: bool,
 }
@@ -119,12 +119,13 @@ impl WithheldRecords {
     /// could not read them brings none of them, from any cursor: it may be a late copy.
     pub(crate) fn catch_up_range(&mut self, query: PullQuery) -> Option<CatchUpRange> {
         let PullQuery { from: asked, release, includes_own } = query;
-        self.note_older_release(query);
+        self.note_older_release(release);
+        // Before what was withheld meanwhile is added: that begins where the site asks now.
+        self.repeat_if_site_went_back(asked, release);
         let can_read = |withheld: &mut WithheldRange| release > withheld.release && !planted!(WithheldForgotten);
         if let Some(withheld) = self.withheld.take_if(can_read) {
             self.begin_catch_up(&withheld, asked);
         }
-        self.repeat_if_site_went_back(asked, release);
         let catch_up =
             self.catch_up.as_mut().filter(|catch_up| catch_up.unreadable_in.is_none_or(|old| release > old))?;
         if !includes_own && asked < catch_up.own_below {
@@ -172,12 +173,12 @@ impl WithheldRecords {
         });
     }
 
-    /// Notes a site that goes on in its older release after a restore. It reads its own records too, or it asks from after the
-    /// position at which it was upgraded. Any other pull of that release may be a late copy.
-    fn note_older_release(&mut self, PullQuery { from: asked, release, includes_own }: PullQuery) {
-        let is_older = |delivered: &&mut DeliveredRange| delivered.unreadable_in.is_some_and(|old| release <= old);
-        let Some(delivered) = self.delivered.as_mut().filter(is_older) else { return };
-        delivered.is_lost |= (includes_own && asked < delivered.asked) || asked > delivered.below;
+    /// Notes a site that may go on in its older release after a restore. A late copy of a pull looks the same; then the site gets
+    /// records that it has.
+    fn note_older_release(&mut self, release: Release) {
+        if let Some(delivered) = &mut self.delivered {
+            delivered.is_lost |= delivered.unreadable_in.is_some_and(|old| release <= old);
+        }
     }
 
     /// A site that asks from before its last cursor was restored, or reads again: it may have lost the delivered records
@@ -329,8 +330,18 @@ mod tests {
         assert_eq!(withheld.catch_up_range(asks(105, OLD)), None, "that release was never here before");
         assert_eq!(withheld.catch_up_range(asks(120, NEW)), late(20, 100));
         let mut withheld = settled();
-        assert_eq!(withheld.catch_up_range(asks(100, OLD)), None, "held up on its way");
-        assert_eq!(withheld.catch_up_range(asks(120, NEW)), None);
+        assert_eq!(withheld.catch_up_range(asks(100, OLD)), None, "it may be held up on its way");
+        assert_eq!(withheld.catch_up_range(asks(120, NEW)), late(20, 100));
+
+        // What is withheld from it there comes with what it lost.
+        let mut withheld = settled();
+        assert_eq!(withheld.catch_up_range(asks(90, OLD)), None);
+        withheld.withhold(Cursor(95), asks(90, OLD));
+        assert_eq!(withheld.catch_up_range(asks(90, NEW)), late(20, 90), "its answer was lost");
+        let mut withheld = settled();
+        assert_eq!(withheld.catch_up_range(asks(105, OLD)), None);
+        withheld.withhold(Cursor(110), asks(105, OLD));
+        assert_eq!(withheld.catch_up_range(asks(111, NEW)), late(20, 111));
     }
 
     fn assert_is_settled(withheld: &WithheldRecords) {

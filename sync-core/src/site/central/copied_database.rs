@@ -130,8 +130,8 @@ pub(crate) fn check_may_act(txn: &dyn ReadTxn, site: &str) -> Result<()> {
     }
 }
 
-/// Records that this copy was set up again, so it continues as the site. If another copy did until now, its records
-/// have to be read again, because central does not send a site its own records.
+/// Records that this database was set up, so it continues as the site. One that had read everything reads it again: another
+/// copy may have continued until now, and central sends a site its own records only then.
 pub(crate) fn note_set_up(txn: &dyn WriteTxn) -> Result<()> {
     state::PUSH_TAKEN.set(txn, "")?;
     state::PUSH_FIRST.set(txn, new_id())?;
@@ -140,9 +140,9 @@ pub(crate) fn note_set_up(txn: &dyn WriteTxn) -> Result<()> {
     state::PUSH_UNDER_WAY.set(txn, "")?;
     state::COPY_REFUSED_AT.set(txn, None::<Timestamp>)?;
     state::FILE_CAME_HERE.set(txn, None::<String>)?;
-    if state::COPY_GOES_ON.get(txn)?.is_some() {
-        state::COPY_GOES_ON.set(txn, None::<String>)?;
-        read_from_the_beginning(txn)?;
+    state::COPY_GOES_ON.set(txn, None::<String>)?;
+    match state::INITIALISED_AT.is_set(txn)? {
+        true => read_from_the_beginning(txn),
+        false => Ok(()),
     }
-    Ok(())
 }

@@ -118,7 +118,8 @@ impl Cycle<'_, '_> {
         let (total, is_last) = (batch.total_records, batch.is_last_batch);
         let advance = start.position.after(&batch);
         // A server that only repeats its last batch has nothing more, and gives no checkpoint.
-        let repeats_last = is_last && pull.has_asked_for_end && advance == Advance::Back(from);
+        let was_asked_again = pull.has_asked_for_end || pull.has_gone_back;
+        let repeats_last = is_last && was_asked_again && advance == Advance::Back(from);
         match advance {
             // Central has older records for this site, such as those withheld from an older release.
             Advance::Back(_) if !repeats_last && std::mem::replace(&mut pull.has_gone_back, true) => {
