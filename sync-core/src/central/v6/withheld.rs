@@ -381,16 +381,22 @@ mod tests {
     }
 
     #[test]
-    fn a_question_that_was_held_up_on_its_way_changes_nothing() {
+    fn a_question_that_was_held_up_on_its_way_takes_nothing_away() {
         let mut withheld = with_two_withheld();
         let before = withheld.clone();
         assert_eq!(withheld.catch_up_range(asks(0, OLD)), None);
         assert_eq!(withheld, before, "still held back");
         assert_eq!(withheld.catch_up_range(asks(100, NEW)), late(20, 100));
         withheld.note_sent(Cursor(21), Cursor(108));
-        let before = withheld.clone();
         assert_eq!(withheld.catch_up_range(asks(0, OLD)), None);
-        assert_eq!(withheld, before, "still being sent");
+        assert_eq!(
+            withheld.catch_up_range(asks(108, NEW)),
+            late(20, 100),
+            "all once more: the site may have been put back"
+        );
+        withheld.note_sent(Cursor(100), Cursor(110));
+        assert_eq!(withheld.catch_up_range(asks(110, NEW)), None);
+        assert_is_settled(&withheld);
     }
 
     #[test]
