@@ -16,7 +16,6 @@ fn a_changelog_that_does_not_move_is_an_error_and_moves_nothing() {
     bench.sync_well();
     for (number, (what, reply)) in [
         ("records from before, not the last", made(|from| batch(from - 1, &[element(from - 1, &class("o"))], false))),
-        ("records from before, the last", made(|from| batch(from - 1, &[element(from - 1, &class("o"))], true))),
         ("no records and no progress", made(|from| batch(from - 1, &[], false))),
         ("an end at zero, not the last", made(|_| batch(0, &[], false))),
     ]
@@ -31,6 +30,21 @@ fn a_changelog_that_does_not_move_is_an_error_and_moves_nothing() {
         assert_error(what, report.error.as_ref().unwrap(), "no_progress", "peer_fault");
         assert_eq!(bench.cursors().0, before.0, "{what}");
         bench.assert_heals(what, &id);
+    }
+}
+
+/// It has nothing more; what it repeats is stored again.
+#[test]
+fn a_server_that_repeats_its_last_batch_is_at_its_end() {
+    let bench = Bench::new();
+    bench.plant("x");
+    bench.sync_well();
+    let before = bench.cursors();
+    bench.server.always(PULL, made(|from| batch(from - 1, &[element(from - 1, &class("o"))], true)));
+    for _ in 0..2 {
+        bench.sync_well();
+        assert!(bench.site_has("asset_class", "o"));
+        assert_eq!(bench.cursors().0, before.0);
     }
 }
 
