@@ -110,5 +110,6 @@ fn a_chosen_id_does_not_go_with_a_copy_to_another_machine() {
     let txn = first.write().unwrap();
     state::HARDWARE_ID_BOUND.set(txn.as_ref(), "").unwrap();
     txn.commit().unwrap();
-    sync(&on(&country, &first, "machine two")).unwrap();
+    let error = sync(&on(&country, &first, "machine two")).unwrap_err();
+    assert_eq!(error.code(), "database_copied", "its id is accepted, but the copy was set up after it");
 }

@@ -284,7 +284,7 @@ fn what_is_written_is_a_date_for_every_reader() {
         };
         let good = "2025-01-01T00:00:00";
         for (day, at, says) in [
-            ("\"2026-1-1\"", good, "$.installation_date: expected a date YYYY-MM-DD, found one that"),
+            ("\"2026-1-1\"", good, "$.installation_date: expected a date YYYY-MM-DD, found a spelling"),
             ("\"2026-01-1\"", good, "$.installation_date"),
             ("null", "2026-1-01T00:00:00", "$.modified_datetime"),
             ("null", "2026-01-01T00:00:60", "$.modified_datetime"),
