@@ -45,7 +45,7 @@ fn fast() -> SyncConfig {
     config.attempts = 2;
     config.retry_wait = Duration::from_millis(2);
     config.integration_poll = Duration::from_millis(1);
-    config.integration_wait = Duration::from_millis(20);
+    config.integration_wait = Duration::from_millis(400);
     config
 }
 
