@@ -47,6 +47,8 @@ fn a_site_set_up_again_on_its_machine_is_let_in_and_a_copy_on_another_machine_is
     assert_eq!(elsewhere.set_up(&settings(None), &mut NoopObserver).unwrap_err().code(), "hardware_id_mismatch");
     // The server's administrator frees the site.
     country.legacy.reset_hardware_id(SITE);
+    assert_eq!(sync(&elsewhere).unwrap_err().code(), "database_copied", "the other one was set up after it");
+    elsewhere.set_up(&settings(None), &mut NoopObserver).unwrap();
     sync(&elsewhere).unwrap();
     assert_eq!(sync(&site).unwrap_err().code(), "hardware_id_mismatch");
 }
