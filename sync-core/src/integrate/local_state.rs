@@ -6,7 +6,7 @@ use crate::error::{Result, Server};
 use crate::ownership::StoreOwner;
 use crate::record::{Cursor, NameId, RecordData, RecordId, SiteId, StoreId, TableName, record_type};
 use crate::storage::state::{confirmed_to, site_id};
-use crate::storage::{Incoming, Known, ReadTxn, Selection, Source, WriteTxn, state};
+use crate::storage::{FileState, Incoming, Known, ReadTxn, Selection, Source, WriteTxn, state};
 use crate::write::{self, UnseenMove, WritingSite, record_owner};
 
 /// The facts in the storage that the plan needs.
@@ -132,6 +132,10 @@ impl Facts for LocalState<'_> {
         };
         let site = WritingSite { id, read_to, stores: &self.stores };
         write::unseen_move(self.txn, &site, &incoming.table, &incoming.id, &incoming.data)
+    }
+
+    fn has_file(&self, reference: &RecordId) -> Result<bool> {
+        Ok(self.txn.file(reference)?.is_some_and(|file| file.state == FileState::Done))
     }
 
     fn is_superseded(&self, incoming: &Incoming) -> Result<bool> {

@@ -4,6 +4,7 @@ use super::merge::Merge;
 use crate::error::Result;
 use crate::ownership::{Operation, Refusal, StoreOwner, may_arrive, may_push, may_replace};
 use crate::protocol::v6::Action;
+use crate::record::file_reference::{Reference, TABLE as REFERENCES};
 use crate::record::types::is_patient;
 use crate::record::{
     Deletion, FieldError, NameId, RecordData, RecordId, RecordType, TableName, json_text, portable, record_type,
@@ -53,6 +54,8 @@ pub(super) trait Facts {
     fn unseen_patient(&self, table: &TableName, id: &RecordId, data: &RecordData) -> Result<Option<NameId>>;
     /// What had moved to another site when the sending site wrote the record without knowing it.
     fn unseen_move(&self, incoming: &Incoming) -> Result<UnseenMove>;
+    /// True if the bytes of the file with this reference are here.
+    fn has_file(&self, reference: &RecordId) -> Result<bool>;
     /// True if a newer, different version was written since it came.
     fn is_superseded(&self, incoming: &Incoming) -> Result<bool>;
     /// True if the record was edited here, and the received version may be older.
@@ -146,7 +149,7 @@ fn decide(incoming: &Incoming, facts: &dyn Facts) -> Result<Decision> {
         match unaware_write(incoming, kind, &refusal, facts)? {
             UnawareWrite::No => return Ok(Err(aside(QuarantineCause::Refused, refusal.to_string()))),
             UnawareWrite::Edited(reason) => return Ok(Err(aside(QuarantineCause::Superseded, reason))),
-            UnawareWrite::Added => {}
+            UnawareWrite::Taken => {}
         }
     }
     if let Some(quarantine) = unseen_patient(incoming, facts)? {
@@ -357,8 +360,9 @@ enum UnawareWrite {
     No,
     /// It edited a record that is elsewhere: the move came first.
     Edited(String),
-    /// It added to a record that is elsewhere, and the addition belongs there.
-    Added,
+    /// It added to a record that is elsewhere, and the addition belongs there. Or it withdrew a file of which nobody else
+    /// has the bytes.
+    Taken,
 }
 
 fn unaware_write(incoming: &Incoming, kind: &RecordType, refusal: &Refusal, facts: &dyn Facts) -> Result<UnawareWrite> {
@@ -368,10 +372,13 @@ fn unaware_write(incoming: &Incoming, kind: &RecordType, refusal: &Refusal, fact
         return Ok(UnawareWrite::No);
     }
     let stored = facts.stored(&incoming.table, &incoming.id)?;
+    if stored.is_some() && withdraws_file(incoming, facts)? {
+        return Ok(UnawareWrite::Taken);
+    }
     Ok(match stored {
-        None if kind.is_only_added() && incoming.action != Action::Delete => UnawareWrite::Added,
+        None if kind.is_only_added() && incoming.action != Action::Delete => UnawareWrite::Taken,
         // A repetition is no edit.
-        Some(stored) if kind.is_only_added() && stored == incoming.data => UnawareWrite::Added,
+        Some(stored) if kind.is_only_added() && stored == incoming.data => UnawareWrite::Taken,
         // Its store may come back, and the edit with it.
         _ if moved == UnseenMove::Store => UnawareWrite::No,
         _ => UnawareWrite::Edited(
@@ -379,6 +386,14 @@ fn unaware_write(incoming: &Incoming, kind: &RecordType, refusal: &Refusal, fact
                 .to_owned(),
         ),
     })
+}
+
+/// True for the deletion of a file reference before the bytes arrived: a reference without bytes would be of no use to the
+/// site that has the record now.
+fn withdraws_file(incoming: &Incoming, facts: &dyn Facts) -> Result<bool> {
+    let is_deletion = incoming.action == Action::Delete
+        || Reference::read(&incoming.data).is_some_and(|reference| reference.is_deleted);
+    Ok(incoming.table == *REFERENCES && is_deletion && !facts.has_file(&incoming.id)?)
 }
 
 fn aside(cause: QuarantineCause, reason: String) -> Quarantine {
