@@ -7,7 +7,7 @@ use crate::protocol::v6::Action;
 use crate::record::file_reference::{Reference, TABLE as REFERENCES};
 use crate::record::types::is_patient;
 use crate::record::{
-    Deletion, FieldError, NameId, RecordData, RecordId, RecordType, TableName, json_text, portable, record_type,
+    Deletion, FieldError, Fields, NameId, RecordData, RecordId, RecordType, TableName, json_text, portable, record_type,
 };
 use crate::storage::{Incoming, Quarantine, QuarantineCause, Source};
 use crate::write::{self, UnseenMove};
@@ -134,10 +134,11 @@ fn decide(incoming: &Incoming, facts: &dyn Facts) -> Result<Decision> {
         return Ok(from_legacy(incoming, kind, operation));
     }
     if operation == Operation::Upsert {
-        if let Err(error) = check_shape(incoming, kind) {
-            return Ok(Err(bad_shape(&error)));
-        }
-        if let Some(parent) = missing_parent(incoming, kind, facts)? {
+        let fields = match check_shape(incoming, kind) {
+            Ok(fields) => fields,
+            Err(error) => return Ok(Err(bad_shape(&error))),
+        };
+        if let Some(parent) = missing_parent(&fields, kind, facts)? {
             return Ok(Err(parent));
         }
     }
@@ -230,13 +231,13 @@ fn document(incoming: &Incoming, operation: Operation) -> Decision {
     }
 }
 
-fn check_shape(incoming: &Incoming, kind: &RecordType) -> std::result::Result<(), FieldError> {
+fn check_shape<'i>(incoming: &'i Incoming, kind: &RecordType) -> std::result::Result<Fields<'i>, FieldError> {
     let fields = match incoming.source {
         Source::Site(_) => kind.check_written(&incoming.data)?,
         _ => kind.check_fields(&incoming.data)?,
     };
     if fields.text(kind.key).is_some_and(|id| incoming.id == *id) {
-        return Ok(());
+        return Ok(fields);
     }
     Err(FieldError {
         path: format!("$.{}", kind.key),
@@ -252,15 +253,9 @@ fn bad_shape(error: &FieldError) -> Quarantine {
 }
 
 /// The first record that this one needs and that is missing.
-fn missing_parent(incoming: &Incoming, kind: &RecordType, facts: &dyn Facts) -> Result<Option<Quarantine>> {
-    if kind.fields.iter().all(|field| field.parent.is_none()) {
-        return Ok(None);
-    }
-    let Some(fields) = incoming.data.fields() else {
-        return Ok(None);
-    };
+fn missing_parent(fields: &Fields<'_>, kind: &RecordType, facts: &dyn Facts) -> Result<Option<Quarantine>> {
     for field in kind.fields {
-        let (Some(table), Some(raw)) = (field.parent, field.find(&fields)) else {
+        let (Some(table), Some(raw)) = (field.parent, field.find(fields)) else {
             continue;
         };
         let Some(id) = json_text(raw).map(|id| RecordId::new(id.into_owned())) else {
