@@ -6,9 +6,9 @@ use std::time::Duration;
 use url::Url;
 
 use super::copied_database;
-pub(super) use super::packed_batch::{is_at_central, own_id};
 pub(crate) use super::packed_batch::is_pushed;
 use super::packed_batch::{PackedBatch, Packer, push_request};
+pub(super) use super::packed_batch::{is_at_central, own_id};
 use super::position::Position;
 use crate::changelog::{Change, ChangelogGap};
 use crate::error::{Error, Result, Server};

@@ -24,6 +24,7 @@ mod records;
 mod restore;
 mod schema;
 mod select;
+mod select_many;
 mod settings;
 mod site_pushes;
 mod sites;

@@ -6,6 +6,7 @@ use rusqlite::Row;
 
 use super::changelog::{RECORD, TOMBSTONE};
 use super::schema::TABLES;
+use super::select_many::MANY;
 use super::txn::{HoldsConnection, SqliteTxn};
 use crate::changelog::{Audience, Change, ChangeAction, NewChange};
 use crate::clock::Timestamp;
@@ -15,7 +16,7 @@ use crate::storage::sql::{audience_text, cursor, data, patients_of, position, re
 use crate::storage::{COUNTED_EXACTLY, ChangelogReads, RecordReads as _, Selection};
 
 /// The place of a selected row: its cursor, its table's index and its rowid.
-type RowPlace = (i64, usize, i64);
+pub(super) type RowPlace = (i64, usize, i64);
 
 /// A row with its record's data. Of a tombstone the data are not read yet: only its rowid.
 enum FoundRow {
@@ -67,12 +68,12 @@ pub(super) fn read_change(row: &Row<'_>, action: ChangeAction) -> rusqlite::Resu
 
 /// A part of a selection: rows that are together in an index, ordered by cursor. No row is in two parts, except one
 /// about a patient whom several stores of a site see.
-struct SelectionPart {
+pub(super) struct SelectionPart {
     /// The common condition of the rows of each table; `?2` is its parameter.
     condition: &'static str,
-    parameter: Option<String>,
+    pub(super) parameter: Option<String>,
     /// True if they are in the index of the patient rows that a store sees.
-    of_patients: bool,
+    pub(super) of_patients: bool,
     /// The name for their counts, if they have any.
     counted: Option<String>,
 }
@@ -93,7 +94,7 @@ impl SelectionPart {
     }
 
     /// The rows of one table from a cursor (`?1`) to another (`?4`), in order, at most so many (`?5`), without those that came from a site (`?3`).
-    fn sql(&self, table: usize, columns: &str, except: Option<i32>) -> String {
+    pub(super) fn sql(&self, table: usize, columns: &str, except: Option<i32>) -> String {
         let name = TABLES[table];
         let from = match self.of_patients {
             true => format!("sync_seen s CROSS JOIN {name} r ON r.cursor = s.cursor"),
@@ -184,6 +185,9 @@ impl<C: HoldsConnection> ChangelogReads for SqliteTxn<C> {
 
     fn count_changes(&self, selection: &Selection, from: Cursor) -> Result<u64> {
         let parts = parts(selection);
+        if parts.len() >= MANY {
+            return self.number_of_many(&parts, except_from(selection), position(from));
+        }
         let patients = parts.iter().filter(|part| part.of_patients);
         let mut total = self.number_of_patients(patients.collect(), except_from(selection), position(from))?;
         for part in parts.iter().filter(|part| !part.of_patients) {
@@ -287,7 +291,11 @@ impl<C: HoldsConnection> SqliteTxn<C> {
     fn places(&self, selection: &Selection, from: Cursor, limit: usize) -> Result<Vec<RowPlace>> {
         let mut places: Vec<RowPlace> = Vec::new();
         let except = except_from(selection);
-        for part in parts(selection) {
+        let parts = parts(selection);
+        if parts.len() >= MANY {
+            return self.places_of_many(&parts, except, position(from), limit);
+        }
+        for part in parts {
             for table in [RECORD, TOMBSTONE] {
                 // Rows after the last one of a full batch cannot be part of it.
                 let end = if places.len() < limit { i64::MAX } else { places.last().map_or(i64::MIN, |last| last.0) };
