@@ -72,6 +72,10 @@ pub(crate) struct Args {
     #[arg(long, global = true, help_heading = EVERYWHERE, env = "OMS_SYNC_TEXTS", value_name = "FILE", value_parser = path())]
     pub texts: Option<PathBuf>,
 
+    /// Write records although an app keeps tables of its own in this database; the app has to replay its hook afterwards
+    #[arg(long, global = true, help_heading = EVERYWHERE, env = "OMS_SYNC_WITHOUT_HOOK", hide_env_values = true)]
+    pub without_hook: bool,
+
     #[command(subcommand)]
     pub command: Command,
 }
@@ -230,7 +234,7 @@ pub(crate) struct Init {
 /// Where a password comes from: never from the command line, where everybody on the machine could read it.
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Password {
-    /// Read the password from the first line of a file
+    /// Read the password from a file of one line
     #[arg(long, value_name = "FILE", conflicts_with = "password_stdin")]
     pub password_file: Option<PathBuf>,
     /// Read the password from the first line of standard input

@@ -16,6 +16,7 @@ mod password;
 mod progress;
 mod sentences;
 mod signals;
+mod site_names;
 mod similar;
 mod workspace;
 

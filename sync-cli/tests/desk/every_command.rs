@@ -64,6 +64,7 @@ const USES: &[(Width, i32, &str)] = &[
     (Fits, 0, "--db central.sqlite restore central.sqlite"),
     (Fits, 0, "--db central.sqlite store add Another --code A --site clinic"),
     (Fits, 0, "--db central.sqlite store list"),
+    (Fits, 2, "--db central.sqlite store remove nothing"),
     (Fits, 0, "--db central.sqlite identity"),
     (Fits, 0, "quarantine list"),
     (Fits, 0, "quarantine show 1"),
