@@ -16,8 +16,8 @@ mod password;
 mod progress;
 mod sentences;
 mod signals;
-mod site_names;
 mod similar;
+mod site_names;
 mod workspace;
 
 use std::process::ExitCode;

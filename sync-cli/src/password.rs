@@ -14,7 +14,8 @@ use crate::sentences::input_given as given;
 
 /// As [`password`]; `None` if no source has one.
 pub(crate) fn password_if_given(from: &Password, site: &str, out: &Output) -> Result<Option<PasswordHash>> {
-    let is_named = from.password_file.is_some() || from.password_stdin || std::env::var_os("OMS_SYNC_PASSWORD").is_some();
+    let is_named =
+        from.password_file.is_some() || from.password_stdin || std::env::var_os("OMS_SYNC_PASSWORD").is_some();
     if is_named || std::io::stdin().is_terminal() { password(from, site, out).map(Some) } else { Ok(None) }
 }
 

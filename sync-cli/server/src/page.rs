@@ -99,7 +99,9 @@ impl SiteState {
         match site {
             _ if site.refused + site.quarantined > 0 => Self::InQuarantine,
             // Since the last visit: somebody who guesses at the name of a site does not alarm.
-            SiteView { sign_in_failed_at: Some(at), .. } if site.seen_at.is_none_or(|seen| seen < *at) => Self::SignInFails,
+            SiteView { sign_in_failed_at: Some(at), .. } if site.seen_at.is_none_or(|seen| seen < *at) => {
+                Self::SignInFails
+            }
             _ if site.is_integrating => Self::Integrating,
             SiteView { seen_at: None, .. } => Self::Never,
             SiteView { seen_at: Some(at), .. } if now.since(*at) > SILENT => Self::Silent,
@@ -272,7 +274,11 @@ fn write_table(
         "Version",
     ];
     for head in HEADS {
-        let class = if matches!(head, "To read" | "Refused" | "Other causes" | "Failed sign-ins") { " class=\"n\"" } else { "" };
+        let class = if matches!(head, "To read" | "Refused" | "Other causes" | "Failed sign-ins") {
+            " class=\"n\""
+        } else {
+            ""
+        };
         write!(text, "<th scope=\"col\"{class}>{head}</th>")?;
     }
     writeln!(text, "</tr></thead><tbody>")?;

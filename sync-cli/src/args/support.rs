@@ -3,6 +3,8 @@
 use clap::{ArgGroup, Args as ClapArgs, Subcommand, ValueEnum};
 use sync_core::storage::QuarantineCause;
 
+use super::values::KnownTables;
+
 /// A cause of quarantine on the command line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Cause {
@@ -158,6 +160,7 @@ Examples:
 #[command(after_help = EXPLAIN_EXAMPLES)]
 pub(crate) struct Explain {
     /// The table, as the sync protocol spells it
+    #[arg(value_parser = KnownTables, hide_possible_values = true)]
     pub table: String,
     /// The record's id
     pub id: String,
@@ -330,6 +333,7 @@ Examples:
 #[command(after_help = RESEND_EXAMPLES)]
 pub(crate) struct Resend {
     /// The table, as the sync protocol spells it, or all
+    #[arg(value_parser = KnownTables, hide_possible_values = true)]
     pub table: String,
     /// One record only
     pub id: Option<String>,

@@ -44,9 +44,12 @@ pub(super) fn run(args: &Args, options: &Doctor, out: &Output) -> Result<Command
                 let settings = Settings::new(url, site, password).hardware_id(new.hardware_id.clone());
                 before_set_up(&settings, options.max_time, &mut each)
             }
-            None => {
-                site_without_database(options.max_time).support().doctor_without_password(url, site, &mut each, &mut until_interrupted)
-            }
+            None => site_without_database(options.max_time).support().doctor_without_password(
+                url,
+                site,
+                &mut each,
+                &mut until_interrupted,
+            ),
         },
         _ => diagnosed(&args.db, Some(options.max_time), &mut each),
     };

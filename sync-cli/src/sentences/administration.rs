@@ -36,6 +36,8 @@ sync_core::sentences! {
         listening(url) = "listening on {url}";
         status_page(url) = "Status page: {url}";
         status_page_here(url) = "Status page: {url}, for this machine only";
+        could_start(db) = "the settings are sound, and {db} can be served";
+        could_start_anew(db) = "the settings are sound; {db} is not there, and would be made";
         stop_with() = "Stop with Ctrl-C.";
         is_paused() = "Paused for maintenance: sites are asked to come again later, until `oms-sync resume`.";
         something_new(change) = "the legacy server says something new: {change}";

@@ -403,6 +403,8 @@ sync_core::sentences! {
         store_on_two_sites(file, code) = "{file} has the store {code} on two sites";
         no_password() = "no password: give --password-file, --password-stdin or OMS_SYNC_PASSWORD";
         password_of_lines() = "the password has more than one line: keep one line with the password, and nothing else";
+        tls_needs_both() = "TLS needs both: the certificates (tls-cert) and their key (tls-key)";
+        folder_unwritable(folder, error) = "{folder} cannot be written: {error}";
         no_number(variable, text) = "{variable} is {text}, and has to be a number from 1 on";
         no_reason() = "give a --reason, which is kept in the log with the repair";
         no_patient_id() = "the patient's id is empty";

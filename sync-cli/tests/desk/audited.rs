@@ -196,7 +196,8 @@ fn a_table_that_central_never_sends_is_no_loss() {
     assert_eq!(listed(&found["lost"]), pairs(&[("asset_catalogue_type small", "lost_at_central")]));
     forget("large");
     let found = clinic.audit(0);
-    let never = [("asset_catalogue_type large", "not_sent_by_central"), ("asset_catalogue_type small", "not_sent_by_central")];
+    let never =
+        [("asset_catalogue_type large", "not_sent_by_central"), ("asset_catalogue_type small", "not_sent_by_central")];
     assert_eq!(listed(&found["explained"]), pairs(&never), "{found}");
     assert_eq!(found["lost"], json!([]));
     holds(&clinic.says(&["audit"], 0), &["central server sends nothing over V6", "The records stay here."]);

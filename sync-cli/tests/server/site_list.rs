@@ -95,7 +95,8 @@ fn failed_sign_ins_are_told_per_site() {
     std::fs::write(desk.path("wrong"), "not the password").expect("a file");
     let init = ["init", "--legacy-url", &server.address, "--site", "clinic", "--hardware-id", HARDWARE_ID];
     desk.run(&[&init[..], &["--password-file", "wrong"]].concat()).ends(3);
-    desk.run(&[&["init", "--legacy-url", &server.address, "--site", "nobody", "--password-file", "pw"][..]].concat()).ends(3);
+    desk.run(&[&["init", "--legacy-url", &server.address, "--site", "nobody", "--password-file", "pw"][..]].concat())
+        .ends(3);
     let at = |path: &str| crate::client::get(&server.address, path);
     let site = at("/status.json").json()["sites"][0].clone();
     let failed = site["failed_sign_ins"].as_u64().expect("a number");

@@ -3,8 +3,8 @@
 use serde::Serialize;
 use serde_json::Value;
 
-use super::refused_by_central::{CentralRefusal, refusal_of};
 use super::quarantine::{SetAside, each_set_aside, set_aside_in, staged_of};
+use super::refused_by_central::{CentralRefusal, refusal_of};
 use crate::changelog::{Audience, Change, ChangeAction};
 use crate::clock::Timestamp;
 use crate::error::{Result, Server};
@@ -213,7 +213,9 @@ impl Support {
         }
         Ok(Explanation {
             verdict: match verdict(role, &set_aside, staged.is_some(), &changes) {
-                Verdict::Sent | Verdict::Taken if refused_by_central.as_ref().is_some_and(|refused| refused.is_newest) => {
+                Verdict::Sent | Verdict::Taken
+                    if refused_by_central.as_ref().is_some_and(|refused| refused.is_newest) =>
+                {
                     Verdict::RefusedByCentral
                 }
                 verdict => verdict,

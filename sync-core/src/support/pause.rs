@@ -22,8 +22,11 @@ impl Support {
             return Ok(false);
         }
         state::PAUSED.set(txn.as_ref(), is_paused)?;
-        let (command, changed) =
-            if is_paused { ("pause", "sites are asked to come again later") } else { ("resume", "sites are served again") };
+        let (command, changed) = if is_paused {
+            ("pause", "sites are asked to come again later")
+        } else {
+            ("resume", "sites are served again")
+        };
         note_act(txn.as_ref(), self.clock.now(), command.to_owned(), changed.to_owned())?;
         txn.commit()?;
         Ok(true)

@@ -262,8 +262,8 @@ mod tests {
     use super::*;
     use crate::protocol::PasswordHash;
     use crate::protocol::v6::Action;
-    use crate::storage::{Incoming, Quarantine, Source};
     use crate::storage::Repair;
+    use crate::storage::{Incoming, Quarantine, Source};
 
     #[test]
     fn nothing_of_a_record_and_no_words_of_people_are_left() {

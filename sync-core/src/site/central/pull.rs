@@ -15,9 +15,7 @@ use crate::error::{Error, Result, Server};
 use crate::integrate::{Integrated, Provenance, noting_failure, receive};
 use crate::protocol::hex;
 use crate::protocol::v5::UnreadableRecord;
-use crate::protocol::v6::{
-    Action, BatchElement, PullRequest, PushChain, ReadBatch, Unreadable, WireRecord, path,
-};
+use crate::protocol::v6::{Action, BatchElement, PullRequest, PushChain, ReadBatch, Unreadable, WireRecord, path};
 use crate::record::{Cursor, RecordData, RecordId, TableName};
 use crate::redaction::excerpt;
 use crate::site::Site;

@@ -10,8 +10,8 @@ use crate::site::files;
 use crate::storage::{FileEntry, FileState, Storage, state};
 use crate::support::Disagreement;
 use crate::support::Support;
-use crate::support::refused_by_central::refused_by_central as refused_records;
 use crate::support::config_warnings::{ConfigWarning, config_warnings};
+use crate::support::refused_by_central::refused_by_central as refused_records;
 use crate::text::sentences::doctor as say;
 use crate::text::{Detail, Message};
 

@@ -259,7 +259,10 @@ impl Diagnosis {
         // A warning about records does not say why a cycle failed.
         let explains = |check: &&Check| {
             check.outcome == CheckOutcome::Warning
-                && !matches!(check.name, "disk space" | "dispensary mode" | "quarantine" | "refused by central" | "files" | last_sync::NAME)
+                && !matches!(
+                    check.name,
+                    "disk space" | "dispensary mode" | "quarantine" | "refused by central" | "files" | last_sync::NAME
+                )
         };
         let has_failed = |check: &&Check| {
             let is_failure = check.finding.as_ref().is_some_and(|finding| finding.code != "never_synced");
