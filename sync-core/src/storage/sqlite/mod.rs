@@ -21,6 +21,7 @@ mod pending_counts;
 mod place;
 mod pushed;
 mod records;
+mod replay;
 mod restore;
 mod schema;
 mod select;
@@ -41,6 +42,7 @@ use self::connection::{BUSY_WAIT, IdleReaders, ReadConnection, Writer, configure
 use self::cycle_lock::cycle_lock;
 pub(crate) use self::examine::{damage, examine};
 use self::fault::{at_path, database_error};
+use self::hook::HostHook;
 pub use self::hook::{HookedRecord, RecordHook};
 use self::place::{FileIdentity, create_private, real_path};
 pub(crate) use self::restore::{check_backup, restore};
@@ -125,7 +127,8 @@ impl SqliteStorage {
                 prepared => break prepared.map_err(named)?,
             }
         };
-        let writer = Writer { connection, watermark, hook: None };
+        let hook = HostHook::remembered(&connection)?;
+        let writer = Writer { connection, watermark, hook };
         Ok(Self::over((given, path), writer, false))
     }
 
@@ -159,7 +162,7 @@ impl SqliteStorage {
         if found < known {
             return Err(Error::bad_input(input::schema_older(found, known)));
         }
-        let writer = Writer { connection, watermark: Watermark::none(), hook: None };
+        let writer = Writer { connection, watermark: Watermark::none(), hook: HostHook::None };
         Ok(Self::over((given, path), writer, true))
     }
 
@@ -178,14 +181,6 @@ impl SqliteStorage {
             Some(given) if FileIdentity::behind(given) != Some(opened) => replaced(given),
             _ => Ok(()),
         }
-    }
-
-    /// Adds a hook, which receives all later writes through this object. Other processes that write into the file need
-    /// their own.
-    #[must_use]
-    pub(crate) fn with_hook(mut self, hook: Box<dyn RecordHook>) -> Self {
-        self.writer.get_mut().hook = Some(hook);
-        self
     }
 
     /// Creates or changes the host's own tables, by statements separated by `;`, in one transaction.
@@ -236,6 +231,16 @@ impl SqliteStorage {
         Ok(found)
     }
 
+    fn begin_writing(&self) -> Result<SqliteTxn<WriteTurn<'_>>> {
+        if self.only_reads {
+            return Err(Error::DatabaseReadOnly { source: "it was opened to be read only".into() });
+        }
+        let begun = WriteTurn::of(&self.writer, &self.writer_thread)
+            .and_then(|turn| SqliteTxn::begin(turn, TransactionBehavior::Immediate));
+        self.check_in_place()?;
+        begun
+    }
+
     fn reader(&self) -> Result<Connection> {
         if let Some(connection) = self.readers.lock().pop() {
             return Ok(connection);
@@ -264,13 +269,7 @@ impl Storage for SqliteStorage {
     }
 
     fn write(&self) -> Result<Box<dyn WriteTxn + '_>> {
-        if self.only_reads {
-            return Err(Error::DatabaseReadOnly { source: "it was opened to be read only".into() });
-        }
-        let begun = WriteTurn::of(&self.writer, &self.writer_thread)
-            .and_then(|turn| SqliteTxn::begin(turn, TransactionBehavior::Immediate));
-        self.check_in_place()?;
-        Ok(Box::new(begun?))
+        Ok(Box::new(self.begin_writing()?))
     }
 
     fn lock_cycle(&self) -> Result<CycleLock> {
