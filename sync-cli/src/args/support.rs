@@ -385,6 +385,9 @@ pub(crate) struct Doctor {
     /// An id for this machine in place of its own
     #[arg(long, value_name = "ID", env = "OMS_SYNC_HARDWARE_ID", hide_env_values = true, value_parser = super::values::one_line)]
     pub hardware_id: Option<String>,
+    /// Before there is a database: ask the legacy server although its address is http://, as init --allow-http does
+    #[arg(long, requires = "legacy_url")]
+    pub allow_http: bool,
 }
 
 #[derive(Debug, ClapArgs)]

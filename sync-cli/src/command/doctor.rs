@@ -65,7 +65,8 @@ fn settings(options: &Doctor, out: &Output) -> Result<Option<Settings>, Failure>
         return Ok(None);
     };
     let password = password(&options.password, &site_name, out)?;
-    Ok(Some(Settings::new(legacy_url, site_name, password).hardware_id(options.hardware_id.clone())))
+    let settings = Settings::new(legacy_url, site_name, password).hardware_id(options.hardware_id.clone());
+    Ok(Some(if options.allow_http { settings.https_only(false) } else { settings }))
 }
 
 /// Both servers, without a database: nothing is written.

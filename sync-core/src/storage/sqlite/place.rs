@@ -245,7 +245,7 @@ mod tests {
         std::fs::hard_link(&path, &other).unwrap();
         for name in [&path, &other] {
             assert_eq!(SqliteStorage::open(name).unwrap_err().code(), "database_hard_linked");
-            let examined = super::super::examine(name).unwrap();
+            let examined = super::super::examine(name, None).unwrap();
             assert_eq!(
                 examined.unwritable.map(|error| error.code()),
                 Some("database_hard_linked"),

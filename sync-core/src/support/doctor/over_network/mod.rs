@@ -75,8 +75,8 @@ impl SiteSupport {
         observer: &mut dyn SyncObserver,
     ) -> Result<Diagnosis> {
         let chosen = settings.hardware_id.as_ref().filter(|id| !id.is_empty()).map(|id| Hardware::given(id));
-        let hardware = chosen.map_or_else(|| Hardware::of(&self.site.machine), Ok)?;
-        let identity = Identity::of_settings(settings, hardware)?;
+        let hardware = chosen.map_or_else(|| Hardware::of(&self.site.device.machine), Ok)?;
+        let identity = Identity::of_settings(settings, hardware, self.site.device.app.clone())?;
         self.examined(each, observer, |doctor| {
             doctor.servers(&identity, None)?;
             // The name was typed just now, and no server knew it before.
@@ -274,7 +274,10 @@ impl Doctor<'_> {
         let mut central = ServerContact::default();
         match identity.central_url() {
             Err(error) => {
-                self.add(Check::fault("central address", &error, Party::LegacyServer))?;
+                // A person here confirms an address; the others are corrected at the legacy server.
+                let is_to_confirm = matches!(error, Error::CentralUrlUnconfirmed { .. });
+                let party = if is_to_confirm { Party::Device } else { Party::LegacyServer };
+                self.add(Check::fault("central address", &error, party))?;
                 self.skip(CENTRAL[0], CENTRAL[5], say::no_address)?;
             }
             Ok(url) => {
