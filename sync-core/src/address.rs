@@ -39,9 +39,11 @@ pub(crate) fn is_loopback(url: &Url) -> bool {
     }
 }
 
-/// True if a server's new address needs somebody to confirm it: it is under another host, or gives up https.
+/// True if a server's new address needs somebody to confirm it: it is under another host, or gives up https. All names of this machine
+/// itself are one host.
 pub(crate) fn is_elsewhere(known: &Url, new: &Url) -> bool {
-    known.host() != new.host() || (known.scheme() == "https" && is_readable_on_the_way(new))
+    let is_one_host = known.host() == new.host() || (is_loopback(known) && is_loopback(new));
+    !is_one_host || (known.scheme() == "https" && is_readable_on_the_way(new))
 }
 
 /// An address for messages.
@@ -75,6 +77,8 @@ mod tests {
             ("https://central.example.org", "https://central.example.org:8443/oms", false),
             ("http://central.example.org", "https://CENTRAL.example.org", false),
             ("http://localhost:1", "http://localhost:2", false),
+            ("https://127.0.0.1", "http://localhost:2", false),
+            ("http://localhost", "https://central.example.org", true),
             ("https://central.example.org", "http://central.example.org", true),
             ("https://central.example.org", "https://central.example.com", true),
             ("http://192.168.0.7", "http://192.168.0.8", true),

@@ -318,11 +318,13 @@ pub(crate) const CENTRAL: &str = "the central server's address";
 
 /// The address of central that was set up or confirmed. A database that was set up by an older version knows the one that it uses.
 pub(crate) fn confirmed_central(txn: &dyn ReadTxn) -> Result<Option<String>> {
-    let known = match state::CENTRAL_CONFIRMED.find(txn)?.filter(|known| !known.is_empty()) {
-        Some(known) => Some(known),
-        None => state::CENTRAL_URL.find(txn)?,
-    };
-    Ok(known.filter(|known| parse_url(CENTRAL, known).is_ok()))
+    for setting in [state::CENTRAL_CONFIRMED, state::CENTRAL_URL] {
+        let known = setting.find(txn)?.filter(|known| parse_url(CENTRAL, known).is_ok());
+        if known.is_some() {
+            return Ok(known);
+        }
+    }
+    Ok(None)
 }
 
 /// Reads an address to which credentials may go.

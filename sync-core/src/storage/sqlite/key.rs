@@ -1,5 +1,8 @@
 //! The key of an encrypted database file.
-#![cfg_attr(not(feature = "sqlcipher"), allow(dead_code, reason = "without the feature nobody has a key"))]
+#![cfg_attr(
+    not(feature = "sqlcipher"),
+    allow(dead_code, unreachable_pub, reason = "without the feature nobody has a key")
+)]
 
 use std::path::Path;
 

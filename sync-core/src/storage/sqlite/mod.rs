@@ -44,7 +44,10 @@ use self::cycle_lock::cycle_lock;
 pub(crate) use self::examine::{damage, examine};
 use self::fault::{at_path, database_error};
 pub use self::hook::{HookedRecord, RecordHook};
+#[cfg(feature = "sqlcipher")]
 pub use self::key::DatabaseKey;
+#[cfg(not(feature = "sqlcipher"))]
+pub(crate) use self::key::DatabaseKey;
 use self::key::{named, unlock};
 use self::place::{FileIdentity, create_private, real_path};
 #[cfg(feature = "sqlcipher")]
