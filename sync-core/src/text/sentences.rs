@@ -327,6 +327,7 @@ crate::sentences! {
         postgres_sslmode(mode) = "sslmode is disable or verify-full, not \"{mode}\"";
         postgres_tls(error) = "the connection to the database cannot be encrypted: {error}";
         no_certificate(file) = "{file} holds no certificate";
+        #[cfg_attr(not(unix), allow(dead_code, reason = "only Unix has modes"))]
         password_file_open(file) = "others can read the passwords in {file}: take their rights away with chmod 600";
         key_too_long(max) = "the table and the id of a record have more than {max} bytes together";
         request_unwritable(error) = "a request cannot be written: {error}";
