@@ -132,6 +132,9 @@ impl<C: HoldsConnection> SqliteTxn<C> {
         (limit, bytes_max): (usize, usize),
         with_data: bool,
     ) -> Result<Vec<FoundRow>> {
+        if position(from) > self.newest()? {
+            return Ok(Vec::new());
+        }
         if let [part] = parts(selection).as_slice() {
             let except = except_from(selection);
             return self.rows_of_part((part, except), from, (limit, bytes_max), with_data);
