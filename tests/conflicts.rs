@@ -4,8 +4,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use sync_core::central::InProcess;
+use sync_core::clock::Timestamp;
+use sync_core::protocol::v6::Action;
 use sync_core::record::{Asset, RecordData};
 use sync_core::site::{ConflictOutcome, ConflictVersions, Resolution};
+use sync_core::storage::{Incoming, Known, Quarantine, QuarantineCause, Source};
+use sync_core::support::RetrySelection;
 use sync_core::{NoopObserver, Replica, SyncOptions, SyncReport};
 use sync_tests::world::{CentralEnd, Kind, SiteEnd, asset, data, get};
 
@@ -107,6 +111,42 @@ fn what_a_resolver_cannot_decide_keeps_the_local_edit() {
         assert_eq!(outcomes(&report), [ConflictOutcome::KeptLocal]);
         all_have(central, north, south, "south");
     });
+}
+
+#[test]
+fn a_record_that_is_tried_again_out_of_quarantine_asks_the_resolver_too() {
+    let central = CentralEnd::over(Kind::Memory);
+    let south = central.new_site("south");
+    south.sync();
+    let waiting = Incoming {
+        source: Source::Central,
+        table: "name_oms_fields".into(),
+        id: "facility".into(),
+        action: Action::Update,
+        data: properties("north"),
+        cursor: None,
+        known: Known::default(),
+        quarantine: Some(Quarantine {
+            cause: QuarantineCause::Failed,
+            reason: "failed once".to_owned(),
+            waits_for: None,
+        }),
+    };
+    for (resolution, expected, resolved) in
+        [(Resolution::TakeReceived, "north", 1), (Resolution::KeepLocal, "south", 0)]
+    {
+        // The edit was here when the other version came, and that could not be integrated at once.
+        south.records.put("name_oms_fields", [properties("south")]).expect("stored");
+        let txn = south.storage.write().expect("writes");
+        txn.stage(&waiting, Timestamp::from_unix_millis(0)).expect("staged");
+        txn.commit().expect("committed");
+        let replica = Replica::builder()
+            .resolver("name_oms_fields", move |_: &ConflictVersions<'_>| resolution.clone())
+            .with_storage(south.storage.clone());
+        let retried = replica.support().retry(RetrySelection::All).expect("tried");
+        assert_eq!((retried.staged, retried.resolved, retried.kept_local), (1, resolved, 1 - resolved));
+        assert_eq!(by(south.get("name_oms_fields", "facility")), expected);
+    }
 }
 
 #[test]

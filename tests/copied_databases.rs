@@ -30,7 +30,8 @@ fn code(report: &SyncReport) -> Option<&'static str> {
 }
 
 fn set_up_again(end: &End) {
-    let settings = Settings::new("http://legacy.example.org", "district_a", PasswordHash::of_password(PASSWORD));
+    let settings =
+        Settings::new("http://legacy.example.org", "district_a", PasswordHash::of_password(PASSWORD)).https_only(false);
     end.site.set_up(&settings, &mut NoopObserver).unwrap();
 }
 

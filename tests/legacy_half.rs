@@ -78,6 +78,7 @@ impl End {
 
 fn settings(name: &str) -> Settings {
     Settings::new("http://legacy.example.org", name, PasswordHash::of_password(PASSWORD))
+        .https_only(false)
         .hardware_id(format!("machine of {name}"))
 }
 

@@ -120,7 +120,8 @@ fn a_record_at_which_the_database_fails_stops_no_other_of_the_legacy_server() {
     let mut quick = SyncConfig::default();
     quick.integration_poll = Duration::from_millis(1);
     let site = replica.site(country.line.clone()).with_config(quick);
-    let settings = Settings::new("http://legacy.example.org", "district_a", PasswordHash::of_password(PASSWORD));
+    let settings =
+        Settings::new("http://legacy.example.org", "district_a", PasswordHash::of_password(PASSWORD)).https_only(false);
     site.set_up(&settings.hardware_id("machine of district_a".to_owned()), &mut NoopObserver).unwrap();
     let cycle = || site.sync(&SyncOptions::default(), &mut NoopObserver).unwrap().into_result();
     cycle().unwrap();

@@ -13,6 +13,7 @@ const SITE: &str = "district_a";
 
 fn settings(hardware_id: Option<&str>) -> Settings {
     Settings::new("http://legacy.example.org", SITE, PasswordHash::of_password(PASSWORD))
+        .https_only(false)
         .hardware_id(hardware_id.map(str::to_owned))
 }
 

@@ -36,6 +36,7 @@ impl Beside {
         let site = replica.site(legacy.clone()).with_config(quick);
         let settings =
             Settings::new("http://legacy.example.org", world.central.clone(), PasswordHash::of_password(PASSWORD))
+                .https_only(false)
                 .hardware_id("machine of the desk".to_owned());
         site.set_up(&settings, &mut NoopObserver).unwrap();
         let (records, support) = (replica.records(), replica.support());

@@ -91,7 +91,7 @@ fn a_site_that_uses_https_alone_sends_nothing_without_tls() {
     let refused = site.set_up(&careful("http://central.example.org"), &mut NoopObserver).unwrap_err();
     assert_eq!(refused.code(), "https_required");
     site.set_up(&careful("https://central.example.org"), &mut NoopObserver).unwrap();
-    assert!(replica.settings().unwrap().unwrap().https_only, "it is kept");
+    assert_eq!(replica.settings().unwrap().unwrap().https_only, Some(true), "it is kept");
     let report = site.sync(&SyncOptions::default(), &mut NoopObserver).unwrap();
     assert_eq!(report.error.map(|error| error.code()), Some("https_required"));
     assert_eq!(line.readable.load(Ordering::Relaxed), 0);

@@ -126,8 +126,7 @@ pub(crate) enum Command {
     /// Set this database up as a site: ask the legacy server who it is
     Init(Init),
     /// Ask the legacy server again who this site is and where central is, and probe central
-    #[command(after_help = examples::DISCOVER)]
-    Discover,
+    Discover(Discover),
     /// Run one cycle: push, pull and integrate; resumes where the last one was cut off
     Sync(Sync),
     /// Run cycles at an interval until it is stopped; one line a cycle
@@ -239,12 +238,21 @@ pub(crate) struct Init {
     /// An id for this machine in place of its own
     #[arg(long, value_name = "ID", env = "OMS_SYNC_HARDWARE_ID", hide_env_values = true, value_parser = one_line)]
     pub hardware_id: Option<String>,
-    /// Send credentials and records to other machines over https alone; central's address too. Kept by a later init
+    /// Send credentials and records to other machines over https alone; central's address too. A new site does so without this
+    /// flag
     #[arg(long)]
     pub https_only: bool,
-    /// Allow http:// again, after --https-only
+    /// Allow http:// too: everybody on the way can then read the hash of the password, and the records. Kept by a later init
     #[arg(long, conflicts_with = "https_only")]
     pub allow_http: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+#[command(after_help = examples::DISCOVER)]
+pub(crate) struct Discover {
+    /// Confirm the address of central that the legacy server gives, where it is under another host than before
+    #[arg(long)]
+    pub accept: bool,
 }
 
 /// Where a password comes from: never from the command line, where everybody on the machine could read it.

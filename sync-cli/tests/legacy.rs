@@ -201,3 +201,56 @@ fn a_central_server_starts_and_works_while_the_legacy_server_is_away() {
     let said = server.stop();
     assert!(said.err.contains("continuing with the stored answer of the legacy server"), "{said:?}");
 }
+
+#[test]
+fn a_new_host_of_central_gets_nothing_until_discover_accepts_it() {
+    let (desk, legacy) = (Desk::new(), Legacy::start());
+    init(&desk, "central.sqlite", &legacy, "central", "pw").ends(0);
+    desk.run(&["--db", "central.sqlite", "sync", "--json", "-q"]).ends(0);
+    let server = desk.serve_with("central.sqlite", &[]);
+    legacy.tell(&server.address);
+    init(&desk, "site.sqlite", &legacy, "clinic", "pw").ends(0);
+    let on_site = |args: &[&str]| desk.run(&[&["--db", "site.sqlite"][..], args].concat());
+    on_site(&["sync", "--json", "-q"]).ends(0);
+
+    // As if it had been elsewhere until now: every name of this machine is one host.
+    let storage = sync_core::storage::SqliteStorage::open(desk.path("site.sqlite")).expect("a database");
+    let txn = sync_core::storage::Storage::write(&storage).expect("a transaction");
+    sync_core::storage::state::CENTRAL_CONFIRMED.set(txn.as_ref(), "https://central.example.org").expect("written");
+    txn.commit().expect("committed");
+    drop(storage);
+    let moved = server.address.clone();
+    let refused = on_site(&["sync", "-q"]).ends(3);
+    assert!(refused.err.contains("central_url_unconfirmed"), "{refused:?}");
+    assert!(refused.err.contains("discover --accept"), "{refused:?}");
+    let found = on_site(&["discover", "--json"]).ends(3).json();
+    assert_eq!((&found["central_unconfirmed"], &found["central_answers"]), (&true.into(), &false.into()), "{found}");
+    assert_eq!(found["error"]["code"], "central_url_unconfirmed");
+    let doctor = on_site(&["doctor", "--json"]).ends(3).json();
+    assert_eq!((&doctor["party"], &doctor["finding"]["code"]), (&"device".into(), &"central_url_unconfirmed".into()));
+
+    let accepted = on_site(&["discover", "--accept"]).ends(0);
+    assert!(accepted.err.contains(&format!("to {moved} from now on")), "{accepted:?}");
+    on_site(&["sync", "--json", "-q"]).ends(0);
+    let found = on_site(&["discover", "--json", "--accept"]).ends(0).json();
+    assert_eq!((&found["central_unconfirmed"], &found["central_answers"]), (&false.into(), &true.into()), "{found}");
+}
+
+#[test]
+fn a_new_site_is_set_up_over_http_only_if_that_is_said() {
+    let desk = Desk::new();
+    let init = |more: &[&str]| {
+        let from = ["init", "--legacy-url", "http://no-such-host.invalid", "--site", "clinic", "--password-file", "pw"];
+        desk.run(&[&["--db", "a.sqlite"][..], &from, &["--hardware-id", HARDWARE_ID], more].concat())
+    };
+    let refused = init(&[]).ends(3);
+    assert!(refused.err.contains("https_required") && refused.err.contains("--allow-http"), "{refused:?}");
+    assert!(!refused.err.contains("prefer https://"), "{refused:?}");
+    init(&["--https-only"]).ends(3);
+    let allowed = init(&["--allow-http"]).ends(4);
+    assert!(allowed.err.contains("unreachable") && allowed.err.contains("prefer https://"), "{allowed:?}");
+    let doctor = ["doctor", "--json", "--legacy-url", "http://no-such-host.invalid", "--site", "clinic"];
+    let doctor = [&doctor[..], &["--password-file", "pw", "--hardware-id", HARDWARE_ID]].concat();
+    assert_eq!(desk.run(&doctor).ends(3).error().0, "https_required");
+    desk.run(&[&doctor[..], &["--allow-http"]].concat()).ends(4);
+}

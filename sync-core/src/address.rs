@@ -26,13 +26,24 @@ pub(crate) fn parse_url(what: &'static str, text: &str) -> Result<Url> {
 
 /// True if anybody on the way can read what is sent to this address: http to another machine.
 pub(crate) fn is_readable_on_the_way(url: &Url) -> bool {
-    let is_here = match url.host() {
+    url.scheme() != "https" && !is_loopback(url)
+}
+
+/// True for an address of this machine itself.
+pub(crate) fn is_loopback(url: &Url) -> bool {
+    match url.host() {
         Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
         Some(Host::Ipv4(address)) => address.is_loopback(),
         Some(Host::Ipv6(address)) => address.is_loopback(),
         None => false,
-    };
-    url.scheme() != "https" && !is_here
+    }
+}
+
+/// True if a server's new address needs somebody to confirm it: it is under another host, or gives up https. All names of this machine
+/// itself are one host.
+pub(crate) fn is_elsewhere(known: &Url, new: &Url) -> bool {
+    let is_one_host = known.host() == new.host() || (is_loopback(known) && is_loopback(new));
+    !is_one_host || (known.scheme() == "https" && is_readable_on_the_way(new))
 }
 
 /// An address for messages.
@@ -57,6 +68,23 @@ mod tests {
             ("http://[::1]:8000/oms/", false),
         ] {
             assert_eq!(is_readable_on_the_way(&Url::parse(address).unwrap()), expected, "{address}");
+        }
+    }
+
+    #[test]
+    fn an_address_under_another_host_or_without_its_https_is_elsewhere() {
+        for (known, new, expected) in [
+            ("https://central.example.org", "https://central.example.org:8443/oms", false),
+            ("http://central.example.org", "https://CENTRAL.example.org", false),
+            ("http://localhost:1", "http://localhost:2", false),
+            ("https://127.0.0.1", "http://localhost:2", false),
+            ("http://localhost", "https://central.example.org", true),
+            ("https://central.example.org", "http://central.example.org", true),
+            ("https://central.example.org", "https://central.example.com", true),
+            ("http://192.168.0.7", "http://192.168.0.8", true),
+        ] {
+            let [known, new] = [known, new].map(|text| Url::parse(text).unwrap());
+            assert_eq!(is_elsewhere(&known, &new), expected, "{known} {new}");
         }
     }
 

@@ -13,9 +13,9 @@ use crate::central::{
 use crate::clock::Clock;
 use crate::error::Result;
 use crate::files::Files;
-use crate::machine::Machine;
 use crate::record::Cursor;
 use crate::role::Role;
+use crate::site::device::Device;
 use crate::site::{Resolvers, Settings, Site};
 use crate::storage::{Storage, state};
 #[cfg(feature = "support")]
@@ -66,7 +66,7 @@ struct Parts {
     #[cfg(feature = "sqlite")]
     file: Option<Arc<SqliteStorage>>,
     clock: Arc<dyn Clock>,
-    machine: Machine,
+    device: Device,
     resolvers: Resolvers,
 }
 
@@ -142,8 +142,8 @@ impl Replica {
 
     /// The remote site: sets the database up and synchronises it. Its requests go through `transport`.
     pub fn site(&self, transport: Arc<dyn Transport>) -> Site {
-        let Parts { storage, clock, machine, resolvers, .. } = self.parts.as_ref();
-        Site::new(storage.clone(), transport, clock.clone(), machine.clone(), resolvers.clone())
+        let Parts { storage, clock, device, resolvers, .. } = self.parts.as_ref();
+        Site::new(storage.clone(), transport, clock.clone(), device.clone(), resolvers.clone())
     }
 
     /// The files of records, whose bytes lie in this folder.
@@ -215,13 +215,16 @@ impl Replica {
     /// With which settings this database was set up as a site; `None` if it was not.
     ///
     /// # Errors
-    /// The database failed.
+    /// [`Error::SecretMissing`](crate::Error::SecretMissing), [`Error::SecretsFailed`](crate::Error::SecretsFailed) where the host keeps
+    /// the [secrets](ReplicaBuilder::secrets); the database failed.
     pub fn settings(&self) -> Result<Option<Settings>> {
         let txn = self.parts.storage.read()?;
         let txn = txn.as_ref();
-        let known = (state::LEGACY_URL.find(txn)?, state::SITE_NAME.find(txn)?, state::PASSWORD_HASH.find(txn)?);
+        let secrets = &self.parts.device.secrets;
+        let known = (state::LEGACY_URL.find(txn)?, state::SITE_NAME.find(txn)?, secrets.password(txn)?);
         let (Some(legacy_url), Some(site_name), Some(password)) = known else { return Ok(None) };
-        let (hardware_id, https_only) = (state::HARDWARE_ID.find(txn)?, state::HTTPS_ONLY.get(txn)?);
+        let hardware_id = state::HARDWARE_ID.find(txn)?.map(|here| secrets.hardware_id(here)).transpose()?;
+        let https_only = Some(state::HTTPS_ONLY.get(txn)?);
         Ok(Some(Settings { legacy_url, site_name, password, hardware_id, https_only }))
     }
 
@@ -236,7 +239,7 @@ impl Replica {
     #[cfg(feature = "support")]
     /// Explains and repairs this database. What the servers are asked for is at [`Site::support`].
     pub fn support(&self) -> Support {
-        Support::new(self.parts.storage.clone(), self.parts.clock.clone())
+        Support::new(self.parts.storage.clone(), self.parts.clock.clone(), self.parts.resolvers.clone())
     }
 
     /// The storage below, for what this front has no call for.
@@ -331,7 +334,7 @@ impl Replica {
     /// # Errors
     /// [`Error::BackupDamaged`]; [`Error::NoDatabase`], [`Error::NotADatabase`]; a newer version wrote it; it cannot be read.
     pub fn check_backup(backup: impl AsRef<Path>) -> Result<()> {
-        crate::storage::check_backup(backup.as_ref())
+        Self::builder().check_backup(backup)
     }
 
     /// Puts a backup in the place of the database at `path`, which moves to `aside`. The database is then recognised as restored
@@ -341,7 +344,7 @@ impl Replica {
     /// Those of [`check_backup`](Self::check_backup); [`Error::CycleRunning`] or [`Error::DatabaseBusy`]: a program has the database
     /// open; [`Error::Io`]: `aside` is taken; a file cannot be written. The database stays as it is then.
     pub fn restore(backup: impl AsRef<Path>, path: impl AsRef<Path>, aside: impl AsRef<Path>) -> Result<()> {
-        crate::storage::restore(backup.as_ref(), path.as_ref(), aside.as_ref())
+        Self::builder().restore(backup, path, aside)
     }
 
     /// Copies the database into a new file that only its owner may read, between two cycles.

@@ -147,7 +147,7 @@ mod tests {
         list.add("clinic", &password).unwrap();
         let replica = Replica::with_storage(Arc::new(MemoryStorage::new()));
         let site = replica.site(Arc::new(InProcess::new(Arc::new(central.stand_alone_central()))));
-        let settings = Settings::new("http://central.example.org", "clinic", password);
+        let settings = Settings::new("https://central.example.org", "clinic", password);
         site.set_up(&settings.hardware_id("this machine".to_owned()), &mut NoopObserver).unwrap();
         let kept = Kept::default();
         tracing::subscriber::with_default(kept.clone(), || {

@@ -239,6 +239,7 @@ impl CentralEnd {
 /// Settings of a site of this world.
 pub fn settings(name: &str) -> Settings {
     Settings::new("http://central.example.org", name, PasswordHash::of_password(PASSWORD))
+        .https_only(false)
         .hardware_id(format!("machine-{name}"))
 }
 

@@ -158,7 +158,8 @@ Examples:
 pub(super) const DISCOVER: &str = "\
 Examples:
   oms-sync discover
-  oms-sync discover --json | jq .central_url";
+  oms-sync discover --json | jq .central_url
+  oms-sync discover --accept                 # central has moved to another host, and you know that";
 
 pub(super) const SYNC: &str = "\
 Exit status 1 if any record is in quarantine; oms-sync quarantine list says why.

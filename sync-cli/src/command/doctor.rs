@@ -41,7 +41,7 @@ pub(super) fn run(args: &Args, options: &Doctor, out: &Output) -> Result<Command
     let found = match (&new.legacy_url, &new.site) {
         (Some(url), Some(site)) => match password_if_given(&new.password, site, out)? {
             Some(password) => {
-                let settings = Settings::new(url, site, password).hardware_id(new.hardware_id.clone());
+                let settings = new.settings(url, site, password);
                 before_set_up(&settings, options.max_time, &mut each)
             }
             None => site_without_database(options.max_time).support().doctor_without_password(

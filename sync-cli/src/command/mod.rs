@@ -59,7 +59,7 @@ pub(crate) fn run(args: &Args, out: &mut Output) -> Result<CommandOutcome, Failu
     }
     match &args.command {
         Command::Init(init) => set_up::init(args, init, out),
-        Command::Discover => set_up::discover(args, out),
+        Command::Discover(discover) => set_up::discover(args, discover, out),
         Command::Sync(options) => sync::run(args, options, out),
         Command::Run(options) => run::run(args, options, out),
         Command::Status(options) => status::run(args, options, out),

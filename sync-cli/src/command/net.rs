@@ -5,7 +5,7 @@ use std::sync::Arc;
 use sync_core::error::catalogue;
 use sync_core::support::{NetLimits, NetReport, ServerLine};
 use sync_core::transport::HttpTransport;
-use sync_core::{ErrorClass, Message, Replica, Settings};
+use sync_core::{ErrorClass, Message, Replica};
 
 use super::layout::{facts, say};
 use crate::args::{Args, Net};
@@ -23,8 +23,7 @@ pub(super) fn run(args: &Args, options: &Net, out: &Output) -> Result<CommandOut
     let new = &options.new_site;
     let measured = match (&new.legacy_url, &new.site) {
         (Some(url), Some(site)) => {
-            let settings =
-                Settings::new(url, site, password(&new.password, site, out)?).hardware_id(new.hardware_id.clone());
+            let settings = new.settings(url, site, password(&new.password, site, out)?);
             let site = super::doctor::site_without_database(patience);
             site.support().line_test_before_set_up(&settings, &limits, &mut until_interrupted)?
         }

@@ -11,7 +11,7 @@ use sync_core::{Error, ErrorClass, Role, Settings};
 
 use super::doctor;
 use super::layout::{facts, say};
-use crate::args::{Args, Init};
+use crate::args::{Args, Discover, Init};
 use crate::failure::{CommandOutcome, Failure};
 use crate::output::Output;
 use crate::password::password;
@@ -27,13 +27,18 @@ pub(super) fn init(args: &Args, init: &Init, out: &Output) -> Result<CommandOutc
     end_on_signals();
     let settings = Settings::new(&init.legacy_url, init.site.clone(), password(&init.password, &init.site, out)?)
         .hardware_id(init.hardware_id.clone());
-    if init.legacy_url.starts_with("http://") && !is_this_machine(&init.legacy_url) {
-        out.hint_said(&says::readable_on_the_way());
-    }
     let existed = args.db.exists();
     let workspace = Workspace::open_or_make(args, out)?;
-    let was_https_only = workspace.replica.settings()?.is_some_and(|before| before.https_only);
-    let settings = settings.https_only(init.https_only || (was_https_only && !init.allow_http));
+    let allowed_http = workspace.replica.settings()?.is_some_and(|before| before.https_only == Some(false));
+    let allows_http = init.allow_http || (allowed_http && !init.https_only);
+    if allows_http && init.legacy_url.starts_with("http://") && !is_this_machine(&init.legacy_url) {
+        out.hint_said(&says::readable_on_the_way());
+    }
+    // Without either flag a site that is set up already keeps what it has, and a new one uses https alone.
+    let settings = match (init.https_only, init.allow_http) {
+        (false, false) => settings,
+        (https_only, _) => settings.https_only(https_only),
+    };
     out.hint_said(&says::asking(masked_url(&init.legacy_url), format!("{:?}", init.site)));
     let set_up = set_up(&workspace, &settings, out);
     if set_up.is_err() && !existed && workspace.server.is_none() {
@@ -96,10 +101,15 @@ fn is_this_machine(url: &str) -> bool {
     ["http://localhost", "http://127.", "http://[::1]"].iter().any(|local| url.starts_with(local))
 }
 
-pub(super) fn discover(args: &Args, out: &Output) -> Result<CommandOutcome, Failure> {
+pub(super) fn discover(args: &Args, options: &Discover, out: &Output) -> Result<CommandOutcome, Failure> {
     end_on_signals();
     let site = Workspace::open(args, out)?.site();
-    let discovered = out.in_words(site.discover(&mut until_interrupted)?);
+    let mut discovered = out.in_words(site.discover(&mut until_interrupted)?);
+    if options.accept && discovered.central_unconfirmed {
+        site.confirm_central_url(&discovered.central_url)?;
+        discovered.central_unconfirmed = false;
+        out.hint_said(&says::confirmed(&discovered.central_url));
+    }
     // Central has no other central server to probe.
     let probe = (discovered.role == Role::Remote).then(|| site.probe_central(&mut until_interrupted));
     if out.json {

@@ -12,6 +12,14 @@ pub(super) const ALL: &[MessageTemplate] = &[
         "no_database",
         "The path given with --db or OMS_SYNC_DB is another one, or the command runs in another folder.",
     ),
+    advice(
+        "https_required",
+        "Give the server's https:// address. If it has none, and the line is trusted, run `oms-sync init` with --allow-http.",
+    ),
+    advice(
+        "central_url_unconfirmed",
+        "Ask the network's administrator whether central moved there. If it did, run `oms-sync discover --accept`.",
+    ),
     advice("incorrect_password", "Run `oms-sync init` again with the password that the server has for this site."),
     advice(
         "database_copied",

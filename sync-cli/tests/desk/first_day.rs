@@ -26,7 +26,7 @@ fn a_database_that_is_not_there_is_named_and_not_made() {
 fn a_host_that_is_not_known_and_an_address_without_a_scheme() {
     let desk = Desk::new();
     let init = |url| ["init", "--json", "--legacy-url", url, "--site", "x", "--password-file", "pw"];
-    let unknown = desk.run(&init("http://no-such-host.invalid:2048")).ends(4).json();
+    let unknown = desk.run(&init("https://no-such-host.invalid:2048")).ends(4).json();
     assert_eq!(unknown["error"]["code"], "unreachable", "{unknown}");
     holds(&unknown["error"]["message"].to_string(), &["no-such-host.invalid"]);
     for url in ["clinic", "127.0.0.1:18731"] {

@@ -148,6 +148,15 @@ pub enum Error {
         advice: "Give the path of the site's database; a new site is set up first.",
     }
 
+    /// A key that does not open a database file.
+    DatabaseKeyRefused {
+        fields: { path: String = "clinic.sqlite".into(), source: Cause = a_cause() },
+        code: "database_key_refused", class: Configure,
+        message: "the key does not open the database {path}",
+        cause: "The key is that of another database or from before it was changed; or the file is not encrypted, or is no database.",
+        advice: "Give the key with which the database was made. Without it the file cannot be read: set the site up again in a new file.",
+    }
+
     /// A server of databases that lets this user not in.
     DatabaseRefused {
         fields: { database: String = "postgres://oms@db.example.org/central".into(), source: Cause = a_cause() },
@@ -177,6 +186,15 @@ pub enum Error {
         message: "{what} \"{url}\" is not https, and this site was set up to use https alone",
         cause: "The server has no certificate, or its address was entered with http://; nothing was sent there.",
         advice: "Enter the server's https:// address; or set the site up again, and allow http.",
+    }
+
+    /// A secret that is not where the host keeps them.
+    SecretMissing {
+        fields: { secret: &'static str = "password_sha256" },
+        code: "secret_missing", class: Configure,
+        message: "a secret of this site is not in its database, and not where this app keeps secrets: {secret}",
+        cause: "The database was copied to another device, or its secrets were removed there; or the app was started without the place where it keeps them.",
+        advice: "Set the site up again with its password.",
     }
 
     /// A name unknown to a server.
@@ -239,6 +257,15 @@ pub enum Error {
         message: "the legacy server names no central server for this site",
         cause: "Nobody has entered the Open mSupply central server's address on the legacy server.",
         advice: "Ask the legacy server's administrator to enter the address of the Open mSupply central server.",
+    }
+
+    /// A new address of central that nobody has confirmed.
+    CentralUrlUnconfirmed {
+        fields: { known: String = a_url(), offered: String = "https://central.example.com".into() },
+        code: "central_url_unconfirmed", class: Configure,
+        message: "the legacy server names another central server than before: {offered} instead of {known}",
+        cause: "Central moved to another machine; or somebody changed its address at the legacy server. Nothing was sent to the new one.",
+        advice: "Ask the network's administrator whether central moved there. If it did, confirm the new address.",
     }
 
     /// An Open mSupply server that is not central.
@@ -468,8 +495,17 @@ pub enum Error {
         fields: { path: String = "letter.txt".into(), source: Option<Cause> = None },
         code: "not_a_database", class: LocalFault,
         message: "{path} is not a database of this program",
-        cause: "The path leads to another kind of file, or to the database of another program.",
+        cause: "The path leads to another kind of file, to the database of another program, or to an encrypted one that was opened without its key.",
         advice: "Check the path; give the database of a site, or a new file name.",
+    }
+
+    /// The place of the host's secrets cannot be used now.
+    SecretsFailed {
+        fields: { source: Cause = a_cause() },
+        code: "secrets_failed", class: LocalFault,
+        message: "the place where this app keeps the site's secrets cannot be used",
+        cause: "The device is locked, the key chain refuses the app, or a variable of the environment has another value.",
+        advice: "See the causes; unlock the device, or give the app access to its secrets, then sync again.",
     }
 
     /// The disk is full.

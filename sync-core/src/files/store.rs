@@ -328,6 +328,8 @@ fn private_folder(folder: &Path, is_ours: bool) -> io::Result<()> {
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
     builder.create(folder)?;
+    #[cfg(not(unix))]
+    let _ = is_ours;
     #[cfg(unix)]
     if is_ours {
         use std::os::unix::fs::PermissionsExt as _;

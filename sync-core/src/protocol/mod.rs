@@ -49,13 +49,35 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// The application as named in every request.
+/// The application as named in every request: it says to a server which release of Open mSupply it deals with.
+///
+/// - A central server of this library writes records as that release reads them: with its keys, and without what it cannot read. An app
+///   that names an older release than the default gets less, and gets the rest when it names a newer one. Its administrator sees the
+///   version with each site.
+/// - An Open mSupply central server passes both on to the legacy server, with the site's credentials.
+/// - The legacy server gets both with each request. Open mSupply sends two names, `Open mSupply Desktop` and `Open mSupply Android`
+///   (`protocol-v6` §4.1); what a legacy server does with another one is not known.
+///
+/// So an app on a phone says `Open mSupply Android`; it gives a name of its own only where that was tried with the network's servers, and
+/// always a version of Open mSupply, not its own.
+/// [`ReplicaBuilder::app_identity`](crate::ReplicaBuilder::app_identity) takes it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AppIdentity {
-    /// `major.minor.patch` without leading zeros.
+    /// `major.minor.patch` without leading zeros, of a release of Open mSupply.
     pub version: String,
     /// `Open mSupply Desktop` or `Open mSupply Android`.
     pub name: String,
+}
+
+impl AppIdentity {
+    /// A name with a version of Open mSupply; `None` for a version of another form, and for a name that does not fit in a header: empty,
+    /// over 100 bytes, or with characters other than printable ASCII.
+    pub fn new(version: &str, name: &str) -> Option<Self> {
+        let canonical = v6::release(version).map(|(major, minor, patch)| format!("{major}.{minor}.{patch}"));
+        let is_name = (1..=100).contains(&name.len()) && name.bytes().all(|byte| matches!(byte, b' '..=b'~'));
+        (canonical.as_deref() == Some(version) && is_name && name.trim() == name)
+            .then(|| Self { version: version.to_owned(), name: name.to_owned() })
+    }
 }
 
 impl Default for AppIdentity {

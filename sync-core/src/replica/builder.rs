@@ -11,20 +11,23 @@ use crate::clock::{Clock, SystemClock};
 #[cfg(feature = "sqlite")]
 use crate::error::Result;
 use crate::machine::Machine;
+use crate::protocol::AppIdentity;
 use crate::record::TableName;
-use crate::site::{ConflictResolver, Resolvers};
+use crate::site::device::Device;
+use crate::site::secrets::Secrets;
+use crate::site::{ConflictResolver, Resolvers, SecretStore};
 use crate::storage::Storage;
 
 #[cfg(doc)]
 use crate::error::Error;
 #[cfg(feature = "sqlite")]
-use crate::storage::{RecordHook, SqliteStorage};
+use crate::storage::{DatabaseKey, RecordHook, SqliteStorage};
 
 /// Chooses how a [`Replica`] is opened.
 #[derive(Default)]
 pub struct ReplicaBuilder {
     clock: Option<Arc<dyn Clock>>,
-    machine: Machine,
+    device: Device,
     resolvers: BTreeMap<TableName, Arc<dyn ConflictResolver>>,
     #[cfg(feature = "sqlite")]
     hook: Option<Box<dyn RecordHook>>,
@@ -34,6 +37,8 @@ pub struct ReplicaBuilder {
     tables: Option<String>,
     #[cfg(feature = "sqlite")]
     indexes: Vec<(String, String)>,
+    #[cfg(feature = "sqlite")]
+    key: Option<DatabaseKey>,
 }
 
 impl fmt::Debug for ReplicaBuilder {
@@ -53,7 +58,24 @@ impl ReplicaBuilder {
     /// time, so that a database that was copied to another machine is noticed.
     #[must_use]
     pub fn machine_id(self, id: impl Into<String>) -> Self {
-        Self { machine: Machine::Given(id.into()), ..self }
+        let device = Device { machine: Machine::Given(id.into()), ..self.device };
+        Self { device, ..self }
+    }
+
+    /// Keeps the site's secrets in this store instead of the database file: the hash of its password, and the id of this machine. Pass it
+    /// each time.
+    #[must_use]
+    pub fn secrets(self, store: impl SecretStore + 'static) -> Self {
+        let device = Device { secrets: Secrets::of_host(Arc::new(store)), ..self.device };
+        Self { device, ..self }
+    }
+
+    /// Says how servers see the app. The default is a release of Open mSupply with the behaviour of this library, which every server
+    /// knows. [`AppIdentity`] says what servers do with it.
+    #[must_use]
+    pub fn app_identity(self, app: AppIdentity) -> Self {
+        let device = Device { app, ..self.device };
+        Self { device, ..self }
     }
 
     /// Decides the conflicts of a table: whenever a pull brings a record that was edited here, and that edit is not pushed yet. Without
@@ -98,14 +120,14 @@ impl ReplicaBuilder {
 
     fn build(self, storage: Arc<dyn Storage>, #[cfg(feature = "sqlite")] file: Option<Arc<SqliteStorage>>) -> Replica {
         let clock = self.clock.unwrap_or_else(|| Arc::new(SystemClock::new()));
-        let (machine, resolvers) = (self.machine, Resolvers::new(self.resolvers));
+        let (device, resolvers) = (self.device, Resolvers::new(self.resolvers));
         Replica {
             parts: Arc::new(Parts {
                 storage,
                 #[cfg(feature = "sqlite")]
                 file,
                 clock,
-                machine,
+                device,
                 resolvers,
             }),
         }
@@ -165,7 +187,8 @@ impl ReplicaBuilder {
     /// As [`SqliteStorage::open`]; [`Error::Database`] if a statement of [`host_tables`](Self::host_tables) fails;
     /// [`Error::UnknownTable`] and [`Error::BadInput`] for an [`index`](Self::index) on what no record type has.
     pub fn open(self, path: impl AsRef<Path>) -> Result<Replica> {
-        self.over_written(SqliteStorage::open(path)?)
+        let file = SqliteStorage::open_keyed(path.as_ref(), self.key.clone())?;
+        self.over_written(file)
     }
 
     /// Opens a database file that must exist.
@@ -173,7 +196,8 @@ impl ReplicaBuilder {
     /// # Errors
     /// As [`open`](Self::open); [`Error::NoDatabase`] if there is no such file.
     pub fn open_existing(self, path: impl AsRef<Path>) -> Result<Replica> {
-        self.over_written(SqliteStorage::open_existing(path)?)
+        let file = SqliteStorage::open_existing_keyed(path.as_ref(), self.key.clone())?;
+        self.over_written(file)
     }
 
     /// Opens a database file that must exist, to be read only: it is not brought up to date, and each write is refused.
@@ -181,7 +205,28 @@ impl ReplicaBuilder {
     /// # Errors
     /// As [`SqliteStorage::open_to_read`].
     pub fn open_to_read(self, path: impl AsRef<Path>) -> Result<Replica> {
-        Ok(self.over_file(SqliteStorage::open_to_read(path)?))
+        let file = SqliteStorage::open_to_read_keyed(path.as_ref(), self.key.clone())?;
+        Ok(self.over_file(file))
+    }
+
+    /// Checks that a file is a sound database that this version can open, with the key of this builder if it has one. Reads all of it,
+    /// and changes nothing.
+    ///
+    /// # Errors
+    /// [`Error::BackupDamaged`]; [`Error::NoDatabase`], [`Error::NotADatabase`], [`Error::DatabaseKeyRefused`]; a newer version wrote it; it
+    /// cannot be read.
+    pub fn check_backup(&self, backup: impl AsRef<Path>) -> Result<()> {
+        crate::storage::check_backup(backup.as_ref(), self.key.as_ref())
+    }
+
+    /// Puts a backup in the place of the database at `path`, which moves to `aside`. The database is then recognised as restored
+    /// when it is opened, and the servers fill what it lacks. The backup has the key of this builder, if it has one.
+    ///
+    /// # Errors
+    /// Those of [`check_backup`](Self::check_backup); [`Error::CycleRunning`] or [`Error::DatabaseBusy`]: a program has the database
+    /// open; [`Error::Io`]: `aside` is taken; a file cannot be written. The database stays as it is then.
+    pub fn restore(&self, backup: impl AsRef<Path>, path: impl AsRef<Path>, aside: impl AsRef<Path>) -> Result<()> {
+        crate::storage::restore(backup.as_ref(), path.as_ref(), aside.as_ref(), self.key.as_ref())
     }
 
     fn over_written(mut self, file: SqliteStorage) -> Result<Replica> {
@@ -200,5 +245,49 @@ impl ReplicaBuilder {
     pub(super) fn over_file(self, file: SqliteStorage) -> Replica {
         let file = Arc::new(file);
         self.build(file.clone(), Some(file))
+    }
+}
+
+/// What is chosen for an encrypted database file.
+#[cfg(feature = "sqlcipher")]
+impl ReplicaBuilder {
+    /// Opens a database file that is encrypted with this key, and makes a new one so. Pass it each time; a file that is there and not
+    /// encrypted gets its first key by [`change_key`](Self::change_key).
+    ///
+    /// ```
+    /// use sync_core::Replica;
+    /// use sync_core::storage::DatabaseKey;
+    /// # let folder = tempfile::tempdir()?;
+    /// # let path = folder.path().join("clinic.sqlite");
+    /// # let from_the_key_chain = [7; 32];
+    /// let key = DatabaseKey::of_bytes(&from_the_key_chain);
+    /// let replica = Replica::builder().key(key.clone()).open(&path)?;
+    /// # drop(replica);
+    ///
+    /// let new = DatabaseKey::of_passphrase("known to two people")?;
+    /// Replica::builder().key(key).change_key(&path, &new)?;
+    /// let replica = Replica::builder().key(new).open(&path)?;
+    /// # drop(replica);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Opening gives [`Error::DatabaseKeyRefused`] if the file has another key, or none.
+    #[must_use]
+    pub fn key(self, key: DatabaseKey) -> Self {
+        Self { key: Some(key), ..self }
+    }
+
+    /// Encrypts a database file with a new key, in the place of the key of this builder; without one the file is encrypted for the first
+    /// time. All of it is written anew. Nobody else may have it open. A break in between leaves it with the old key or the new one, and
+    /// whole. Backups keep the key that they were made with.
+    ///
+    /// Where the file was not encrypted, the disk may still hold parts of the old one.
+    ///
+    /// # Errors
+    /// [`Error::NoDatabase`], [`Error::NotADatabase`], [`Error::DatabaseKeyRefused`]; [`Error::CycleRunning`] or [`Error::DatabaseBusy`]: a
+    /// program has it open; [`Error::DiskFull`]: a copy needs as much space again; it cannot be written.
+    pub fn change_key(&self, path: impl AsRef<Path>, new: &DatabaseKey) -> Result<()> {
+        crate::storage::change_key(path.as_ref(), self.key.as_ref(), new)
     }
 }

@@ -121,7 +121,7 @@ impl Site {
         let started_at = self.clock.now();
         let (identity, changes_from, sizes) = {
             let txn = self.storage.read()?;
-            (Identity::load(txn.as_ref(), &self.machine)?, txn.last_cursor()?.next(), Sizes::load(txn.as_ref())?)
+            (Identity::load(txn.as_ref(), &self.device)?, txn.last_cursor()?.next(), Sizes::load(txn.as_ref())?)
         };
         let began = self.clock.monotonic();
         let mut client = self.client(observer);

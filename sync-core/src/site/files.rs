@@ -196,7 +196,7 @@ impl Site {
             if role(txn.as_ref())? == Some(Role::Central) {
                 return Err(Error::WrongRole { needed: "remote site", found: "central server" });
             }
-            Identity::load(txn.as_ref(), &self.machine)?
+            Identity::load(txn.as_ref(), &self.device)?
         };
         let central = identity.central_url()?;
         let _lock = files.store.lock()?;

@@ -4,7 +4,8 @@ use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 use url::Url;
 
-use crate::address::{is_readable_on_the_way, parse_url, shown};
+use super::device::Device;
+use crate::address::{is_elsewhere, is_loopback, is_readable_on_the_way, parse_url, shown};
 use crate::error::{Error, Result};
 use crate::machine::Machine;
 use crate::protocol::v5::{InitialisationStatus, SiteHeaders, V5_VERSION};
@@ -39,15 +40,17 @@ pub struct Settings {
     /// older version.
     pub hardware_id: Option<String>,
     /// True if credentials and records go to other machines over https alone: another address is an error, and nothing is
-    /// sent there.
-    pub https_only: bool,
+    /// sent there. False allows http:// too, where everybody on the way can read them. `None` leaves it as the database has it,
+    /// and means true for a database that is set up for the first time, unless its legacy server is on this machine (a loopback
+    /// address), as in tests.
+    pub https_only: Option<bool>,
 }
 
 impl Settings {
     /// The settings of a site, which servers know by the id of this machine.
     pub fn new(legacy_url: impl Into<String>, site_name: impl Into<String>, password: PasswordHash) -> Self {
         let (legacy_url, site_name) = (legacy_url.into(), site_name.into());
-        Self { legacy_url, site_name, password, hardware_id: None, https_only: false }
+        Self { legacy_url, site_name, password, hardware_id: None, https_only: None }
     }
 
     /// Chooses the id by which servers know this machine, or with `None` leaves the choice to the library.
@@ -56,10 +59,11 @@ impl Settings {
         Self { hardware_id: id.into(), ..self }
     }
 
-    /// Uses https alone, except on this machine.
+    /// Says whether https alone is used, except on this machine. A new site uses it alone unless this is false; then
+    /// [`Site::set_up`](crate::Site::set_up) warns, because everybody on the way can read the site's password hash and its records.
     #[must_use]
     pub fn https_only(self, https_only: bool) -> Self {
-        Self { https_only, ..self }
+        Self { https_only: Some(https_only), ..self }
     }
 }
 
@@ -75,6 +79,7 @@ impl std::fmt::Debug for Settings {
 
 /// The legacy server's answer about this site.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct Discovered {
     /// The role of this database.
     #[serde(serialize_with = "role_text")]
@@ -83,6 +88,9 @@ pub struct Discovered {
     pub site_id: SiteId,
     /// The address of the Open mSupply central server; empty if there is none.
     pub central_url: String,
+    /// True if that address is under another host than the one before. Nothing is sent there until somebody has confirmed it, with
+    /// [`Site::confirm_central_url`](crate::Site::confirm_central_url).
+    pub central_unconfirmed: bool,
     /// The number of the legacy server's own site, if it gave one.
     pub legacy_site_id: Option<SiteId>,
     /// The state of this site's initialisation at the legacy server.
@@ -119,16 +127,22 @@ impl Hardware {
 
     /// The id that a database has on this machine, if any. The machine's own id is never read from the database, and a
     /// chosen id is valid only on the machine for which it was chosen: a copy of the file elsewhere is another machine.
-    pub(crate) fn load(txn: &dyn ReadTxn, machine: &Machine) -> Result<Option<Self>> {
-        let Some(id) = state::HARDWARE_ID.find(txn)? else { return Ok(None) };
-        Ok(Some(match state::HARDWARE_ID_FROM.get(txn)? {
-            HardwareFrom::Machine => Self::of(machine)?,
+    pub(crate) fn load(txn: &dyn ReadTxn, device: &Device) -> Result<Option<Self>> {
+        let machine = &device.machine;
+        let Some(here) = state::HARDWARE_ID.find(txn)? else { return Ok(None) };
+        let from = state::HARDWARE_ID_FROM.get(txn)?;
+        let is_of_machine = match from {
+            HardwareFrom::Machine => true,
             HardwareFrom::Given => {
                 let bound = state::HARDWARE_ID_BOUND.get(txn)?;
-                if bound.is_empty() || bound == bound_to(machine) { Self::given(&id) } else { Self::of(machine)? }
+                !bound.is_empty() && bound != bound_to(machine)
             }
-            HardwareFrom::Chance => Self { id, from: HardwareFrom::Chance },
-        }))
+            HardwareFrom::Chance => false,
+        };
+        if is_of_machine {
+            return Self::of(machine).map(Some);
+        }
+        Ok(Some(Self { id: device.secrets.hardware_id(here)?, from }))
     }
 
     /// The id of this machine.
@@ -139,10 +153,10 @@ impl Hardware {
         Ok(Self { id: machine.id()?, from: HardwareFrom::Machine })
     }
 
-    pub(crate) fn store(&self, txn: &dyn WriteTxn, machine: &Machine) -> Result<()> {
-        state::HARDWARE_ID.set(txn, &self.id)?;
+    pub(crate) fn store(&self, txn: &dyn WriteTxn, device: &Device) -> Result<()> {
+        device.secrets.store_hardware_id(txn, &self.id)?;
         if self.from == HardwareFrom::Given {
-            state::HARDWARE_ID_BOUND.set(txn, bound_to(machine))?;
+            state::HARDWARE_ID_BOUND.set(txn, bound_to(&device.machine))?;
         }
         match self.from {
             HardwareFrom::Machine | HardwareFrom::Given => state::HARDWARE_ID_FROM.set(txn, self.from),
@@ -169,57 +183,80 @@ pub(crate) struct Identity {
     pub site_id: Option<SiteId>,
     pub role: Option<Role>,
     pub central_url: Option<String>,
+    /// The address of central that was set up or confirmed.
+    pub central_confirmed: Option<String>,
     pub legacy_site_id: Option<SiteId>,
     pub initialised: bool,
 }
 
 impl Identity {
     /// The settings, before anything else is known of the site.
-    pub(crate) fn of_settings(settings: &Settings, hardware: Hardware) -> Result<Self> {
+    pub(crate) fn of_settings(settings: &Settings, hardware: Hardware, app: AppIdentity) -> Result<Self> {
+        const LEGACY: &str = "the legacy server's address";
+        let is_here = |url: Url| is_loopback(&url);
+        let https_only = match settings.https_only {
+            Some(https_only) => https_only,
+            None => !parse_url(LEGACY, &settings.legacy_url).is_ok_and(is_here),
+        };
         Ok(Self {
-            legacy_url: allowed(settings.https_only, "the legacy server's address", &settings.legacy_url)?,
-            https_only: settings.https_only,
+            legacy_url: allowed(https_only, LEGACY, &settings.legacy_url)?,
+            https_only,
             site_name: settings.site_name.clone(),
             password: settings.password.clone(),
             hardware,
-            app: AppIdentity::default(),
+            app,
             site_id: None,
             role: None,
             central_url: None,
+            central_confirmed: None,
             legacy_site_id: None,
             initialised: false,
         })
     }
 
     /// Reads it from a database on this machine.
-    pub(crate) fn load(txn: &dyn ReadTxn, machine: &Machine) -> Result<Self> {
+    pub(crate) fn load(txn: &dyn ReadTxn, device: &Device) -> Result<Self> {
         if role(txn)? == Some(Role::Central) && !state::LEGACY_URL.is_set(txn)? {
             return Err(Error::WrongRole { needed: "remote site", found: "central server without a legacy server" });
         }
         let settings = Settings {
             legacy_url: state::LEGACY_URL.find(txn)?.ok_or(Error::NotSetUp)?,
             site_name: state::SITE_NAME.find(txn)?.ok_or(Error::NotSetUp)?,
-            password: state::PASSWORD_HASH.find(txn)?.ok_or(Error::NotSetUp)?,
+            password: device.secrets.password(txn)?.ok_or(Error::NotSetUp)?,
             hardware_id: None,
-            https_only: state::HTTPS_ONLY.get(txn)?,
+            https_only: Some(state::HTTPS_ONLY.get(txn)?),
         };
+        let hardware = Hardware::load(txn, device)?.ok_or(Error::NotSetUp)?;
         Ok(Self {
             site_id: site_id(txn)?,
             role: role(txn)?,
             central_url: state::CENTRAL_URL.find(txn)?.filter(|url| !url.is_empty()),
             legacy_site_id: state::LEGACY_SITE_ID.find(txn)?,
             initialised: state::INITIALISED_AT.is_set(txn)?,
-            ..Self::of_settings(&settings, Hardware::load(txn, machine)?.ok_or(Error::NotSetUp)?)?
+            central_confirmed: confirmed_central(txn)?,
+            ..Self::of_settings(&settings, hardware, device.app.clone())?
         })
     }
 
     /// Central's address, as stored by discovery.
     ///
     /// # Errors
-    /// It is missing or unusable, or may not be used.
+    /// It is missing or unusable, or may not be used, or nobody has confirmed it.
     pub(crate) fn central_url(&self) -> Result<Url> {
         let text = self.central_url.as_deref().ok_or(Error::CentralUrlMissing)?;
-        allowed(self.https_only, "the central server's address", text)
+        let url = allowed(self.https_only, CENTRAL, text)?;
+        match self.central_confirmed.as_deref().and_then(|known| parse_url(CENTRAL, known).ok()) {
+            Some(known) if is_elsewhere(&known, &url) => {
+                Err(Error::CentralUrlUnconfirmed { known: shown(&known), offered: shown(&url) })
+            }
+            _ => Ok(url),
+        }
+    }
+
+    /// Stores the secrets of the site where the host keeps them.
+    pub(crate) fn store_secrets(&self, txn: &dyn WriteTxn, device: &Device) -> Result<()> {
+        device.secrets.store_password(txn, &self.password)?;
+        self.hardware.store(txn, device)
     }
 
     /// True if one server is both the legacy server and central.
@@ -238,6 +275,7 @@ impl Identity {
             sync_v6_version: V6_VERSION,
             is_dry_run: true,
             push_chain: None,
+            refused_up_to: None,
         }
     }
 
@@ -276,6 +314,20 @@ impl Identity {
     }
 }
 
+/// Names central's address in errors.
+pub(crate) const CENTRAL: &str = "the central server's address";
+
+/// The address of central that was set up or confirmed. A database that was set up by an older version knows the one that it uses.
+pub(crate) fn confirmed_central(txn: &dyn ReadTxn) -> Result<Option<String>> {
+    for setting in [state::CENTRAL_CONFIRMED, state::CENTRAL_URL] {
+        let known = setting.find(txn)?.filter(|known| parse_url(CENTRAL, known).is_ok());
+        if known.is_some() {
+            return Ok(known);
+        }
+    }
+    Ok(None)
+}
+
 /// Reads an address to which credentials may go.
 fn allowed(https_only: bool, what: &'static str, text: &str) -> Result<Url> {
     let url = parse_url(what, text)?;
@@ -296,7 +348,7 @@ mod tests {
             site_name: "clinic".to_owned(),
             password: PasswordHash::of_password("a password"),
             hardware_id: Some("machine-id".to_owned()),
-            https_only: false,
+            https_only: None,
         };
         let shown = format!("{settings:?}");
         assert!(shown.contains("clinic") && shown.contains("legacy.example.org"), "{shown}");

@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use super::client::Client;
 use super::config::SyncConfig;
+use super::device::Device;
 use super::identity::Identity;
 use super::observer::SyncObserver;
 use crate::clock::Clock;
 use crate::error::Result;
 use crate::integrate::Resolvers;
-use crate::machine::Machine;
 use crate::storage::Storage;
 use crate::transport::Transport;
 
@@ -22,7 +22,7 @@ pub struct Site {
     pub(crate) transport: Arc<dyn Transport>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) config: SyncConfig,
-    pub(crate) machine: Machine,
+    pub(crate) device: Device,
     /// The host's decisions about conflicts.
     pub(crate) resolvers: Resolvers,
 }
@@ -39,10 +39,10 @@ impl Site {
         storage: Arc<dyn Storage>,
         transport: Arc<dyn Transport>,
         clock: Arc<dyn Clock>,
-        machine: Machine,
+        device: Device,
         resolvers: Resolvers,
     ) -> Self {
-        Self { storage, transport, clock, config: SyncConfig::default(), machine, resolvers }
+        Self { storage, transport, clock, config: SyncConfig::default(), device, resolvers }
     }
 
     /// Replaces the limits.
@@ -53,7 +53,7 @@ impl Site {
 
     /// The identity of this site, as stored in its database.
     pub(crate) fn identity(&self) -> Result<Identity> {
-        Identity::load(self.storage.read()?.as_ref(), &self.machine)
+        Identity::load(self.storage.read()?.as_ref(), &self.device)
     }
 
     /// Sends requests as this site.

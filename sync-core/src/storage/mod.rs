@@ -65,6 +65,12 @@ pub use records::{RecordReads, RecordWrites};
 #[cfg(feature = "sqlite")]
 pub use rusqlite;
 pub use settings::{StateReads, StateWrites};
+#[cfg(feature = "sqlcipher")]
+pub use sqlite::DatabaseKey;
+#[cfg(all(feature = "sqlite", not(feature = "sqlcipher")))]
+pub(crate) use sqlite::DatabaseKey;
+#[cfg(feature = "sqlcipher")]
+pub(crate) use sqlite::change_key;
 #[cfg(feature = "sqlite")]
 pub use sqlite::{HookedRecord, RecordHook, SqliteStorage};
 #[cfg(feature = "sqlite")]

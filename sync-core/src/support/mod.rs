@@ -76,6 +76,8 @@ use std::sync::Arc;
 #[cfg(feature = "support")]
 use crate::clock::Clock;
 #[cfg(feature = "support")]
+use crate::integrate::Resolvers;
+#[cfg(feature = "support")]
 use crate::site::Site;
 #[cfg(feature = "support")]
 use crate::storage::Storage;
@@ -86,6 +88,8 @@ use crate::storage::Storage;
 pub struct Support {
     storage: Arc<dyn Storage>,
     clock: Arc<dyn Clock>,
+    /// The host's decisions about conflicts, for records that are tried again.
+    resolvers: Resolvers,
 }
 
 #[cfg(feature = "support")]
@@ -99,15 +103,19 @@ impl std::fmt::Debug for Support {
 impl Support {
     /// Over an empty database in memory.
     fn in_memory() -> Self {
-        Self::new(Arc::new(crate::storage::MemoryStorage::new()), Arc::new(crate::clock::SystemClock::new()))
+        Self::new(
+            Arc::new(crate::storage::MemoryStorage::new()),
+            Arc::new(crate::clock::SystemClock::new()),
+            Resolvers::default(),
+        )
     }
 }
 
 #[cfg(feature = "support")]
 impl Support {
     /// Queries and repairs of this storage.
-    pub(crate) fn new(storage: Arc<dyn Storage>, clock: Arc<dyn Clock>) -> Self {
-        Self { storage, clock }
+    pub(crate) fn new(storage: Arc<dyn Storage>, clock: Arc<dyn Clock>, resolvers: Resolvers) -> Self {
+        Self { storage, clock, resolvers }
     }
 }
 
@@ -130,6 +138,6 @@ impl Site {
 impl SiteSupport {
     /// The queries that need only the database.
     fn of_database(&self) -> Support {
-        Support::new(self.site.storage.clone(), self.site.clock.clone())
+        Support::new(self.site.storage.clone(), self.site.clock.clone(), self.site.resolvers.clone())
     }
 }

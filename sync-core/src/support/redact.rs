@@ -34,6 +34,7 @@ fn shown() -> Vec<Setting<String>> {
         state::PUSH_UNCONFIRMED_LEGACY.as_text(),
         state::PULL_OWN.as_text(),
         state::LIBRARY_VERSION,
+        state::HTTPS_ONLY.as_text(),
         state::LOST.as_text(),
         state::QUEUE_PREPARED.as_text(),
         state::FILES_SWEPT_AT.as_text(),
@@ -43,7 +44,7 @@ fn shown() -> Vec<Setting<String>> {
 }
 
 /// Settings with addresses, into which people may have put a password.
-const ADDRESSES: [Setting<String>; 2] = [state::LEGACY_URL, state::CENTRAL_URL];
+const ADDRESSES: [Setting<String>; 3] = [state::LEGACY_URL, state::CENTRAL_URL, state::CENTRAL_CONFIRMED];
 
 /// The settings that are only reported as present.
 fn secret() -> [Setting<String>; 3] {

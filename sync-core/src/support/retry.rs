@@ -44,6 +44,8 @@ pub struct Retried {
     pub integrated: u64,
     /// Records that yielded to a local edit.
     pub kept_local: u64,
+    /// Conflicts with a local edit that a [resolver](crate::ReplicaBuilder::resolver) of the host decided otherwise.
+    pub resolved: u64,
     /// Records that are in quarantine again, for any cause.
     pub set_aside_again: u64,
 }
@@ -95,7 +97,7 @@ impl Support {
             }
         }
         // Other records may be staged already, waiting for the next cycle.
-        integrate_now(self.storage.as_ref(), self.clock.as_ref(), &mut retried)?;
+        self.integrate_now(&mut retried)?;
         Ok(retried)
     }
 }
@@ -139,34 +141,36 @@ fn send_again(txn: &dyn WriteTxn, clock: &dyn Clock, row: Buffered, retried: &mu
     Ok(())
 }
 
-/// Integrates staged records, unless a cycle runs, which will do it.
-fn integrate_now(storage: &dyn Storage, clock: &dyn Clock, retried: &mut Retried) -> Result<()> {
-    let lock = match storage.lock_cycle() {
-        Ok(lock) => lock,
-        Err(Error::CycleRunning { .. }) => return Ok(()),
-        Err(error) => return Err(error),
-    };
-    let queue = IntegrationQueue::default();
-    if storage.read()?.as_central().is_some() {
-        queue.work(storage, clock, &|| true)?;
-    }
-    let mut done: Integrated = queue.done();
-    let origin = state::LEGACY_SITE_ID.find(storage.read()?.as_ref())?;
-    for (source, origin) in [(Source::Legacy, origin), (Source::Central, None)] {
-        let door = Provenance::new(source, origin);
-        integrate(storage, clock, &door, &mut done, |_, _| Ok(()))?;
-    }
-    merge::rewrite(storage, clock, origin)?;
-    moved_stores::relog_pending(storage, clock)?;
-    drop(lock);
-    retried.tried = true;
-    retried.integrated = done.integrated;
-    retried.kept_local = done.kept_local;
-    retried.set_aside_again = done.quarantined + done.refused;
-    Ok(())
-}
-
 impl Support {
+    /// Integrates staged records as a cycle does, unless a cycle runs, which will do it.
+    fn integrate_now(&self, retried: &mut Retried) -> Result<()> {
+        let (storage, clock) = (self.storage.as_ref(), self.clock.as_ref());
+        let lock = match storage.lock_cycle() {
+            Ok(lock) => lock,
+            Err(Error::CycleRunning { .. }) => return Ok(()),
+            Err(error) => return Err(error),
+        };
+        let queue = IntegrationQueue::default();
+        if storage.read()?.as_central().is_some() {
+            queue.work(storage, clock, &|| true)?;
+        }
+        let mut done: Integrated = queue.done();
+        let origin = state::LEGACY_SITE_ID.find(storage.read()?.as_ref())?;
+        for (source, origin) in [(Source::Legacy, origin), (Source::Central, None)] {
+            let door = Provenance { source, origin, resolvers: self.resolvers.clone() };
+            integrate(storage, clock, &door, &mut done, |_, _| Ok(()))?;
+        }
+        merge::rewrite(storage, clock, origin)?;
+        moved_stores::relog_pending(storage, clock)?;
+        drop(lock);
+        retried.tried = true;
+        retried.integrated = done.integrated;
+        retried.kept_local = done.kept_local;
+        retried.resolved = done.resolved;
+        retried.set_aside_again = done.quarantined + done.refused;
+        Ok(())
+    }
+
     /// Marks a quarantined record as ignored, with a reason: it is kept for reference, no longer counts as left behind, and
     /// is not tried again automatically. A newer version of the record is taken as usual.
     ///

@@ -153,6 +153,7 @@ crate::sentences! {
     /// Warnings of a cycle.
     cycle {
         something_new(change) = "the legacy server says something new: {change}";
+        readable_on_the_way(url) = "{url} is not https: everybody on the way can read the hash of the site's password, and its records";
         not_identified(server) = "{server} does not say who this site is: continuing with its stored answer";
         legacy_went_back(position) = "the legacy server went back to position {position}: it was restored from a \
             backup or replaced. Its central data is read again from the beginning.";
@@ -305,6 +306,9 @@ crate::sentences! {
         no_text(group, name) = "{group} has no text \"{name}\"";
         no_detail(group, name, detail) = "{group}.{name} has no detail {detail}";
         no_site_name() = "the site's name is empty";
+        #[cfg_attr(not(feature = "sqlcipher"), allow(dead_code, reason = "only encrypted databases have a key"))]
+        no_passphrase() = "a key of a database is a text that is not empty, does not begin with x', and has no NUL";
+        not_offered(meant, offered) = "the legacy server does not name {meant} as the central server; now it names {offered}";
         site_name(max) = "a site's name has 1 to {max} bytes, no colon and no control characters";
         store_names(max) = "a store's name, code and id have 1 to {max} bytes and no control characters";
         store_still_active(site) = "1 store is still active on site \"{site}\"";
@@ -330,6 +334,7 @@ crate::sentences! {
         postgres_sslmode(mode) = "sslmode is disable or verify-full, not \"{mode}\"";
         postgres_tls(error) = "the connection to the database cannot be encrypted: {error}";
         no_certificate(file) = "{file} holds no certificate";
+        #[cfg_attr(not(unix), allow(dead_code, reason = "only Unix has modes"))]
         password_file_open(file) = "others can read the passwords in {file}: take their rights away with chmod 600";
         key_too_long(max) = "the table and the id of a record have more than {max} bytes together";
         request_unwritable(error) = "a request cannot be written: {error}";

@@ -98,7 +98,7 @@ impl Records {
     /// # let added = list.add_store("Clinic", "C", "clinic", None)?;
     /// # let replica = Replica::with_storage(Arc::new(MemoryStorage::new()));
     /// # let site = replica.site(Arc::new(InProcess::new(Arc::new(central.stand_alone_central()))));
-    /// # let settings = Settings::new("http://central.example.org", "clinic", password);
+    /// # let settings = Settings::new("https://central.example.org", "clinic", password);
     /// # site.set_up(&settings.hardware_id("a machine".to_owned()), &mut NoopObserver)?;
     /// let records = replica.records();
     /// # assert!(records.active_stores()?.is_empty());

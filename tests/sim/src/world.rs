@@ -125,6 +125,7 @@ pub(crate) fn set_up(sim: &Sim) {
             break;
         }
         let settings = Settings::new(ADDRESS, sim.ends[site].name.clone(), password(0))
+            .https_only(false)
             .hardware_id(sim.machine(site).is_none().then(|| format!("machine-{site}")));
         self::site(sim, site).set_up(&settings, &mut NoopObserver).expect("set up");
     }

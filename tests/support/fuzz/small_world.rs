@@ -106,6 +106,7 @@ impl SmallWorld {
 
 pub(super) fn settings(name: &str, machine: &str) -> Settings {
     Settings::new("http://legacy.example.org:2048", name, PasswordHash::of_password(PASSWORD))
+        .https_only(false)
         .hardware_id(machine.to_owned())
 }
 

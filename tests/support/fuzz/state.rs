@@ -21,6 +21,7 @@ pub(super) const KEYS: &[&str] = &[
     "site_id",
     "role",
     "central_url",
+    "central_url_confirmed",
     "legacy_site_id",
     "discovered_at",
     "initialised_at",

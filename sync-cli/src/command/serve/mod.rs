@@ -80,8 +80,7 @@ pub(super) fn run(args: &Args, options: &Serve, out: &Output) -> Result<CommandO
     if is_paused {
         out.hint_said(&says::is_paused());
     }
-    // The service manager of the system, if one waits for it.
-    let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
+    tell_service_manager(ServerState::Answers);
     if let Some((files, tls)) = certificate_files(options)?.zip(tls) {
         let texts = out.texts.clone();
         std::thread::spawn(move || chores::certificates(&files, &tls, &texts));
@@ -105,11 +104,31 @@ pub(super) fn run(args: &Args, options: &Serve, out: &Output) -> Result<CommandO
             looked_at = Instant::now();
         }
     }
-    let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
+    tell_service_manager(ServerState::Stops);
     server.stop();
     in_place?;
     Ok(CommandOutcome::Done)
 }
+
+#[derive(Clone, Copy)]
+enum ServerState {
+    Answers,
+    Stops,
+}
+
+/// Tells systemd, if it waits for that.
+#[cfg(target_os = "linux")]
+fn tell_service_manager(state: ServerState) {
+    let state = match state {
+        ServerState::Answers => sd_notify::NotifyState::Ready,
+        ServerState::Stops => sd_notify::NotifyState::Stopping,
+    };
+    let _ = sd_notify::notify(&[state]);
+}
+
+/// Only Linux has systemd.
+#[cfg(not(target_os = "linux"))]
+fn tell_service_manager(_: ServerState) {}
 
 /// The database; a missing one is made only if that is wanted, so that a wrong path starts no empty server.
 fn open(args: &Args, options: &Serve, out: &Output) -> Result<Workspace, Error> {

@@ -10,7 +10,7 @@ type Case = (&'static str, fn(&mut Front, &mut Vec<String>), &'static str, i32, 
 const CASES: &[Case] = &[
     ("nothing is wrong", |_, _| {}, "nobody", 0, ""),
     ("the server is stopped", |front, _| front.shut(), "legacy_server", 4, "unreachable"),
-    ("no such host", |_, args| args[1] = "http://legacy..invalid".to_owned(), "device", 4, "unreachable"),
+    ("no such host", |_, args| args[1] = "https://legacy..invalid".to_owned(), "device", 4, "unreachable"),
     ("another server answers", |front, _| front.instead("/", Answer::page(200)), "device", 3, "not_an_msupply_server"),
     ("the name is misspelled", |_, args| args[3] = "klinic".to_owned(), "device", 3, "site_name_not_found"),
     ("TLS where there is none", |_, args| args[1] = args[1].replace("http:", "https:"), "device", 3, "wrong_scheme"),

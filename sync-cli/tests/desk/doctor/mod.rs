@@ -90,7 +90,9 @@ impl Ward {
 
     /// Sets the site's address of central.
     fn central_at(&self, url: &str) {
-        self.clinic.damage(&format!("UPDATE sync_state SET value = '{url}' WHERE key = 'central_url'"));
+        self.clinic.damage(&format!(
+            "UPDATE sync_state SET value = '{url}' WHERE key IN ('central_url', 'central_url_confirmed')"
+        ));
     }
 
     /// Sets the site's address of the legacy server.

@@ -40,7 +40,7 @@ impl Site {
     /// patient.
     pub(crate) fn may_ask_for_patient(&self) -> Result<()> {
         let txn = self.storage.read()?;
-        let identity = Identity::load(txn.as_ref(), &self.machine)?;
+        let identity = Identity::load(txn.as_ref(), &self.device)?;
         match identity.role {
             Some(Role::Remote) => {}
             Some(Role::Central) => return Err(Error::WrongRole { needed: "remote site", found: "central server" }),

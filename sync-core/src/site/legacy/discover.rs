@@ -1,5 +1,6 @@
 //! Discovery: asks the legacy server who this site is and where central is.
 
+use crate::address::{is_elsewhere, is_readable_on_the_way, parse_url, shown};
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
 use crate::protocol::v5::{InitialisationStatus, SiteInfo, path};
@@ -10,17 +11,20 @@ use crate::role::Role;
 use crate::site::Site;
 use crate::site::central::copied_database;
 use crate::site::client::Client;
-use crate::site::identity::{Discovered, Hardware, Identity, Settings};
-use crate::site::observer::SyncObserver;
+use crate::site::identity::{CENTRAL, Discovered, Hardware, Identity, Settings, confirmed_central};
+use crate::site::observer::{SyncEvent, SyncObserver};
 use crate::storage::state::HardwareFrom;
-use crate::storage::state::{Setting, role};
+use crate::storage::state::{Setting, is_one_server, role};
 use crate::storage::{WriteTxn, state};
-use crate::text::sentences::{identity as say, input};
+use crate::text::sentences::{cycle as says, identity as say, input};
 use crate::text::{Message, quoted};
 
 impl Site {
     /// Sets a database up as the site with these settings: asks the legacy server first, then stores settings and
     /// answer together. Settings of the same site may change; a database never becomes that of another site.
+    ///
+    /// Who sets a site up vouches for the legacy server, and with it for the address of central that it gives. Where the legacy server
+    /// stays the same, a new address of central has to be [confirmed](Self::confirm_central_url) nevertheless.
     ///
     /// # Errors
     /// [`Error::BadInput`] without a site's name, [`Error::InvalidUrl`], [`Error::WrongRole`] if the database is that
@@ -30,7 +34,7 @@ impl Site {
         if settings.site_name.is_empty() {
             return Err(Error::bad_input(input::no_site_name()));
         }
-        let stored = {
+        let (stored, settings, is_same_legacy) = {
             let txn = self.storage.read()?;
             // Checked first, before a server binds this machine to a site that this database cannot be.
             if role(txn.as_ref())? == Some(Role::Central) && !state::LEGACY_URL.is_set(txn.as_ref())? {
@@ -39,28 +43,40 @@ impl Site {
                     found: "central server without a legacy server",
                 });
             }
-            match settings.hardware_id.as_ref().filter(|id| !id.is_empty()) {
+            let stored = match settings.hardware_id.as_ref().filter(|id| !id.is_empty()) {
                 Some(id) => Some(Hardware::given(id)),
-                None => Hardware::load(txn.as_ref(), &self.machine)?,
+                None => Hardware::load(txn.as_ref(), &self.device)?,
+            };
+            let legacy_before = state::LEGACY_URL.find(txn.as_ref())?;
+            let mut settings = settings.clone();
+            if settings.https_only.is_none() && legacy_before.is_some() {
+                settings.https_only = Some(state::HTTPS_ONLY.get(txn.as_ref())?);
             }
+            let is_same_legacy = is_one_server(&settings.legacy_url, legacy_before.as_deref());
+            (stored, settings, is_same_legacy)
         };
-        let hardware = stored.map_or_else(|| Hardware::of(&self.machine), Ok)?;
-        let mut identity = Identity::of_settings(settings, hardware)?;
+        let hardware = stored.map_or_else(|| Hardware::of(&self.device.machine), Ok)?;
+        let mut identity = Identity::of_settings(&settings, hardware, self.device.app.clone())?;
+        if is_readable_on_the_way(&identity.legacy_url) {
+            let message = says::readable_on_the_way(shown(&identity.legacy_url));
+            if observer.on_event(&SyncEvent::Warning { message }).is_break() {
+                return Err(Error::Cancelled);
+            }
+        }
         let mut client = self.client(observer);
         let info = self.ask_as(&mut identity, &mut client)?;
         let txn = self.storage.write()?;
-        let discovered = store(txn.as_ref(), &info, self.clock.now())?;
+        let discovered = store(txn.as_ref(), &info, self.clock.now(), !is_same_legacy)?;
         state::LEGACY_URL.set(txn.as_ref(), identity.legacy_url.as_str())?;
         state::SITE_NAME.set(txn.as_ref(), &identity.site_name)?;
-        state::HTTPS_ONLY.set(txn.as_ref(), settings.https_only)?;
-        state::PASSWORD_HASH.set(txn.as_ref(), settings.password.clone())?;
-        identity.hardware.store(txn.as_ref(), &self.machine)?;
+        state::HTTPS_ONLY.set(txn.as_ref(), identity.https_only)?;
+        identity.store_secrets(txn.as_ref(), &self.device)?;
         copied_database::note_set_up(txn.as_ref())?;
         txn.commit()?;
         Ok(discovered)
     }
 
-    /// Asks the legacy server again and stores its answer.
+    /// Asks the legacy server again and stores its answer. Each cycle does that first.
     ///
     /// # Errors
     /// Every error of the connection to the legacy server or of its answer; the stored answer then stays.
@@ -74,10 +90,30 @@ impl Site {
         let mut identity = identity.clone();
         let info = self.ask_as(&mut identity, client)?;
         let txn = self.storage.write()?;
-        let discovered = store(txn.as_ref(), &info, self.clock.now())?;
-        identity.hardware.store(txn.as_ref(), &self.machine)?;
+        let discovered = store(txn.as_ref(), &info, self.clock.now(), false)?;
+        self.device.secrets.move_password(txn.as_ref())?;
+        identity.hardware.store(txn.as_ref(), &self.device)?;
         txn.commit()?;
         Ok(discovered)
+    }
+
+    /// Confirms the address of central that the legacy server gave last, after [`Error::CentralUrlUnconfirmed`] or where
+    /// [`Discovered::central_unconfirmed`] is true. Show a person the address, with the one before, and pass the address that was shown:
+    /// the site's credentials and its records go there from then on.
+    ///
+    /// # Errors
+    /// [`Error::BadInput`]: the legacy server gave another address since; [`Error::CentralUrlMissing`],
+    /// [`Error::InvalidUrl`]; the database failed.
+    pub fn confirm_central_url(&self, url: &str) -> Result<()> {
+        let txn = self.storage.write()?;
+        let stored = state::CENTRAL_URL.find(txn.as_ref())?.filter(|url| !url.is_empty());
+        let stored = stored.ok_or(Error::CentralUrlMissing)?;
+        let (offered, meant) = (shown(&parse_url(CENTRAL, &stored)?), shown(&parse_url(CENTRAL, url)?));
+        if offered != meant {
+            return Err(Error::bad_input(input::not_offered(meant, offered)));
+        }
+        confirm(txn.as_ref(), stored)?;
+        txn.commit()
     }
 
     /// Checks that a central server which knows this site answers at central's address.
@@ -104,7 +140,7 @@ impl Site {
             Err(error @ Error::HardwareIdMismatch { .. }) if identity.hardware.from == HardwareFrom::Chance => error,
             answered => return answered,
         };
-        let Ok(own) = Hardware::of(&self.machine) else { return Err(refused) };
+        let Ok(own) = Hardware::of(&self.device.machine) else { return Err(refused) };
         identity.hardware = own;
         client.legacy_get(identity, path::SITE)
     }
@@ -151,8 +187,8 @@ fn role_of(info: &SiteInfo) -> Role {
     if info.is_om_supply_central_server { Role::Central } else { Role::Remote }
 }
 
-/// Stores the legacy server's answer, unless it is about another site.
-fn store(txn: &dyn WriteTxn, info: &SiteInfo, now: Timestamp) -> Result<Discovered> {
+/// Stores the legacy server's answer, unless it is about another site. `is_vouched_for` confirms the address of central in it.
+fn store(txn: &dyn WriteTxn, info: &SiteInfo, now: Timestamp, is_vouched_for: bool) -> Result<Discovered> {
     if let Some(ours) = state::SITE_UUID.find(txn)?
         && ours != info.id
     {
@@ -163,6 +199,7 @@ fn store(txn: &dyn WriteTxn, info: &SiteInfo, now: Timestamp) -> Result<Discover
         };
         return Err(Error::OtherSite { ours: format!("{name:?}"), theirs });
     }
+    let central_unconfirmed = settle_central(txn, info, is_vouched_for)?;
     let mut changes = Vec::new();
     for DiscoveredSetting { setting, name, value, .. } in discovered_settings(info) {
         match setting.find(txn)? {
@@ -180,6 +217,7 @@ fn store(txn: &dyn WriteTxn, info: &SiteInfo, now: Timestamp) -> Result<Discover
         role: role_of(info),
         site_id: info.site_id,
         central_url: masked_url(info.om_supply_central_server_url.trim()),
+        central_unconfirmed,
         legacy_site_id: info.msupply_central_site_id,
         initialisation_status: match &info.initialisation_status {
             InitialisationStatus::New => "new".to_owned(),
@@ -191,4 +229,34 @@ fn store(txn: &dyn WriteTxn, info: &SiteInfo, now: Timestamp) -> Result<Discover
         changes,
         status: info.initialisation_status.clone(),
     })
+}
+
+/// Decides whether the address of central in an answer may be used, before it is stored: as the first one, as one under the same host, or
+/// because somebody vouches for it. Otherwise the former one stays the confirmed one. Returns true if somebody has to confirm it.
+fn settle_central(txn: &dyn WriteTxn, info: &SiteInfo, is_vouched_for: bool) -> Result<bool> {
+    let told = info.om_supply_central_server_url.trim();
+    let known = confirmed_central(txn)?;
+    let Ok(new) = parse_url(CENTRAL, told) else {
+        // The one before must not be forgotten, or any other would be the first one.
+        if let Some(known) = known {
+            confirm(txn, known)?;
+        }
+        return Ok(false);
+    };
+    let known = known.filter(|_| !is_vouched_for);
+    let is_new =
+        known.as_deref().and_then(|known| parse_url(CENTRAL, known).ok()).filter(|known| is_elsewhere(known, &new));
+    // A central server is no client of another one.
+    let is_unconfirmed = is_new.is_some() && role_of(info) == Role::Remote;
+    let confirmed = known.filter(|_| is_unconfirmed).unwrap_or_else(|| told.to_owned());
+    confirm(txn, confirmed)?;
+    Ok(is_unconfirmed)
+}
+
+/// Stores the address of central that may be used.
+fn confirm(txn: &dyn WriteTxn, address: String) -> Result<()> {
+    if state::CENTRAL_CONFIRMED.find(txn)?.as_deref() == Some(address.as_str()) {
+        return Ok(());
+    }
+    state::CENTRAL_CONFIRMED.set(txn, address)
 }

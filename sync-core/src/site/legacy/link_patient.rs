@@ -66,7 +66,7 @@ impl Site {
         if let Some(born) = query.date_of_birth.as_ref().filter(|born| Date::parse(born, day).is_err()) {
             return Err(Error::bad_input(input::no_date(quoted(born))));
         }
-        let identity = Identity::load(self.storage.read()?.as_ref(), &self.machine)?;
+        let identity = Identity::load(self.storage.read()?.as_ref(), &self.device)?;
         let mut client = self.client(observer);
         let path = format!("{}?{}", v5::path::PATIENT, query.to_query());
         let found: Vec<RecordData> = client.legacy_get(&identity, &path)?;

@@ -26,7 +26,7 @@ impl Site {
     /// [`Error::BadInput`] if no store is active on the central server itself; every error of the connection to the
     /// legacy server or of its answer; the database failed.
     pub fn bring_patient(&self, patient: &NameId) -> Result<bool> {
-        let identity = Identity::load(self.storage.read()?.as_ref(), &self.machine)?;
+        let identity = Identity::load(self.storage.read()?.as_ref(), &self.device)?;
         let store_id = self.store_for_patients(&identity)?;
         let began = self.clock.monotonic();
         let mut silent = NoopObserver;

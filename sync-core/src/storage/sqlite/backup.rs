@@ -9,6 +9,7 @@ use rusqlite::{Connection, OpenFlags};
 use super::SqliteStorage;
 use super::connection::{BUSY_TRIES, BUSY_WAIT, ReadConnection};
 use super::fault::{at_path, database_error, file_error};
+use super::key::{DatabaseKey, unlock};
 use super::place::create_private;
 use crate::error::{Error, Result};
 
@@ -25,7 +26,7 @@ impl SqliteStorage {
         }
         create_private(to)?;
         let from = self.reader()?;
-        copy_into(&from, to).map_err(|error| at_path(error, to)).inspect_err(|_| {
+        copy_into(&from, to, self.key.as_ref()).map_err(|error| at_path(error, to)).inspect_err(|_| {
             // Half a copy is useless, and so are SQLite's journal files. An error while removing them is not the one to
             // report.
             let _ = std::fs::remove_file(to);
@@ -38,10 +39,11 @@ impl SqliteStorage {
     }
 }
 
-/// Copies a whole database into an empty file, and syncs that to the disk.
-pub(super) fn copy_into(from: &Connection, to: &Path) -> Result<()> {
+/// Copies a whole database into an empty file, which gets the same key, and syncs that to the disk.
+pub(super) fn copy_into(from: &Connection, to: &Path, key: Option<&DatabaseKey>) -> Result<()> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let mut copy = Connection::open_with_flags(to, flags).map_err(database_error)?;
+    unlock(&copy, key).map_err(database_error)?;
     {
         let backup = Backup::new(from, &mut copy).map_err(database_error)?;
         let mut tries = 0;

@@ -1,6 +1,6 @@
 //! The lock file beside a database: one cycle at a time, and none while a backup is put in its place.
 
-use std::fs::TryLockError;
+use std::fs::{File, TryLockError};
 use std::io::{Read as _, Write as _};
 use std::path::Path;
 
@@ -15,7 +15,7 @@ pub(super) fn cycle_lock(path: &Path) -> Result<CycleLock> {
     path.push(".lock");
     let io = |source: std::io::Error| file_error("locking the database".to_owned(), source);
     let mut file = private().create(true).read(true).truncate(false).open(path).map_err(io)?;
-    match file.try_lock() {
+    match try_lock(&file) {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => {
             let mut holder = String::new();
@@ -27,4 +27,51 @@ pub(super) fn cycle_lock(path: &Path) -> Result<CycleLock> {
     }
     file.set_len(0).and_then(|()| write!(file, "{}", std::process::id())).map_err(io)?;
     Ok(CycleLock::new(file))
+}
+
+/// Locks a file until it is closed, or says at once that somebody else has it.
+#[cfg(not(target_os = "android"))]
+fn try_lock(file: &File) -> Result<(), TryLockError> {
+    file.try_lock()
+}
+
+#[cfg(target_os = "android")]
+fn try_lock(file: &File) -> Result<(), TryLockError> {
+    try_flock(file)
+}
+
+/// The same by the system call, on Android: there the standard library answers that locks are not supported, although the system has
+/// them. It is the call that the standard library makes on Linux, where the tests run it.
+#[cfg(any(target_os = "android", all(test, target_os = "linux")))]
+fn try_flock(file: &File) -> Result<(), TryLockError> {
+    use rustix::fs::{FlockOperation, flock};
+    loop {
+        match flock(file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => return Ok(()),
+            Err(rustix::io::Errno::INTR) => {}
+            Err(rustix::io::Errno::WOULDBLOCK) => return Err(TryLockError::WouldBlock),
+            Err(error) => return Err(TryLockError::Error(error.into())),
+        }
+    }
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_lock_of_android_and_that_of_other_systems_exclude_each_other() {
+        let folder = tempfile::tempdir().unwrap();
+        let open = || private().create(true).truncate(false).open(folder.path().join("a.lock")).unwrap();
+        let kinds: [fn(&File) -> Result<(), TryLockError>; 2] = [try_lock, try_flock];
+        for first in kinds {
+            for second in kinds {
+                let held = open();
+                first(&held).unwrap();
+                assert!(matches!(second(&open()), Err(TryLockError::WouldBlock)));
+                drop(held);
+                second(&open()).unwrap();
+            }
+        }
+    }
 }

@@ -8,6 +8,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use super::connection::wait_for_another;
 use super::fault::{at_path, database_error};
+use super::key::{DatabaseKey, named, unlock};
 use super::place::{real_path, refuse_hard_links};
 use super::schema;
 use crate::error::{Error, Result};
@@ -32,9 +33,9 @@ pub(crate) struct Examined {
 }
 
 /// Examines a database file.
-pub(crate) fn examine(path: &Path) -> Result<Examined> {
+pub(crate) fn examine(path: &Path, key: Option<&DatabaseKey>) -> Result<Examined> {
     let path = &real_path(path)?;
-    let connection = reading_connection(path)?;
+    let connection = reading_connection(path, key)?;
     let (schema, known) = schema::version(&connection).map_err(|error| at_path(error, path))?;
     let bytes = path.metadata().map_or(0, |data| data.len());
     // Takes the turn to write and returns it, which writes nothing. Somebody waits for the answer, so the time is
@@ -55,9 +56,9 @@ pub(crate) fn examine(path: &Path) -> Result<Examined> {
 }
 
 /// The damage in a database file, as reported by SQLite; empty for a sound file. Reads the whole file.
-pub(crate) fn damage(path: &Path) -> Result<Vec<String>> {
+pub(crate) fn damage(path: &Path, key: Option<&DatabaseKey>) -> Result<Vec<String>> {
     let path = &real_path(path)?;
-    let connection = reading_connection(path)?;
+    let connection = reading_connection(path, key)?;
     let said = || {
         let mut query = connection.prepare(&format!("PRAGMA quick_check({DAMAGE_MAX})"))?;
         let lines = query.query_map((), |row| row.get::<_, String>(0))?;
@@ -69,7 +70,7 @@ pub(crate) fn damage(path: &Path) -> Result<Vec<String>> {
 }
 
 /// A connection that changes nothing: not the journal mode, not a row, nor the log that another program left.
-pub(super) fn reading_connection(path: &Path) -> Result<Connection> {
+pub(super) fn reading_connection(path: &Path, key: Option<&DatabaseKey>) -> Result<Connection> {
     if !path.exists() {
         return Err(Error::NoDatabase { path: path.display().to_string() });
     }
@@ -79,6 +80,7 @@ pub(super) fn reading_connection(path: &Path) -> Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let open = || {
         let connection = Connection::open_with_flags(path, flags)?;
+        unlock(&connection, key)?;
         connection.busy_handler(Some(wait_for_another))?;
         if has_log {
             connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
@@ -87,10 +89,10 @@ pub(super) fn reading_connection(path: &Path) -> Result<Connection> {
     };
     let opened = match open() {
         // If nothing can be created beside it, and no such file is missing, the file alone is read.
-        Err(error) if !has_log && cannot_write_beside(&error) => open_alone(path).or(Err(error)),
+        Err(error) if !has_log && cannot_write_beside(&error) => open_alone(path, key).or(Err(error)),
         opened => opened,
     };
-    opened.map_err(|error| at_path(database_error(error), path))
+    opened.map_err(|error| named(database_error(error), path, key))
 }
 
 /// A read connection, tested.
@@ -107,11 +109,13 @@ fn cannot_write_beside(error: &rusqlite::Error) -> bool {
 }
 
 /// The file alone, without locks and without files beside it.
-fn open_alone(path: &Path) -> rusqlite::Result<Connection> {
+fn open_alone(path: &Path, key: Option<&DatabaseKey>) -> rusqlite::Result<Connection> {
     let mut address = url::Url::from_file_path(path).map_err(|()| rusqlite::Error::InvalidPath(path.to_owned()))?;
     address.set_query(Some("immutable=1"));
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    only_to_read(Connection::open_with_flags(address.as_str(), flags)?)
+    let connection = Connection::open_with_flags(address.as_str(), flags)?;
+    unlock(&connection, key)?;
+    only_to_read(connection)
 }
 
 #[cfg(test)]
@@ -142,9 +146,9 @@ mod tests {
         // Without its watermark it looks like a restored backup: any other way of opening it would record that.
         std::fs::remove_file(folder.path().join("site.sqlite.watermark")).unwrap();
         let before = looks();
-        let found = examine(&path).unwrap();
+        let found = examine(&path, None).unwrap();
         assert_eq!((found.schema, found.unwritable.is_none()), (found.known, true));
-        assert_eq!(damage(&path).unwrap(), Vec::<String>::new());
+        assert_eq!(damage(&path, None).unwrap(), Vec::<String>::new());
         let storage = SqliteStorage::open_to_read(&path).unwrap();
         assert_eq!(SITE_NAME.find(storage.read().unwrap().as_ref()).unwrap().as_deref(), Some("clinic"));
         assert_eq!(storage.write().err().unwrap().code(), "database_read_only");
@@ -159,9 +163,9 @@ mod tests {
         let path = folder.path().join("site.sqlite");
         drop(SqliteStorage::open(&path).unwrap());
         Connection::open(&path).unwrap().pragma_update(None, "user_version", 1).unwrap();
-        let found = examine(&path).unwrap();
+        let found = examine(&path, None).unwrap();
         assert!(found.schema == 1 && found.known > 1, "{found:?}");
         assert_eq!(SqliteStorage::open_to_read(&path).unwrap_err().code(), "bad_input");
-        assert_eq!(examine(&path).unwrap().schema, 1);
+        assert_eq!(examine(&path, None).unwrap().schema, 1);
     }
 }

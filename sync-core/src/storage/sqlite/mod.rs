@@ -15,16 +15,20 @@ mod files;
 mod fill;
 mod history;
 mod hook;
+mod key;
 mod legacy_mirror;
 mod patient_visibility;
 mod pending_counts;
 mod place;
 mod pushed;
 mod records;
+#[cfg(feature = "sqlcipher")]
+mod rekey;
 mod replay;
 mod restore;
 mod schema;
 mod select;
+mod select_many;
 mod settings;
 mod site_pushes;
 mod sites;
@@ -43,7 +47,14 @@ pub(crate) use self::examine::{damage, examine};
 use self::fault::{at_path, database_error};
 use self::hook::HostHook;
 pub use self::hook::{HookedRecord, RecordHook};
+#[cfg(feature = "sqlcipher")]
+pub use self::key::DatabaseKey;
+#[cfg(not(feature = "sqlcipher"))]
+pub(crate) use self::key::DatabaseKey;
+use self::key::{named, unlock};
 use self::place::{FileIdentity, create_private, real_path};
+#[cfg(feature = "sqlcipher")]
+pub(crate) use self::rekey::change_key;
 pub(crate) use self::restore::{check_backup, restore};
 use self::txn::{SqliteTxn, WriteTurn};
 use self::watermark::Watermark;
@@ -76,6 +87,8 @@ pub struct SqliteStorage {
     readers: IdleReaders,
     /// Nothing is written, not even what opening a database usually writes.
     only_reads: bool,
+    /// The key of an encrypted file.
+    key: Option<DatabaseKey>,
 }
 
 impl std::fmt::Debug for SqliteStorage {
@@ -91,7 +104,12 @@ impl SqliteStorage {
     /// # Errors
     /// `not_a_database`, `database_too_new`, `database_read_only`, `database_busy`, `disk_full`, `database_failed`.
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
-        Self::open_with(path.as_ref(), OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE)
+        Self::open_keyed(path.as_ref(), None)
+    }
+
+    /// Opens or creates a database with this key.
+    pub(crate) fn open_keyed(path: &Path, key: Option<DatabaseKey>) -> Result<Self> {
+        Self::open_with(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE, key)
     }
 
     /// Opens an existing database.
@@ -99,14 +117,18 @@ impl SqliteStorage {
     /// # Errors
     /// As [`open`](Self::open), and `no_database` if there is no such file.
     pub fn open_existing(path: impl AsRef<Path>) -> Result<Self> {
-        let path = path.as_ref();
+        Self::open_existing_keyed(path.as_ref(), None)
+    }
+
+    /// Opens an existing database with this key.
+    pub(crate) fn open_existing_keyed(path: &Path, key: Option<DatabaseKey>) -> Result<Self> {
         if !path.exists() {
             return Err(Error::NoDatabase { path: path.display().to_string() });
         }
-        Self::open_with(path, OpenFlags::SQLITE_OPEN_READ_WRITE)
+        Self::open_with(path, OpenFlags::SQLITE_OPEN_READ_WRITE, key)
     }
 
-    fn open_with(path: &Path, flags: OpenFlags) -> Result<Self> {
+    fn open_with(path: &Path, flags: OpenFlags, key: Option<DatabaseKey>) -> Result<Self> {
         let given = path;
         // Absolute, because SQLite reads a relative path that begins with "file:" as an address.
         let path = &place::real_path(given)?;
@@ -116,8 +138,9 @@ impl SqliteStorage {
             create_private(path)?;
         }
         let opened = Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX);
-        let named = |error| at_path(error, path);
+        let named = |error| named(error, path, key.as_ref());
         let mut connection = opened.map_err(database_error).map_err(named)?;
+        unlock(&connection, key.as_ref()).map_err(database_error).map_err(named)?;
         let mut tries = 0;
         let watermark = loop {
             tries += 1;
@@ -128,10 +151,10 @@ impl SqliteStorage {
         };
         let hook = HostHook::remembered(&connection)?;
         let writer = Writer { connection, watermark, hook };
-        Ok(Self::over((given, path), writer, false))
+        Ok(Self::over((given, path), writer, false, key))
     }
 
-    fn over((given, path): (&Path, &Path), writer: Writer, only_reads: bool) -> Self {
+    fn over((given, path): (&Path, &Path), writer: Writer, only_reads: bool, key: Option<DatabaseKey>) -> Self {
         Self {
             path: path.to_owned(),
             given: std::path::absolute(given).ok().filter(|given| given != path),
@@ -140,6 +163,7 @@ impl SqliteStorage {
             writer_thread: WriterThread::default(),
             readers: Mutex::default(),
             only_reads,
+            key,
         }
     }
 
@@ -154,15 +178,19 @@ impl SqliteStorage {
     /// # Errors
     /// As [`open_existing`](Self::open_existing); `bad_input` if its schema is of an older version.
     pub fn open_to_read(path: impl AsRef<Path>) -> Result<Self> {
-        let given = path.as_ref();
+        Self::open_to_read_keyed(path.as_ref(), None)
+    }
+
+    /// Opens an existing database with this key, read-only.
+    pub(crate) fn open_to_read_keyed(given: &Path, key: Option<DatabaseKey>) -> Result<Self> {
         let path = &real_path(given)?;
-        let connection = examine::reading_connection(path)?;
+        let connection = examine::reading_connection(path, key.as_ref())?;
         let (found, known) = schema::version(&connection).map_err(|error| at_path(error, path))?;
         if found < known {
             return Err(Error::bad_input(input::schema_older(found, known)));
         }
         let writer = Writer { connection, watermark: Watermark::none(), hook: HostHook::None };
-        Ok(Self::over((given, path), writer, true))
+        Ok(Self::over((given, path), writer, true, key))
     }
 
     /// Checks that the opened file is still the one at its path, and at the name that was given for it. Another file
@@ -245,10 +273,11 @@ impl SqliteStorage {
             return Ok(connection);
         }
         if self.only_reads {
-            return examine::reading_connection(&self.path);
+            return examine::reading_connection(&self.path, self.key.as_ref());
         }
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags(&self.path, flags).map_err(database_error)?;
+        unlock(&connection, self.key.as_ref()).map_err(database_error)?;
         configure(&connection)?;
         connection.pragma_update(None, "query_only", true).map_err(database_error)?;
         // There may be many of them, each with its own parameters.

@@ -4,7 +4,9 @@ use std::fs::{File, OpenOptions};
 use std::path::{Path, PathBuf};
 
 use super::fault::file_error;
-use crate::error::{Error, Result};
+#[cfg(unix)]
+use crate::error::Error;
+use crate::error::Result;
 
 /// The longest chain of symbolic links that is followed.
 const LINKS_MAX: usize = 40;
@@ -245,7 +247,7 @@ mod tests {
         std::fs::hard_link(&path, &other).unwrap();
         for name in [&path, &other] {
             assert_eq!(SqliteStorage::open(name).unwrap_err().code(), "database_hard_linked");
-            let examined = super::super::examine(name).unwrap();
+            let examined = super::super::examine(name, None).unwrap();
             assert_eq!(
                 examined.unwritable.map(|error| error.code()),
                 Some("database_hard_linked"),

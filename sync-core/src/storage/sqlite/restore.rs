@@ -10,32 +10,33 @@ use super::backup::copy_into;
 use super::cycle_lock::cycle_lock;
 use super::examine::{damage, examine, reading_connection};
 use super::fault::{at_path, database_error, file_error};
+use super::key::{DatabaseKey, named, unlock};
 use super::place::{create_private, real_path};
 use crate::error::{Error, Result};
 
 /// How long to wait for another program that has the database open, in case it is about to end.
-const OTHERS_WAIT: Duration = Duration::from_secs(2);
+pub(super) const OTHERS_WAIT: Duration = Duration::from_secs(2);
 
-/// Copies a backup to `path`, and moves the database that is there to `aside`. Until the last step the database stays as
+/// Copies a backup to `path`, and moves the database that is there to `aside`; both have the same key. Until the last step the database stays as
 /// it is. The watermark beside it stays too, so the database is recognised as restored when it is opened.
 ///
 /// # Errors
 /// `aside` is taken; those of [`check_backup`]; a cycle runs; another program has the database
 /// open; a file cannot be written.
-pub(crate) fn restore(backup: &Path, path: &Path, aside: &Path) -> Result<()> {
+pub(crate) fn restore(backup: &Path, path: &Path, aside: &Path, key: Option<&DatabaseKey>) -> Result<()> {
     let path = &real_path(path)?;
     if aside.exists() {
         let source = std::io::Error::from(std::io::ErrorKind::AlreadyExists).into();
         return Err(Error::Io { what: format!("making {}", aside.display()), source });
     }
-    check_backup(backup)?;
+    check_backup(backup, key)?;
     let _lock = cycle_lock(path)?;
-    let others = path.exists().then(|| close_log(path)).transpose();
+    let others = path.exists().then(|| close_log(path, key)).transpose();
     others.or_else(|error| if is_damaged(&error) { Ok(None) } else { Err(error) })?;
     let new = beside(path, ".restoring");
     // What an interrupted restore left.
     let _ = std::fs::remove_file(&new);
-    let copied = copy(backup, &new).and_then(|()| put_in_place(&new, path, aside));
+    let copied = copy(backup, &new, key).and_then(|()| put_in_place(&new, path, aside));
     copied.inspect_err(|_| {
         let _ = std::fs::remove_file(&new);
     })
@@ -45,37 +46,38 @@ pub(crate) fn restore(backup: &Path, path: &Path, aside: &Path) -> Result<()> {
 ///
 /// # Errors
 /// [`Error::BackupDamaged`]; there is no file, or it is not one of ours, or of a newer schema; it cannot be read.
-pub(crate) fn check_backup(backup: &Path) -> Result<()> {
-    examine(backup)?;
+pub(crate) fn check_backup(backup: &Path, key: Option<&DatabaseKey>) -> Result<()> {
+    examine(backup, key)?;
     let damaged = |what: String| Error::BackupDamaged { path: backup.display().to_string(), what };
-    match damage(backup) {
+    match damage(backup, key) {
         Ok(found) => found.into_iter().next().map_or(Ok(()), |what| Err(damaged(what))),
         Err(Error::Database { source }) => Err(damaged(source.to_string())),
         Err(other) => Err(other),
     }
 }
 
-fn copy(backup: &Path, new: &Path) -> Result<()> {
+fn copy(backup: &Path, new: &Path, key: Option<&DatabaseKey>) -> Result<()> {
     create_private(new)?;
-    let from = reading_connection(backup)?;
-    copy_into(&from, new).map_err(|error| at_path(error, new))
+    let from = reading_connection(backup, key)?;
+    copy_into(&from, new, key).map_err(|error| at_path(error, new))
 }
 
 /// Merges SQLite's log into the database and removes it. This needs the database for itself alone.
-fn close_log(path: &Path) -> Result<()> {
+fn close_log(path: &Path, key: Option<&DatabaseKey>) -> Result<()> {
     let close = || {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags(path, flags)?;
+        unlock(&connection, key)?;
         connection.busy_timeout(OTHERS_WAIT)?;
         connection.pragma_update_and_check(None, "journal_mode", "DELETE", |_| Ok(()))?;
         connection.close().map_err(|(_, error)| error)
     };
-    close().map_err(|error| at_path(database_error(error), path))
+    close().map_err(|error| named(database_error(error), path, key))
 }
 
 /// True for a database that cannot be read, with or without its log.
 fn is_damaged(error: &Error) -> bool {
-    matches!(error, Error::NotADatabase { .. } | Error::Database { .. })
+    matches!(error, Error::NotADatabase { .. } | Error::DatabaseKeyRefused { .. } | Error::Database { .. })
 }
 
 fn put_in_place(new: &Path, path: &Path, aside: &Path) -> Result<()> {
@@ -100,7 +102,7 @@ fn put_in_place(new: &Path, path: &Path, aside: &Path) -> Result<()> {
 }
 
 /// A file beside another one, named after it.
-fn beside(path: &Path, suffix: &str) -> PathBuf {
+pub(super) fn beside(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(suffix);
     name.into()
@@ -139,7 +141,7 @@ mod tests {
     fn a_backup_takes_the_place_of_the_database_and_is_recognised() {
         let (_folder, storage, [path, backup, aside]) = world();
         drop(storage);
-        restore(&backup, &path, &aside).unwrap();
+        restore(&backup, &path, &aside, None).unwrap();
         assert_eq!(name_in(&aside).as_deref(), Some("later"), "the former database is whole");
         assert_eq!(name_in(&backup).as_deref(), Some("early"), "the backup stays");
         let storage = SqliteStorage::open_existing(&path).unwrap();
@@ -151,12 +153,12 @@ mod tests {
     #[test]
     fn nothing_is_replaced_while_a_program_has_the_database_open() {
         let (folder, storage, [path, backup, aside]) = world();
-        assert_eq!(restore(&backup, &path, &aside).unwrap_err().code(), "database_busy");
+        assert_eq!(restore(&backup, &path, &aside, None).unwrap_err().code(), "database_busy");
         let lock = storage.lock_cycle().unwrap();
-        assert_eq!(restore(&backup, &path, &aside).unwrap_err().code(), "cycle_running");
+        assert_eq!(restore(&backup, &path, &aside, None).unwrap_err().code(), "cycle_running");
         drop((lock, storage));
         std::fs::write(&aside, "").unwrap();
-        assert_eq!(restore(&backup, &path, &aside).unwrap_err().code(), "io_failed", "nothing is overwritten");
+        assert_eq!(restore(&backup, &path, &aside, None).unwrap_err().code(), "io_failed", "nothing is overwritten");
         assert_eq!(name_in(&path).as_deref(), Some("later"));
         assert!(!folder.path().join("site.restoring").exists());
     }
@@ -169,12 +171,12 @@ mod tests {
         let mut damaged = sound.clone();
         damaged[4096..3 * 4096].fill(0x55);
         std::fs::write(&backup, damaged).unwrap();
-        assert_eq!(restore(&backup, &path, &aside).unwrap_err().code(), "backup_damaged");
+        assert_eq!(restore(&backup, &path, &aside, None).unwrap_err().code(), "backup_damaged");
         assert_eq!(name_in(&path).as_deref(), Some("later"));
         assert!(!aside.exists());
         std::fs::write(&backup, sound).unwrap();
         std::fs::write(&path, "not a database, and longer than the head of one: ".repeat(20)).unwrap();
-        restore(&backup, &path, &aside).unwrap();
+        restore(&backup, &path, &aside, None).unwrap();
         assert_eq!(name_in(&path).as_deref(), Some("early"));
         assert!(std::fs::read(&aside).unwrap().starts_with(b"not a database"));
     }

@@ -29,6 +29,8 @@ pub(super) struct SqliteTxn<C: HoldsConnection> {
     has_new_cursor: Cell<bool>,
     /// Whether there are any tombstones, once this transaction has checked.
     pub(super) any_tombstones: Cell<Option<bool>>,
+    /// Whether there are any pushed versions, once this transaction has checked.
+    pub(super) any_pushed: Cell<Option<bool>>,
     pub(super) counts: RefCell<Counts>,
     /// What was read last. Before a record is written, it and its parent are asked for several times.
     pub(super) lately: RefCell<LatelyRead>,
@@ -85,6 +87,7 @@ impl<C: HoldsConnection> SqliteTxn<C> {
             newest,
             has_new_cursor,
             any_tombstones,
+            any_pushed: Cell::new(None),
             counts: RefCell::default(),
             lately: RefCell::default(),
         };

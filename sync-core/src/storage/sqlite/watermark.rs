@@ -100,6 +100,16 @@ pub(super) fn bring_watermark(given: &Path, real: &Path) {
     let _ = std::fs::rename(&old, &new).or_else(|_| std::fs::copy(&old, &new).map(|_| ()));
 }
 
+/// Takes the number of the file out of the watermark of a database that gets another file.
+#[cfg(feature = "sqlcipher")]
+pub(super) fn forget_inode(path: &Path) {
+    let path = path_for(path);
+    let Ok(text) = std::fs::read_to_string(&path) else { return };
+    let Some(mark) = DatabasePosition::parse(&text) else { return };
+    // If it cannot be written, the only cost is that the file counts as copied here.
+    let _ = std::fs::write(path, mark.text());
+}
+
 /// The watermark of a database.
 pub(super) fn path_for(path: &Path) -> PathBuf {
     let mut path = path.to_owned().into_os_string();

@@ -10,9 +10,9 @@ use crate::storage::state::stored::JsonList;
 pub const LEGACY_URL: Setting<String> = Setting::new("legacy_url");
 /// The site's name on the legacy server.
 pub const SITE_NAME: Setting<String> = Setting::new("site_name");
-/// The hash of the site's password; never shown.
+/// The hash of the site's password; never shown. Empty if the host keeps it elsewhere.
 pub const PASSWORD_HASH: Setting<PasswordHash> = Setting::new("password_sha256");
-/// The id of this machine; never shown.
+/// The id of this machine; never shown. Empty if the host keeps it elsewhere.
 pub const HARDWARE_ID: Setting<String> = Setting::new("hardware_id");
 /// True if credentials and records go to other machines over https alone.
 pub const HTTPS_ONLY: Setting<bool> = Setting::lenient("https_only");
@@ -27,6 +27,9 @@ pub const SITE_UUID: Setting<String> = Setting::new("site_uuid");
 pub const SITE_ID: Setting<SiteId> = Setting::lenient("site_id");
 /// The address of the Open mSupply central server; empty if the legacy server knows none.
 pub const CENTRAL_URL: Setting<String> = Setting::new("central_url");
+/// The address of central that was set up, or that somebody confirmed since. Nothing is sent to another host. An older version did not
+/// store it: there it is [`CENTRAL_URL`].
+pub const CENTRAL_CONFIRMED: Setting<String> = Setting::new("central_url_confirmed");
 /// The number of the legacy server's own site.
 pub const LEGACY_SITE_ID: Setting<SiteId> = Setting::lenient("legacy_site_id");
 /// The time of the last discovery.

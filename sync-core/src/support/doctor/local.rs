@@ -40,7 +40,7 @@ pub(crate) fn examine_file(
 ) -> (Vec<Check>, Option<crate::storage::SqliteStorage>) {
     use crate::storage::{SqliteStorage, damage, examine};
     let (mut checks, mut storage) = (Vec::new(), None);
-    let examined = examine(path);
+    let examined = examine(path, None);
     let bytes = examined.as_ref().map_or(0, |examined| examined.bytes);
     checks.push(match examined {
         Err(error) => Check::fault("database", &error, Party::Device),
@@ -66,7 +66,7 @@ pub(crate) fn examine_file(
     checks.push(if checks.iter().any(|check| check.outcome == CheckOutcome::Fault) && storage.is_none() {
         Check::not_checked("integrity", say::database_not_opened())
     } else {
-        match damage(path) {
+        match damage(path, None) {
             Err(error) => Check::fault("integrity", &error, Party::Device),
             Ok(lines) if lines.is_empty() => Check::ok("integrity", say::no_damage()),
             Ok(lines) => {

@@ -58,7 +58,7 @@ impl Sim {
             return;
         }
         let access = lock(&aimed.accesses).get(&site).copied().unwrap_or_default();
-        let settings = Settings::new(LEGACY, name(site), password(access.at_server));
+        let settings = Settings::new(LEGACY, name(site), password(access.at_server)).https_only(false);
         let done = crate::world::site(self, site).set_up(&settings, &mut NoopObserver);
         self.note(|| format!("site {site} is set up with its password: {:?}", done.as_ref().map(|_| ())));
         self.notice_crash(site);

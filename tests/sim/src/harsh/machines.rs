@@ -141,6 +141,7 @@ impl Sim {
 
     fn settings(&self, site: usize, changes: u32) -> Settings {
         Settings::new(ADDRESS, self.ends[site].name.clone(), password(changes))
+            .https_only(false)
             .hardware_id(self.machine(site).is_none().then(|| format!("machine-{site}")))
     }
 

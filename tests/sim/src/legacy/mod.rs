@@ -73,6 +73,7 @@ pub(crate) fn name(end: usize) -> String {
 
 fn settings(sim: &Sim, end: usize) -> Settings {
     Settings::new(LEGACY, name(end), PasswordHash::of_password(PASSWORD))
+        .https_only(false)
         .hardware_id(sim.machine(end).is_none().then(|| format!("machine-{end}")))
 }
 

@@ -62,6 +62,8 @@ pub(crate) fn party(error: &Error, asked: Server) -> Party {
         | Error::NoMachineId { .. }
         | Error::DatabaseCopied { .. }
         | Error::WrongRole { .. }
+        | Error::CentralUrlUnconfirmed { .. }
+        | Error::SecretMissing { .. }
         | Error::LegacyKeepsSites => Party::Device,
         // The name was known when this site was set up.
         Error::UnknownSite { .. }

@@ -97,7 +97,9 @@ impl SiteSupport {
         observer: &mut dyn SyncObserver,
     ) -> Result<Diagnosis> {
         let nobodys = Settings::new(legacy_url, site_name, PasswordHash::from_hex(String::new()))
-            .hardware_id(Some("oms-sync doctor".to_owned()));
+            .hardware_id(Some("oms-sync doctor".to_owned()))
+            // It carries no password.
+            .https_only(false);
         let identity = self.identity_of(&nobodys)?;
         let mut found = self.examined(each, observer, |doctor| {
             doctor.servers(&identity, None)?;
@@ -117,8 +119,8 @@ impl SiteSupport {
     /// The identity of a site that is to be set up.
     pub(in crate::support) fn identity_of(&self, settings: &Settings) -> Result<Identity> {
         let chosen = settings.hardware_id.as_ref().filter(|id| !id.is_empty()).map(|id| Hardware::given(id));
-        let hardware = chosen.map_or_else(|| Hardware::of(&self.site.machine), Ok)?;
-        Identity::of_settings(settings, hardware)
+        let hardware = chosen.map_or_else(|| Hardware::of(&self.site.device.machine), Ok)?;
+        Identity::of_settings(settings, hardware, self.site.device.app.clone())
     }
 
     fn examined(
@@ -321,7 +323,10 @@ impl Doctor<'_> {
                 self.skip(CENTRAL[0], CENTRAL[5], say::no_address)?;
             }
             Err(error) => {
-                self.add(Check::fault("central address", &error, Party::LegacyServer))?;
+                // A person here confirms an address; the others are corrected at the legacy server.
+                let is_to_confirm = matches!(error, Error::CentralUrlUnconfirmed { .. });
+                let party = if is_to_confirm { Party::Device } else { Party::LegacyServer };
+                self.add(Check::fault("central address", &error, party))?;
                 self.skip(CENTRAL[0], CENTRAL[5], say::no_address)?;
             }
             Ok(url) => {
