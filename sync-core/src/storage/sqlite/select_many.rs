@@ -6,7 +6,7 @@ use std::collections::{BinaryHeap, VecDeque};
 
 use super::changelog::{RECORD, TOMBSTONE};
 use super::schema::TABLES;
-use super::select::{RowPlace, SelectionPart};
+use super::selection_parts::{RowPlace, SelectionPart};
 use super::txn::{HoldsConnection, SqliteTxn};
 use crate::error::Result;
 use crate::storage::COUNTED_EXACTLY;
