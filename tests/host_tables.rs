@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use sync_core::error::Cause;
+use sync_core::record::Cursor;
 use sync_core::storage::rusqlite::Connection;
 use sync_core::storage::{HookedRecord, Storage};
 use sync_core::{NoopObserver, Replica, SyncOptions, SyncOutcome};
@@ -124,4 +125,51 @@ fn a_central_server_has_them_too() {
     site.records.put("asset", [asset("fridge", "STORE_a", "new")]).expect("allowed");
     site.sync();
     assert_eq!(host.mine(), ["asset fridge new 1"]);
+}
+
+/// Another program has no hook: it writes nothing, unless it is told to; then the app catches up.
+#[test]
+fn what_another_program_writes_without_the_hook_is_replayed() {
+    let central = CentralEnd::over(Kind::Memory);
+    let host = Host::new();
+    central.add_site("a");
+    let replay = |from| {
+        let hook = |connection: &Connection, record: &HookedRecord<'_>| follow(connection, record);
+        let replica = Replica::builder().hook(hook).open(host.path()).expect("a database");
+        let missed = replica.hook_missed_from().expect("a database");
+        let replayed = replica.replay_hook(missed.unwrap_or(from)).expect("a hook");
+        assert_eq!(replica.hook_missed_from().expect("a database"), None);
+        (missed, replayed)
+    };
+    put_class(central.storage.as_ref(), "cold");
+    let site = central.set_up_over(host.storage(), "a", central.transport());
+    site.sync();
+    site.records.put("asset", [asset("old", "STORE_a", "kept")]).expect("allowed");
+    drop(site);
+
+    let other = Replica::open(host.path()).expect("a database");
+    central.records.put("asset_class", [data(r#"{"id":"cold","name":"renamed"}"#)]).expect("allowed");
+    let report = other.site(central.transport()).sync(&SyncOptions::default(), &mut NoopObserver).expect("a cycle");
+    assert_eq!((report.outcome, report.error.map(|error| error.code())), (SyncOutcome::Failed, Some("hook_missing")));
+    let refused = other.records().put("asset", [asset("new", "STORE_a", "x")]).expect_err("no hook");
+    assert_eq!(refused.code(), "hook_missing");
+    assert_eq!(other.replay_hook(Cursor(0)).expect_err("no hook").code(), "bad_input");
+    drop(other);
+    assert_eq!(host.mine(), ["asset old kept 0", "asset_class cold n 1"]);
+
+    let told = Replica::builder().without_hook().open(host.path()).expect("a database");
+    told.records().put("asset", [asset("new", "STORE_a", "x")]).expect("told to");
+    let report = told.site(central.transport()).sync(&SyncOptions::default(), &mut NoopObserver).expect("a cycle");
+    assert_eq!(report.outcome, SyncOutcome::Done);
+    assert_eq!(host.mine(), ["asset old kept 0", "asset_class cold n 1"], "the app does not know yet");
+    drop(told);
+    let (missed, replayed) = replay(Cursor(u64::from(u32::MAX)));
+    assert!(missed.is_some() && replayed == 2, "{missed:?} {replayed}");
+    let all = ["asset new x 0", "asset old kept 0", "asset_class cold renamed 1"];
+    assert_eq!(host.mine(), all);
+
+    // A hook that is new, or does more than before, is called for everything that is here.
+    Connection::open(host.path()).expect("a database").execute("DELETE FROM mine", []).expect("the table");
+    assert!(replay(Cursor(0)).1 >= 3);
+    assert_eq!(host.mine(), all);
 }

@@ -115,3 +115,27 @@ fn the_photo_of_a_log_of_an_asset_that_moved_unseen_is_taken_with_the_log() {
     }
     assert_eq!(causes(&central), []);
 }
+
+/// Nobody else has the bytes of a file that was never sent, so a reference that stayed would be of no use to anybody.
+#[test]
+fn a_file_that_never_came_is_withdrawn_although_its_asset_moved_unseen() {
+    let central = CentralEnd::over(Kind::Memory);
+    let (a, b) = (central.new_site("a"), central.new_site("b"));
+    a.sync();
+    b.sync();
+    a.records.put("asset", [asset("x", "STORE_a", "1")]).unwrap();
+    let photo = [("id", "photo"), ("table_name", "asset"), ("record_id", "x"), ("file_name", "seal.jpg")];
+    a.records.put("sync_file_reference", [document("sync_file_reference", &photo)]).unwrap();
+    a.sync();
+    central.records.put("asset", [asset("x", "STORE_b", "1")]).unwrap();
+    a.records.delete("sync_file_reference", &"photo".into()).unwrap();
+    a.sync();
+    b.sync();
+    for end in [&central.records, &b.records] {
+        let reference = get(end, "sync_file_reference", "photo");
+        let is_deleted =
+            |json: String| data(&json).fields().is_some_and(|fields| fields.text("deleted_datetime").is_some());
+        assert!(reference.is_none_or(is_deleted));
+    }
+    assert_eq!(causes(&central), []);
+}

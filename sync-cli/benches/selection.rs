@@ -1,5 +1,5 @@
 //! The cost of a batch of 500 rows at central, by the length of its changelog and the number of its sites, in one run;
-//! beside it the same batch with Open mSupply's GROUP BY over the changelog.
+//! beside it the same batch of a site that has 2,000 of the stores, and with Open mSupply's GROUP BY over the changelog.
 //!
 //! `cargo bench -p sync-cli --bench selection` prints the figures for 10 thousand, 1 million and 5 million rows at 10 and
 //! at 40,000 sites, which takes minutes and some gigabytes. Sizes of one's own: `-- 10000 100000`; sites too:
@@ -18,6 +18,8 @@ const BATCH: usize = 500;
 const ROWS_OF_A_TRANSACTION: u64 = 50_000;
 /// The number of repetitions of each query; the median is printed.
 const TURNS: usize = 31;
+/// The stores of the site that has many; all stores where there are fewer.
+const STORES: u64 = 2000;
 /// The site that asks.
 const SITE: SiteId = SiteId(2);
 
@@ -31,7 +33,7 @@ fn main() {
     let sites = if sites.is_empty() { vec![10, 40_000] } else { sites };
     println!("A batch of {BATCH} rows, with what is left; medians in milliseconds.\n");
     println!(
-        "     sites        rows      first     middle       tail       idle    steady   GROUP BY: first       idle"
+        "     sites        rows      first     middle       tail       idle    steady   of {STORES} stores: middle       idle   GROUP BY: first       idle"
     );
     for sites in sites {
         let mut smallest = None;
@@ -44,6 +46,7 @@ fn main() {
             // other work on the machine only makes turns slower.
             let dearest = |figures: &Figures| millis(figures.least.iter().copied().max().unwrap_or_default());
             print!("  {:>7.2}x", dearest(&figures) / dearest(&smallest));
+            print!("  {:>22.2}  {:>9.2}", millis(figures.of_many[0]), millis(figures.of_many[1]));
             println!("  {:>16.1}  {:>9.1}", millis(figures.theirs[0]), millis(figures.theirs[1]));
         }
     }
@@ -63,6 +66,8 @@ struct Figures {
     ours: [Duration; 4],
     /// The quickest of the three batches.
     least: [Duration; 3],
+    /// The middle batch and the idle answer of a site with many stores.
+    of_many: [Duration; 2],
     /// Upstream's first batch and idle answer.
     theirs: [Duration; 2],
 }
@@ -74,14 +79,17 @@ fn measure(rows: u64, sites: u64) -> Figures {
     fill(&storage, rows, sites);
     let newest = storage.read().and_then(|txn| txn.last_cursor()).expect("a cursor").0;
     let near_the_end = last_full_batch(&storage, newest);
-    let pull = |from: u64, is_initialised| turns(|| batch(&storage, from, is_initialised));
+    let pull = |from: u64, is_initialised| turns(|| batch(&storage, from, &for_site(is_initialised)));
     let batches = [pull(0, false), pull(newest / 2, false), pull(near_the_end, true)];
     let [first, middle, tail] = batches.map(|times| times[TURNS / 2]);
     let ours = [first, middle, tail, pull(newest + 1, true)[TURNS / 2]];
     let least = batches.map(|times| times[0]);
+    let stores = (0..STORES.min(sites)).map(store).collect();
+    let many = Selection::ForSite { stores, except_from: Some(SITE) };
+    let of_many = [newest / 2, newest + 1].map(|from| turns(|| batch(&storage, from, &many))[TURNS / 2]);
     let log = upstream(&folder.path().join("upstream.sqlite"), &path);
     let theirs = [0, newest + 1].map(|from| grouped(&log, from));
-    Figures { ours, least, theirs }
+    Figures { ours, least, of_many, theirs }
 }
 
 fn for_site(is_initialised: bool) -> Selection {
@@ -89,16 +97,15 @@ fn for_site(is_initialised: bool) -> Selection {
 }
 
 /// The queries of central for a pull.
-fn batch(storage: &SqliteStorage, from: u64, is_initialised: bool) -> usize {
-    let selection = for_site(is_initialised);
+fn batch(storage: &SqliteStorage, from: u64, selection: &Selection) -> usize {
     let txn = storage.read().expect("a transaction");
     let stores = txn.stores_of_site(SITE).expect("stores");
     assert_eq!(stores, [store(0)]);
-    let rows = txn.changed_records(&selection, Cursor(from), BATCH, usize::MAX).expect("rows");
+    let rows = txn.changed_records(selection, Cursor(from), BATCH, usize::MAX).expect("rows");
     if let Some((last, _)) = rows.last()
-        && !txn.changes(&selection, last.cursor.next(), 1).expect("rows").is_empty()
+        && !txn.changes(selection, last.cursor.next(), 1).expect("rows").is_empty()
     {
-        assert!(txn.count_changes(&selection, Cursor(from)).expect("a number") > rows.len() as u64);
+        assert!(txn.count_changes(selection, Cursor(from)).expect("a number") > rows.len() as u64);
     }
     rows.len()
 }

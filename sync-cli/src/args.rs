@@ -2,8 +2,11 @@
 #![allow(rustdoc::bare_urls, reason = "these texts are the help, where a link has no brackets")]
 
 mod backup;
+mod config;
 mod database;
 mod examples;
+mod help;
+mod records;
 mod sites;
 mod support;
 #[cfg(test)]
@@ -20,9 +23,10 @@ use oms_sync_inspect::compat::Release;
 
 pub(crate) use self::backup::{Backup, Restore};
 pub(crate) use self::database::Database;
+pub(crate) use self::records::{Changelog, Files, Records};
 pub(crate) use self::sites::{Site, SiteImport, Store};
 pub(crate) use self::support::{
-    Bundle, Cause, Confirm, CursorCommand, Doctor, Explain, Identity, Log, Net, Patient, Preview, Quarantine,
+    Bundle, Cause, Confirm, CursorCommand, Doctor, Explain, Identity, Log, Net, NewSite, Patient, Preview, Quarantine,
     QuarantineList, QuarantineRetry, Resend, Status, WhichCursor,
 };
 use self::values::{address, duration, one_line, path};
@@ -52,6 +56,11 @@ pub(crate) struct Args {
     #[arg(long, global = true, help_heading = EVERYWHERE, env = "OMS_SYNC_FILES", value_name = "DIR", value_parser = path())]
     pub files: Option<PathBuf>,
 
+    /// A file with settings [default: oms-sync.toml in the current folder, if it is there]; flags and the environment count
+    /// before it
+    #[arg(long, global = true, help_heading = EVERYWHERE, env = "OMS_SYNC_CONFIG", value_name = "FILE", value_parser = path())]
+    pub config: Option<PathBuf>,
+
     /// Print one JSON document (or JSON lines, where records are listed) on standard output
     #[arg(long, global = true, help_heading = EVERYWHERE)]
     pub json: bool,
@@ -72,12 +81,16 @@ pub(crate) struct Args {
     #[arg(long, global = true, help_heading = EVERYWHERE, env = "OMS_SYNC_TEXTS", value_name = "FILE", value_parser = path())]
     pub texts: Option<PathBuf>,
 
+    /// Write records although an app keeps tables of its own in this database; the app has to replay its hook afterwards
+    #[arg(long, global = true, help_heading = EVERYWHERE, env = "OMS_SYNC_WITHOUT_HOOK", hide_env_values = true)]
+    pub without_hook: bool,
+
     #[command(subcommand)]
     pub command: Command,
 }
 
 impl Args {
-    /// Parses the arguments. `--color` counts for the help and for messages about wrong usage too.
+    /// Parses the arguments; `-h` shows less than `--help`. `--color` counts for the help and for messages about wrong usage too.
     pub(crate) fn typed() -> Result<Self, clap::Error> {
         let typed: Vec<_> = std::env::args_os().collect();
         let wants = |value: &str| {
@@ -89,7 +102,14 @@ impl Args {
             () if wants("always") => clap::ColorChoice::Always,
             () => clap::ColorChoice::Auto,
         };
-        Self::from_arg_matches(&Self::command().color(color).try_get_matches_from(&typed)?)
+        let is_short = typed.iter().take_while(|one| *one != "--").any(|one| one == "-h");
+        let mut command = help::arranged(Self::command(), is_short).color(color);
+        let Some(config) = config::Config::chosen(&typed, &mut command)? else {
+            return Self::from_arg_matches(&command.try_get_matches_from(&typed)?);
+        };
+        let mut command = config.applied(command, &typed)?;
+        let parsed = command.try_get_matches_from_mut(&typed);
+        Self::from_arg_matches(&parsed.map_err(|error| config.named_in(error, &mut command, &typed))?)
     }
 }
 
@@ -238,7 +258,7 @@ pub(crate) struct Discover {
 /// Where a password comes from: never from the command line, where everybody on the machine could read it.
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Password {
-    /// Read the password from the first line of a file
+    /// Read the password from a file of one line
     #[arg(long, value_name = "FILE", conflicts_with = "password_stdin")]
     pub password_file: Option<PathBuf>,
     /// Read the password from the first line of standard input
@@ -290,87 +310,6 @@ pub(crate) struct Run {
     pub metrics_file: Option<PathBuf>,
 }
 
-#[derive(Debug, Subcommand)]
-pub(crate) enum Records {
-    /// Print the table of record types
-    #[command(after_help = examples::RECORDS_TYPES)]
-    Types,
-    /// List the records of a table
-    #[command(after_help = examples::RECORDS_LIST)]
-    List {
-        /// The table, as the sync protocol spells it
-        table: String,
-    },
-    /// Print one record
-    #[command(after_help = examples::RECORDS_GET)]
-    Get {
-        /// The table, as the sync protocol spells it
-        table: String,
-        /// The record's id
-        id: String,
-    },
-    /// Write records: one JSON object, or JSON lines; all of them or none
-    #[command(after_help = examples::RECORDS_PUT)]
-    Put {
-        /// The table, as the sync protocol spells it
-        table: String,
-        /// A file, or - for standard input
-        #[arg(default_value = "-")]
-        file: PathBuf,
-        /// Check everything, write nothing
-        #[arg(long)]
-        dry_run: bool,
-    },
-    /// Delete one record, or mark it as deleted, as its type requires
-    #[command(after_help = examples::RECORDS_DELETE)]
-    Delete {
-        /// The table, as the sync protocol spells it
-        table: String,
-        /// The record's id
-        id: String,
-    },
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum Files {
-    /// List the files with their states, reasons and next tries
-    #[command(after_help = examples::FILES_LIST)]
-    List,
-    /// Attach a file to a record
-    #[command(after_help = examples::FILES_ATTACH)]
-    Attach {
-        /// The record's table, as the sync protocol spells it
-        table: String,
-        /// The record's id
-        id: String,
-        /// The file, which is copied
-        file: PathBuf,
-    },
-    /// Send and fetch the files that are due
-    #[command(after_help = examples::FILES_SYNC)]
-    Sync,
-    /// Try a file next, even if its record is not here
-    #[command(after_help = examples::FILES_FETCH)]
-    Fetch {
-        /// The file's id
-        id: String,
-    },
-    /// Read all files and report what is missing, changed or surplus
-    #[command(after_help = examples::FILES_VERIFY)]
-    Verify,
-}
-
-#[derive(Debug, ClapArgs)]
-#[command(after_help = examples::CHANGELOG)]
-pub(crate) struct Changelog {
-    /// The first position to show
-    #[arg(long, default_value_t = 0, value_name = "N")]
-    pub from: u64,
-    /// The most rows to show
-    #[arg(long, default_value_t = 100, value_name = "N")]
-    pub limit: usize,
-}
-
 #[derive(Debug, ClapArgs)]
 #[command(after_help = examples::SERVE)]
 pub(crate) struct Serve {
@@ -418,6 +357,9 @@ pub(crate) struct Serve {
     /// The most connections at once; more wait [default: 4096, or what open files allow]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub max_connections: Option<u32>,
+    /// Only check whether the server could start with these settings, and end
+    #[arg(long)]
+    pub check: bool,
     /// Begin paused for maintenance, until `oms-sync resume`
     #[arg(long)]
     pub paused: bool,

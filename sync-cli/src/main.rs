@@ -17,6 +17,7 @@ mod progress;
 mod sentences;
 mod signals;
 mod similar;
+mod site_names;
 mod workspace;
 
 use std::process::ExitCode;

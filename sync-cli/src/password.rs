@@ -12,6 +12,13 @@ use crate::input::{first_line_of_input, text, text_of};
 use crate::output::Output;
 use crate::sentences::input_given as given;
 
+/// As [`password`]; `None` if no source has one.
+pub(crate) fn password_if_given(from: &Password, site: &str, out: &Output) -> Result<Option<PasswordHash>> {
+    let is_named =
+        from.password_file.is_some() || from.password_stdin || std::env::var_os("OMS_SYNC_PASSWORD").is_some();
+    if is_named || std::io::stdin().is_terminal() { password(from, site, out).map(Some) } else { Ok(None) }
+}
+
 /// Takes the password of a site from the source in the flags, then from the environment, then from a hidden prompt.
 pub(crate) fn password(from: &Password, site: &str, out: &Output) -> Result<PasswordHash> {
     let text = if let Some(path) = &from.password_file {
@@ -27,8 +34,12 @@ pub(crate) fn password(from: &Password, site: &str, out: &Output) -> Result<Pass
         String::new()
     };
     // A variable from a file of Windows keeps the end of its line.
-    match first_line(&text) {
+    let password = first_line(&text);
+    // Which of several lines is meant, nobody can know; a site would be locked out for the wrong one.
+    let has_more = !text[password.len()..].trim().is_empty();
+    match password {
         "" => Err(Error::bad_input(given::no_password())),
+        _ if has_more => Err(Error::bad_input(given::password_of_lines())),
         password => Ok(PasswordHash::of_password(password)),
     }
 }

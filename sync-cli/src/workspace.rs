@@ -7,7 +7,7 @@ use sync_core::files::Files;
 use sync_core::storage::PostgresStorage;
 use sync_core::support::Support;
 use sync_core::transport::Timeouts;
-use sync_core::{Error, Replica, Result, Role, Site};
+use sync_core::{Error, Replica, ReplicaBuilder, Result, Role, Site};
 
 use crate::args::Args;
 use crate::limits::Limits;
@@ -32,7 +32,7 @@ impl Workspace {
     pub(crate) fn open_or_make(args: &Args, out: &Output) -> Result<Self> {
         match args.db.server()? {
             Some(address) => Self::on_server(PostgresStorage::open(&address, Some(&witness_of(args)))?, args, out),
-            None => Self::over(Replica::open(&args.db)?, None, args, out),
+            None => Self::over(builder(args).open(&args.db)?, None, args, out),
         }
     }
 
@@ -42,7 +42,7 @@ impl Workspace {
             Some(address) => {
                 Self::on_server(PostgresStorage::open_existing(&address, Some(&witness_of(args)))?, args, out)
             }
-            None => Self::over(Replica::builder().open_existing(&args.db)?, None, args, out),
+            None => Self::over(builder(args).open_existing(&args.db)?, None, args, out),
         }
     }
 
@@ -51,7 +51,7 @@ impl Workspace {
         if let Some(address) = args.db.server()? {
             return Self::on_server(PostgresStorage::open_to_read(&address)?, args, out);
         }
-        match Replica::builder().open_existing(&args.db) {
+        match builder(args).open_existing(&args.db) {
             Err(Error::DatabaseReadOnly { .. }) => {
                 Self::over(Replica::builder().open_to_read(&args.db)?, None, args, out)
             }
@@ -94,6 +94,11 @@ impl Workspace {
     pub(crate) fn support(&self) -> Support {
         self.replica.support()
     }
+}
+
+/// How a file is opened: without the hook of an app only if that is wanted.
+fn builder(args: &Args) -> ReplicaBuilder {
+    if args.without_hook { Replica::builder().without_hook() } else { Replica::builder() }
 }
 
 /// The witness of a database on a server: beside the folder of files, whose name it has.

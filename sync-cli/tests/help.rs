@@ -34,7 +34,10 @@ fn help(words: &[&str]) -> String {
 
 /// The commands that a help text lists.
 fn commands(help: &str) -> Vec<String> {
-    let listed = help.lines().skip_while(|line| *line != "Commands:").skip(1).take_while(|line| !line.is_empty());
+    // The program lists its commands in groups, a command those below it in one.
+    let is_heading = |line: &str| line.ends_with(':') && !line.starts_with(' ') && !line.starts_with("Usage");
+    let is_over = |line: &str| line == "Options:" || line == EVERYWHERE || line == "Arguments:";
+    let listed = help.lines().skip_while(|line| !is_heading(line)).take_while(|line| !is_over(line));
     let names = listed.filter(|line| line.starts_with("  ") && !line.starts_with("   "));
     let names = names.filter_map(|line| line.split_whitespace().next());
     names.filter(|name| *name != "help").map(str::to_owned).collect()
@@ -46,9 +49,11 @@ const EVERYWHERE: &str = "Options of every command:";
 /// A help text without the options that every command has.
 fn without_common_options(text: &str) -> String {
     let blocks: Vec<&str> = text.split("\n\n").collect();
-    let own = blocks.iter().filter(|block| !block.starts_with(EVERYWHERE)).copied().collect::<Vec<_>>();
-    assert_eq!(own.len() + 1, blocks.len(), "every command has these options: {text}");
-    own.join("\n\n")
+    let at = blocks.iter().position(|block| block.starts_with(EVERYWHERE));
+    let at = at.unwrap_or_else(|| panic!("every command has these options: {text}"));
+    // Where an option needs lines of its own, each has a block of its own.
+    let more = blocks[at + 1..].iter().take_while(|block| block.starts_with(' ')).count();
+    [&blocks[..at], &blocks[at + 1 + more..]].concat().join("\n\n")
 }
 
 fn describe(words: &[&str], page: &mut String) {

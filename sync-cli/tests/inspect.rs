@@ -312,6 +312,31 @@ fn a_database_of_release_3_is_named_whatever_tables_it_has() {
     }
 }
 
+/// Somebody gives the database of the Open mSupply server itself to a command of a site.
+#[test]
+fn doctor_names_a_database_of_open_msupply_and_says_what_to_do() {
+    let desk = Desk::new();
+    drop(database(&desk, "two.sqlite", SITE, "SELECT 1"));
+    let upgraded =
+        "UPDATE key_value_store SET value_string = '3.2.0' WHERE id = 'DATABASE_VERSION'; DROP TABLE sync_buffer";
+    drop(database(&desk, "three.sqlite", SITE, upgraded));
+    for (name, version, cure) in [
+        ("two.sqlite", "Open mSupply 2.19.0 itself", "`oms-sync inspect two.sqlite` reports"),
+        ("three.sqlite", "Open mSupply 3.2.0 itself", "synchronises by V7, which this program does not speak"),
+    ] {
+        let before = std::fs::read(desk.path(name)).expect("a file");
+        let found = desk.run(&["--db", name, "doctor", "--json"]).json();
+        assert_eq!(
+            (&found["party"], &found["finding"]["code"]),
+            (&json!("device"), &json!("not_a_database")),
+            "{found:#}"
+        );
+        assert!(found["says"].to_string().contains(version), "{found:#}");
+        assert!(found["finding"]["advice"].to_string().contains(cure), "{found:#}");
+        assert!(std::fs::read(desk.path(name)).expect("a file") == before, "the file was changed");
+    }
+}
+
 #[test]
 fn what_is_no_database_of_open_msupply_is_refused() {
     let desk = Desk::new();

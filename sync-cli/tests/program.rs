@@ -244,6 +244,12 @@ fn a_password_comes_from_a_file_from_input_or_from_the_environment_only() {
     desk.feed(&["--db", "c.sqlite", "site", "add", "one", "--password-stdin"], &format!("{PASSWORD}\n")).ends(0);
     let none = desk.run(&["--db", "c.sqlite", "site", "add", "two", "--json"]).ends(2);
     assert_eq!(none.error().0, "bad_input");
+    // Which of several lines is meant, nobody can know.
+    std::fs::write(desk.path("two"), "the password\nof the other site\n").expect("a file");
+    let two = desk.run(&["--db", "c.sqlite", "site", "add", "two", "--json", "--password-file", "two"]).ends(2);
+    assert!(two.json()["error"]["message"].to_string().contains("more than one line"), "{two:?}");
+    std::fs::write(desk.path("two"), "the password\r\n\r\n").expect("a file");
+    desk.run(&["--db", "c.sqlite", "site", "add", "two", "--password-file", "two"]).ends(0);
     // There is no flag that would put it into the list of processes.
     let flag = desk.run(&["--db", "c.sqlite", "site", "add", "two", "--password", "x"]).ends(2);
     assert!(flag.err.contains("--password"), "{flag:?}");

@@ -242,3 +242,40 @@ fn where_there_is_nobody_to_ask_it_does_not_begin() {
     assert_eq!(said.error().0, "wrong_role");
     desk.run(&["run", "--interval", "soon"]).ends(2);
 }
+
+/// It moves files, unless it is told not to.
+#[test]
+fn files_go_with_the_cycles_unless_they_are_to_stay() {
+    let desk = Desk::new();
+    desk.run(&["--db", "central.sqlite", "site", "add", "clinic", "--password-file", "pw"]).ends(0);
+    let add = ["--db", "central.sqlite", "store", "add", "Clinic", "--code", "C", "--site", "clinic", "--id", "STORE"];
+    desk.run(&add).ends(0);
+    let server = desk.serve("central.sqlite");
+    let from = ["--site", "clinic", "--password-file", "pw", "--hardware-id", HARDWARE_ID];
+    desk.run(&[&["init", "--legacy-url", &server.address][..], &from].concat()).ends(0);
+    desk.run(&["sync", "-q"]).ends(0);
+    let at = "2026-11-23T08:00:00";
+    let asset = format!(r#"{{"id":"a","store_id":"STORE","created_datetime":"{at}","modified_datetime":"{at}"}}"#);
+    desk.feed(&["records", "put", "asset"], &asset).ends(0);
+    std::fs::write(desk.path("photo"), "bytes").expect("a file");
+    desk.run(&["files", "attach", "asset", "a", "photo"]).ends(0);
+    let waiting = || desk.run(&["status", "--json"]).ends(0).json()["files"].clone();
+    let before = waiting();
+
+    let mut without = Running::start(&desk, &["run", "--interval", "1s", "--json", "--no-files"]);
+    for _ in 0..3 {
+        assert_eq!(without.line()["outcome"], "done");
+    }
+    without.end("-TERM", 0);
+    assert_eq!(waiting(), before, "the record went, the file did not");
+
+    let mut with = Running::start(&desk, &["run", "--interval", "1s", "--json"]);
+    while waiting() == before {
+        with.line();
+    }
+    with.end("-TERM", 0);
+    assert_eq!(waiting()["done"], 1, "{}", waiting());
+    let both = desk.run(&["run", "--with-files", "--no-files", "--json"]).ends(2);
+    assert_eq!(both.error().0, "usage");
+    server.stop().ends(0);
+}

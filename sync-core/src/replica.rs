@@ -282,6 +282,27 @@ impl Replica {
         self.parts.file.as_ref().map_or(Ok(()), |file| file.check_in_place())
     }
 
+    /// The first change that another program wrote [without the hook](ReplicaBuilder::without_hook) of this app; `None` if the
+    /// hook missed nothing.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub fn hook_missed_from(&self) -> Result<Option<Cursor>> {
+        state::HOOK_MISSED_FROM.get(self.parts.storage.read()?.as_ref())
+    }
+
+    /// Calls the [hook](ReplicaBuilder::hook) again for each change from a position on, with the record as it is now, or without
+    /// data if it is gone: for an app whose hook is new or does more than before (`Cursor(0)`), and after another program wrote
+    /// without it ([`hook_missed_from`](Self::hook_missed_from)). A record can come more than once. Returns the number of
+    /// changes.
+    ///
+    /// # Errors
+    /// [`Error::BadInput`]: this replica has no hook, or is no file. [`Error::HostFailed`]; the database failed. What was done
+    /// before stays done.
+    pub fn replay_hook(&self, from: Cursor) -> Result<u64> {
+        self.parts.file.as_ref().ok_or_else(|| Error::bad_input(input::no_hook()))?.replay_hook(from)
+    }
+
     /// Reads the database file in SQL, from one snapshot. Each record type has a view of its name with a column for each
     /// field, to filter, join and count by; a host's own tables are there too. The connection cannot write.
     ///

@@ -87,6 +87,7 @@ fn decoded(value: &str) -> String {
 enum SiteState {
     InQuarantine,
     Silent,
+    SignInFails,
     Integrating,
     Never,
     Behind,
@@ -97,6 +98,10 @@ impl SiteState {
     fn of(site: &SiteView, now: Timestamp) -> Self {
         match site {
             _ if site.refused + site.quarantined > 0 => Self::InQuarantine,
+            // Since the last visit: somebody who guesses at the name of a site does not alarm.
+            SiteView { sign_in_failed_at: Some(at), .. } if site.seen_at.is_none_or(|seen| seen < *at) => {
+                Self::SignInFails
+            }
             _ if site.is_integrating => Self::Integrating,
             SiteView { seen_at: None, .. } => Self::Never,
             SiteView { seen_at: Some(at), .. } if now.since(*at) > SILENT => Self::Silent,
@@ -106,7 +111,7 @@ impl SiteState {
     }
 
     fn needs_attention(self) -> bool {
-        matches!(self, Self::InQuarantine | Self::Silent)
+        matches!(self, Self::InQuarantine | Self::Silent | Self::SignInFails)
     }
 
     /// A sign and words; screen readers skip the sign.
@@ -114,6 +119,7 @@ impl SiteState {
         match self {
             Self::InQuarantine => ("▲", "records in quarantine"),
             Self::Silent => ("◆", "silent for a day"),
+            Self::SignInFails => ("✕", "sign-in fails"),
             Self::Integrating => ("⏳", "integrating"),
             Self::Never => ("○", "never seen"),
             Self::Behind => ("↓", "has more to read"),
@@ -218,7 +224,8 @@ fn write_all(
         text,
         "<footer><p><b>To read</b>: positions of the changelog that a site has still to look through; most may be for \
          others. <b>Refused</b>: in quarantine, as a rule forbids it. <b>Other causes</b>: in quarantine, as it waits for another \
-         record or cannot be read. <code>oms-sync quarantine list</code> shows each with its reason.</p>\
+         record or cannot be read. <code>oms-sync quarantine list</code> shows each with its reason. <b>Failed sign-ins</b>: refused \
+         under the name of the site, for a wrong password or another machine.</p>\
          <p>Times are those of this server. <a href=\"{}\">Look again</a></p></footer>\n</main></body></html>\n",
         asked.link(asked.attention, page)
     )
@@ -254,10 +261,24 @@ fn write_table(
         shown.len(),
         view.sites.len()
     )?;
-    const HEADS: [&str; 9] =
-        ["Site", "State", "Last seen", "Last pull", "Last push", "To read", "Refused", "Other causes", "Version"];
+    const HEADS: [&str; 10] = [
+        "Site",
+        "State",
+        "Last seen",
+        "Last pull",
+        "Last push",
+        "To read",
+        "Refused",
+        "Other causes",
+        "Failed sign-ins",
+        "Version",
+    ];
     for head in HEADS {
-        let class = if matches!(head, "To read" | "Refused" | "Other causes") { " class=\"n\"" } else { "" };
+        let class = if matches!(head, "To read" | "Refused" | "Other causes" | "Failed sign-ins") {
+            " class=\"n\""
+        } else {
+            ""
+        };
         write!(text, "<th scope=\"col\"{class}>{head}</th>")?;
     }
     writeln!(text, "</tr></thead><tbody>")?;
@@ -284,7 +305,8 @@ fn write_table(
         }
         let behind = site.behind.map_or("all".to_owned(), grouped);
         write!(text, "<td class=\"n\" data-label=\"To read\">{behind}</td>")?;
-        for (label, count) in [("Refused", site.refused), ("Other causes", site.quarantined)] {
+        let failed = ("Failed sign-ins", site.failed_sign_ins);
+        for (label, count) in [("Refused", site.refused), ("Other causes", site.quarantined), failed] {
             match count {
                 0 => write!(text, "<td class=\"n zero\" data-label=\"{label}\">0</td>")?,
                 _ => write!(text, "<td class=\"n\" data-label=\"{label}\"><b>{}</b></td>", grouped(count))?,

@@ -300,6 +300,13 @@ pub(super) const STORE_ADD: &str = "\
 Examples:
   oms-sync --db central.sqlite store add \"Clinic store\" --code CL1 --site clinic";
 
+pub(super) const STORE_REMOVE: &str = "\
+Its name record stays. A store with records cannot be removed: move it to
+another site with store add --id.
+
+Examples:
+  oms-sync --db central.sqlite store remove 8A6C53F10A4E4D4BB3B9F3C3F2B8F6C1";
+
 pub(super) const STORE_LIST: &str = "\
 Examples:
   oms-sync --db central.sqlite store list";
@@ -334,7 +341,11 @@ Examples:
   oms-sync --db site.sqlite doctor --json | jq -r .party
   oms-sync doctor --max-time 10s                  with somebody on the phone
   oms-sync doctor -v                              each check, with the causes
-  oms-sync doctor --legacy-url https://msupply.example.org:2048 --site clinic";
+  oms-sync doctor --legacy-url https://msupply.example.org:2048 --site clinic
+
+The last works without a database. Without a password it checks the way to the
+legacy server, and whether that knows the site; the server may count one failed
+sign-in.";
 
 pub(super) const NET: &str = "\
 Sends small questions to both servers, then reads records and forgets them: no
@@ -344,4 +355,7 @@ that this site does not have yet; before the first sync those are all.
 Examples:
   oms-sync net
   oms-sync net --max-time 1m --max-bytes 10000000
-  oms-sync net --json";
+  oms-sync net --json
+  oms-sync net --legacy-url https://msupply.example.org:2048 --site clinic
+
+The last works without a database, or with one that cannot be read.";

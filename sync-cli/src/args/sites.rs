@@ -71,6 +71,13 @@ pub(crate) enum Store {
         #[arg(long)]
         id: Option<String>,
     },
+    /// Remove a store to which no record belongs, such as one that was made by mistake
+    #[command(after_help = examples::STORE_REMOVE)]
+    Remove {
+        /// The store's id
+        #[arg(value_parser = one_line)]
+        id: String,
+    },
     /// List the stores
     #[command(after_help = examples::STORE_LIST)]
     List,

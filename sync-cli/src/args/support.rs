@@ -3,6 +3,8 @@
 use clap::{ArgGroup, Args as ClapArgs, Subcommand, ValueEnum};
 use sync_core::storage::QuarantineCause;
 
+use super::values::KnownTables;
+
 /// A cause of quarantine on the command line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Cause {
@@ -158,6 +160,7 @@ Examples:
 #[command(after_help = EXPLAIN_EXAMPLES)]
 pub(crate) struct Explain {
     /// The table, as the sync protocol spells it
+    #[arg(value_parser = KnownTables, hide_possible_values = true)]
     pub table: String,
     /// The record's id
     pub id: String,
@@ -330,6 +333,7 @@ Examples:
 #[command(after_help = RESEND_EXAMPLES)]
 pub(crate) struct Resend {
     /// The table, as the sync protocol spells it, or all
+    #[arg(value_parser = KnownTables, hide_possible_values = true)]
     pub table: String,
     /// One record only
     pub id: Option<String>,
@@ -374,7 +378,14 @@ pub(crate) struct Doctor {
     /// Wait no longer than this for each answer of a server, such as 20s or 2m
     #[arg(long, value_name = "TIME", value_parser = super::values::duration, default_value = "1m")]
     pub max_time: std::time::Duration,
-    /// Before there is a database: the legacy server's address, as for init; signs in as init does
+    #[command(flatten)]
+    pub new_site: NewSite,
+}
+
+/// A site whose database is not there yet, or cannot be read.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct NewSite {
+    /// Without a database: the legacy server's address, as for init; signs in as init does
     #[arg(long, value_name = "URL", value_parser = super::values::one_line, requires = "site")]
     pub legacy_url: Option<String>,
     /// The site's name on the legacy server
@@ -399,4 +410,6 @@ pub(crate) struct Net {
     /// Receive about this many bytes of records from each server at most
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..), default_value_t = 2_000_000)]
     pub max_bytes: u64,
+    #[command(flatten)]
+    pub new_site: NewSite,
 }

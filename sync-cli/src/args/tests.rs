@@ -59,6 +59,11 @@ fn completions_know_every_command_in_every_shell() {
         let mut script = Vec::new();
         clap_complete::generate(*shell, &mut Args::command(), "oms-sync", &mut script);
         let script = String::from_utf8(script).expect("text");
+        let tables = sync_core::record::record_types().iter().map(|kind| kind.table);
+        // Not every shell gets values of arguments without a flag from this library.
+        if matches!(shell, clap_complete::Shell::Zsh) {
+            tables.for_each(|table| assert!(script.contains(table), "{shell}: {table}"));
+        }
         for word in leaves.iter().flat_map(|leaf| leaf.split(' ')) {
             assert!(script.contains(word), "{shell}: {word}");
         }
@@ -98,5 +103,38 @@ fn times() {
     }
     for text in ["0", "0s", "", "m", "1w", "-1", "1.5h", "99999999999999999999h", "18446744073709551615h"] {
         assert!(duration(text).is_err(), "{text}");
+    }
+}
+
+#[test]
+fn every_command_is_in_one_group_of_the_help() {
+    let program = Args::command();
+    let mut all: Vec<&str> = program.get_subcommands().map(clap::Command::get_name).chain(["help"]).collect();
+    let mut grouped: Vec<&str> = help::GROUPS.iter().flat_map(|(_, names)| names.iter().copied()).collect();
+    all.sort_unstable();
+    grouped.sort_unstable();
+    assert_eq!(grouped, all);
+}
+
+#[test]
+fn the_short_help_is_short() {
+    let help = |typed: &[&str], is_short| {
+        let ended = help::arranged(Args::command(), is_short).try_get_matches_from(typed).expect_err("the help");
+        ended.to_string()
+    };
+    for (command, lines) in
+        [(&["oms-sync"][..], 60), (&["oms-sync", "sync"], 20), (&["oms-sync", "quarantine", "retry"], 20)]
+    {
+        let (short, long) = (help(&[command, &["-h"]].concat(), true), help(&[command, &["--help"]].concat(), false));
+        assert!(short.lines().count() < lines, "{command:?}: {short}");
+        assert!(
+            !short.contains("--color") && !short.contains("Examples:") && short.contains("--help instead"),
+            "{short}"
+        );
+        assert!(long.contains("--color") && long.contains("Examples:"), "{long}");
+    }
+    let program = help(&["oms-sync", "-h"], true);
+    for (title, _) in help::GROUPS {
+        assert!(program.contains(title), "{title}: {program}");
     }
 }

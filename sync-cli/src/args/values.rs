@@ -1,19 +1,38 @@
 //! Values on the command line, also from scripts and environments.
 
+use std::ffi::OsStr;
 use std::net::{SocketAddr, ToSocketAddrs as _};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use clap::builder::{PossibleValue, StringValueParser, TypedValueParser};
+use clap::{Arg, Command};
 use sync_core::clock::Timestamp;
+use sync_core::record::record_types;
 
 /// A value without the line end that a script or an environment file of Windows adds.
 pub(super) fn one_line(value: &str) -> Result<String, std::convert::Infallible> {
     Ok(value.trim_end_matches(['\r', '\n']).to_owned())
 }
 
+/// The name of a table. A shell completes those of this version; any other is taken too, because a later release may have it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct KnownTables;
+
+impl TypedValueParser for KnownTables {
+    type Value = String;
+
+    fn parse_ref(&self, command: &Command, arg: Option<&Arg>, value: &OsStr) -> Result<String, clap::Error> {
+        StringValueParser::new().parse_ref(command, arg, value)
+    }
+
+    fn possible_values(&self) -> Option<Box<dyn Iterator<Item = PossibleValue> + '_>> {
+        Some(Box::new(record_types().iter().map(|kind| PossibleValue::new(kind.table))))
+    }
+}
+
 /// Such a value as a path, which need not be text.
-pub(super) fn path() -> impl clap::builder::TypedValueParser<Value = PathBuf> {
-    use clap::builder::TypedValueParser as _;
+pub(super) fn path() -> impl TypedValueParser<Value = PathBuf> {
     clap::builder::PathBufValueParser::new().map(without_line_end)
 }
 

@@ -8,6 +8,7 @@ use crate::args::{Args, Changelog};
 use crate::failure::{CommandOutcome, Failure};
 use crate::output::Output;
 use crate::sentences::records_shown::written_by_site;
+use crate::site_names::SiteNames;
 use crate::workspace::Workspace;
 
 pub(super) fn run(args: &Args, options: &Changelog, out: &Output) -> Result<CommandOutcome, Failure> {
@@ -15,6 +16,7 @@ pub(super) fn run(args: &Args, options: &Changelog, out: &Output) -> Result<Comm
     let is_central = workspace.role()? == Some(Role::Central);
     let changes = workspace.replica.records().changes(Cursor(options.from), options.limit)?;
     let head = ["CURSOR", "TABLE", "ID", "ACTION", "STORE", "WRITTEN BY", "AT"];
+    let names = SiteNames::of(&workspace)?;
     let word = |word| out.word(word).to_owned();
     let mut rows = vec![head.map(str::to_owned).to_vec()];
     for row in changes {
@@ -30,7 +32,7 @@ pub(super) fn run(args: &Args, options: &Changelog, out: &Output) -> Result<Comm
         }
         let writer = match (change.is_sync_update, change.source_site) {
             (false, _) => word("here"),
-            (true, Some(site)) if is_central => out.texts.say(&written_by_site(site.to_string())),
+            (true, Some(site)) if is_central => out.texts.say(&written_by_site(names.with_name(site))),
             (true, Some(_)) => word("legacy"),
             (true, None) if change.is_written_here() => word("here"),
             (true, None) => word("central"),

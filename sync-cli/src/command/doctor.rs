@@ -5,17 +5,19 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use oms_sync_inspect::database::{OpenMsupply, open_msupply};
+use sync_core::protocol::PasswordHash;
 use sync_core::storage::MemoryStorage;
 use sync_core::support::doctor::{Check, CheckOutcome, Diagnosis, Party};
 use sync_core::transport::{HttpTransport, Timeouts};
-use sync_core::{Error, Replica, Settings};
+use sync_core::{Error, Replica, Settings, Site};
 
 use super::layout::{WIDTH, folded, say};
-use crate::args::{Args, Doctor};
+use crate::args::{Args, Doctor, NewSite};
 use crate::failure::{CommandOutcome, Failure};
 use crate::output::Output;
 use crate::palette::Tone;
-use crate::password::password;
+use crate::password::password_if_given;
 use crate::progress::{Progress, until_interrupted};
 use crate::sentences::{common, doctor_verdict as verdicts};
 use crate::signals::{end_on_signals, interrupted};
@@ -36,9 +38,18 @@ pub(super) fn run(args: &Args, options: &Doctor, out: &Output) -> Result<Command
         progress.note(&out.name(check.name));
         if interrupted() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     };
-    let found = match settings(options, out)? {
-        Some(settings) => before_set_up(&settings, options.max_time, &mut each),
-        None => diagnosed(&args.db, Some(options.max_time), &mut each),
+    let new = &options.new_site;
+    let found = match (&new.legacy_url, &new.site) {
+        (Some(url), Some(site)) => match password_if_given(&new.password, site, out)? {
+            Some(password) => before_set_up(&settings_of(new, url, site, password), options.max_time, &mut each),
+            None => site_without_database(options.max_time).support().doctor_without_password(
+                url,
+                site,
+                &mut each,
+                &mut until_interrupted,
+            ),
+        },
+        _ => diagnosed(&args.db, Some(options.max_time), &mut each),
     };
     drop(progress);
     let found = out.in_words(found?);
@@ -52,21 +63,20 @@ pub(super) fn run(args: &Args, options: &Doctor, out: &Output) -> Result<Command
         Some(finding) if found.outcome == CheckOutcome::Fault || finding.code == "database_busy" => {
             CommandOutcome::Reported(finding.class)
         }
-        _ if found.checks.iter().any(|check| check.name == "quarantine" && check.outcome == CheckOutcome::Warning) => {
-            CommandOutcome::LeftBehind
-        }
+        _ if found.checks.iter().any(is_of_left_behind) => CommandOutcome::LeftBehind,
         _ => CommandOutcome::Done,
     })
 }
 
-/// The settings of a site that is not set up yet, if they are given.
-fn settings(options: &Doctor, out: &Output) -> Result<Option<Settings>, Failure> {
-    let (Some(legacy_url), Some(site_name)) = (options.legacy_url.clone(), options.site.clone()) else {
-        return Ok(None);
-    };
-    let password = password(&options.password, &site_name, out)?;
-    let settings = Settings::new(legacy_url, site_name, password).hardware_id(options.hardware_id.clone());
-    Ok(Some(if options.allow_http { settings.https_only(false) } else { settings }))
+/// The settings of a site that is not set up yet.
+pub(super) fn settings_of(new: &NewSite, url: &str, site: &str, password: PasswordHash) -> Settings {
+    let settings = Settings::new(url, site, password).hardware_id(new.hardware_id.clone());
+    if new.allow_http { settings.https_only(false) } else { settings }
+}
+
+/// True for a check that found records which did not get through.
+fn is_of_left_behind(check: &Check) -> bool {
+    matches!(check.name, "quarantine" | "refused by central") && check.outcome == CheckOutcome::Warning
 }
 
 /// Both servers, without a database: nothing is written.
@@ -75,9 +85,13 @@ pub(super) fn before_set_up(
     patience: Duration,
     each: &mut dyn FnMut(&Check) -> ControlFlow<()>,
 ) -> Result<Diagnosis, Error> {
+    site_without_database(patience).support().doctor_before_set_up(settings, each, &mut until_interrupted)
+}
+
+/// A site that stores nothing.
+pub(super) fn site_without_database(patience: Duration) -> Site {
     let replica = Replica::with_storage(Arc::new(MemoryStorage::new()));
-    let site = replica.site(Arc::new(HttpTransport::new(&timeouts(patience))));
-    site.support().doctor_before_set_up(settings, each, &mut until_interrupted)
+    replica.site(Arc::new(HttpTransport::new(&timeouts(patience))))
 }
 
 /// The verdict comes first, since somebody reads it out on the phone; the checks on request.
@@ -99,7 +113,10 @@ pub(super) fn diagnosed(
     patience: Option<Duration>,
     each: &mut dyn FnMut(&Check) -> ControlFlow<()>,
 ) -> Result<Diagnosis, Error> {
-    let (checks, replica) = Replica::examine(db, free_bytes(db));
+    let (mut checks, replica) = Replica::examine(db, free_bytes(db));
+    if let Some(check) = checks.first_mut().filter(|_| replica.is_none()) {
+        name_open_msupply(db, check);
+    }
     match (replica, patience) {
         (Some(replica), Some(patience)) => {
             let site = replica.site(Arc::new(HttpTransport::new(&timeouts(patience))));
@@ -111,6 +128,23 @@ pub(super) fn diagnosed(
             let _ = found.checks.iter().try_for_each(each);
             Ok(found)
         }
+    }
+}
+
+/// Says so if the database is one of Open mSupply itself, which somebody may take for one of this program.
+fn name_open_msupply(db: &Path, check: &mut Check) {
+    let Some(finding) = check.finding.as_mut().filter(|finding| finding.code == "not_a_database") else { return };
+    let file = db.display().to_string();
+    match open_msupply(db) {
+        Some(OpenMsupply::Release2(version)) => {
+            check.says = verdicts::of_open_msupply(&file, version);
+            finding.advice = verdicts::inspect_it(file);
+        }
+        Some(OpenMsupply::Release3(version)) => {
+            check.says = verdicts::of_open_msupply(&file, version);
+            finding.advice = verdicts::speaks_v7();
+        }
+        None => {}
     }
 }
 

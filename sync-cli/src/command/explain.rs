@@ -14,6 +14,7 @@ use crate::args::{Args, Explain};
 use crate::failure::{CommandOutcome, Failure};
 use crate::output::{Output, bytes};
 use crate::sentences::{common, explain_shown as shown, records};
+use crate::site_names::SiteNames;
 use crate::workspace::Workspace;
 
 pub(super) fn run(args: &Args, options: &Explain, out: &Output) -> Result<CommandOutcome, Failure> {
@@ -23,23 +24,23 @@ pub(super) fn run(args: &Args, options: &Explain, out: &Output) -> Result<Comman
     if out.json {
         out.document(&found)?;
     } else {
-        show(&found, out)?;
+        show(&found, &SiteNames::of(&workspace)?, out)?;
     }
     Ok(match found.verdict {
         Verdict::NotKnown => CommandOutcome::Reported(ErrorClass::Input),
-        Verdict::SetAside => CommandOutcome::LeftBehind,
+        Verdict::SetAside | Verdict::RefusedByCentral => CommandOutcome::LeftBehind,
         _ => CommandOutcome::Done,
     })
 }
 
-fn show(found: &Explanation, out: &Output) -> Result<(), Failure> {
+fn show(found: &Explanation, names: &SiteNames, out: &Output) -> Result<(), Failure> {
     say(out, "", &shown::verdict(found.table.as_str(), found.id.as_str(), in_words(found.verdict)))?;
     say(out, "", &travels(found.travels))?;
     if let Some(size) = found.bytes {
         say(out, "", &shown::is_here(bytes(size)))?;
     }
     for (index, change) in found.changes.iter().enumerate() {
-        written(change, index > 0 && found.bytes.is_some(), out)?;
+        written(change, index > 0 && found.bytes.is_some(), names, out)?;
     }
     if let Some(at) = found.conflict_at {
         say(out, "", &shown::conflict_at(moment(at)))?;
@@ -47,8 +48,12 @@ fn show(found: &Explanation, out: &Output) -> Result<(), Failure> {
     if let Some(since) = found.staged_since {
         say(out, "", &shown::staged_since(moment(since)))?;
     }
+    if let Some(refused) = &found.refused_by_central {
+        let told = if refused.is_newest { shown::not_taken_by_central } else { shown::not_taken_before };
+        say(out, "", &told(moment(refused.at), &refused.reason))?;
+    }
     for row in &found.set_aside {
-        set_aside(row, out)?;
+        set_aside(row, names, out)?;
     }
     if found.awaited_by > 0 {
         say(out, "", &shown::awaited_by(records(found.awaited_by)))?;
@@ -65,6 +70,7 @@ fn in_words(verdict: Verdict) -> Message {
         Verdict::Sent => shown::sent(),
         Verdict::Taken => shown::taken(),
         Verdict::Received => shown::received(),
+        Verdict::RefusedByCentral => shown::refused_by_central(),
         Verdict::StaysHere => shown::stays_here(),
         _ => shown::at_central(),
     }
@@ -81,13 +87,13 @@ fn travels(how: SyncRoute) -> Message {
     }
 }
 
-fn written(change: &ChangeHistory, is_beside: bool, out: &Output) -> Result<(), Failure> {
+fn written(change: &ChangeHistory, is_beside: bool, names: &SiteNames, out: &Output) -> Result<(), Failure> {
     let (at, number) = (moment(change.at), change.cursor.to_string());
     let mut said = match (change.action, change.by.as_str()) {
         (ChangeAction::Upsert, "here") => shown::written_here(at, number),
         (ChangeAction::Delete, "here") => shown::deleted_here(at, number),
-        (ChangeAction::Upsert, by) => shown::came(at, by, number),
-        (ChangeAction::Delete, by) => shown::deletion_came(at, by, number),
+        (ChangeAction::Upsert, by) => shown::came(at, names.source(by), number),
+        (ChangeAction::Delete, by) => shown::deletion_came(at, names.source(by), number),
     };
     if let Some(store) = &change.store_id {
         said = shown::of_store(said, store.as_str());
@@ -106,7 +112,7 @@ fn written(change: &ChangeHistory, is_beside: bool, out: &Output) -> Result<(), 
         say(out, "  ", &way_out(sent))?;
     }
     if let Some(receivers) = &change.receivers {
-        say(out, "  ", &who(receivers))?;
+        say(out, "  ", &who(receivers, names))?;
     }
     Ok(())
 }
@@ -129,7 +135,7 @@ fn way_out(sent: &Delivery) -> Message {
     }
 }
 
-fn who(receivers: &Receivers) -> Message {
+fn who(receivers: &Receivers, names: &SiteNames) -> Message {
     let have_it = receivers.have_it;
     let sites = match receivers.sites {
         0 => return shown::no_reader(),
@@ -139,15 +145,15 @@ fn who(receivers: &Receivers) -> Message {
     if receivers.sites == have_it {
         return shown::read_past(sites, have_it);
     }
-    let not_yet: Vec<String> = receivers.not_yet.iter().map(ToString::to_string).collect();
+    let not_yet: Vec<String> = receivers.not_yet.iter().map(|site| names.with_name(site)).collect();
     shown::not_yet_past(sites, have_it, not_yet.join(", "))
 }
 
-fn set_aside(row: &SetAside, out: &Output) -> Result<(), Failure> {
+fn set_aside(row: &SetAside, names: &SiteNames, out: &Output) -> Result<(), Failure> {
     let (at, number, cause, reason) = (moment(row.received_at), row.number, row.cause.as_str(), &row.reason);
     let said = match row.from.as_str() {
         "here" => shown::not_taken(at, cause, number, reason),
-        from => shown::came_set_aside(at, from, cause, number, reason),
+        from => shown::came_set_aside(at, names.source(from), cause, number, reason),
     };
     say(out, "", &said)?;
     for awaited in &row.waits_for {
@@ -168,6 +174,7 @@ fn advice(found: &Explanation, out: &Output) -> Result<(), Failure> {
     }
     match found.verdict {
         Verdict::NotKnown => say(out, "", &shown::check_it()),
+        Verdict::RefusedByCentral => say(out, "", &shown::write_again()),
         Verdict::WaitsForPush => say(out, "", &common::next_sync()),
         Verdict::Taken => say(out, "", &shown::lost_there()),
         _ => Ok(()),

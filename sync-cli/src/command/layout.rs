@@ -75,7 +75,7 @@ pub(super) fn table(out: &Output, rows: &[Vec<String>]) -> Result<(), Failure> {
 }
 
 /// Text in lines of at most so many columns; longer words get their own line.
-pub(super) fn folded(text: &str, width: usize) -> Vec<String> {
+pub(crate) fn folded(text: &str, width: usize) -> Vec<String> {
     let mut lines = vec![String::new()];
     for word in text.split_whitespace() {
         let Some(line) = lines.last_mut() else { break };

@@ -109,9 +109,9 @@ fn show(number_of: usize, entry: &LogEntry, out: &Output) -> Result<(), Failure>
             out,
             &[
                 ("number", Some(number_of.to_string())),
-                ("repaired at", Some(moment(entry.started_at))),
+                (if entry.outcome == "changed" { "changed at" } else { "repaired at" }, Some(moment(entry.started_at))),
                 ("command", text(&repair["command"])),
-                ("reason", text(&repair["reason"])),
+                ("reason", text(&repair["reason"]).filter(|reason| !reason.is_empty())),
                 ("changed", text(&repair["changed"])),
             ],
         );

@@ -12,7 +12,7 @@ mod explain;
 mod files;
 mod identity;
 mod inspect;
-mod layout;
+pub(crate) mod layout;
 mod log;
 mod man;
 mod net;

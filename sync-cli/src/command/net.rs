@@ -11,18 +11,30 @@ use super::layout::{facts, say};
 use crate::args::{Args, Net};
 use crate::failure::{CommandOutcome, Failure};
 use crate::output::{Output, bytes};
+use crate::password::password;
 use crate::progress::until_interrupted;
 use crate::sentences::{common, net_shown as shown};
 use crate::signals::end_on_signals;
 
 pub(super) fn run(args: &Args, options: &Net, out: &Output) -> Result<CommandOutcome, Failure> {
     end_on_signals();
-    let replica = Replica::builder().open_to_read(&args.db)?;
-    let transport =
-        Arc::new(HttpTransport::new(&super::doctor::timeouts(super::doctor::PATIENCE.min(options.max_time))));
-    let site = replica.site(transport);
+    let patience = super::doctor::PATIENCE.min(options.max_time);
     let limits = NetLimits { time: options.max_time, bytes: options.max_bytes };
-    let mut found = out.in_words(site.support().line_test(&limits, &mut until_interrupted)?);
+    let new = &options.new_site;
+    let measured = match (&new.legacy_url, &new.site) {
+        (Some(url), Some(site)) => {
+            let settings = super::doctor::settings_of(new, url, site, password(&new.password, site, out)?);
+            let site = super::doctor::site_without_database(patience);
+            site.support().line_test_before_set_up(&settings, &limits, &mut until_interrupted)?
+        }
+        _ => {
+            let opened = Replica::builder().open_to_read(&args.db);
+            let replica = opened.inspect_err(|_| out.hint_said(&shown::without_database()))?;
+            let site = replica.site(Arc::new(HttpTransport::new(&super::doctor::timeouts(patience))));
+            site.support().line_test(&limits, &mut until_interrupted)?
+        }
+    };
+    let mut found = out.in_words(measured);
     found.servers.iter_mut().filter_map(|line| line.error.as_mut()).for_each(|error| *error = out.advised(error));
     if out.json {
         out.document(&found)?;

@@ -11,6 +11,7 @@ use crate::args::{Args, Cause, Quarantine, QuarantineList, QuarantineRetry};
 use crate::failure::{CommandOutcome, Failure};
 use crate::output::Output;
 use crate::sentences::{quarantine_shown as shown, records};
+use crate::site_names::SiteNames;
 use crate::workspace::Workspace;
 
 /// The records of a group that are shown to people.
@@ -29,7 +30,7 @@ pub(super) fn run(args: &Args, command: &Quarantine, out: &Output) -> Result<Com
             if out.json {
                 out.document(&found)?
             } else {
-                show(&found, out)?
+                show(&found, &SiteNames::of(&workspace)?, out)?
             }
             Ok(CommandOutcome::Done)
         }
@@ -63,6 +64,7 @@ fn list(workspace: &Workspace, options: &QuarantineList, out: &Output) -> Result
     if groups.is_empty() {
         say(out, "", &shown::nothing())?;
     }
+    let names = SiteNames::of(workspace)?;
     let mut last = None;
     for group in &groups {
         if last != Some(group.cause) {
@@ -72,7 +74,7 @@ fn list(workspace: &Workspace, options: &QuarantineList, out: &Output) -> Result
             say(out, "  ", &group.cause.meaning())?;
             last = Some(group.cause);
         }
-        show_group(group, out)?;
+        show_group(group, &names, out)?;
         if !options.groups {
             members(workspace, group, if options.all { usize::MAX } else { LISTED }, out)?;
         }
@@ -104,9 +106,9 @@ fn documents(workspace: &Workspace, cause: Option<QuarantineCause>, out: &Output
     }
 }
 
-fn show_group(group: &SetAsideGroup, out: &Output) -> Result<(), Failure> {
+fn show_group(group: &SetAsideGroup, names: &SiteNames, out: &Output) -> Result<(), Failure> {
     let (table, since) = (group.table.as_str(), moment(group.oldest_received_at));
-    let said = out.texts.say(&shown::group(group.records, table, &group.from, since));
+    let said = out.texts.say(&shown::group(group.records, table, names.source(&group.from), since));
     out.line(&format!("  {said}"))?;
     match &group.waits_for {
         Some((table, id)) if group.cause == QuarantineCause::Waiting => {
@@ -139,7 +141,7 @@ fn members(workspace: &Workspace, group: &SetAsideGroup, most: usize, out: &Outp
     Ok(())
 }
 
-fn show(found: &SetAside, out: &Output) -> Result<(), Failure> {
+fn show(found: &SetAside, names: &SiteNames, out: &Output) -> Result<(), Failure> {
     let kind = record_type(found.table.as_str());
     let rule = kind.filter(|_| found.cause == QuarantineCause::Refused).map(|kind| match kind.writers {
         Writers::Central => shown::only_central(),
@@ -156,7 +158,7 @@ fn show(found: &SetAside, out: &Output) -> Result<(), Failure> {
         &[
             ("number", Some(found.number.to_string())),
             ("record", Some(format!("{} {}", found.table, found.id))),
-            ("from", Some(found.from.clone())),
+            ("from", Some(names.source(&found.from))),
             ("received", Some(moment(found.received_at))),
             ("cause", Some(found.cause.as_str().to_owned())),
             ("reason", Some(found.reason.clone())),

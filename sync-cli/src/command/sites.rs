@@ -18,6 +18,7 @@ use crate::failure::{CommandOutcome, Failure};
 use crate::output::Output;
 use crate::password::password;
 use crate::sentences::sites_shown as says;
+use crate::site_names::SiteNames;
 use crate::workspace::Workspace;
 
 /// The list of an existing database.
@@ -107,7 +108,12 @@ fn list(args: &Args, max_age: Option<Duration>, out: &Output) -> Result<CommandO
         (Some(_), None) | (None, _) => true,
     };
     let sites: Vec<&SiteView> = view.sites.iter().filter(|site| is_silent(site)).collect();
+    // A column for what is rare would leave too little room for the names.
+    let has_failed = sites.iter().any(|site| site.failed_sign_ins > 0);
     let mut head = vec!["SITE ID", "NAME", "SEEN", "PULLED", "PUSHED", "TO READ", "QUAR.", "VERSION"];
+    if has_failed {
+        head.insert(7, "FAILED");
+    }
     if out.verbose() {
         head.extend(["MACHINE", "HELD BACK"]);
     }
@@ -131,7 +137,7 @@ fn list(args: &Args, max_age: Option<Duration>, out: &Output) -> Result<CommandO
         };
         let mut row = vec![
             site.id.to_string(),
-            short(&site.name, 20),
+            short(&site.name, if has_failed { 12 } else { 20 }),
             ago(site.seen_at),
             ago(site.pulled_at),
             ago(site.pushed_at),
@@ -139,6 +145,9 @@ fn list(args: &Args, max_age: Option<Duration>, out: &Output) -> Result<CommandO
             (site.refused + site.quarantined).to_string(),
             site.app_version.clone(),
         ];
+        if has_failed {
+            row.insert(7, site.failed_sign_ins.to_string());
+        }
         if out.verbose() {
             row.extend([machine, held_back.to_string()]);
         }
@@ -221,19 +230,35 @@ pub(super) fn run_store(args: &Args, command: &Store, out: &Output) -> Result<Co
                 out.hint_said(&says::same_code(other.id.as_str(), code));
             }
         }
+        Store::Remove { id } => {
+            open(args, out)?.remove_store(&StoreId::from(id.as_str()))?;
+            if out.json {
+                out.document(&json!({ "store_id": id, "done": "removed" }))?;
+            } else {
+                out.line_said(&says::store_removed(id))?;
+            }
+        }
         Store::List => {
-            let head = ["STORE ID", "CODE", "NAME", "SITE ID"];
+            let head = ["STORE ID", "CODE", "NAME", "SITE ID", "SITE"];
             let mut rows = vec![head.map(str::to_owned).to_vec()];
             let workspace = Workspace::open(args, out)?;
             if workspace.role()? != Some(Role::Central) {
                 return Err(Error::WrongRole { needed: "central server", found: "remote site" }.into());
             }
+            let names = SiteNames::of(&workspace)?;
             for store in workspace.replica.stores()? {
+                let name = store.site.and_then(|site| names.name(site));
                 if out.json {
-                    out.document(&store)?;
+                    let mut document = serde_json::to_value(&store).map_err(std::io::Error::other)?;
+                    // "site" was there first, and stays for the scripts that read it.
+                    document["store_id"] = json!(store.id);
+                    document["site_id"] = json!(store.site);
+                    document["site_name"] = json!(name);
+                    out.document(&document)?;
                 } else {
                     let site = store.site.map(|id| id.to_string()).unwrap_or_default();
-                    rows.push(vec![store.id.to_string(), store.code, store.name, site]);
+                    let name = name.unwrap_or_default().to_owned();
+                    rows.push(vec![store.id.to_string(), store.code, store.name, site, name]);
                 }
             }
             if !out.json {

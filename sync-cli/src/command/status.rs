@@ -108,6 +108,7 @@ fn show(status: &Status, out: &Output) -> Result<(), Failure> {
             ("last sync", has_cycles.then(|| out.texts.say(&last_sync(status)))),
             ("last success", last_success),
             ("quarantined", Some(by_kind(&status.quarantined_by_cause, &common::nothing(), out))),
+            ("refused", refused(status).map(|said| out.texts.say(&said))),
             ("files", Some(by_kind(&status.files, &shown::no_files(), out))),
             ("records", Some(status.records.values().sum::<u64>().to_string())),
         ],
@@ -116,6 +117,13 @@ fn show(status: &Status, out: &Output) -> Result<(), Failure> {
         say(out, "", &common::warning(concern.says()))?;
     }
     Ok(())
+}
+
+/// The records that central refused, with the newest of them.
+fn refused(status: &Status) -> Option<Message> {
+    let newest = status.refused_by_central.last()?;
+    let count = status.refused_by_central.len();
+    Some(shown::refused_by_central(count, newest.table.as_str(), newest.id.as_str(), &newest.reason))
 }
 
 fn waiting(status: &Status) -> Message {

@@ -74,6 +74,15 @@ pub(super) const ALL: &[MessageTemplate] = &[
         "records_set_aside",
         "Run `oms-sync quarantine list` to see what each waits for or which rule it breaks; nothing is lost.",
     ),
+    advice(
+        "records_refused",
+        "`oms-sync explain TABLE ID` says why each was refused, `oms-sync status --json` lists them; write the record again, or ask \
+         central's administrator, who has the refused version in quarantine.",
+    ),
+    advice(
+        "hook_missing",
+        "Let the app synchronise. To write all the same, add --without-hook, and let the app replay its hook afterwards.",
+    ),
     advice("files_stuck", "See `oms-sync files list` for all of them; they are tried again, and block nothing."),
     // What a diagnosis adds to them.
     text(
@@ -132,7 +141,7 @@ pub(super) const ALL: &[MessageTemplate] = &[
     ),
     text("audit", "waits_for_another_advice", "`oms-sync quarantine list` says for which."),
     text("audit", "set_aside_advice", WHY),
-    text("audit", "refused_by_central_advice", WHY),
+    text("audit", "refused_by_central_advice", "`oms-sync explain TABLE ID` says why."),
     text("audit", "ignored_advice", "Nothing to do; `oms-sync quarantine retry NUMBER` takes it back."),
     // What has to be done first.
     text("input", "first_sync_first", "the first sync of this site is not complete: run `oms-sync sync` first"),

@@ -7,6 +7,12 @@ sync_core::sentences! {
         look(party, says, advice) = "No fault found, but check {party}. {says}. {advice}";
         well(says) = "No problem found. {says}.";
         also(party, says) = "Another problem is with {party}: {says}.";
+        of_open_msupply(file, version) = "{file} is a database of Open mSupply {version} itself, not of this program";
+        inspect_it(file) = "`oms-sync inspect {file}` reports on its synchronisation. A site of this program has a database of its \
+            own: name another file with --db.";
+        speaks_v7() = "Open mSupply 3.x synchronises by V7, which this program does not speak: ask its administrator, or check the \
+            way with `oms-sync doctor --legacy-url URL --site NAME`. A site of this program has a database of its own: name \
+            another file with --db.";
         more(count) = "{count} checks were made; oms-sync doctor -v shows them.";
         not_checked(first, last, why) = "{first} to {last}: {why}";
         checks(count) = "{count} checks";
@@ -67,6 +73,7 @@ sync_core::sentences! {
         sent() = "sent; the other end has not confirmed the integration yet";
         taken() = "sent, and the other end has finished integrating";
         received() = "came from the other end; nothing waits";
+        refused_by_central() = "sent, and refused by central";
         stays_here() = "written here, and does not leave this database";
         at_central() = "on this central server, for the sites to pull";
         v6_both_ways() = "Its type travels over V6, from sites to central and from there to sites.";
@@ -108,6 +115,10 @@ sync_core::sentences! {
             its site has sent the rest.";
         not_taken(at, cause, number, reason) =
             "{at} written here and not taken, in quarantine as {cause}, number {number}: {reason}";
+        not_taken_by_central(at, reason) = "{at} central told that it refused it: {reason}";
+        not_taken_before(at, reason) = "{at} central told that it refused an earlier version of it: {reason}";
+        write_again() = "Correct what the reason says and write it again, or ask central's administrator, who has the refused \
+            version in quarantine.";
         came_set_aside(at, from, cause, number, reason) =
             "{at} came from {from}, in quarantine as {cause}, number {number}: {reason}";
         awaited_by(records) = "In quarantine until this one comes: {records} (oms-sync quarantine list)";
@@ -195,6 +206,7 @@ sync_core::sentences! {
 
     /// Texts of `net`.
     net_shown {
+        without_database() = "Without this database: oms-sync net --legacy-url URL --site NAME";
         no_address() = "no address";
         latency(median, worst, count) = "{median} ms, at worst {worst} ms, of {count} questions";
         not_measured() = "not measured: nothing came to measure with";
@@ -229,6 +241,7 @@ sync_core::sentences! {
         last(outcome, at) = "{outcome} at {at}";
         last_failed(outcome, at, code, message) = "{outcome} at {at} [{code}] {message}";
         of_kind(count, kind) = "{count} {kind}";
+        refused_by_central(count, table, id, reason) = "{count} by central, not written again since; the last: {table} {id}: {reason}";
         no_files() = "none";
         too_old(last) = "the last complete cycle is too long ago: {last}";
     }
@@ -389,6 +402,9 @@ sync_core::sentences! {
         line_incomplete(file) = "{file} has a line without a site, or a store without a code";
         store_on_two_sites(file, code) = "{file} has the store {code} on two sites";
         no_password() = "no password: give --password-file, --password-stdin or OMS_SYNC_PASSWORD";
+        password_of_lines() = "the password has more than one line: keep one line with the password, and nothing else";
+        tls_needs_both() = "TLS needs both: the certificates (tls-cert) and their key (tls-key)";
+        folder_unwritable(folder, error) = "{folder} cannot be written: {error}";
         no_number(variable, text) = "{variable} is {text}, and has to be a number from 1 on";
         no_reason() = "give a --reason, which is kept in the log with the repair";
         no_patient_id() = "the patient's id is empty";
@@ -435,53 +451,5 @@ sync_core::sentences! {
         changed(id, reason) = "CHANGED: {id}: {reason}";
         surplus(file) = "SURPLUS: {file}";
         sound(count, size) = "{count} files are sound ({size})";
-    }
-
-    /// Texts of `site` and `store`.
-    sites_shown {
-        new_site(name, id) = "site {name} is new; its site id is {id}";
-        new_password(name, id) = "site {name} has a new password; its site id is {id}";
-        paused() = "this central server is paused: sites are asked to come again later; end it with oms-sync resume";
-        paused_before() = "this central server was paused already";
-        resumed() = "the pause is over: sites are served again";
-        not_paused() = "this central server was not paused";
-        moved(count, site) = "Stores that moved to site {site}: {count}";
-        imported(sites, stores) = "New sites: {sites}. New or moved stores: {stores}.";
-        passwords_in(file) = "The passwords of the new sites are in {file}.";
-        removed(name) = "site {name} is removed";
-        free(name) = "site {name} is free to come in from another machine";
-        store(id, name, site) = "new store {id} is {name}, active on site {site}";
-        known_store(id, name, site) = "store {id} is {name} now, active on site {site}";
-        same_code(id, code) = "Store {id} has the code {code} too; to move that one to another site, give its --id.";
-    }
-
-    /// Texts of `init` and `discover`.
-    set_up_shown {
-        asking(url, site) = "Asking {url} who site {site} is.";
-        found_on_the_way(check, says, advice) = "{check}: {says}. {advice}";
-        readable_on_the_way() =
-            "warning: http:// sends the site's password hash readable to everybody on the way; prefer https://";
-        is_set_up(db, site) = "{db} is set up as site {site}";
-        central_answers() = "answers as a central server, and knows this site";
-        changed(change) = "changed: {change}";
-        confirmed(url) = "Confirmed: this site sends its credentials and records to {url} from now on.";
-    }
-
-    /// Messages of `serve` to the administrator.
-    serving {
-        listening(url) = "listening on {url}";
-        status_page(url) = "Status page: {url}";
-        status_page_here(url) = "Status page: {url}, for this machine only";
-        stop_with() = "Stop with Ctrl-C.";
-        is_paused() = "Paused for maintenance: sites are asked to come again later, until `oms-sync resume`.";
-        something_new(change) = "the legacy server says something new: {change}";
-        goes_on_with_before(error) = "warning: {error}; continuing with the stored answer of the legacy server";
-        asking_failed(code, error) = "asking the legacy server failed: [{code}] {error}";
-        certificate_ends(file, at) = "warning: the certificate in {file} ends at {at}; renew it before, or no site comes in";
-        certificate_read_again(file) = "{file} has changed: new connections use the new certificate";
-        certificate_kept(code, error) =
-            "warning: the certificate has changed but cannot be used; the former one stays in use: [{code}] {error}";
-        backup_failed(code, error) = "the backup failed: [{code}] {error}";
-        not_found_by_sites(code, error) = "warning: sites may not find this server: [{code}] {error}";
     }
 }

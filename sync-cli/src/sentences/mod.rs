@@ -1,5 +1,6 @@
 //! The English texts of this program: `group { name(details) = "text"; }`.
 
+mod administration;
 mod advice;
 mod commands;
 mod foreign;
@@ -8,6 +9,7 @@ mod names;
 use sync_core::Texts;
 use sync_core::text::MessageTemplate;
 
+pub(crate) use self::administration::{serving, set_up_shown, sites_shown};
 pub(crate) use self::commands::*;
 pub(crate) use self::foreign::*;
 
@@ -26,6 +28,7 @@ pub(crate) fn english() -> Texts {
 fn own() -> impl Iterator<Item = MessageTemplate> {
     commands::ALL
         .iter()
+        .chain(administration::ALL)
         .chain(foreign::ALL)
         .chain(oms_sync_inspect::sentences())
         .chain(oms_sync_server::sentences())

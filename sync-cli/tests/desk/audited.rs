@@ -175,3 +175,30 @@ fn who_cannot_be_asked_is_told() {
     clinic.desk.run(&["--db", "central.sqlite", "site", "add", "clinic", "--password-file", "wrong"]).ends(0);
     assert_eq!(code(&["audit"], 3), "incorrect_password");
 }
+
+/// Some 3.x central servers never send some tables: that is no loss, unless central sends other records of the table.
+#[test]
+fn a_table_that_central_never_sends_is_no_loss() {
+    let clinic = Clinic::new();
+    clinic.put_at_central("asset_class", r#"{"id":"cold","name":"Cold chain"}"#);
+    clinic.put_at_central("asset_category", r#"{"id":"fridges","name":"Fridges","class_id":"cold"}"#);
+    for id in ["small", "large"] {
+        let data = format!(r#"{{"id":"{id}","name":"{id}","category_id":"fridges"}}"#);
+        clinic.put_at_central("asset_catalogue_type", &data);
+    }
+    clinic.sync(0);
+    let central = rusqlite::Connection::open(clinic.desk.path("central.sqlite")).expect("central's database");
+    let forget = |id: &str| {
+        assert_eq!(central.execute("DELETE FROM sync_record WHERE record_id = ?1", [id]).expect("SQL"), 1);
+    };
+    forget("small");
+    let found = clinic.audit(1);
+    assert_eq!(listed(&found["lost"]), pairs(&[("asset_catalogue_type small", "lost_at_central")]));
+    forget("large");
+    let found = clinic.audit(0);
+    let never =
+        [("asset_catalogue_type large", "not_sent_by_central"), ("asset_catalogue_type small", "not_sent_by_central")];
+    assert_eq!(listed(&found["explained"]), pairs(&never), "{found}");
+    assert_eq!(found["lost"], json!([]));
+    holds(&clinic.says(&["audit"], 0), &["central server sends nothing over V6", "The records stay here."]);
+}

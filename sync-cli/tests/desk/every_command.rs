@@ -64,6 +64,7 @@ const USES: &[(Width, i32, &str)] = &[
     (Fits, 0, "--db central.sqlite restore central.sqlite"),
     (Fits, 0, "--db central.sqlite store add Another --code A --site clinic"),
     (Fits, 0, "--db central.sqlite store list"),
+    (Fits, 2, "--db central.sqlite store remove nothing"),
     (Fits, 0, "--db central.sqlite identity"),
     (Fits, 0, "quarantine list"),
     (Fits, 0, "quarantine show 1"),
@@ -97,7 +98,10 @@ use Width::{Fits, Wide};
 
 /// The commands that a help text lists.
 fn listed(help: &str) -> Vec<String> {
-    let lines = help.lines().skip_while(|line| *line != "Commands:").skip(1).take_while(|line| !line.is_empty());
+    // The program lists its commands in groups, a command those below it in one.
+    let is_heading = |line: &str| line.ends_with(':') && !line.starts_with(' ') && !line.starts_with("Usage");
+    let is_over = |line: &str| line.starts_with("Options") || line == "Arguments:";
+    let lines = help.lines().skip_while(|line| !is_heading(line)).take_while(|line| !is_over(line));
     let names = lines.filter(|line| line.starts_with("  ") && !line.starts_with("   "));
     names.filter_map(|line| line.split_whitespace().next()).filter(|name| *name != "help").map(str::to_owned).collect()
 }

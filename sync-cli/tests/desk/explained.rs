@@ -327,7 +327,7 @@ fn central_says_which_sites_have_not_read_it_yet() {
             "asset_class",
             "cold",
             json!({"sites":3,"have_it":1,"not_yet":[3,4]}),
-            "already read by 1; not yet: site 3, 4",
+            "already read by 1; not yet: site 3 (other), 4 (never-came)",
         ),
         ("asset", "fridge", json!({"sites":1,"have_it":1,"not_yet":[]}), "for 1 site: already read by 1"),
     ] {

@@ -100,6 +100,13 @@ fn a_write_that_is_refused_names_the_record() {
     assert_eq!(said["error"]["code"], "store_not_active_here");
     holds(&said["error"]["message"].to_string(), &["this asset foreign belongs to a store"]);
     clinic.desk.run(&["records", "get", "asset", "good"]).ends(2);
+    // Also one whose id is a number, or missing.
+    for (id, named) in [(r#""id":17,"#, "asset 17 is not valid: $.id"), ("", "asset (none) is not valid: $.id")] {
+        let line =
+            format!(r#"{{{id}"store_id":"{}","created_datetime":"{at}","modified_datetime":"{at}"}}"#, clinic.store);
+        let said = clinic.desk.feed(&["records", "put", "asset", "--json"], &line).ends(2).json();
+        holds(&said["error"]["message"].to_string(), &[named]);
+    }
     assert_eq!(clinic.json(&["records", "get", "asett", "x"], 2)["error"]["code"], "unknown_table");
 }
 

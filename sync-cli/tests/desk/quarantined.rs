@@ -1,6 +1,6 @@
 //! `quarantine`: the records in it, the reasons, and their way back.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{Clinic, PROPERTY, holds};
 
@@ -89,6 +89,24 @@ fn an_edit_of_a_store_that_moved_away_is_refused_at_central_by_the_rule_that_is_
     assert!(told.contains("central did not take asset fridge") && told.contains("not active on this site"), "{told}");
     let later = clinic.sync(0)["warnings"].to_string();
     assert!(!later.contains("central did not take"), "once is enough: {later}");
+    // The support desk of the site still knows it.
+    let refused = clinic.json(&["status"], 0)["refused_by_central"].clone();
+    assert_eq!((&refused[0]["table"], &refused[0]["id"]), (&json!("asset"), &json!("fridge")), "{refused}");
+    holds(&clinic.says(&["status"], 0), &["1 by central, not written again since; the last: asset fridge:"]);
+    let explained = clinic.json(&["explain", "asset", "fridge"], 1);
+    assert_eq!(explained["verdict"], "refused_by_central");
+    let words = ["refused by central", "central told that it refused it", "not active on this site", "write it again"];
+    holds(&clinic.says(&["explain", "asset", "fridge"], 1), &words);
+    let found = clinic.json(&["doctor"], 1);
+    let check = |found: &Value| {
+        let checks = found["checks"].as_array().expect("checks").iter();
+        checks.clone().find(|check| check["name"] == "refused by central").expect("the check").clone()
+    };
+    let refused = check(&found);
+    assert_eq!((&refused["outcome"], &refused["finding"]["code"]), (&json!("warning"), &json!("records_refused")));
+    assert!(refused["says"].to_string().contains("the last is asset fridge: "), "{refused}");
+    let audited = clinic.json(&["audit"], 1);
+    assert_eq!(audited["explained"][0]["why"], "refused_by_central", "no loss: {audited}");
     let at_central = ["--db", "central.sqlite", "quarantine"];
     let listed = clinic.json(&[&at_central[..], &["list"]].concat(), 0);
     assert_eq!((&listed["cause"], &listed["from"]), (&json!("refused"), &json!("site 2")));
@@ -105,6 +123,14 @@ fn an_edit_of_a_store_that_moved_away_is_refused_at_central_by_the_rule_that_is_
     clinic.json(&[&at_central[..], &["retry", "--all"]].concat(), 0);
     let fridge = clinic.json(&["--db", "central.sqlite", "records", "get", "asset", "fridge"], 0);
     assert_eq!(fridge["data"]["notes"], "after");
+    // What is written again is another version.
+    clinic.sync(0);
+    clinic.put_asset("fridge", "again");
+    assert_eq!(clinic.json(&["status"], 0)["refused_by_central"], json!([]));
+    clinic.sync(0);
+    assert_eq!(clinic.json(&["explain", "asset", "fridge"], 0)["verdict"], "taken");
+    let found = clinic.json(&["doctor"], 0);
+    assert_eq!((&found["party"], &check(&found)["outcome"]), (&json!("nobody"), &json!("ok")));
 }
 
 /// A property is damaged at central before the site has read it.

@@ -9,6 +9,7 @@ mod files;
 mod limits;
 mod release_3;
 mod seeds;
+mod settings;
 mod site_list;
 mod stop;
 #[allow(dead_code, reason = "each test binary uses a part of it")]

@@ -88,6 +88,85 @@ fn a_site_leaves_its_stores_to_another_and_a_password_is_changed() {
     server.stop().ends(0);
 }
 
+/// Someone tries a wrong password under the name of a site.
+#[test]
+fn failed_sign_ins_are_told_per_site() {
+    let (desk, server) = central(&[]);
+    std::fs::write(desk.path("wrong"), "not the password").expect("a file");
+    let init = ["init", "--legacy-url", &server.address, "--site", "clinic", "--hardware-id", HARDWARE_ID];
+    desk.run(&[&init[..], &["--password-file", "wrong"]].concat()).ends(3);
+    desk.run(&[&["init", "--legacy-url", &server.address, "--site", "nobody", "--password-file", "pw"][..]].concat())
+        .ends(3);
+    let at = |path: &str| crate::client::get(&server.address, path);
+    let site = at("/status.json").json()["sites"][0].clone();
+    let failed = site["failed_sign_ins"].as_u64().expect("a number");
+    assert!(failed >= 1 && site["sign_in_failed_at"].is_string(), "{site}");
+    let metrics = at("/metrics/sites").text();
+    let family = format!("oms_sync_site_failed_sign_ins{{site=\"2\",name=\"clinic\"}} {failed}");
+    assert!(metrics.contains(&family) && !metrics.contains("nobody"), "{metrics}");
+    assert!(at("/").text().contains("sign-in fails"), "the page");
+    server.stop().ends(0);
+    let sites = listed(&desk, &[], 0);
+    assert_eq!((sites.len(), &sites[0]["failed_sign_ins"]), (1, &json!(failed)), "it outlives a restart");
+    let table = desk.run(&["--db", "central.sqlite", "site", "list"]).ends(0).out;
+    assert!(table.contains("FAILED"), "{table}");
+
+    // The next visit of the site ends the alarm of the page; the count stays.
+    let server = desk.serve("central.sqlite");
+    let from = ["--site", "clinic", "--password-file", "pw", "--hardware-id", HARDWARE_ID];
+    desk.run(&[&["init", "--legacy-url", &server.address][..], &from].concat()).ends(0);
+    desk.run(&["sync", "-q"]).ends(0);
+    // What the page shows may be some seconds old.
+    let page = || crate::client::get(&server.address, "/").text();
+    for _ in 0..100 {
+        if !page().contains("sign-in fails") {
+            break;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(100));
+    }
+    let page = page();
+    assert!(!page.contains("sign-in fails") && page.contains("Failed sign-ins"), "{page}");
+    server.stop().ends(0);
+}
+
+#[test]
+fn a_store_without_records_is_removed_and_the_log_says_who_did_what() {
+    let (desk, server, _file) = sent(100, &[]);
+    let administer = |args: &[&str]| desk.run(&[&["--db", "central.sqlite"], args].concat());
+    let kept = administer(&["store", "remove", "STORE", "--json"]).ends(2).json();
+    assert!(kept["error"]["message"].to_string().contains("records belong to store"), "{kept}");
+    administer(&["store", "add", "Mistake", "--code", "M", "--site", "clinic", "--id", "MISTAKE"]).ends(0);
+    desk.run(&["sync", "-q"]).ends(0);
+    let stores = || desk.run(&["identity", "--json"]).ends(0).json()["stores"].to_string();
+    assert!(stores().contains("MISTAKE"), "{}", stores());
+    administer(&["store", "remove", "MISTAKE"]).ends(0);
+    assert_eq!(administer(&["store", "remove", "MISTAKE", "--json"]).ends(2).error().0, "not_found");
+    let listed = administer(&["store", "list", "--json"]).ends(0).json_lines();
+    assert_eq!((listed.len(), &listed[0]["site_name"]), (1, &json!("clinic")), "{listed:?}");
+    desk.run(&["sync", "-q"]).ends(0);
+    assert!(!stores().contains("MISTAKE"), "the site heard of it: {}", stores());
+
+    administer(&["pause"]).ends(0);
+    administer(&["resume"]).ends(0);
+    let log = administer(&["log", "list", "--json"]).ends(0).json_lines();
+    let did: Vec<&str> = log.iter().filter_map(|entry| entry["repair"]["command"].as_str()).collect();
+    let expected = [
+        "resume",
+        "pause",
+        "store remove MISTAKE",
+        "store add Mistake --code M --site clinic",
+        "store add Clinic --code C --site clinic",
+        "site add clinic",
+    ];
+    assert_eq!(did, expected);
+    let shown = administer(&["log", "show", "3"]).ends(0).out;
+    assert!(shown.contains("changed at") && shown.contains("store MISTAKE is removed"), "{shown}");
+    // Where a number stands, the name stands beside it.
+    let changes = administer(&["changelog"]).ends(0).out;
+    assert!(changes.contains("site 2 (clinic)"), "{changes}");
+    server.stop().ends(0);
+}
+
 #[test]
 fn one_database_is_served_once_and_a_wrong_path_starts_no_server() {
     let (desk, server) = central(&[]);

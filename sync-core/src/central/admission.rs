@@ -109,6 +109,9 @@ impl Central {
             && refusal.is_guess()
         {
             let is_own = self.is_own_machine(sign_in);
+            if refusal.is_of_a_site() {
+                self.activity.note_failed_sign_in(&credentials.username, self.clock.now());
+            }
             let attempt = super::auth::throttle::Attempt { from, is_own, is_of_a_site: refusal.is_of_a_site() };
             self.attempts.refused(&credentials.username, attempt, self.clock.monotonic());
         }

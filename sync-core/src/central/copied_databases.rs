@@ -100,6 +100,16 @@ impl SiteDatabases {
         })
     }
 
+    /// What is known once it is clear which database this request is of. `None` while the first pull of another database may
+    /// still turn out to be a late one.
+    fn settled(self, chain: &PushChain, now: Timestamp) -> Option<Self> {
+        if !self.is_replaced(chain) {
+            return Some(self);
+        }
+        let is_open = self.replaced.as_ref().is_some_and(|replaced| may_still_arrive(replaced.at, now));
+        (!is_open).then(|| self.reinstated(chain))
+    }
+
     /// What is known if the newest database has sent nothing after its first pull: that pull was a late one.
     fn reinstated(mut self, chain: &PushChain) -> Self {
         if let Some(ReplacedDatabase { taken, .. }) = self.replaced.take() {
@@ -231,15 +241,10 @@ pub(super) fn judge(
     let Some(chain) = chain.filter(names_a_push).filter(|_| !planted!(CopiesNotTold)) else {
         return Ok(PushVerdict::Taken(None));
     };
-    let mut known = of_site(txn, site)?;
-    if let Some(replaced) =
-        known.as_ref().filter(|known| known.is_replaced(chain)).and_then(|known| known.replaced.as_ref())
-    {
-        if may_still_arrive(replaced.at, now) {
-            return Ok(PushVerdict::Undecided);
-        }
-        known = known.map(|known| known.reinstated(chain));
-    }
+    let known = match of_site(txn, site)?.map(|known| known.settled(chain, now)) {
+        Some(None) => return Ok(PushVerdict::Undecided),
+        known => known.flatten(),
+    };
     let mut lost = known.as_ref().and_then(|known| known.lost);
     let mut forgot_at = known.as_ref().and_then(|known| known.forgot_at);
     let newest =
@@ -306,15 +311,10 @@ pub(super) fn judge(
 /// Decides whether the database that pulls continues as the site.
 pub(super) fn judge_pull(txn: &dyn ReadTxn, site: SiteId, chain: &PushChain, now: Timestamp) -> Result<PullVerdict> {
     let is_named = !chain.after.is_empty() || !chain.first.is_empty();
-    let Some(mut known) = of_site(txn, site)?.filter(|_| is_named && !planted!(CopiesNotTold)) else {
+    let Some(known) = of_site(txn, site)?.filter(|_| is_named && !planted!(CopiesNotTold)) else {
         return Ok(PullVerdict::Continues);
     };
-    if known.is_replaced(chain) {
-        if known.replaced.as_ref().is_some_and(|replaced| may_still_arrive(replaced.at, now)) {
-            return Ok(PullVerdict::Undecided);
-        }
-        known = known.reinstated(chain);
-    }
+    let Some(known) = known.settled(chain, now) else { return Ok(PullVerdict::Undecided) };
     let central_restored = changelog_gaps(txn)?.iter().map(|lost| lost.before).max().unwrap_or(Cursor(0));
     let goes_on = known.is_expected(chain)
         || known.taken.last() == Some(&chain.after)

@@ -13,6 +13,7 @@ mod replay_window;
 pub(crate) mod request_log;
 pub(crate) mod site_activity;
 pub(crate) mod site_registry;
+mod store_records;
 mod uptime;
 pub(crate) mod v5;
 pub(crate) mod v6;

@@ -15,10 +15,14 @@ use super::request_log::RequestTrace;
 use crate::clock::Timestamp;
 use crate::error::Result;
 use crate::record::{Cursor, SiteId};
+use crate::storage::state::FailedSignIns;
 use crate::storage::{QuarantineCause, ReadTxn, SiteActivity, state};
 
 /// The most visits in one transaction.
 const CHUNK: usize = 1000;
+
+/// The most names whose refused sign-ins are counted between two flushes.
+const FAILED_NAMES_MAX: usize = 1000;
 
 /// Visits that are not written yet.
 #[derive(Debug, Default)]
@@ -27,6 +31,8 @@ pub(crate) struct Activity {
     /// The position before which each site has read all changes of stores, if it asks this server in place of a legacy
     /// server. Only in memory.
     stores_read_to: Mutex<HashMap<SiteId, Cursor>>,
+    /// The refused sign-ins by the name of the site.
+    failed_sign_ins: Mutex<HashMap<String, FailedSignIns>>,
 }
 
 impl Activity {
@@ -41,6 +47,20 @@ impl Activity {
     /// Records that a site has read all changes of stores before this position.
     pub(crate) fn note_stores_read(&self, site: SiteId, before: Cursor) {
         self.stores_read_to().insert(site, before);
+    }
+
+    fn failed_sign_ins(&self) -> MutexGuard<'_, HashMap<String, FailedSignIns>> {
+        self.failed_sign_ins.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Counts a refused sign-in under the name of a site.
+    pub(crate) fn note_failed_sign_in(&self, name: &str, now: Timestamp) {
+        let mut failed = self.failed_sign_ins();
+        // Until the next flush, which drops names of no site.
+        if failed.len() < FAILED_NAMES_MAX || failed.contains_key(name) {
+            let failed = failed.entry(name.to_owned()).or_default();
+            *failed = failed.and(FailedSignIns { count: 1, last_at: Some(now) });
+        }
     }
 
     pub(crate) fn note(&self, trace: &RequestTrace, now: Timestamp) {
@@ -137,6 +157,11 @@ pub struct SiteView {
     pub refused: u64,
     /// Its records that are in quarantine for another cause.
     pub quarantined: u64,
+    /// The refused sign-ins under its name: a wrong password, or another machine. A site that a legacy server lists is known
+    /// here from its first visit on.
+    pub failed_sign_ins: u64,
+    /// The time of the last of them.
+    pub sign_in_failed_at: Option<Timestamp>,
     /// True while its push is being integrated.
     #[serde(rename = "integrating")]
     pub is_integrating: bool,
@@ -172,7 +197,35 @@ impl Central {
             }
             visits = rest;
         }
-        Ok(())
+        self.flush_failed_sign_ins()
+    }
+
+    fn flush_failed_sign_ins(&self) -> Result<()> {
+        let failed: HashMap<String, FailedSignIns> = std::mem::take(&mut *self.activity.failed_sign_ins());
+        if failed.is_empty() {
+            return Ok(());
+        }
+        let write = || {
+            let txn = self.storage.write()?;
+            let mut names: HashMap<String, SiteId> =
+                txn.central()?.activity()?.into_iter().map(|visit| (visit.name, visit.site)).collect();
+            names.extend(txn.central()?.sites()?.into_iter().map(|site| (site.name, site.id)));
+            for (name, more) in &failed {
+                if let Some(site) = names.get(name) {
+                    let setting = state::FAILED_SIGN_INS.of(*site);
+                    let known = setting.get(txn.as_ref())?.0;
+                    setting.set(txn.as_ref(), known.and(*more))?;
+                }
+            }
+            txn.commit()
+        };
+        write().inspect_err(|_| {
+            let mut counted = self.activity.failed_sign_ins();
+            for (name, earlier) in &failed {
+                let later = counted.entry(name.clone()).or_default();
+                *later = earlier.and(*later);
+            }
+        })
     }
 
     fn write_visits(&self, visits: &[SiteActivity]) -> Result<()> {
@@ -212,6 +265,8 @@ impl Central {
             behind: None,
             refused: 0,
             quarantined: 0,
+            failed_sign_ins: 0,
+            sign_in_failed_at: None,
             is_integrating: integrating.contains(&id),
         };
         for entry in txn.central()?.sites()? {
@@ -239,6 +294,12 @@ impl Central {
         // It signs in to check that sites find it.
         if let Some(own) = state::SITE_ID.find(txn.as_ref())? {
             sites.remove(&own);
+        }
+        let unwritten = self.activity.failed_sign_ins().clone();
+        for (id, site) in &mut sites {
+            let written = state::FAILED_SIGN_INS.of(*id).get(txn.as_ref())?.0;
+            let failed = written.and(unwritten.get(&site.name).copied().unwrap_or_default());
+            (site.failed_sign_ins, site.sign_in_failed_at) = (failed.count, failed.last_at);
         }
         let quarantined = txn.quarantine_counts()?;
         Ok(CentralView { at: self.clock.now(), newest, sites: sites.into_values().collect(), quarantined })

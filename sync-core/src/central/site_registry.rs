@@ -5,13 +5,14 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use super::auth::local::stored_secret;
+use super::store_records;
 use super::v6::push::close_open_push;
 use crate::clock::Clock;
 use crate::error::{Error, Result};
 use crate::protocol::PasswordHash;
 use crate::record::{RecordData, RecordId, SiteId, StoreId, TableName};
 use crate::role::Role;
-use crate::storage::{SiteEntry, Storage, WriteTxn, state};
+use crate::storage::{SiteEntry, Storage, WriteTxn, note_act, state};
 use crate::text::quoted;
 use crate::text::sentences::input;
 use crate::write;
@@ -116,6 +117,8 @@ impl SiteRegistry {
         let txn = self.storage.write()?;
         let entry = SiteEntry { secret, ..named(txn.as_ref(), name)? };
         txn.central()?.put_site(&entry)?;
+        let changed = format!("site {} has a new password", entry.id);
+        note_act(txn.as_ref(), self.clock.now(), format!("site set-password {name}"), changed)?;
         txn.commit()?;
         Ok(entry)
     }
@@ -131,7 +134,9 @@ impl SiteRegistry {
         }
         let secret = stored_secret(password)?;
         let txn = self.storage.write()?;
-        let entry = match txn.central()?.site_named(name)? {
+        let known = txn.central()?.site_named(name)?;
+        let what = if known.is_some() { "has a new password" } else { "is new" };
+        let entry = match known {
             Some(known) => SiteEntry { secret, ..known },
             None => {
                 let id = SiteId(highest_site(txn.as_ref())?.0 + 1);
@@ -147,6 +152,8 @@ impl SiteRegistry {
             }
         };
         txn.central()?.put_site(&entry)?;
+        let changed = format!("site {} {what}", entry.id);
+        note_act(txn.as_ref(), self.clock.now(), format!("site add {name}"), changed)?;
         txn.commit()?;
         Ok(entry)
     }
@@ -186,6 +193,8 @@ impl SiteRegistry {
         txn.central()?.remove_site(site.id)?;
         // Central accepted these records. Nobody sends the last batch of their push any more.
         close_open_push(txn.as_ref(), site.id, self.clock.now())?;
+        let changed = format!("site {} is removed", site.id);
+        note_act(txn.as_ref(), self.clock.now(), format!("site remove {name}"), changed)?;
         txn.commit()
     }
 
@@ -209,6 +218,8 @@ impl SiteRegistry {
                 write::upsert_with_fanout(txn.as_ref(), &table, &id, &moved, Origin::Local, now)?;
             }
         }
+        let changed = format!("{} stores of site {} are active on site {}", stores.len(), from.id, to.id);
+        note_act(txn.as_ref(), now, format!("site remove {} --move-stores-to {}", from.name, to.name), changed)?;
         txn.commit()?;
         // The stores have moved in any case: if this fails, the next integration continues it.
         let _ = moved_stores::relog_pending(self.storage.as_ref(), self.clock.as_ref());
@@ -224,6 +235,8 @@ impl SiteRegistry {
         let site = named(txn.as_ref(), name)?;
         super::copied_databases::forget(txn.as_ref(), site.id)?;
         SiteRestore::note_new_database(txn.as_ref(), site.id)?;
+        let changed = format!("site {} may come from another machine", site.id);
+        note_act(txn.as_ref(), self.clock.now(), format!("site reset-hardware {name}"), changed)?;
         txn.central()?.put_site(&SiteEntry { hardware_id: None, ..site })?;
         txn.commit()
     }
@@ -268,10 +281,32 @@ impl SiteRegistry {
         };
         write(&names, &name_id, &named)?;
         write(&stores, store_id.as_str(), &store)?;
+        let changed = format!("store {store_id} is active on site {} ({})", site.id, site.name);
+        note_act(txn.as_ref(), now, format!("store add {name} --code {code} --site {}", site.name), changed)?;
         txn.commit()?;
         // The store has moved in any case: if this fails, the next integration continues it.
         let _ = moved_stores::relog_pending(self.storage.as_ref(), self.clock.as_ref());
         Ok(store_id)
+    }
+
+    /// Removes a store to which no record belongs, as one that was made by mistake; its name record stays, because records of
+    /// other stores may name it. Sites hear of it with their next pull.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`]; [`Error::BadInput`]: records belong to the store. The database failed.
+    pub fn remove_store(&self, id: &StoreId) -> Result<()> {
+        let now = self.clock.now();
+        let (stores, record) = (TableName::from("store"), RecordId::from(id.as_str()));
+        let txn = self.storage.write()?;
+        let Some(store) = txn.record(&stores, &record)? else {
+            return Err(Error::NotFound { what: "store".to_owned(), id: id.to_string() });
+        };
+        if store_records::any(txn.as_ref(), id, write::site_in(&store))? {
+            return Err(Error::bad_input(input::store_has_records(quoted(id.as_str()))));
+        }
+        write::delete(txn.as_ref(), &stores, &record, Origin::Local, now)?;
+        note_act(txn.as_ref(), now, format!("store remove {id}"), format!("store {id} is removed"))?;
+        txn.commit()
     }
 }
 

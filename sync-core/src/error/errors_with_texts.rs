@@ -553,6 +553,15 @@ pub enum Error {
         advice: "See the causes; nothing was written, and the next sync tries again. If it does not stop, tell the app's makers.",
     }
 
+    /// The database remembers a host's hook, and this program has none.
+    HookMissing {
+        code: "hook_missing", class: LocalFault,
+        message: "an app keeps tables of its own in this database, which this program cannot keep up to date",
+        cause: "The app has a hook that follows each record. What is written without it would be missing in the app.",
+        advice: "Let the app synchronise. To write all the same, open the database without the hook, and let the app replay its \
+                 hook afterwards.",
+    }
+
     /// A stored value that is damaged.
     DamagedState {
         fields: { what: String = "pull_cursor_v6".into() },

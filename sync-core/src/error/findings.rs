@@ -144,6 +144,15 @@ pub(crate) const FINDINGS: &[Declared] = &[
         advice: "The quarantine says what each waits for or which rule it breaks; nothing is lost.",
     },
     Declared {
+        code: "records_refused",
+        class: Input,
+        upstream: None,
+        message: "central refused records of this site",
+        cause: "A rule of ownership forbids them there, often because a store moved to another site, or a newer version was there.",
+        advice: "The reason says what to correct: write the record again, or ask central's administrator, who has the refused version \
+                 in quarantine.",
+    },
+    Declared {
         code: "files_stuck",
         class: Input,
         upstream: None,

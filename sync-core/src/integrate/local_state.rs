@@ -6,7 +6,7 @@ use crate::error::{Result, Server};
 use crate::ownership::StoreOwner;
 use crate::record::{Cursor, NameId, RecordData, RecordId, SiteId, StoreId, TableName, record_type};
 use crate::storage::state::{confirmed_to, site_id};
-use crate::storage::{Incoming, Known, ReadTxn, Selection, Source, WriteTxn, state};
+use crate::storage::{FileState, Incoming, Known, ReadTxn, Selection, Source, WriteTxn, state};
 use crate::write::{self, UnseenMove, WritingSite, record_owner};
 
 /// The facts in the storage that the plan needs.
@@ -19,6 +19,8 @@ pub(super) struct LocalState<'t> {
     unpushed_legacy: Option<Cursor>,
     /// The same for record types. Where one server is both, they go to it over V6, and may come from its legacy half.
     unpushed_typed: Option<Cursor>,
+    /// The number of this site.
+    own: SiteId,
     /// True if the legacy server, from which the records come, is central too.
     pub(super) is_one_server: bool,
     /// False if no other source has a version of the current record in the sync buffer.
@@ -45,7 +47,8 @@ impl<'t> LocalState<'t> {
             Source::Site(site) => txn.stores_of_site(site)?,
             _ => Vec::new(),
         };
-        Ok(Self { txn, provenance, stores, unpushed_legacy, unpushed_typed, is_one_server, may_be_elsewhere: true })
+        let (own, may_be_elsewhere) = (site_id(txn)?.unwrap_or(SiteId(0)), true);
+        Ok(Self { txn, provenance, stores, unpushed_legacy, unpushed_typed, own, is_one_server, may_be_elsewhere })
     }
 
     /// On central, logs a move again that the pushing site has read past, because it kept its own edit instead.
@@ -134,6 +137,10 @@ impl Facts for LocalState<'_> {
         write::unseen_move(self.txn, &site, &incoming.table, &incoming.id, &incoming.data)
     }
 
+    fn has_file(&self, reference: &RecordId) -> Result<bool> {
+        Ok(self.txn.file(reference)?.is_some_and(|file| file.state == FileState::Done))
+    }
+
     fn is_superseded(&self, incoming: &Incoming) -> Result<bool> {
         let Some(known) = incoming.known.here.filter(|_| !planted!(OlderVersionWins)) else { return Ok(false) };
         let (table, id) = (&incoming.table, &incoming.id);
@@ -151,7 +158,11 @@ impl Facts for LocalState<'_> {
         }
         let Some(from) = self.unpushed_from(table) else { return Ok(false) };
         // An edit that came back from central does not wait any more.
-        let from = from.max(seen_at_central(self.txn, self.provenance.source, table, id)?);
+        let seen = match self.provenance.source {
+            Source::Central => seen_at_central(self.txn, self.own, table, id)?,
+            _ => Cursor(0),
+        };
+        let from = from.max(seen);
         self.txn.has_local_change(table, id, from)
     }
 }
@@ -163,11 +174,7 @@ pub(super) fn note_at_central(txn: &dyn WriteTxn, table: &TableName, id: &Record
     txn.note_pushed(own, table, id, txn.last_cursor()?.next())
 }
 
-/// The first edit that central is not known to have.
-pub(crate) fn seen_at_central(txn: &dyn ReadTxn, source: Source, table: &TableName, id: &RecordId) -> Result<Cursor> {
-    if source != Source::Central {
-        return Ok(Cursor(0));
-    }
-    let own = site_id(txn)?.unwrap_or(SiteId(0));
+/// The first edit of the site with this number that central is not known to have.
+pub(crate) fn seen_at_central(txn: &dyn ReadTxn, own: SiteId, table: &TableName, id: &RecordId) -> Result<Cursor> {
     Ok(txn.pushed_at(own, table, id)?.unwrap_or_default())
 }

@@ -4,9 +4,10 @@ use super::merge::Merge;
 use crate::error::Result;
 use crate::ownership::{Operation, Refusal, StoreOwner, may_arrive, may_push, may_replace};
 use crate::protocol::v6::Action;
+use crate::record::file_reference::{Reference, TABLE as REFERENCES};
 use crate::record::types::is_patient;
 use crate::record::{
-    Deletion, FieldError, NameId, RecordData, RecordId, RecordType, TableName, json_text, portable, record_type,
+    Deletion, FieldError, Fields, NameId, RecordData, RecordId, RecordType, TableName, json_text, portable, record_type,
 };
 use crate::storage::{Incoming, Quarantine, QuarantineCause, Source};
 use crate::write::{self, UnseenMove};
@@ -53,6 +54,8 @@ pub(super) trait Facts {
     fn unseen_patient(&self, table: &TableName, id: &RecordId, data: &RecordData) -> Result<Option<NameId>>;
     /// What had moved to another site when the sending site wrote the record without knowing it.
     fn unseen_move(&self, incoming: &Incoming) -> Result<UnseenMove>;
+    /// True if the bytes of the file with this reference are here.
+    fn has_file(&self, reference: &RecordId) -> Result<bool>;
     /// True if a newer, different version was written since it came.
     fn is_superseded(&self, incoming: &Incoming) -> Result<bool>;
     /// True if the record was edited here, and the received version may be older.
@@ -131,10 +134,11 @@ fn decide(incoming: &Incoming, facts: &dyn Facts) -> Result<Decision> {
         return Ok(from_legacy(incoming, kind, operation));
     }
     if operation == Operation::Upsert {
-        if let Err(error) = check_shape(incoming, kind) {
-            return Ok(Err(bad_shape(&error)));
-        }
-        if let Some(parent) = missing_parent(incoming, kind, facts)? {
+        let fields = match check_shape(incoming, kind) {
+            Ok(fields) => fields,
+            Err(error) => return Ok(Err(bad_shape(&error))),
+        };
+        if let Some(parent) = missing_parent(&fields, kind, facts)? {
             return Ok(Err(parent));
         }
     }
@@ -146,7 +150,7 @@ fn decide(incoming: &Incoming, facts: &dyn Facts) -> Result<Decision> {
         match unaware_write(incoming, kind, &refusal, facts)? {
             UnawareWrite::No => return Ok(Err(aside(QuarantineCause::Refused, refusal.to_string()))),
             UnawareWrite::Edited(reason) => return Ok(Err(aside(QuarantineCause::Superseded, reason))),
-            UnawareWrite::Added => {}
+            UnawareWrite::Taken => {}
         }
     }
     if let Some(quarantine) = unseen_patient(incoming, facts)? {
@@ -227,13 +231,13 @@ fn document(incoming: &Incoming, operation: Operation) -> Decision {
     }
 }
 
-fn check_shape(incoming: &Incoming, kind: &RecordType) -> std::result::Result<(), FieldError> {
+fn check_shape<'i>(incoming: &'i Incoming, kind: &RecordType) -> std::result::Result<Fields<'i>, FieldError> {
     let fields = match incoming.source {
         Source::Site(_) => kind.check_written(&incoming.data)?,
         _ => kind.check_fields(&incoming.data)?,
     };
     if fields.text(kind.key).is_some_and(|id| incoming.id == *id) {
-        return Ok(());
+        return Ok(fields);
     }
     Err(FieldError {
         path: format!("$.{}", kind.key),
@@ -249,15 +253,9 @@ fn bad_shape(error: &FieldError) -> Quarantine {
 }
 
 /// The first record that this one needs and that is missing.
-fn missing_parent(incoming: &Incoming, kind: &RecordType, facts: &dyn Facts) -> Result<Option<Quarantine>> {
-    if kind.fields.iter().all(|field| field.parent.is_none()) {
-        return Ok(None);
-    }
-    let Some(fields) = incoming.data.fields() else {
-        return Ok(None);
-    };
+fn missing_parent(fields: &Fields<'_>, kind: &RecordType, facts: &dyn Facts) -> Result<Option<Quarantine>> {
     for field in kind.fields {
-        let (Some(table), Some(raw)) = (field.parent, field.find(&fields)) else {
+        let (Some(table), Some(raw)) = (field.parent, field.find(fields)) else {
             continue;
         };
         let Some(id) = json_text(raw).map(|id| RecordId::new(id.into_owned())) else {
@@ -357,8 +355,9 @@ enum UnawareWrite {
     No,
     /// It edited a record that is elsewhere: the move came first.
     Edited(String),
-    /// It added to a record that is elsewhere, and the addition belongs there.
-    Added,
+    /// It added to a record that is elsewhere, and the addition belongs there. Or it withdrew a file of which nobody else
+    /// has the bytes.
+    Taken,
 }
 
 fn unaware_write(incoming: &Incoming, kind: &RecordType, refusal: &Refusal, facts: &dyn Facts) -> Result<UnawareWrite> {
@@ -368,10 +367,13 @@ fn unaware_write(incoming: &Incoming, kind: &RecordType, refusal: &Refusal, fact
         return Ok(UnawareWrite::No);
     }
     let stored = facts.stored(&incoming.table, &incoming.id)?;
+    if stored.is_some() && withdraws_file(incoming, facts)? {
+        return Ok(UnawareWrite::Taken);
+    }
     Ok(match stored {
-        None if kind.is_only_added() && incoming.action != Action::Delete => UnawareWrite::Added,
+        None if kind.is_only_added() && incoming.action != Action::Delete => UnawareWrite::Taken,
         // A repetition is no edit.
-        Some(stored) if kind.is_only_added() && stored == incoming.data => UnawareWrite::Added,
+        Some(stored) if kind.is_only_added() && stored == incoming.data => UnawareWrite::Taken,
         // Its store may come back, and the edit with it.
         _ if moved == UnseenMove::Store => UnawareWrite::No,
         _ => UnawareWrite::Edited(
@@ -379,6 +381,14 @@ fn unaware_write(incoming: &Incoming, kind: &RecordType, refusal: &Refusal, fact
                 .to_owned(),
         ),
     })
+}
+
+/// True for the deletion of a file reference before the bytes arrived: a reference without bytes would be of no use to the
+/// site that has the record now.
+fn withdraws_file(incoming: &Incoming, facts: &dyn Facts) -> Result<bool> {
+    let is_deletion = incoming.action == Action::Delete
+        || Reference::read(&incoming.data).is_some_and(|reference| reference.is_deleted);
+    Ok(incoming.table == *REFERENCES && is_deletion && !facts.has_file(&incoming.id)?)
 }
 
 fn aside(cause: QuarantineCause, reason: String) -> Quarantine {

@@ -10,7 +10,7 @@ use super::provenance::Provenance;
 use crate::clock::Timestamp;
 use crate::error::Result;
 use crate::protocol::v6::Action;
-use crate::record::{TableName, integration_rank};
+use crate::record::integration_rank;
 use crate::storage::{Incoming, Source, WriteTxn};
 
 /// Integrates a received batch in the caller's transaction: upserts with parents before children, then deletes with
@@ -75,16 +75,13 @@ fn stage_all(txn: &dyn WriteTxn, now: Timestamp, provenance: &Provenance, batch:
 /// The sender's last version of a record counts, in any order of actions: a batch may delete a record in one store and
 /// write it again in another.
 fn dedupe_keep_last(batch: &mut Vec<Incoming>) {
-    let mut seen = HashSet::new();
-    let mut last: Vec<bool> = batch
-        .iter()
-        .rev()
-        .map(|incoming| {
-            incoming.action == Action::Merge || {
-                let table = if planted!(TableIgnored) { TableName::from("") } else { incoming.table.clone() };
-                seen.insert((table, incoming.id.clone()))
-            }
-        })
-        .collect();
-    batch.retain(|_| last.pop().unwrap_or(true));
+    let mut seen = HashSet::with_capacity(batch.len());
+    let mut last: Vec<bool> = Vec::with_capacity(batch.len());
+    for incoming in batch.iter().rev() {
+        let table = if planted!(TableIgnored) { "" } else { incoming.table.as_str() };
+        last.push(incoming.action == Action::Merge || seen.insert((table, incoming.id.as_str())));
+    }
+    if last.contains(&false) {
+        batch.retain(|_| last.pop().unwrap_or(true));
+    }
 }

@@ -62,7 +62,8 @@ impl fmt::Display for Date {
 
 /// True if a text is a date in the format to write: with all digits, so that SQL and every other reader accepts it.
 pub(crate) fn is_written_date(text: &str) -> bool {
-    Date::parse(text).is_some_and(|date| date.to_string() == text)
+    let is_plain = matches!(text.as_bytes(), [_, _, _, _, b'-', _, _, b'-', _, _]);
+    Date::parse(text).is_some_and(|date| is_plain || date.to_string() == text)
 }
 
 /// True if a text is a date-time in the format to write: such a date, a possible second, at most nine digits of its

@@ -106,15 +106,19 @@ impl Field {
     /// # Errors
     /// What is wrong with it, by JSON path.
     pub(crate) fn check_written(&self, fields: &Fields<'_>) -> Result<(), FieldError> {
-        self.check(fields)?;
-        let text = self.find(fields).and_then(string);
-        let is_written = match (self.kind, text) {
-            (FieldKind::Date, Some(text)) => is_written_date(&text),
-            (FieldKind::DateTime, Some(text)) => is_written_date_time(&text),
-            _ => true,
+        let is_written = match self.kind {
+            FieldKind::Date => is_written_date,
+            FieldKind::DateTime => is_written_date_time,
+            _ => return self.check(fields),
         };
-        let found = "a spelling that not every server reads";
-        if is_written { Ok(()) } else { Err(self.error(self.kind.describe(), found)) }
+        match self.find(fields).and_then(string) {
+            Some(text) if is_written(&text) => Ok(()),
+            text => {
+                self.check(fields)?;
+                let found = "a spelling that not every server reads";
+                text.map_or(Ok(()), |_| Err(self.error(self.kind.describe(), found)))
+            }
+        }
     }
 
     /// Checks the value that was found under the field's key, if any.

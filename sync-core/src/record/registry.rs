@@ -14,8 +14,15 @@ pub fn record_types() -> &'static [&'static RecordType] {
 /// The record type of a wire table name; `None` for tables that do not travel over V6 or that this version does not
 /// know.
 pub fn record_type(table: &str) -> Option<&'static RecordType> {
-    ALL.binary_search_by(|candidate| candidate.table.cmp(table)).ok().map(|index| ALL[index])
+    BY_LENGTH.get(table.len())?.iter().copied().find(|kind| kind.table == table)
 }
+
+/// The record types by the length of their table's name: a few of each, so a name is compared with few others.
+static BY_LENGTH: LazyLock<Vec<Vec<&'static RecordType>>> = LazyLock::new(|| {
+    let longest = ALL.iter().map(|kind| kind.table.len()).max().unwrap_or(0);
+    let of = |length| ALL.iter().copied().filter(|kind| kind.table.len() == length).collect();
+    (0..=longest).map(of).collect()
+});
 
 /// The rank of a table in the order of integration: every table comes after all its dependencies (`sync-cycle` §6.4).
 /// Legacy tables that no V6 type depends on rank last.
@@ -58,7 +65,8 @@ mod tests {
         for kind in ALL {
             assert_eq!(record_type(kind.table).unwrap().table, kind.table);
         }
-        assert!(record_type("item").is_none());
+        assert!(record_type("item").is_none() && record_type("").is_none());
+        assert!(record_type(&"a".repeat(1000)).is_none());
     }
 
     #[test]

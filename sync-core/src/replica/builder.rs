@@ -32,6 +32,8 @@ pub struct ReplicaBuilder {
     #[cfg(feature = "sqlite")]
     hook: Option<Box<dyn RecordHook>>,
     #[cfg(feature = "sqlite")]
+    is_without_hook: bool,
+    #[cfg(feature = "sqlite")]
     tables: Option<String>,
     #[cfg(feature = "sqlite")]
     indexes: Vec<(String, String)>,
@@ -135,10 +137,19 @@ impl ReplicaBuilder {
 /// What is chosen for a database file.
 #[cfg(feature = "sqlite")]
 impl ReplicaBuilder {
-    /// Calls this hook for each record that this replica writes or removes, in the transaction that does it.
+    /// Calls this hook for each record that this replica writes or removes, in the transaction that does it. The database
+    /// remembers that an app has a hook: a replica that is opened without one then writes no record
+    /// ([`Error::HookMissing`]).
     #[must_use]
     pub fn hook(self, hook: impl RecordHook + 'static) -> Self {
         Self { hook: Some(Box::new(hook)), ..self }
+    }
+
+    /// Writes records although an app opens this database with a [hook](Self::hook), which this replica does not have. The app
+    /// later calls [`Replica::replay_hook`].
+    #[must_use]
+    pub fn without_hook(self) -> Self {
+        Self { is_without_hook: true, ..self }
     }
 
     /// Makes or changes the host's own tables when the file is opened, by SQL statements separated by `;`, in one transaction.
@@ -218,19 +229,20 @@ impl ReplicaBuilder {
         crate::storage::restore(backup.as_ref(), path.as_ref(), aside.as_ref(), self.key.as_ref())
     }
 
-    fn over_written(self, file: SqliteStorage) -> Result<Replica> {
+    fn over_written(mut self, file: SqliteStorage) -> Result<Replica> {
         if let Some(sql) = &self.tables {
             file.host_tables(sql)?;
         }
         file.host_indexes(&self.indexes)?;
+        let file = match self.hook.take() {
+            Some(hook) => file.with_hook(hook)?,
+            None if self.is_without_hook => file.without_hook(),
+            None => file,
+        };
         Ok(self.over_file(file))
     }
 
-    pub(super) fn over_file(mut self, file: SqliteStorage) -> Replica {
-        let file = match self.hook.take() {
-            Some(hook) => file.with_hook(hook),
-            None => file,
-        };
+    pub(super) fn over_file(self, file: SqliteStorage) -> Replica {
         let file = Arc::new(file);
         self.build(file.clone(), Some(file))
     }

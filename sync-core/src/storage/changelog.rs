@@ -61,8 +61,8 @@ pub trait ChangelogReads {
         bytes_max: usize,
     ) -> Result<Vec<(Change, Option<RecordData>)>>;
     /// The number of selected changelog rows at or after `from`: never too low, and exact if no rows are left out and
-    /// none can be for two stores of a site. Otherwise it is exact below [`COUNTED_EXACTLY`] rows for each audience;
-    /// above, it may include rows that the site sent itself, and a patient's row once for each store that sees it.
+    /// none can be for two stores of a site. Otherwise it is exact below [`COUNTED_EXACTLY`] rows for each audience, and of
+    /// more than seven stores below so many rows in all; above, it may include rows that the site sent itself, and a patient's row once for each store that sees it.
     fn count_changes(&self, selection: &Selection, from: Cursor) -> Result<u64>;
     /// The cursor of the newest changelog row ever written, collapsed or not; 0 before the first.
     fn last_cursor(&self) -> Result<Cursor>;

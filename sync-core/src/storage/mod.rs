@@ -77,6 +77,11 @@ pub use sqlite::{HookedRecord, RecordHook, SqliteStorage};
 pub(crate) use sqlite::{check_backup, damage, examine, restore};
 pub(crate) use state::changelog_gaps;
 pub(crate) use state::newest_gaps;
+pub(crate) use sync_log::REPAIR;
+#[cfg(feature = "support")]
+pub(crate) use sync_log::Repair;
+#[cfg(any(feature = "central", feature = "support"))]
+pub(crate) use sync_log::note_act;
 pub use sync_log::{LogEntry, LoggedError, SyncLogReads, SyncLogWrites};
 
 use crate::error::Result;

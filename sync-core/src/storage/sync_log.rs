@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock::Timestamp;
 use crate::error::Result;
+use crate::storage::WriteTxn;
 
 /// One cycle in the sync log.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -12,7 +13,8 @@ pub struct LogEntry {
     pub started_at: Timestamp,
     /// Its end.
     pub finished_at: Timestamp,
-    /// Its outcome: `done`, `left_behind`, `partial`, `failed` or `cancelled`; `repaired` for a repair between cycles.
+    /// Its outcome: `done`, `left_behind`, `partial`, `failed` or `cancelled`; `repaired` for a repair between cycles,
+    /// `changed` for what an administrator changed in the list of sites.
     pub outcome: String,
     /// Its error, if any.
     pub error: Option<LoggedError>,
@@ -51,4 +53,46 @@ pub trait SyncLogReads {
 pub trait SyncLogWrites: SyncLogReads {
     /// Adds an entry; entries beyond a thousand are dropped, oldest first.
     fn add_log(&self, entry: &LogEntry) -> Result<()>;
+}
+
+/// The key of a repair in a report of the sync log.
+pub(crate) const REPAIR: &str = "repair";
+
+/// A change that a person made between the cycles.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct Repair {
+    /// The operation, with its arguments.
+    pub command: String,
+    /// The reason, in the person's own words; empty where none is asked for.
+    pub reason: String,
+    /// The change.
+    pub changed: String,
+}
+
+impl Repair {
+    /// Adds it to the sync log.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub(crate) fn note(&self, txn: &dyn WriteTxn, now: Timestamp) -> Result<()> {
+        self.note_as("repaired", txn, now)
+    }
+
+    fn note_as(&self, outcome: &str, txn: &dyn WriteTxn, now: Timestamp) -> Result<()> {
+        txn.add_log(&LogEntry {
+            started_at: now,
+            finished_at: now,
+            outcome: outcome.to_owned(),
+            error: None,
+            report: serde_json::json!({ REPAIR: self }),
+        })
+    }
+}
+
+/// Adds what an administrator of a central server did to the sync log.
+///
+/// # Errors
+/// The database failed.
+pub(crate) fn note_act(txn: &dyn WriteTxn, now: Timestamp, command: String, changed: String) -> Result<()> {
+    Repair { command, reason: String::new(), changed }.note_as("changed", txn, now)
 }

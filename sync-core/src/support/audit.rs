@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use super::preview_push::NAMED;
 use super::quarantine::each_set_aside;
+use super::refused_by_central::refused_by_central;
 use crate::changelog::Audience;
 use crate::error::{Result, Server};
 use crate::record::{Cursor, Deletion, RecordData, RecordId, RecordType, SiteId, StoreId, TableName, record_type};
@@ -317,6 +318,9 @@ fn note_set_aside(here: &dyn ReadTxn, scratch: &dyn Storage) -> Result<()> {
         };
         aside(&row.incoming.table, &row.incoming.id).set(txn.as_ref(), why)
     })?;
+    for refused in refused_by_central(here)? {
+        aside(&refused.table, &refused.id).set(txn.as_ref(), "local")?;
+    }
     txn.commit()
 }
 

@@ -2,12 +2,11 @@
 
 use serde::Serialize;
 
-use super::log::{Repair, note_repair};
 use crate::error::{Error, Result, Server};
 use crate::record::Cursor;
 use crate::role::Role;
 use crate::storage::state::{Setting, role};
-use crate::storage::{ReadTxn, WriteTxn, state};
+use crate::storage::{ReadTxn, Repair, WriteTxn, state};
 use crate::support::Support;
 use crate::text::sentences::cursor as say;
 use crate::text::{Localize, Message};
@@ -161,7 +160,7 @@ impl Support {
             reason: reason.to_owned(),
             changed: format!("{name}: {} was {}", rewind.to.min(rewind.from), rewind.from),
         };
-        note_repair(txn.as_ref(), &repair, self.clock.now())?;
+        repair.note(txn.as_ref(), self.clock.now())?;
         txn.commit()?;
         Ok(rewind)
     }

@@ -4,6 +4,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::quarantine::{SetAside, each_set_aside, set_aside_in, staged_of};
+use super::refused_by_central::{CentralRefusal, refusal_of};
 use crate::changelog::{Audience, Change, ChangeAction};
 use crate::clock::Timestamp;
 use crate::error::{Result, Server};
@@ -46,6 +47,8 @@ pub struct Explanation {
     pub conflict_at: Option<Timestamp>,
     /// Since when a version of it waits to be integrated here.
     pub staged_since: Option<Timestamp>,
+    /// Its last refusal by central, if central told of one.
+    pub refused_by_central: Option<CentralRefusal>,
     /// Its versions in quarantine.
     pub set_aside: Vec<SetAside>,
     /// The number of quarantined records that wait for it.
@@ -65,6 +68,8 @@ pub enum Verdict {
     NotKnown,
     /// A version of it is in quarantine.
     SetAside,
+    /// Central refused the version that is here.
+    RefusedByCentral,
     /// A version of it waits to be integrated here.
     Staged,
     /// It was edited here and waits to be pushed.
@@ -193,6 +198,7 @@ impl Support {
         })?;
         let set_aside = numbers.into_iter().map(|number| set_aside_in(txn, number)).collect::<Result<Vec<_>>>()?;
         let refused_at = set_aside.iter().filter(|row| row.from == HERE).map(|row| row.received_at).max();
+        let refused_by_central = refusal_of(txn, table, id)?;
         let mut changes = Vec::new();
         for row in changes_of(txn, table, id)? {
             changes.push(written(txn, role, (&log, refused_at), row)?);
@@ -206,12 +212,20 @@ impl Support {
             }
         }
         Ok(Explanation {
-            verdict: verdict(role, &set_aside, staged.is_some(), &changes),
+            verdict: match verdict(role, &set_aside, staged.is_some(), &changes) {
+                Verdict::Sent | Verdict::Taken
+                    if refused_by_central.as_ref().is_some_and(|refused| refused.is_newest) =>
+                {
+                    Verdict::RefusedByCentral
+                }
+                verdict => verdict,
+            },
             travels: travels(table.as_str()),
             bytes: data.map(|data| data.as_str().len() as u64),
             changes,
             conflict_at: conflict_of(&log, table, id),
             staged_since: staged.map(|row| row.received_at),
+            refused_by_central,
             set_aside,
             awaited_by,
             also_in,

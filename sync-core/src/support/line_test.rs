@@ -7,8 +7,8 @@ use serde::Serialize;
 use url::Url;
 
 use crate::address::shown;
-use crate::error::{ErrorClass, Result};
-use crate::protocol::v5::{LegacyStatus, ReadCentralBatch, path as v5_path};
+use crate::error::{Error, ErrorClass, Result};
+use crate::protocol::v5::{LegacyStatus, ReadCentralBatch, SiteInfo, path as v5_path};
 use crate::protocol::v6::{self, ReadBatch};
 use crate::record::record_type;
 use crate::role::Role;
@@ -16,7 +16,7 @@ use crate::site::Site;
 use crate::site::central::pull::read_batch;
 use crate::site::client::Client;
 use crate::site::config::SyncConfig;
-use crate::site::identity::Identity;
+use crate::site::identity::{Identity, Settings};
 use crate::site::observer::SyncObserver;
 use crate::storage::{LoggedError, ReadTxn, state};
 use crate::support::SiteSupport;
@@ -165,7 +165,39 @@ impl SiteSupport {
     /// [`NotSetUp`](crate::Error::NotSetUp); [`Cancelled`](crate::Error::Cancelled); the database failed. Errors of a
     /// server are in the report.
     pub fn line_test(&self, limits: &NetLimits, observer: &mut dyn SyncObserver) -> Result<NetReport> {
-        let identity = self.site.identity()?;
+        self.measured(self.site.identity()?, limits, observer)
+    }
+
+    /// The same for a site that is to be set up with these settings, or whose database cannot be read. Like the set-up itself,
+    /// the sign-in at the legacy server may bind the site to this machine.
+    ///
+    /// # Errors
+    /// [`InvalidUrl`](crate::Error::InvalidUrl), [`NoMachineId`](crate::Error::NoMachineId);
+    /// [`Cancelled`](crate::Error::Cancelled). Errors of a server are in the report.
+    pub fn line_test_before_set_up(
+        &self,
+        settings: &Settings,
+        limits: &NetLimits,
+        observer: &mut dyn SyncObserver,
+    ) -> Result<NetReport> {
+        let mut identity = self.identity_of(settings)?;
+        let config = SyncConfig { attempts: 1, ..self.site.config.clone() };
+        let mut client = Client::new(self.site.transport.as_ref(), self.site.clock.as_ref(), &config, observer);
+        match client.legacy_get::<SiteInfo>(&identity, v5_path::SITE) {
+            Ok(info) => {
+                let url = info.om_supply_central_server_url.trim();
+                identity.central_url = (!url.is_empty()).then(|| url.to_owned());
+                identity.role = Some(if info.is_om_supply_central_server { Role::Central } else { Role::Remote });
+            }
+            Err(error @ Error::Cancelled) => return Err(error),
+            // The first question of the measurement meets the same fault, and reports it.
+            Err(_) => {}
+        }
+        drop(client);
+        self.measured(identity, limits, observer)
+    }
+
+    fn measured(&self, identity: Identity, limits: &NetLimits, observer: &mut dyn SyncObserver) -> Result<NetReport> {
         let config = SyncConfig { attempts: 1, ..self.site.config.clone() };
         let client = Client::new(self.site.transport.as_ref(), self.site.clock.as_ref(), &config, observer);
         let mut meter = Meter { site: &self.site, identity: &identity, limits, client };

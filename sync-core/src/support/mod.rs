@@ -29,6 +29,7 @@ mod preview_push;
 mod quarantine;
 #[cfg(feature = "support")]
 mod redact;
+mod refused_by_central;
 #[cfg(feature = "support")]
 mod resend;
 #[cfg(feature = "support")]
@@ -61,6 +62,7 @@ pub(crate) use quarantine::each_set_aside;
 pub use quarantine::{Awaited, AwaitedState, SetAside, SetAsideGroup, source_name};
 #[cfg(feature = "support")]
 pub use redact::{FieldShape, RedactedFile, RedactedSetAside, Shape};
+pub use refused_by_central::CentralRefusal;
 #[cfg(feature = "support")]
 pub use resend::{Resend, ResendFilter};
 #[cfg(feature = "support")]

@@ -2,7 +2,7 @@
 
 use crate::error::{Error, Result};
 use crate::role::Role;
-use crate::storage::state;
+use crate::storage::{note_act, state};
 use crate::support::Support;
 
 impl Support {
@@ -22,6 +22,12 @@ impl Support {
             return Ok(false);
         }
         state::PAUSED.set(txn.as_ref(), is_paused)?;
+        let (command, changed) = if is_paused {
+            ("pause", "sites are asked to come again later")
+        } else {
+            ("resume", "sites are served again")
+        };
+        note_act(txn.as_ref(), self.clock.now(), command.to_owned(), changed.to_owned())?;
         txn.commit()?;
         Ok(true)
     }

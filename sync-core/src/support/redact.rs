@@ -263,8 +263,8 @@ mod tests {
     use super::*;
     use crate::protocol::PasswordHash;
     use crate::protocol::v6::Action;
+    use crate::storage::Repair;
     use crate::storage::{Incoming, Quarantine, Source};
-    use crate::support::log::{Repair, note_repair};
 
     #[test]
     fn nothing_of_a_record_and_no_words_of_people_are_left() {
@@ -290,7 +290,7 @@ mod tests {
         let words = |text: &str| text.to_owned();
         let repair =
             Repair { command: words("resend"), reason: words("Miriam asked"), changed: words("2 records go out") };
-        note_repair(txn.as_ref(), &repair, Timestamp::from_unix_millis(0)).unwrap();
+        repair.note(txn.as_ref(), Timestamp::from_unix_millis(0)).unwrap();
         state::PASSWORD_HASH.set(txn.as_ref(), PasswordHash::from_hex("hash")).unwrap();
         state::HARDWARE_ID.set(txn.as_ref(), "machine").unwrap();
         state::SITE_NAME.set(txn.as_ref(), "clinic").unwrap();

@@ -2,7 +2,6 @@
 
 use serde::Serialize;
 
-use super::log::{Repair, note_repair};
 use super::preview_push::{TypeCount, TypeCounts};
 use crate::changelog::{Audience, Change, ChangeAction};
 use crate::clock::Timestamp;
@@ -15,7 +14,7 @@ use crate::role::Role;
 use crate::site::central::push::is_pushed;
 use crate::site::legacy::push::is_pushed_to_legacy;
 use crate::storage::state::{central_is_legacy, role, site_id};
-use crate::storage::{ReadTxn, Selection, state};
+use crate::storage::{ReadTxn, Repair, Selection, state};
 use crate::support::Support;
 use crate::text::sentences::input;
 use crate::write;
@@ -203,7 +202,7 @@ impl Support {
                     reason: reason.to_owned(),
                     changed: format!("{} records go out again with the next push", planned.records),
                 };
-                note_repair(txn.as_ref(), &repair, self.clock.now())?;
+                repair.note(txn.as_ref(), self.clock.now())?;
             }
             txn.commit()?;
         }

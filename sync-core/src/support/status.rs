@@ -14,6 +14,7 @@ use crate::site::report::SyncOutcome;
 use crate::storage::state::{central_is_legacy, role, site_id};
 use crate::storage::{LogEntry, LoggedError, QuarantineCause, ReadTxn, Selection, Storage, state};
 use crate::support::config_warnings::{ConfigWarning, config_warnings};
+use crate::support::refused_by_central::{CentralRefusal, refused_by_central};
 use crate::support::{is_of_patient, is_repair};
 
 /// The state of a database, which is also its JSON document.
@@ -49,6 +50,9 @@ pub struct Status {
     pub quarantined: u64,
     /// The same by cause.
     pub quarantined_by_cause: std::collections::BTreeMap<&'static str, u64>,
+    /// Records of this site that central refused, and that were not written again since; only a central server of this project
+    /// tells. At most the newest 200.
+    pub refused_by_central: Vec<CentralRefusal>,
     /// On a central server, warnings for its administrator.
     #[serde(rename = "concerns")]
     pub config_warnings: Vec<ConfigWarning>,
@@ -118,6 +122,7 @@ pub(crate) fn status(storage: &dyn Storage) -> Result<Status> {
             .map(|(_, n)| n)
             .sum(),
         quarantined_by_cause: by_cause,
+        refused_by_central: refused_by_central(txn.as_ref())?,
         config_warnings: config_warnings(txn.as_ref())?,
         files: txn.file_counts()?.into_iter().map(|(state, count)| (state.as_str(), count)).collect(),
         records: txn.record_counts()?.into_iter().map(|(table, count)| (table.to_string(), count)).collect(),

@@ -33,6 +33,11 @@ crate::sentences! {
         only_ignored(count) = "no record is in quarantine, {count} ignored on purpose";
         one_set_aside(causes) = "1 record is in quarantine: {causes}";
         set_aside(count, causes) = "{count} records are in quarantine: {causes}";
+        no_password_given() = "no password was given; the server knows the site's name";
+        well_without_password() = "the legacy server answers and knows the site; what needs the password was not checked";
+        none_refused() = "central told of no refused record that is still the one here";
+        refused_by_central(count, table, id, reason) = "records that central refused, and that were not written again since: \
+            {count}; the last is {table} {id}: {reason}";
         files_well(all, waiting) = "{all} known, {waiting} on their way, none is stuck";
         files_stuck(stuck, all, direction, id, table, record) =
             "files that do not get through: {stuck} of {all}, for example the {direction} of {id} of {table} {record}";
@@ -241,7 +246,7 @@ crate::sentences! {
         set_aside() = "in quarantine here";
         set_aside_advice() = "The quarantine says why.";
         refused_by_central() = "written here, and not taken by central";
-        refused_by_central_advice() = "The quarantine says why.";
+        refused_by_central_advice() = "The quarantine, or the history of the record, says why.";
         not_for_this_site() = "of a store or a patient that central does not send here, or no longer sends";
         not_sent_by_central() = "of a table of which this central server sends nothing over V6";
         not_sent_by_central_advice() = "Nothing to do: some 3.x central servers do not send this table over V6. The \
@@ -307,6 +312,8 @@ crate::sentences! {
         site_name(max) = "a site's name has 1 to {max} bytes, no colon and no control characters";
         store_names(max) = "a store's name, code and id have 1 to {max} bytes and no control characters";
         store_still_active(site) = "1 store is still active on site \"{site}\"";
+        no_hook() = "this replica was opened without a hook";
+        store_has_records(store) = "records belong to store \"{store}\": it cannot be removed, only move to another site";
         stores_to_same_site(site) = "the stores are on site \"{site}\" already";
         stores_still_active(count, site) = "{count} stores are still active on site \"{site}\"";
         file_unreadable(file, error) = "{file} cannot be read: {error}";

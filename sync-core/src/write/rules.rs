@@ -43,11 +43,20 @@ fn check_portable(kind: TableKind, table: &TableName, data: &RecordData) -> Resu
             TableKind::Typed(kind) => [kind.key; 2],
             TableKind::Legacy(_) => ["ID", "id"],
         };
-        let fields = data.fields();
-        let id = keys.iter().find_map(|key| fields.as_ref()?.text(key)).unwrap_or_default();
-        let id = id.chars().filter(|c| !c.is_control()).take(RecordId::BYTES_MAX).collect::<String>();
-        Error::InvalidRecord { table: table.clone(), id: RecordId::new(id), source: Box::new(error) }
+        Error::InvalidRecord { table: table.clone(), id: shown_id(data, &keys), source: Box::new(error) }
     })
+}
+
+/// The id in the message about an invalid record, which may be a number or missing.
+fn shown_id(data: &RecordData, keys: &[&str]) -> RecordId {
+    let fields = data.fields();
+    let found = keys.iter().find_map(|key| fields.as_ref()?.get(key)).map(|raw| {
+        let is_number = raw.get().starts_with(|c: char| c.is_ascii_digit() || c == '-');
+        if is_number { Some(Cow::Borrowed(raw.get())) } else { crate::record::json_text(raw) }
+    });
+    let id = found.flatten().unwrap_or_default();
+    let id = id.chars().filter(|c| !c.is_control()).take(RecordId::BYTES_MAX).collect::<String>();
+    RecordId::new(if id.is_empty() { "(none)".to_owned() } else { id })
 }
 
 /// The error for an edit that would write another record than the one it was given.
@@ -82,7 +91,7 @@ fn checked_id(kind: &RecordType, table: &TableName, data: &RecordData) -> Result
     let id = RecordId::new(id_of().unwrap_or_default());
     kind.check_written(data).map_err(|error| Error::InvalidRecord {
         table: table.clone(),
-        id: id.clone(),
+        id: shown_id(data, &[kind.key]),
         source: Box::new(error),
     })?;
     if id.as_str().is_empty() || id.as_str().len() > RecordId::BYTES_MAX {

@@ -63,6 +63,22 @@ impl Localize for Inspection {
     }
 }
 
+/// A database of Open mSupply, and the version that wrote it last, as the database says it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum OpenMsupply {
+    /// One of 2.x, which [`inspect`] reads.
+    Release2(String),
+    /// One of 3.0 or later, which synchronises by V7.
+    Release3(String),
+}
+
+/// Whether a file is a database of Open mSupply. Changes no byte of it.
+pub fn open_msupply(path: &Path) -> Option<OpenMsupply> {
+    let database = Database::open(path).ok()?;
+    let version = site::database_version(&database)?;
+    Some(if site::is_of_release_3(&database) { OpenMsupply::Release3(version) } else { OpenMsupply::Release2(version) })
+}
+
 /// Reads a database, and its newest `cycles` cycles. Changes no byte of the file or of its folder.
 ///
 /// # Errors

@@ -73,9 +73,13 @@ impl Part {
 
 /// True if Open mSupply 3.0 or later wrote the database last.
 pub(super) fn is_of_release_3(database: &Database) -> bool {
-    let settings = database.has_table("key_value_store").then(|| Settings::read(database).ok()).flatten();
-    let version = settings.and_then(|settings| settings.text("DATABASE_VERSION"));
-    version.as_deref().and_then(release).is_some_and(|release| release >= (3, 0, 0))
+    database_version(database).as_deref().and_then(release).is_some_and(|release| release >= (3, 0, 0))
+}
+
+/// The version of Open mSupply that wrote the database last; `None` if it is none of Open mSupply.
+pub(super) fn database_version(database: &Database) -> Option<String> {
+    let settings = database.has_table("key_value_store").then(|| Settings::read(database).ok()).flatten()?;
+    settings.text("DATABASE_VERSION")
 }
 
 /// A store that is active on a site.

@@ -1,5 +1,6 @@
 //! `serve`: the central server over HTTP, until a signal comes.
 
+mod check;
 mod chores;
 
 use std::fs::{File, TryLockError};
@@ -37,6 +38,9 @@ const FORMER_ENDS: Duration = Duration::from_secs(5);
 const LOOK_AT_LOCK: Duration = Duration::from_secs(1);
 
 pub(super) fn run(args: &Args, options: &Serve, out: &Output) -> Result<CommandOutcome, Failure> {
+    if options.check {
+        return check::run(args, options, out);
+    }
     // First, so that a used address leaves no new database behind.
     let listener = listen(options.listen)?;
     let mut serving = serving(options, &out.texts)?;
@@ -76,7 +80,7 @@ pub(super) fn run(args: &Args, options: &Serve, out: &Output) -> Result<CommandO
         out.hint_said(&says::is_paused());
     }
     tell_service_manager(ServerState::Answers);
-    if let Some((files, tls)) = certificate_files(options).zip(tls) {
+    if let Some((files, tls)) = certificate_files(options)?.zip(tls) {
         let texts = out.texts.clone();
         std::thread::spawn(move || chores::certificates(&files, &tls, &texts));
     }
@@ -214,9 +218,16 @@ fn warn<'c>(config_warnings: impl Iterator<Item = &'c ConfigWarning>, out: &Outp
     }
 }
 
-fn certificate_files(options: &Serve) -> Option<CertificateFiles> {
-    let (certificates, key) = options.tls_cert.clone().zip(options.tls_key.clone())?;
-    Some(CertificateFiles { certificates, key })
+/// The files of the certificate, if TLS is wanted.
+///
+/// # Errors
+/// One without the other: in a file of settings nothing else notices that, and the server would start without TLS.
+fn certificate_files(options: &Serve) -> Result<Option<CertificateFiles>, Error> {
+    match (options.tls_cert.clone(), options.tls_key.clone()) {
+        (Some(certificates), Some(key)) => Ok(Some(CertificateFiles { certificates, key })),
+        (None, None) => Ok(None),
+        _ => Err(Error::bad_input(input_given::tls_needs_both())),
+    }
 }
 
 /// What keeps a second `serve` from the same database.
@@ -283,7 +294,7 @@ fn lock(database: &Path) -> Result<File, Error> {
 
 /// The options of the server, from the flags. All faults of the flags are found here.
 fn serving(options: &Serve, texts: &Texts) -> Result<ServerOptions, Failure> {
-    let tls = certificate_files(options).map(|files| files.read()).transpose()?;
+    let tls = certificate_files(options)?.map(|files| files.read()).transpose()?;
     let texts = texts.clone();
     Ok(ServerOptions {
         admin: options.admin_listen.map(listen).transpose()?,

@@ -2,7 +2,7 @@
 
 use super::super::front::{Answer, Front};
 use super::super::support::HARDWARE_ID;
-use super::super::{Clinic, fits};
+use super::super::{Clinic, fits, holds};
 
 /// What is wrong, the arguments beside the password, the party, the exit status and the code.
 type Case = (&'static str, fn(&mut Front, &mut Vec<String>), &'static str, i32, &'static str);
@@ -42,4 +42,45 @@ fn a_set_up_that_would_fail_is_diagnosed_and_leaves_no_database() {
     let init = clinic.desk.run(&[&["--db", "new.sqlite", "init", "--legacy-url", &address], &from[..]].concat());
     assert_eq!(init.status, Some(3), "{init:?}");
     assert!(init.err.contains("not_an_msupply_server") || init.err.contains("TLS"), "{}", init.err);
+}
+
+/// The caller on the phone does not know the password.
+#[test]
+fn without_a_password_the_way_and_the_name_are_checked() {
+    let clinic = Clinic::new();
+    let asked = |args: &[&str]| clinic.desk.run(&[&["--db", "new.sqlite", "doctor"][..], args].concat());
+    let address = clinic.server.address.as_str();
+    let known = asked(&["--legacy-url", address, "--site", "clinic", "--json"]).ends(0).json();
+    assert_eq!((&known["party"], &known["finding"]), (&"nobody".into(), &serde_json::Value::Null), "{known:#}");
+    assert!(known["says"].to_string().contains("what needs the password was not checked"), "{known:#}");
+    let said = fits(&asked(&["--legacy-url", address, "--site", "clinic", "-v"]).ends(0));
+    holds(&said, &["no password was given; the server knows the site's name"]);
+    let unknown = asked(&["--legacy-url", address, "--site", "klinic", "--json"]).ends(3).json();
+    assert_eq!((&unknown["party"], &unknown["finding"]["code"]), (&"device".into(), &"site_name_not_found".into()));
+    clinic.stop_central();
+    let down = asked(&["--legacy-url", address, "--site", "clinic", "--json"]).ends(4).json();
+    assert_eq!(down["finding"]["code"], "unreachable", "{down:#}");
+    assert!(!clinic.desk.path("new.sqlite").exists());
+}
+
+/// The line is measured without a database, too, or where it cannot be read.
+#[test]
+fn net_needs_no_database() {
+    let clinic = Clinic::new();
+    clinic.put_at_central("asset_class", r#"{"id":"cold","name":"Cold chain"}"#);
+    std::fs::write(clinic.desk.path("broken.sqlite"), "no database").expect("a file");
+    let unread = clinic.desk.run(&["--db", "broken.sqlite", "net"]).ends(6);
+    holds(&unread.err, &["Without this database: oms-sync --db broken.sqlite net --legacy-url"]);
+    let from = ["--legacy-url", &clinic.server.address, "--site", "clinic", "--password-file", "pw"];
+    let more = ["--hardware-id", HARDWARE_ID, "--max-time", "2s", "--json"];
+    let found = clinic.desk.run(&[&["--db", "broken.sqlite", "net"][..], &from, &more].concat()).ends(0).json();
+    let servers: Vec<_> = found["servers"].as_array().expect("servers").iter().map(|line| &line["server"]).collect();
+    assert_eq!(servers, ["legacy", "central"], "{found:#}");
+    assert!(found["servers"][1]["total_records"].as_u64().is_some_and(|records| records >= 1), "{found:#}");
+    assert!(found["first_sync"].is_object(), "{found:#}");
+    std::fs::write(clinic.desk.path("wrong"), "wrong").expect("a file");
+    let wrong = ["--legacy-url", &clinic.server.address, "--site", "clinic", "--password-file", "wrong", "--json"];
+    let refused = clinic.desk.run(&[&["--db", "new.sqlite", "net"][..], &wrong].concat()).ends(3).json();
+    assert_eq!(refused["servers"][0]["error"]["code"], "incorrect_password", "{refused:#}");
+    assert!(!clinic.desk.path("new.sqlite").exists());
 }

@@ -109,13 +109,31 @@ fn clocks() {
     ward.doctor("only central's", &of("central_server", 0, "clock", "clock_wrong", theirs));
 }
 
+/// A cycle works with any clock, so a warning tells.
+#[test]
+fn a_sync_notices_a_clock_that_is_a_year_off() {
+    let ward = Ward::new();
+    const YEAR: i64 = 366 * 24 * 60;
+    for (servers_are_at, way) in [(-YEAR, "366 days ahead"), (YEAR, "days behind")] {
+        for front in [&ward.legacy, &ward.central] {
+            front.doing().date = Some(minutes_from_now(servers_are_at));
+        }
+        let warned = ward.clinic.sync(0)["warnings"].to_string();
+        assert!(warned.contains(way), "{way}: {warned}");
+    }
+    for front in [&ward.legacy, &ward.central] {
+        front.doing().date = None;
+    }
+    assert_eq!(ward.clinic.sync(0)["warnings"], serde_json::json!([]), "a right clock is no news");
+}
+
 /// So many minutes from now, in the format of answers.
-fn minutes_from_now(minutes: u64) -> String {
-    let at = std::time::SystemTime::now() + std::time::Duration::from_secs(60 * minutes);
+fn minutes_from_now(minutes: i64) -> String {
+    let at = time::OffsetDateTime::now_utc() + time::Duration::minutes(minutes);
     let format = time::macros::format_description!(
         "[weekday repr:short], [day] [month repr:short] [year] [hour]:[minute]:[second] GMT"
     );
-    time::OffsetDateTime::from(at).format(format).expect("a date")
+    at.format(format).expect("a date")
 }
 
 #[test]

@@ -77,7 +77,8 @@ fn everything_is_checked_in_order() {
         &server("legacy", ["sign-in", "version"]),
         &["identity", "central address"].map(str::to_owned),
         &server("central", ["version", "sign-in"]),
-        &["clock", "dispensary mode", "cursors", "quarantine", "files", "last sync"].map(str::to_owned),
+        &["clock", "dispensary mode", "cursors", "quarantine", "refused by central", "files", "last sync"]
+            .map(str::to_owned),
     ];
     assert_eq!(names, expected.concat());
     let mut outcomes = found["checks"].as_array().expect("a list").iter().map(|check| &check["outcome"]);

@@ -7,11 +7,20 @@ struct World {
     edited: bool,
     went: UnseenMove,
     superseded: bool,
+    files_came: bool,
 }
 
 fn asset(id: &str, store: &str) -> RecordData {
     let json = format!(
         r#"{{"id":"{id}","store_id":"{store}","created_datetime":"2025-01-01T00:00:00","modified_datetime":"2025-01-01T00:00:00"}}"#
+    );
+    RecordData::parse(json).unwrap()
+}
+
+/// A reference to a file of a record in this store, as [`World::owner_of`] reads it.
+fn file_reference(store: &str, deleted: &str) -> RecordData {
+    let json = format!(
+        r#"{{"id":"f","table_name":"asset","record_id":"b","file_name":"n","total_bytes":1,"created_datetime":"2025-01-01T00:00:00","deleted_datetime":{deleted},"store_id":"{store}"}}"#
     );
     RecordData::parse(json).unwrap()
 }
@@ -25,6 +34,7 @@ impl Facts for World {
         Ok(match (table.as_str(), id.as_str()) {
             ("asset", "a") => Some(asset("a", "mine")),
             ("asset", "b") => Some(asset("b", "theirs")),
+            ("sync_file_reference", "f") => Some(file_reference("theirs", "null")),
             ("system_log", "of another") => Some(RecordData::parse(system_log("theirs")).unwrap()),
             _ => None,
         })
@@ -76,6 +86,10 @@ impl Facts for World {
 
     fn unseen_move(&self, _: &Incoming) -> Result<UnseenMove> {
         Ok(self.went)
+    }
+
+    fn has_file(&self, _: &RecordId) -> Result<bool> {
+        Ok(self.files_came)
     }
 
     fn is_superseded(&self, _: &Incoming) -> Result<bool> {
@@ -210,6 +224,35 @@ fn an_edit_made_here_wins_over_what_was_pulled() {
         quarantine: None,
     };
     assert!(matches!(plan(&incoming, &World { edited: true, ..World::default() }).unwrap(), Plan::KeepLocal(_)));
+}
+
+#[test]
+fn a_site_that_could_not_know_of_a_move_withdraws_a_file_that_never_came() {
+    let decided = |went, files_came, action, data: RecordData| {
+        let world = World { went, files_came, ..World::default() };
+        let (known, id) = (Default::default(), "f".into());
+        let table = "sync_file_reference".into();
+        plan(&Incoming { source: SITE, table, id, action, data, cursor: None, known, quarantine: None }, &world)
+            .unwrap()
+    };
+    let deleted = file_reference("theirs", r#""2025-01-01T00:00:00""#);
+    let (delete, marked) = ((Action::Delete, RecordData::of(&())), (Action::Update, deleted));
+    let moved = UnseenMove::Record;
+    for went in [moved, UnseenMove::Store] {
+        assert_eq!(decided(went, false, delete.0, delete.1.clone()), Plan::Delete);
+        assert_eq!(decided(went, false, marked.0, marked.1.clone()), Plan::Upsert);
+    }
+    for (action, data) in [delete, marked] {
+        assert_eq!(
+            cause(decided(moved, true, action, data.clone())).0,
+            QuarantineCause::Superseded,
+            "its bytes are here"
+        );
+        let found = cause(decided(UnseenMove::Nothing, false, action, data)).0;
+        assert_eq!(found, QuarantineCause::Refused, "nothing moved");
+    }
+    let edited = decided(moved, false, Action::Update, file_reference("mine", "null"));
+    assert_eq!(cause(edited).0, QuarantineCause::Superseded, "only a deletion withdraws it");
 }
 
 #[test]

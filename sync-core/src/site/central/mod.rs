@@ -9,4 +9,5 @@ pub(crate) mod pull;
 pub(crate) mod pull_patient;
 pub(crate) mod push;
 pub(crate) mod recovery;
+mod refused_records;
 mod refused_tables;

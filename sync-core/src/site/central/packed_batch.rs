@@ -7,12 +7,12 @@ use crate::changelog::{Change, ChangeAction, ChangelogGap};
 use crate::error::Result;
 use crate::integrate::seen_at_central;
 use crate::protocol::v6::{Batch, BatchElement, PushRequest, V6_VERSION, WireRecord};
-use crate::record::{Cursor, TableName, record_type};
+use crate::record::{Cursor, SiteId, TableName, record_type};
 use crate::site::Site;
 use crate::site::client::OpenPush;
 use crate::site::identity::Identity;
 use crate::site::outbox::{BatchBudget, ENVELOPE, Gathered, gather};
-use crate::storage::{ReadTxn, Source, newest_gaps, state};
+use crate::storage::{ReadTxn, newest_gaps, state};
 use crate::write::outgoing;
 
 /// A batch, with the state that it was made from.
@@ -47,12 +47,15 @@ impl Packer<'_> {
     /// The batch at a position, or at the push cursor, of a push to `bound` with so many records left.
     pub(super) fn pack(&self, at: Option<Cursor>, bound: Cursor, left: u64) -> Result<PackedBatch> {
         let txn = self.site.storage.read()?;
-        let own = Position::in_own(txn.as_ref())?;
-        let position = Position { next: at.unwrap_or(own.next), end: bound };
+        let from = match at {
+            Some(at) => at,
+            None => Position::in_own(txn.as_ref())?.next,
+        };
+        let (position, own) = (Position { next: from, end: bound }, own_id(txn.as_ref())?);
         let renumbered = state::RENUMBERED.get(txn.as_ref())?;
         let mut outgoing = gather(txn.as_ref(), position, self.budget, self.left_out, |row, data| {
             let is_refused = self.refused_tables.contains(&row.change.table);
-            let goes_out = is_pushed(&row) && !is_refused && !is_at_central(txn.as_ref(), &row)?;
+            let goes_out = is_pushed(&row) && !is_refused && !is_at_central(txn.as_ref(), own, &row)?;
             let Some(mut element) = goes_out.then(|| outgoing::element(row, data)).flatten() else { return Ok(None) };
             element.sent_since = state::sent_since(&renumbered, element.cursor);
             let bytes = element.record.record_data.as_str().len() as u64 + ENVELOPE;
@@ -81,10 +84,14 @@ pub(super) fn push_request(batch: Batch, identity: &Identity) -> PushRequest {
     PushRequest { batch, sync_v5_settings: identity.credentials(), sync_v6_version: V6_VERSION, push_chain: None }
 }
 
-/// True if a pull has shown, since an edit was made here, that central has it.
-pub(super) fn is_at_central(txn: &dyn ReadTxn, row: &Change) -> Result<bool> {
-    let (table, id) = (&row.change.table, &row.change.id);
-    Ok(seen_at_central(txn, Source::Central, table, id)? > row.cursor)
+/// True if a pull has shown, since an edit was made here, that central has it. `own` is the number of this site.
+pub(super) fn is_at_central(txn: &dyn ReadTxn, own: SiteId, row: &Change) -> Result<bool> {
+    Ok(seen_at_central(txn, own, &row.change.table, &row.change.id)? > row.cursor)
+}
+
+/// The number of this site; 0 before its set-up.
+pub(super) fn own_id(txn: &dyn ReadTxn) -> Result<SiteId> {
+    Ok(state::site_id(txn)?.unwrap_or(SiteId(0)))
 }
 
 /// True if a row concerns central (`protocol-v6` §9.2). Upstream leaves out rows of stores that are not active here.

@@ -15,9 +15,7 @@ use crate::error::{Error, Result, Server};
 use crate::integrate::{Integrated, Provenance, noting_failure, receive};
 use crate::protocol::hex;
 use crate::protocol::v5::UnreadableRecord;
-use crate::protocol::v6::{
-    Action, BatchElement, PullRequest, PushChain, ReadBatch, RefusedRecord, Unreadable, WireRecord, path,
-};
+use crate::protocol::v6::{Action, BatchElement, PullRequest, PushChain, ReadBatch, Unreadable, WireRecord, path};
 use crate::record::{Cursor, RecordData, RecordId, TableName};
 use crate::redaction::excerpt;
 use crate::site::Site;
@@ -29,10 +27,7 @@ use crate::site::sizing::{PullBatchSize, SizedBatch};
 use crate::storage::state::{NewestRow, RestorePoint};
 use crate::storage::{Incoming, Quarantine, QuarantineCause, Source, WriteTxn, state};
 use crate::text::Detail;
-use crate::text::sentences::{cycle as says, error_detail};
-
-/// The most refused records that a cycle names.
-const REFUSED_NAMED: usize = 20;
+use crate::text::sentences::error_detail;
 
 /// A pull that is under way.
 #[derive(Default)]
@@ -75,15 +70,6 @@ impl PullStart {
 }
 
 impl Cycle<'_, '_> {
-    /// Passes on which records of this site central refused, and why.
-    fn warn_of_refused(&mut self, refused: Vec<RefusedRecord>) -> Result<()> {
-        for RefusedRecord { table, id, reason } in refused.into_iter().take(REFUSED_NAMED) {
-            let [table, id, reason] = [table.as_str(), id.as_str(), &reason].map(|text| excerpt(text.as_bytes()));
-            self.warn(says::central_refused(table, id, reason))?;
-        }
-        Ok(())
-    }
-
     pub(crate) fn pull_v6(&mut self, central: &Url) -> Result<()> {
         self.pull_chain = copied_database::pull_chain(self.site.storage.read()?.as_ref())?;
         let mut pull = RunningPull::default();
@@ -104,7 +90,7 @@ impl Cycle<'_, '_> {
         let took = self.site.clock.monotonic().saturating_sub(began).max(pull.last_round);
         pull.size.note(&answer, took, &mut self.client.sizes, &self.site.config);
         let mut batch = answer.batch;
-        self.warn_of_refused(std::mem::take(&mut batch.refused))?;
+        self.note_refused_records(std::mem::take(&mut batch.refused))?;
         if self.handle_reported_loss(&batch.lost_history, None)? {
             return if std::mem::replace(&mut pull.is_reread, true) { Err(no_progress()) } else { Ok(true) };
         }

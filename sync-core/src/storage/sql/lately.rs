@@ -3,7 +3,7 @@
 use crate::record::{RecordData, RecordId, TableName};
 
 /// A larger record is not kept: it is rarely asked for again, and a copy would cost more than the question.
-const LATELY_BYTES: usize = 16 * 1024;
+pub(in crate::storage) const LATELY_BYTES: usize = 16 * 1024;
 
 /// The last record that was found, and the last that is not here.
 #[derive(Default)]

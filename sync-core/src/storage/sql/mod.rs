@@ -6,7 +6,7 @@ mod position;
 mod rows;
 
 pub(in crate::storage) use buffer_row::{BufferRow, read_source, source_text};
-pub(in crate::storage) use lately::LatelyRead;
+pub(in crate::storage) use lately::{LATELY_BYTES, LatelyRead};
 pub(in crate::storage) use position::{DatabasePosition, left_out};
 pub(in crate::storage) use rows::{ActivityRow, LogRow, LogTexts, read_activity, read_log};
 

@@ -6,7 +6,7 @@ use parking_lot::Mutex;
 use rusqlite::Connection;
 
 use super::fault::database_error;
-use super::hook::RecordHook;
+use super::hook::HostHook;
 use super::watermark::Watermark;
 use crate::error::Result;
 
@@ -21,7 +21,7 @@ const READERS_KEPT: usize = 8;
 pub(super) struct Writer {
     pub(super) connection: Connection,
     pub(super) watermark: Watermark,
-    pub(super) hook: Option<Box<dyn RecordHook>>,
+    pub(super) hook: HostHook,
 }
 
 /// The free read connections.

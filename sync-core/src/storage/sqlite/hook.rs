@@ -1,9 +1,12 @@
 //! A host's hook for each record, in the transaction that writes the record.
 
-use rusqlite::Connection;
+use rusqlite::{Connection, OptionalExtension as _};
 
-use crate::error::Cause;
+use super::fault::database_error;
+use crate::changelog::NewChange;
+use crate::error::{Cause, Error, Result};
 use crate::record::{RecordData, RecordId, TableName};
+use crate::storage::state::HAS_HOOK;
 
 /// A record that is being written or removed.
 #[derive(Debug, Clone, Copy)]
@@ -57,6 +60,43 @@ pub trait RecordHook: Send + Sync {
     /// local write is refused, and a cycle ends and tries the same record again next time. So return an error for
     /// temporary faults, such as a full disk, not for a record that the host does not need.
     fn on_record(&self, connection: &Connection, record: &HookedRecord<'_>) -> Result<(), Cause>;
+}
+
+/// Whether records that are written through a storage reach the hook of a host.
+#[derive(Default)]
+pub(super) enum HostHook {
+    /// No host has one.
+    #[default]
+    None,
+    /// They do.
+    Given(Box<dyn RecordHook>),
+    /// An app opened this database with a hook, and this program has none: no record is written.
+    Missing,
+    /// The same, but this program was told to write all the same.
+    LeftOut,
+}
+
+impl HostHook {
+    /// What a database remembers.
+    pub(super) fn remembered(connection: &Connection) -> Result<Self> {
+        let sql = "SELECT 1 FROM sync_state WHERE key = ?1 AND value = '1'";
+        let found = connection.query_row(sql, [HAS_HOOK.name()], |_| Ok(())).optional().map_err(database_error)?;
+        Ok(if found.is_some() { Self::Missing } else { Self::None })
+    }
+
+    /// Passes on a record that was just written or, without data, removed.
+    pub(super) fn pass(&self, connection: &Connection, data: Option<&RecordData>, change: &NewChange) -> Result<()> {
+        let NewChange { table, id, .. } = change;
+        match self {
+            Self::None | Self::LeftOut => Ok(()),
+            Self::Missing => Err(Error::HookMissing),
+            Self::Given(hook) => {
+                let record = HookedRecord { table, id, data, is_sync_update: !change.is_written_here() };
+                let failed = |source| Error::HostFailed { table: table.clone(), id: id.clone(), source };
+                hook.on_record(connection, &record).map_err(failed)
+            }
+        }
+    }
 }
 
 impl<F> RecordHook for F

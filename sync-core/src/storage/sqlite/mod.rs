@@ -24,9 +24,11 @@ mod pushed;
 mod records;
 #[cfg(feature = "sqlcipher")]
 mod rekey;
+mod replay;
 mod restore;
 mod schema;
 mod select;
+mod select_many;
 mod settings;
 mod site_pushes;
 mod sites;
@@ -43,6 +45,7 @@ use self::connection::{BUSY_WAIT, IdleReaders, ReadConnection, Writer, configure
 use self::cycle_lock::cycle_lock;
 pub(crate) use self::examine::{damage, examine};
 use self::fault::{at_path, database_error};
+use self::hook::HostHook;
 pub use self::hook::{HookedRecord, RecordHook};
 #[cfg(feature = "sqlcipher")]
 pub use self::key::DatabaseKey;
@@ -146,7 +149,8 @@ impl SqliteStorage {
                 prepared => break prepared.map_err(named)?,
             }
         };
-        let writer = Writer { connection, watermark, hook: None };
+        let hook = HostHook::remembered(&connection)?;
+        let writer = Writer { connection, watermark, hook };
         Ok(Self::over((given, path), writer, false, key))
     }
 
@@ -185,7 +189,7 @@ impl SqliteStorage {
         if found < known {
             return Err(Error::bad_input(input::schema_older(found, known)));
         }
-        let writer = Writer { connection, watermark: Watermark::none(), hook: None };
+        let writer = Writer { connection, watermark: Watermark::none(), hook: HostHook::None };
         Ok(Self::over((given, path), writer, true, key))
     }
 
@@ -204,14 +208,6 @@ impl SqliteStorage {
             Some(given) if FileIdentity::behind(given) != Some(opened) => replaced(given),
             _ => Ok(()),
         }
-    }
-
-    /// Adds a hook, which receives all later writes through this object. Other processes that write into the file need
-    /// their own.
-    #[must_use]
-    pub(crate) fn with_hook(mut self, hook: Box<dyn RecordHook>) -> Self {
-        self.writer.get_mut().hook = Some(hook);
-        self
     }
 
     /// Creates or changes the host's own tables, by statements separated by `;`, in one transaction.
@@ -262,6 +258,16 @@ impl SqliteStorage {
         Ok(found)
     }
 
+    fn begin_writing(&self) -> Result<SqliteTxn<WriteTurn<'_>>> {
+        if self.only_reads {
+            return Err(Error::DatabaseReadOnly { source: "it was opened to be read only".into() });
+        }
+        let begun = WriteTurn::of(&self.writer, &self.writer_thread)
+            .and_then(|turn| SqliteTxn::begin(turn, TransactionBehavior::Immediate));
+        self.check_in_place()?;
+        begun
+    }
+
     fn reader(&self) -> Result<Connection> {
         if let Some(connection) = self.readers.lock().pop() {
             return Ok(connection);
@@ -291,13 +297,7 @@ impl Storage for SqliteStorage {
     }
 
     fn write(&self) -> Result<Box<dyn WriteTxn + '_>> {
-        if self.only_reads {
-            return Err(Error::DatabaseReadOnly { source: "it was opened to be read only".into() });
-        }
-        let begun = WriteTurn::of(&self.writer, &self.writer_thread)
-            .and_then(|turn| SqliteTxn::begin(turn, TransactionBehavior::Immediate));
-        self.check_in_place()?;
-        Ok(Box::new(begun?))
+        Ok(Box::new(self.begin_writing()?))
     }
 
     fn lock_cycle(&self) -> Result<CycleLock> {

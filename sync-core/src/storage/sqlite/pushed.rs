@@ -8,10 +8,25 @@ use crate::storage::{PushedReads, PushedWrites};
 
 impl<C: HoldsConnection> PushedReads for SqliteTxn<C> {
     fn pushed_at(&self, site: SiteId, table: &TableName, id: &RecordId) -> Result<Option<Cursor>> {
+        if !self.any_pushed()? {
+            return Ok(None);
+        }
         let sql = "SELECT cursor FROM sync_pushed WHERE site_id = ?1 AND table_name = ?2 AND record_id = ?3 \
                    AND is_former = 0";
         let found: Option<i64> = self.first(sql, (site.0, table.as_str(), id.as_str()), |row| row.get(0))?;
         Ok(found.map(|cursor| Cursor(cursor.unsigned_abs())))
+    }
+}
+
+impl<C: HoldsConnection> SqliteTxn<C> {
+    /// True if there are any pushed versions. At a site there are only those that a pull has brought back, mostly none.
+    pub(super) fn any_pushed(&self) -> Result<bool> {
+        if let Some(known) = self.any_pushed.get() {
+            return Ok(known);
+        }
+        let any = self.first("SELECT 1 FROM sync_pushed LIMIT 1", (), |_| Ok(()))?.is_some();
+        self.any_pushed.set(Some(any));
+        Ok(any)
     }
 }
 
@@ -21,6 +36,7 @@ impl PushedWrites for SqliteTxn<WriteTurn<'_>> {
                    ON CONFLICT DO UPDATE SET is_former = 0, \
                    cursor = CASE WHEN is_former THEN excluded.cursor ELSE max(cursor, excluded.cursor) END";
         self.execute(sql, (site.0, table.as_str(), id.as_str(), position(cursor)))?;
+        self.any_pushed.set(Some(true));
         Ok(())
     }
 

@@ -6,7 +6,7 @@ use super::txn::{HoldsConnection, SqliteTxn};
 use crate::error::Result;
 use crate::record::{NameId, RecordData, RecordId, SiteId, StoreId, TableName};
 use crate::storage::RecordReads;
-use crate::storage::sql::data;
+use crate::storage::sql::{LATELY_BYTES, data};
 
 fn text(row: &Row<'_>) -> rusqlite::Result<String> {
     row.get(0)
@@ -28,10 +28,19 @@ impl<C: HoldsConnection> RecordReads for SqliteTxn<C> {
         if let Some(known) = self.lately.borrow().record(table, id) {
             return Ok(known.is_some());
         }
-        let sql = "SELECT 1 FROM sync_record WHERE table_name = ?1 AND record_id = ?2";
-        let is_here = self.first(sql, [table.as_str(), id.as_str()], |_| Ok(()))?.is_some();
-        if !is_here {
-            self.lately.borrow_mut().note(table, id, None);
+        // Whether a parent is here is asked before its store is: a small one is kept at once.
+        let sql = "SELECT CASE WHEN octet_length(data) <= ?3 THEN data END FROM sync_record \
+                   WHERE table_name = ?1 AND record_id = ?2";
+        let found: Option<Option<String>> =
+            self.first(sql, (table.as_str(), id.as_str(), LATELY_BYTES as i64), |row| row.get(0))?;
+        let is_here = found.is_some();
+        match found {
+            None => self.lately.borrow_mut().note(table, id, None),
+            Some(Some(json)) => {
+                let data = data(json, &format!("{table} {id}"))?;
+                self.lately.borrow_mut().note(table, id, Some(&data));
+            }
+            Some(None) => {}
         }
         Ok(is_here)
     }

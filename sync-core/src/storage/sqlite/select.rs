@@ -6,6 +6,7 @@ use rusqlite::Row;
 
 use super::changelog::{RECORD, TOMBSTONE};
 use super::schema::TABLES;
+use super::select_many::MANY;
 use super::txn::{HoldsConnection, SqliteTxn};
 use crate::changelog::{Audience, Change, ChangeAction, NewChange};
 use crate::clock::Timestamp;
@@ -15,10 +16,38 @@ use crate::storage::sql::{audience_text, cursor, data, patients_of, position, re
 use crate::storage::{COUNTED_EXACTLY, ChangelogReads, RecordReads as _, Selection};
 
 /// The place of a selected row: its cursor, its table's index and its rowid.
-type RowPlace = (i64, usize, i64);
+pub(super) type RowPlace = (i64, usize, i64);
 
-pub(super) const COLUMNS: &str =
-    "cursor, table_name, record_id, store_id, name_id, source_site_id, is_sync_update, audience, changed_at";
+/// A row with its record's data. Of a tombstone the data are not read yet: only its rowid.
+enum FoundRow {
+    Record(Change, Option<RecordData>),
+    Tombstone(RowPlace),
+}
+
+impl FoundRow {
+    fn cursor(&self) -> i64 {
+        match self {
+            Self::Record(change, _) => position(change.cursor),
+            Self::Tombstone((cursor, ..)) => *cursor,
+        }
+    }
+}
+
+macro_rules! columns {
+    ($before:literal, $after:literal) => {
+        concat!(
+            $before,
+            "cursor, table_name, record_id, store_id, name_id, source_site_id, is_sync_update, audience, changed_at",
+            $after
+        )
+    };
+}
+
+pub(super) const COLUMNS: &str = columns!("", "");
+const COLUMNS_AND_DATA: &str = columns!("", ", data");
+const RECORD_AT: &str = columns!("SELECT ", " FROM sync_record WHERE rowid = ?1");
+const RECORD_AT_WITH_DATA: &str = columns!("SELECT ", ", data FROM sync_record WHERE rowid = ?1");
+const TOMBSTONE_AT: &str = columns!("SELECT ", ", action FROM sync_change WHERE rowid = ?1");
 
 pub(super) fn read_change(row: &Row<'_>, action: ChangeAction) -> rusqlite::Result<Change> {
     Ok(Change {
@@ -39,12 +68,12 @@ pub(super) fn read_change(row: &Row<'_>, action: ChangeAction) -> rusqlite::Resu
 
 /// A part of a selection: rows that are together in an index, ordered by cursor. No row is in two parts, except one
 /// about a patient whom several stores of a site see.
-struct SelectionPart {
+pub(super) struct SelectionPart {
     /// The common condition of the rows of each table; `?2` is its parameter.
     condition: &'static str,
-    parameter: Option<String>,
+    pub(super) parameter: Option<String>,
     /// True if they are in the index of the patient rows that a store sees.
-    of_patients: bool,
+    pub(super) of_patients: bool,
     /// The name for their counts, if they have any.
     counted: Option<String>,
 }
@@ -65,7 +94,7 @@ impl SelectionPart {
     }
 
     /// The rows of one table from a cursor (`?1`) to another (`?4`), in order, at most so many (`?5`), without those that came from a site (`?3`).
-    fn sql(&self, table: usize, columns: &str, except: Option<i32>) -> String {
+    pub(super) fn sql(&self, table: usize, columns: &str, except: Option<i32>) -> String {
         let name = TABLES[table];
         let from = match self.of_patients {
             true => format!("sync_seen s CROSS JOIN {name} r ON r.cursor = s.cursor"),
@@ -114,7 +143,12 @@ fn except_from(selection: &Selection) -> Option<i32> {
 
 impl<C: HoldsConnection> ChangelogReads for SqliteTxn<C> {
     fn changes(&self, selection: &Selection, from: Cursor, limit: usize) -> Result<Vec<Change>> {
-        self.places(selection, from, limit)?.into_iter().map(|place| self.change_at(place)).collect()
+        let rows = self.rows(selection, from, (limit, usize::MAX), false)?;
+        let change = |row| match row {
+            FoundRow::Record(change, _) => Ok(change),
+            FoundRow::Tombstone(place) => self.change_at(place),
+        };
+        rows.into_iter().map(change).collect()
     }
 
     fn changed_records(
@@ -126,16 +160,19 @@ impl<C: HoldsConnection> ChangelogReads for SqliteTxn<C> {
     ) -> Result<Vec<(Change, Option<RecordData>)>> {
         let mut rows = Vec::new();
         let mut bytes = 0;
-        for place in self.places(selection, from, limit)? {
-            let change = self.change_at(place)?;
-            let data = match place.1 {
-                TOMBSTONE => match self.left_as(place.2)? {
-                    Some(left_as) if !self.is_still_for(selection, &change.change)? => {
-                        Some(self.left_last(selection, &change.change)?.unwrap_or(left_as))
-                    }
-                    _ => self.record(&change.change.table, &change.change.id)?,
-                },
-                _ => self.data_at(place.2)?,
+        for row in self.rows(selection, from, (limit, bytes_max), true)? {
+            let (change, data) = match row {
+                FoundRow::Record(change, data) => (change, data),
+                FoundRow::Tombstone(place) => {
+                    let change = self.change_at(place)?;
+                    let data = match self.left_as(place.2)? {
+                        Some(left_as) if !self.is_still_for(selection, &change.change)? => {
+                            Some(self.left_last(selection, &change.change)?.unwrap_or(left_as))
+                        }
+                        _ => self.record(&change.change.table, &change.change.id)?,
+                    };
+                    (change, data)
+                }
             };
             bytes += data.as_ref().map_or(0, |data| data.as_str().len());
             if bytes > bytes_max && !rows.is_empty() {
@@ -148,6 +185,9 @@ impl<C: HoldsConnection> ChangelogReads for SqliteTxn<C> {
 
     fn count_changes(&self, selection: &Selection, from: Cursor) -> Result<u64> {
         let parts = parts(selection);
+        if parts.len() >= MANY {
+            return self.number_of_many(&parts, except_from(selection), position(from));
+        }
         let patients = parts.iter().filter(|part| part.of_patients);
         let mut total = self.number_of_patients(patients.collect(), except_from(selection), position(from))?;
         for part in parts.iter().filter(|part| !part.of_patients) {
@@ -162,11 +202,100 @@ impl<C: HoldsConnection> ChangelogReads for SqliteTxn<C> {
 }
 
 impl<C: HoldsConnection> SqliteTxn<C> {
+    /// The first rows of a selection, by cursor; of records those of at most so many bytes, and the next one.
+    fn rows(
+        &self,
+        selection: &Selection,
+        from: Cursor,
+        (limit, bytes_max): (usize, usize),
+        with_data: bool,
+    ) -> Result<Vec<FoundRow>> {
+        if let [part] = parts(selection).as_slice() {
+            return self.rows_of_part(part, from, (limit, bytes_max), with_data);
+        }
+        let mut rows = Vec::new();
+        let mut bytes = 0;
+        for place in self.places(selection, from, limit)? {
+            let row = match place.1 {
+                TOMBSTONE => FoundRow::Tombstone(place),
+                _ => self.record_at(place, with_data)?,
+            };
+            if let FoundRow::Record(_, Some(data)) = &row {
+                bytes += data.as_str().len();
+            }
+            rows.push(row);
+            if bytes > bytes_max {
+                break;
+            }
+        }
+        Ok(rows)
+    }
+
+    /// The same of a selection of one part, in one statement for each table.
+    fn rows_of_part(
+        &self,
+        part: &SelectionPart,
+        from: Cursor,
+        (limit, bytes_max): (usize, usize),
+        with_data: bool,
+    ) -> Result<Vec<FoundRow>> {
+        let parameters = |end: i64| (position(from), &part.parameter, None::<i32>, end, limit as i64);
+        let columns = if with_data { COLUMNS_AND_DATA } else { COLUMNS };
+        let mut left = Some(bytes_max);
+        let records = self.all_while(
+            &part.sql(RECORD, columns, None),
+            parameters(i64::MAX),
+            |row| {
+                let json: Option<String> = if with_data { row.get(9)? } else { None };
+                Ok((read_change(row, ChangeAction::Upsert)?, json))
+            },
+            |(_, json)| {
+                // The row that exceeds the limit is the last.
+                let is_wanted = left.is_some();
+                left = left.and_then(|left| left.checked_sub(json.as_ref().map_or(0, String::len)));
+                is_wanted
+            },
+        )?;
+        let mut rows = Vec::with_capacity(records.len());
+        for (change, json) in records {
+            let what = || format!("{} {}", change.change.table, change.change.id);
+            let data = json.map(|json| data(json, &what())).transpose()?;
+            rows.push(FoundRow::Record(change, data));
+        }
+        let is_cut = rows.len() >= limit || left.is_none();
+        let end = rows.last().filter(|_| is_cut).map_or(i64::MAX, FoundRow::cursor);
+        let tombstones = self.all(&part.sql(TOMBSTONE, "s.cursor, s.rowid", None), parameters(end), |row| {
+            Ok(FoundRow::Tombstone((row.get(0)?, TOMBSTONE, row.get(1)?)))
+        })?;
+        if !tombstones.is_empty() {
+            rows.extend(tombstones);
+            rows.sort_by_key(FoundRow::cursor);
+            rows.truncate(limit);
+        }
+        Ok(rows)
+    }
+
+    fn record_at(&self, (_, _, rowid): RowPlace, with_data: bool) -> Result<FoundRow> {
+        let sql = if with_data { RECORD_AT_WITH_DATA } else { RECORD_AT };
+        let found = self.first(sql, [rowid], |row| {
+            let json: Option<String> = if with_data { row.get(9)? } else { None };
+            Ok((read_change(row, ChangeAction::Upsert)?, json))
+        })?;
+        let what = || format!("row {rowid} of sync_record");
+        // The place was found in this transaction.
+        let (change, json) = found.ok_or_else(|| crate::Error::DamagedState { what: what() })?;
+        Ok(FoundRow::Record(change, json.map(|json| data(json, &what())).transpose()?))
+    }
+
     /// The places of the first rows of a selection, by cursor.
     fn places(&self, selection: &Selection, from: Cursor, limit: usize) -> Result<Vec<RowPlace>> {
         let mut places: Vec<RowPlace> = Vec::new();
         let except = except_from(selection);
-        for part in parts(selection) {
+        let parts = parts(selection);
+        if parts.len() >= MANY {
+            return self.places_of_many(&parts, except, position(from), limit);
+        }
+        for part in parts {
             for table in [RECORD, TOMBSTONE] {
                 // Rows after the last one of a full batch cannot be part of it.
                 let end = if places.len() < limit { i64::MAX } else { places.last().map_or(i64::MIN, |last| last.0) };
@@ -187,19 +316,14 @@ impl<C: HoldsConnection> SqliteTxn<C> {
         Ok(places)
     }
 
-    fn change_at(&self, (_, table, rowid): RowPlace) -> Result<Change> {
-        let found = if table == TOMBSTONE {
-            let sql = format!("SELECT {COLUMNS}, action FROM sync_change WHERE rowid = ?1");
-            self.first(&sql, [rowid], |row| {
-                let deleted = row.get::<_, String>(9)? == "delete";
-                read_change(row, if deleted { ChangeAction::Delete } else { ChangeAction::Upsert })
-            })?
-        } else {
-            let sql = format!("SELECT {COLUMNS} FROM sync_record WHERE rowid = ?1");
-            self.first(&sql, [rowid], |row| read_change(row, ChangeAction::Upsert))?
-        };
+    /// The row of a tombstone.
+    fn change_at(&self, (_, _, rowid): RowPlace) -> Result<Change> {
+        let found = self.first(TOMBSTONE_AT, [rowid], |row| {
+            let deleted = row.get::<_, String>(9)? == "delete";
+            read_change(row, if deleted { ChangeAction::Delete } else { ChangeAction::Upsert })
+        })?;
         // The place was found in this transaction.
-        found.ok_or_else(|| crate::Error::DamagedState { what: format!("row {rowid} of {}", TABLES[table]) })
+        found.ok_or_else(|| crate::Error::DamagedState { what: format!("row {rowid} of sync_change") })
     }
 
     /// Whether a record that left a store is for the site of a selection still, in another store or in none, or was when it was
@@ -239,11 +363,6 @@ impl<C: HoldsConnection> SqliteTxn<C> {
         let found: Option<Option<String>> =
             self.first("SELECT data FROM sync_change WHERE rowid = ?1", [rowid], |row| row.get(0))?;
         found.flatten().map(|json| data(json, &format!("row {rowid} of sync_change"))).transpose()
-    }
-
-    fn data_at(&self, rowid: i64) -> Result<Option<RecordData>> {
-        let found = self.first("SELECT data FROM sync_record WHERE rowid = ?1", [rowid], |row| row.get(0))?;
-        found.map(|json| data(json, &format!("row {rowid} of sync_record"))).transpose()
     }
 
     /// The number of rows of one part. If rows are left out, only the first thousands are checked one by one: of the

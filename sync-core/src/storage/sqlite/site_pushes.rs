@@ -10,6 +10,9 @@ use crate::storage::{PushedVersion, QuarantineCause, SitePushReads, SitePushWrit
 
 impl<C: HoldsConnection> SitePushReads for SqliteTxn<C> {
     fn pushed(&self, site: SiteId, table: &TableName, id: &RecordId) -> Result<Option<PushedVersion>> {
+        if !self.any_pushed()? {
+            return Ok(None);
+        }
         let sql = "SELECT cursor, fingerprint, taken_at, is_former FROM sync_pushed \
                    WHERE site_id = ?1 AND table_name = ?2 AND record_id = ?3 AND fingerprint IS NOT NULL";
         self.first(sql, (site.0, table.as_str(), id.as_str()), |row| {
@@ -56,6 +59,7 @@ impl SitePushWrites for SqliteTxn<WriteTurn<'_>> {
         let (cursor, fingerprint) = (position(pushed.cursor), pushed.fingerprint.cast_signed());
         let at = pushed.at.unix_millis();
         self.execute(sql, (site.0, table.as_str(), id.as_str(), cursor, fingerprint, at))?;
+        self.any_pushed.set(Some(true));
         Ok(())
     }
 

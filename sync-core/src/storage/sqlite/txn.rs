@@ -6,12 +6,13 @@ use std::cell::{Cell, RefCell};
 
 use super::connection::{ReadConnection, Writer};
 use super::fault::database_error;
-use super::hook::HookedRecord;
+use super::hook::HostHook;
 use super::pending_counts::Counts;
 use crate::changelog::NewChange;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::record::{Cursor, RecordData};
 use crate::storage::sql::LatelyRead;
+use crate::storage::state::HOOK_MISSED_FROM;
 use crate::storage::writer_thread::{WriterMark, WriterThread};
 use crate::storage::{CentralReads, CentralWrites, ReadTxn, WriteTxn};
 
@@ -28,6 +29,8 @@ pub(super) struct SqliteTxn<C: HoldsConnection> {
     has_new_cursor: Cell<bool>,
     /// Whether there are any tombstones, once this transaction has checked.
     pub(super) any_tombstones: Cell<Option<bool>>,
+    /// Whether there are any pushed versions, once this transaction has checked.
+    pub(super) any_pushed: Cell<Option<bool>>,
     pub(super) counts: RefCell<Counts>,
     /// What was read last. Before a record is written, it and its parent are asked for several times.
     pub(super) lately: RefCell<LatelyRead>,
@@ -84,6 +87,7 @@ impl<C: HoldsConnection> SqliteTxn<C> {
             newest,
             has_new_cursor,
             any_tombstones,
+            any_pushed: Cell::new(None),
             counts: RefCell::default(),
             lately: RefCell::default(),
         };
@@ -192,11 +196,16 @@ fn note_cost(statement: &CachedStatement<'_>) {
 impl SqliteTxn<WriteTurn<'_>> {
     /// Passes a record that was just written or, without data, removed to the host's hook, if there is one.
     pub(super) fn tell_host(&self, data: Option<&RecordData>, change: &NewChange) -> Result<()> {
-        let Some(Writer { connection, hook: Some(hook), .. }) = self.holder.writer() else { return Ok(()) };
-        let NewChange { table, id, .. } = change;
-        let record = HookedRecord { table, id, data, is_sync_update: !change.is_written_here() };
-        let failed = |source| Error::HostFailed { table: table.clone(), id: id.clone(), source };
-        hook.on_record(connection, &record).map_err(failed)
+        let Some(Writer { connection, hook, .. }) = self.holder.writer() else { return Ok(()) };
+        if matches!(hook, HostHook::LeftOut) && HOOK_MISSED_FROM.get(self)?.is_none() {
+            HOOK_MISSED_FROM.set(self, Some(Cursor(self.newest()?.unsigned_abs())))?;
+        }
+        hook.pass(connection, data, change)
+    }
+
+    /// True if there is a hook of the host.
+    pub(super) fn has_host(&self) -> bool {
+        self.holder.writer().is_some_and(|writer| matches!(writer.hook, HostHook::Given(_)))
     }
 }
 

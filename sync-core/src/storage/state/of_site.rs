@@ -1,13 +1,18 @@
 //! The settings of a central server, most of them for each site.
 
+use serde::{Deserialize, Serialize};
+
 use super::stored::{JsonList, SettingValue, StoredJson};
 use super::{Setting, SiteSetting};
+use crate::clock::Timestamp;
 use crate::record::{Cursor, RecordId, SiteId, TableName};
 
 /// The highest number that a site of the local list ever had: none is used twice.
 pub const HIGHEST_SITE: Setting<SiteId> = Setting::new("highest_site");
 /// The newest record in quarantine of which a site was told.
 pub(crate) const REFUSED_TOLD_TO_SITE: SiteSetting<u64> = SiteSetting::lenient("refused_told_to_site_");
+/// The refused sign-ins under a site's name.
+pub(crate) const FAILED_SIGN_INS: SiteSetting<StoredJson<FailedSignIns>> = SiteSetting::lenient("failed_sign_ins_");
 /// True while central is paused for maintenance.
 pub const PAUSED: Setting<bool> = Setting::lenient("paused");
 /// How long central has run on this database, in milliseconds, starting from the clock at its first push.
@@ -49,6 +54,20 @@ pub(crate) fn store_left_site(site: SiteId, store: &str) -> Setting<Cursor> {
 /// back.
 pub(crate) fn written_by(table: &TableName, id: &RecordId) -> Setting<WrittenBy> {
     Setting::lenient("written_by ").of(format_args!("{table} {id}"))
+}
+
+/// The refused sign-ins under a site's name, since it was added.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub(crate) struct FailedSignIns {
+    pub count: u64,
+    pub last_at: Option<Timestamp>,
+}
+
+impl FailedSignIns {
+    /// Both, of which `later` came last.
+    pub(crate) fn and(self, later: Self) -> Self {
+        Self { count: self.count.saturating_add(later.count), last_at: later.last_at.or(self.last_at) }
+    }
 }
 
 /// Digests of rows.

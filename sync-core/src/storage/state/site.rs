@@ -39,6 +39,11 @@ pub const INITIALISED_AT: Setting<Timestamp> = Setting::lenient("initialised_at"
 /// The version of this library that last used the database.
 pub const LIBRARY_VERSION: Setting<String> = Setting::new("library_version");
 
+/// True once an app opened this database with a hook, which keeps the app's own tables.
+pub(crate) const HAS_HOOK: Setting<bool> = Setting::lenient("has_hook");
+/// The first change that was written without the hook, and that the hook was not called for since.
+pub(crate) const HOOK_MISSED_FROM: Setting<Option<Cursor>> = Setting::lenient("hook_missed_from");
+
 /// The next position to read of central's changelog.
 pub const PULL_CURSOR_V6: Setting<Cursor> = Setting::new("pull_cursor_v6");
 /// True if this site needs its own records too, because it reads everything again.

@@ -11,6 +11,7 @@ use crate::storage::{FileEntry, FileState, Storage, state};
 use crate::support::Disagreement;
 use crate::support::Support;
 use crate::support::config_warnings::{ConfigWarning, config_warnings};
+use crate::support::refused_by_central::refused_by_central as refused_records;
 use crate::text::sentences::doctor as say;
 use crate::text::{Detail, Message};
 
@@ -217,6 +218,22 @@ pub(crate) fn quarantine(storage: &dyn Storage) -> Result<Check> {
         if records == 1 { say::one_set_aside(causes) } else { say::set_aside(records, causes) },
         ("records_set_aside", ErrorClass::Input, Party::Record),
         Message::advice("records_set_aside"),
+    ))
+}
+
+/// Records of this site that central refused, as far as it told.
+pub(crate) fn refused_by_central(storage: &dyn Storage) -> Result<Check> {
+    const NAME: &str = "refused by central";
+    let refused = refused_records(storage.read()?.as_ref())?;
+    let count = refused.len();
+    let Some(newest) = refused.into_iter().next_back() else { return Ok(Check::ok(NAME, say::none_refused())) };
+    let (table, id) = (newest.table.to_string(), newest.id.to_string());
+    Ok(Check::found(
+        NAME,
+        CheckOutcome::Warning,
+        say::refused_by_central(count, table, id, newest.reason),
+        ("records_refused", ErrorClass::Input, Party::Record),
+        Message::advice("records_refused"),
     ))
 }
 

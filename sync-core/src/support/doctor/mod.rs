@@ -16,7 +16,7 @@ use crate::text::{Localize, Message};
 pub(crate) use last_sync::last_sync;
 #[cfg(feature = "sqlite")]
 pub(crate) use local::examine_file;
-pub(crate) use local::{copies, cursors_here, files, quarantine, settings};
+pub(crate) use local::{copies, cursors_here, files, quarantine, refused_by_central, settings};
 
 /// The party at fault, or that has to act.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
@@ -227,6 +227,7 @@ pub(crate) const NAMES: &[&str] = &[
     "dispensary mode",
     "cursors",
     "quarantine",
+    "refused by central",
     "files",
     last_sync::NAME,
 ];
@@ -258,7 +259,10 @@ impl Diagnosis {
         // A warning about records does not say why a cycle failed.
         let explains = |check: &&Check| {
             check.outcome == CheckOutcome::Warning
-                && !matches!(check.name, "disk space" | "dispensary mode" | "quarantine" | "files" | last_sync::NAME)
+                && !matches!(
+                    check.name,
+                    "disk space" | "dispensary mode" | "quarantine" | "refused by central" | "files" | last_sync::NAME
+                )
         };
         let has_failed = |check: &&Check| {
             let is_failure = check.finding.as_ref().is_some_and(|finding| finding.code != "never_synced");

@@ -18,6 +18,7 @@ use self::reach::ServerContact;
 use self::watch::ObservedTransport;
 use crate::address::shown;
 use crate::error::{Error, ErrorClass, Result, Server};
+use crate::protocol::PasswordHash;
 use crate::protocol::v5::{SiteInfo, path as v5_path};
 use crate::protocol::v6;
 use crate::redaction::masked_url;
@@ -74,15 +75,52 @@ impl SiteSupport {
         each: CheckObserver<'_>,
         observer: &mut dyn SyncObserver,
     ) -> Result<Diagnosis> {
-        let chosen = settings.hardware_id.as_ref().filter(|id| !id.is_empty()).map(|id| Hardware::given(id));
-        let hardware = chosen.map_or_else(|| Hardware::of(&self.site.device.machine), Ok)?;
-        let identity = Identity::of_settings(settings, hardware, self.site.device.app.clone())?;
+        let identity = self.identity_of(settings)?;
         self.examined(each, observer, |doctor| {
             doctor.servers(&identity, None)?;
             // The name was typed just now, and no server knew it before.
             doctor.blame(Party::Device, |finding| finding.code == "site_name_not_found");
             Ok(())
         })
+    }
+
+    /// The same for somebody who does not know the password: the way to the legacy server, what answers there, and whether it
+    /// knows the site. It asks with an empty password, which the server refuses and may count as one failed sign-in.
+    ///
+    /// # Errors
+    /// As [`doctor_before_set_up`](Self::doctor_before_set_up).
+    pub fn doctor_without_password(
+        &self,
+        legacy_url: &str,
+        site_name: &str,
+        each: CheckObserver<'_>,
+        observer: &mut dyn SyncObserver,
+    ) -> Result<Diagnosis> {
+        let nobodys = Settings::new(legacy_url, site_name, PasswordHash::from_hex(String::new()))
+            .hardware_id(Some("oms-sync doctor".to_owned()))
+            // Nothing secret is sent.
+            .https_only(false);
+        let identity = self.identity_of(&nobodys)?;
+        let mut found = self.examined(each, observer, |doctor| {
+            doctor.servers(&identity, None)?;
+            doctor.blame(Party::Device, |finding| finding.code == "site_name_not_found");
+            let sign_in = doctor.checks.iter_mut().find(|check| check.name == LEGACY[4]);
+            if let Some(check) = sign_in.filter(|check| check.finding.as_ref().is_some_and(is_wrong_password)) {
+                *check = Check::not_checked(check.name, say::no_password_given());
+            }
+            Ok(())
+        })?;
+        if found.outcome == CheckOutcome::Ok {
+            found.says = say::well_without_password();
+        }
+        Ok(found)
+    }
+
+    /// The identity of a site that is to be set up.
+    pub(in crate::support) fn identity_of(&self, settings: &Settings) -> Result<Identity> {
+        let chosen = settings.hardware_id.as_ref().filter(|id| !id.is_empty()).map(|id| Hardware::given(id));
+        let hardware = chosen.map_or_else(|| Hardware::of(&self.site.device.machine), Ok)?;
+        Identity::of_settings(settings, hardware, self.site.device.app.clone())
     }
 
     fn examined(
@@ -115,6 +153,11 @@ impl SiteSupport {
         }
         Ok(Diagnosis::of(doctor.checks))
     }
+}
+
+/// True for a refusal that an empty password brings about at a server which knows the site.
+fn is_wrong_password(finding: &Finding) -> bool {
+    matches!(finding.code, "incorrect_password" | "hardware_id_mismatch")
 }
 
 struct Doctor<'a> {
@@ -225,6 +268,7 @@ impl Doctor<'_> {
         };
         self.add(cursors)?;
         self.add_read("quarantine", doctor::quarantine(storage.as_ref()))?;
+        self.add_read("refused by central", doctor::refused_by_central(storage.as_ref()))?;
         self.add_read("files", doctor::files(storage.as_ref(), self.site.clock.now()))?;
         match stands_alone {
             true => self.add(Check::not_checked("last sync", say::own_list())),
@@ -273,6 +317,11 @@ impl Doctor<'_> {
         let central_at = self.checks.len();
         let mut central = ServerContact::default();
         match identity.central_url() {
+            // Only the legacy server knows it.
+            Err(Error::CentralUrlMissing) if info.is_none() => {
+                self.add(Check::not_checked("central address", say::identity_not_told()))?;
+                self.skip(CENTRAL[0], CENTRAL[5], say::no_address)?;
+            }
             Err(error) => {
                 // A person here confirms an address; the others are corrected at the legacy server.
                 let is_to_confirm = matches!(error, Error::CentralUrlUnconfirmed { .. });

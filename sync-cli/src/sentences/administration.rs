@@ -1,0 +1,54 @@
+//! Texts of the commands that set a site up and that run a central server.
+
+sync_core::sentences! {
+    /// Texts of `site` and `store`.
+    sites_shown {
+        new_site(name, id) = "site {name} is new; its site id is {id}";
+        new_password(name, id) = "site {name} has a new password; its site id is {id}";
+        paused() = "this central server is paused: sites are asked to come again later; end it with oms-sync resume";
+        paused_before() = "this central server was paused already";
+        resumed() = "the pause is over: sites are served again";
+        not_paused() = "this central server was not paused";
+        moved(count, site) = "Stores that moved to site {site}: {count}";
+        imported(sites, stores) = "New sites: {sites}. New or moved stores: {stores}.";
+        passwords_in(file) = "The passwords of the new sites are in {file}.";
+        removed(name) = "site {name} is removed";
+        free(name) = "site {name} is free to come in from another machine";
+        store(id, name, site) = "new store {id} is {name}, active on site {site}";
+        known_store(id, name, site) = "store {id} is {name} now, active on site {site}";
+        store_removed(id) = "store {id} is removed";
+        same_code(id, code) = "Store {id} has the code {code} too; to move that one to another site, give its --id.";
+    }
+
+    /// Texts of `init` and `discover`.
+    set_up_shown {
+        asking(url, site) = "Asking {url} who site {site} is.";
+        found_on_the_way(check, says, advice) = "{check}: {says}. {advice}";
+        readable_on_the_way() =
+            "warning: http:// sends the site's password hash readable to everybody on the way; prefer https://";
+        is_set_up(db, site) = "{db} is set up as site {site}";
+        central_answers() = "answers as a central server, and knows this site";
+        changed(change) = "changed: {change}";
+        confirmed(url) = "Confirmed: this site sends its credentials and records to {url} from now on.";
+    }
+
+    /// Messages of `serve` to the administrator.
+    serving {
+        listening(url) = "listening on {url}";
+        status_page(url) = "Status page: {url}";
+        status_page_here(url) = "Status page: {url}, for this machine only";
+        could_start(db) = "the settings are sound, and {db} can be served";
+        could_start_anew(db) = "the settings are sound; {db} is not there, and would be made";
+        stop_with() = "Stop with Ctrl-C.";
+        is_paused() = "Paused for maintenance: sites are asked to come again later, until `oms-sync resume`.";
+        something_new(change) = "the legacy server says something new: {change}";
+        goes_on_with_before(error) = "warning: {error}; continuing with the stored answer of the legacy server";
+        asking_failed(code, error) = "asking the legacy server failed: [{code}] {error}";
+        certificate_ends(file, at) = "warning: the certificate in {file} ends at {at}; renew it before, or no site comes in";
+        certificate_read_again(file) = "{file} has changed: new connections use the new certificate";
+        certificate_kept(code, error) =
+            "warning: the certificate has changed but cannot be used; the former one stays in use: [{code}] {error}";
+        backup_failed(code, error) = "the backup failed: [{code}] {error}";
+        not_found_by_sites(code, error) = "warning: sites may not find this server: [{code}] {error}";
+    }
+}

@@ -1,0 +1,96 @@
+//! Settings from a file, and the check of all settings before a start.
+
+use crate::central;
+use crate::support::{Desk, HARDWARE_ID};
+
+fn write(desk: &Desk, name: &str, text: &str) {
+    std::fs::write(desk.path(name), text).expect("a file");
+}
+
+#[test]
+fn a_flag_counts_before_the_environment_and_that_before_the_file() {
+    let desk = Desk::new();
+    for name in ["file", "environment", "flag", "other"] {
+        desk.run(&["--db", &format!("{name}.sqlite"), "site", "add", name, "--password-file", "pw"]).ends(0);
+    }
+    let names = |env: &[(&str, &str)], args: &[&str]| {
+        let listed = desk.run_with(env, &[args, &["site", "list", "--json"]].concat()).ends(0).json();
+        listed["name"].as_str().expect("a name").to_owned()
+    };
+    write(&desk, "oms-sync.toml", "db = \"file.sqlite\"\n");
+    write(&desk, "other.toml", "db = \"other.sqlite\"\n");
+    let of_environment = [("OMS_SYNC_DB", "environment.sqlite")];
+    assert_eq!(names(&[], &[]), "file");
+    assert_eq!(names(&of_environment, &[]), "environment");
+    assert_eq!(names(&of_environment, &["--db", "flag.sqlite"]), "flag");
+    assert_eq!(names(&[], &["--config", "other.toml"]), "other");
+    assert_eq!(names(&[], &["--config=other.toml"]), "other");
+    assert_eq!(names(&[("OMS_SYNC_CONFIG", "other.toml")], &[]), "other");
+
+    // Of two settings that exclude each other the typed one counts.
+    write(&desk, "oms-sync.toml", "db = \"file.sqlite\"\nquiet = true\n[run]\nno-files = true\ninterval = \"1h\"\n");
+    let typed = desk.run(&["run", "--with-files", "-v", "--json"]);
+    assert_eq!(typed.error().0, "wrong_role", "all is understood: {typed:?}");
+    // A list of values, and a command below another one.
+    write(
+        &desk,
+        "oms-sync.toml",
+        "db = \"file.sqlite\"\n[site.list]\nmax-age = \"1d\"\n[serve]\nadmin-host = [\"a\", \"b\"]\n",
+    );
+    desk.run(&["site", "list"]).ends(1);
+}
+
+#[test]
+fn what_is_no_setting_is_named_with_its_file() {
+    let desk = Desk::new();
+    for (text, words) in [
+        ("lissten = 1", &["oms-sync.toml", "oms-sync has no setting \"lissten\""][..]),
+        ("[serve]\nlissten = \":1\"", &["serve has no setting \"lissten\"; did you mean listen?"]),
+        ("[srve]\nlisten = \":1\"", &["oms-sync has no command \"srve\"; did you mean serve?"]),
+        ("json = \"yes\"", &["json has to be true or false"]),
+        ("db = true", &["db has to be a text or a number"]),
+        ("db = \"x\"\n\nfiles = ", &["oms-sync.toml: line 3"]),
+        ("[run]\ninterval = \"soon\"", &["oms-sync.toml: \"soon\" is no value for interval"]),
+        ("[init]\npassword-stdin = true", &["init has no setting \"password-stdin\""]),
+    ] {
+        write(&desk, "oms-sync.toml", text);
+        let said = desk.run(&["run"]).ends(2);
+        for word in words {
+            assert!(said.err.contains(word), "{word:?} of {text:?}: {}", said.err);
+        }
+    }
+    let missing = desk.run(&["--config", "nowhere.toml", "status"]).ends(2);
+    assert!(missing.err.contains("nowhere.toml: cannot be read"), "{missing:?}");
+}
+
+#[test]
+fn a_server_is_checked_before_it_starts() {
+    let (desk, server) = central(&[]);
+    let address = server.address.trim_start_matches("http://");
+    let settings = |more: &str| {
+        let text = format!("db = \"central.sqlite\"\n[serve]\nlisten = \"{address}\"\nbackup-to = \"backups\"\n{more}");
+        write(&desk, "oms-sync.toml", &text);
+        desk.run(&["serve", "--check", "--json"])
+    };
+    // The server that runs has the address and the database.
+    assert_eq!(settings("").ends(0).json()["database_is_there"], true);
+    assert!(!desk.path("backups").exists(), "nothing is made");
+    let half = settings("tls-cert = \"cert.pem\"").ends(2);
+    assert!(half.json()["error"]["message"].to_string().contains("TLS needs both"), "{half:?}");
+    settings("tls-cert = \"cert.pem\"\ntls-key = \"key.pem\"").ends(2);
+    settings("").ends(0);
+    desk.run(&["--db", "new.sqlite", "serve", "--check", "--create", "--json"]).ends(0);
+    assert_eq!(desk.run(&["--db", "new.sqlite", "serve", "--check", "--json"]).ends(3).error().0, "no_database");
+    assert!(!desk.path("new.sqlite").exists());
+    let init =
+        ["--db", "site.sqlite", "init", "--legacy-url", &server.address, "--site", "clinic", "--password-file", "pw"];
+    desk.run(&[&init[..], &["--hardware-id", HARDWARE_ID]].concat()).ends(0);
+    assert_eq!(desk.run(&["--db", "site.sqlite", "serve", "--check", "--json"]).ends(3).error().0, "wrong_role");
+    server.stop().ends(0);
+
+    // Without a flag, it is started by the same file; half of the settings for TLS never start it without TLS.
+    let text = "[serve]\nlisten = \"127.0.0.1:0\"\ntls-cert = \"cert.pem\"\n";
+    write(&desk, "oms-sync.toml", text);
+    let refused = desk.run(&["--db", "central.sqlite", "serve", "--json"]).ends(2);
+    assert!(refused.json()["error"]["message"].to_string().contains("TLS needs both"), "{refused:?}");
+}

@@ -1,0 +1,46 @@
+//! Records of this site that central refused: a cycle warns of them, and they are noted for the support desk.
+
+use crate::error::Result;
+use crate::protocol::v6::RefusedRecord;
+use crate::redaction::whole_words;
+use crate::site::cycle::Cycle;
+use crate::storage::state;
+use crate::storage::state::NotedRefusal;
+use crate::text::sentences::cycle as says;
+
+/// The most refused records that a batch may name.
+const NAMED_MAX: usize = 20;
+
+/// The most refused records that stay noted; older ones go.
+const NOTED_MAX: usize = 200;
+
+/// The longest reason that is kept, in characters.
+const REASON_MAX: usize = 500;
+
+impl Cycle<'_, '_> {
+    /// Warns of the records that central refused, and notes them with the reasons.
+    pub(super) fn note_refused_records(&mut self, refused: Vec<RefusedRecord>) -> Result<()> {
+        if refused.is_empty() {
+            return Ok(());
+        }
+        let now = self.site.clock.now();
+        let txn = self.site.storage.write()?;
+        let pushed_to = state::PUSH_CURSOR_V6.get(txn.as_ref())?;
+        let mut noted = state::REFUSED_BY_CENTRAL.get(txn.as_ref())?.0;
+        let mut warnings = Vec::new();
+        for RefusedRecord { table, id, reason } in refused.into_iter().take(NAMED_MAX) {
+            let reason: String = whole_words(&reason, &[]).chars().take(REASON_MAX).collect();
+            let [shown_table, shown_id] = [table.as_str(), id.as_str()].map(|text| whole_words(text, &[]));
+            warnings.push(says::central_refused(shown_table, shown_id, &reason));
+            // A record that was never here is a mistake of the other end.
+            if txn.written_at(&table, &id)?.is_some() {
+                noted.retain(|known| (&known.table, &known.id) != (&table, &id));
+                noted.push(NotedRefusal { table, id, reason, at: now, pushed_to });
+            }
+        }
+        noted.drain(..noted.len().saturating_sub(NOTED_MAX));
+        state::REFUSED_BY_CENTRAL.set(txn.as_ref(), noted)?;
+        txn.commit()?;
+        warnings.into_iter().try_for_each(|warning| self.warn(warning))
+    }
+}

@@ -1,0 +1,24 @@
+//! The records of this site that central refused, as it told in a pull.
+
+use serde::{Deserialize, Serialize};
+
+use super::Setting;
+use super::stored::JsonList;
+use crate::clock::Timestamp;
+use crate::record::{Cursor, RecordId, TableName};
+
+/// The newest of them, at most one for each record. Only for people: a damaged list is begun again.
+pub(crate) const REFUSED_BY_CENTRAL: Setting<JsonList<NotedRefusal>> = Setting::lenient("refused_by_central");
+
+/// A record that central refused.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct NotedRefusal {
+    pub table: TableName,
+    pub id: RecordId,
+    /// The reason in central's words.
+    pub reason: String,
+    /// The time at which this site was told.
+    pub at: Timestamp,
+    /// The push cursor at that time: a local change from here on was not refused yet.
+    pub pushed_to: Cursor,
+}
