@@ -1,11 +1,15 @@
 //! What waited, was refused or could not be read at central, and what its site is told of it.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use sync_core::Replica;
 use sync_core::clock::Timestamp;
 use sync_core::protocol::v6::{Action, WireRecord};
 use sync_core::record::SiteId;
 use sync_core::storage::{Incoming, Quarantine, QuarantineCause, Source, state};
 use sync_core::support::RetrySelection;
+use sync_core::transport::{HttpRequest, HttpResponse, Transport, TransportError};
 use sync_tests::world::{CentralEnd, Kind, asset, data, document, get};
 
 fn causes(central: &CentralEnd) -> Vec<(QuarantineCause, u64)> {
@@ -146,5 +150,40 @@ fn a_site_is_told_of_its_own_behind_much_that_others_were_refused() {
             told.extend(b.sync().warnings.iter().map(ToString::to_string).filter(of_x));
         }
         assert_eq!(told.len(), 1, "{told:?}");
+    });
+}
+
+/// A line that loses the first answer that names a refused record.
+struct LosesFirstReport {
+    to_central: Arc<dyn Transport>,
+    has_lost: AtomicBool,
+}
+
+impl Transport for LosesFirstReport {
+    fn send(&self, request: &HttpRequest) -> Result<HttpResponse, TransportError> {
+        let response = self.to_central.send(request)?;
+        let names_one = String::from_utf8_lossy(&response.body).contains(r#""refused":["#);
+        if names_one && !self.has_lost.swap(true, Ordering::SeqCst) {
+            return Err(TransportError::Broken("the line broke".into()));
+        }
+        Ok(response)
+    }
+}
+
+#[test]
+fn what_was_refused_is_told_again_if_the_answer_is_lost() {
+    both_kinds(|central| {
+        central.add_site("a");
+        let line = Arc::new(LosesFirstReport { to_central: central.transport(), has_lost: AtomicBool::new(false) });
+        let a = central.set_up_in("a", "a", line.clone());
+        a.sync();
+        set_aside(&central, "x", "of a", QuarantineCause::Refused);
+        let told = |report: Arc<sync_core::SyncReport>| {
+            let of_x = |warning: &&String| warning.contains("central did not take asset x");
+            report.warnings.iter().map(ToString::to_string).collect::<Vec<_>>().iter().filter(of_x).count()
+        };
+        assert_eq!(told(a.sync()), 1, "the answer came with the second try");
+        assert!(line.has_lost.load(Ordering::SeqCst));
+        assert_eq!(told(a.sync()), 0, "it is told once");
     });
 }

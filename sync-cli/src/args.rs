@@ -26,7 +26,7 @@ pub(crate) use self::database::Database;
 pub(crate) use self::records::{Changelog, Files, Records};
 pub(crate) use self::sites::{Site, SiteImport, Store};
 pub(crate) use self::support::{
-    Bundle, Cause, Confirm, CursorCommand, Doctor, Explain, Identity, Log, Net, NewSite, Patient, Preview, Quarantine,
+    Bundle, Cause, Confirm, CursorCommand, Doctor, Explain, Identity, Log, Net, Patient, Preview, Quarantine,
     QuarantineList, QuarantineRetry, Resend, Status, WhichCursor,
 };
 use self::values::{address, duration, one_line, path};

@@ -1,6 +1,8 @@
 //! The commands for people who help a site: inspect, explain, repair.
 
 use clap::{ArgGroup, Args as ClapArgs, Subcommand, ValueEnum};
+use sync_core::Settings;
+use sync_core::protocol::PasswordHash;
 use sync_core::storage::QuarantineCause;
 
 use super::values::KnownTables;
@@ -399,6 +401,14 @@ pub(crate) struct NewSite {
     /// Before there is a database: ask the legacy server although its address is http://, as init --allow-http does
     #[arg(long, requires = "legacy_url")]
     pub allow_http: bool,
+}
+
+impl NewSite {
+    /// The settings of the site, with its password.
+    pub(crate) fn settings(&self, legacy_url: &str, site: &str, password: PasswordHash) -> Settings {
+        let settings = Settings::new(legacy_url, site, password).hardware_id(self.hardware_id.clone());
+        if self.allow_http { settings.https_only(false) } else { settings }
+    }
 }
 
 #[derive(Debug, ClapArgs)]

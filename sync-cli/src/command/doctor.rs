@@ -6,14 +6,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use oms_sync_inspect::database::{OpenMsupply, open_msupply};
-use sync_core::protocol::PasswordHash;
 use sync_core::storage::MemoryStorage;
 use sync_core::support::doctor::{Check, CheckOutcome, Diagnosis, Party};
 use sync_core::transport::{HttpTransport, Timeouts};
 use sync_core::{Error, Replica, Settings, Site};
 
 use super::layout::{WIDTH, folded, say};
-use crate::args::{Args, Doctor, NewSite};
+use crate::args::{Args, Doctor};
 use crate::failure::{CommandOutcome, Failure};
 use crate::output::Output;
 use crate::palette::Tone;
@@ -41,7 +40,10 @@ pub(super) fn run(args: &Args, options: &Doctor, out: &Output) -> Result<Command
     let new = &options.new_site;
     let found = match (&new.legacy_url, &new.site) {
         (Some(url), Some(site)) => match password_if_given(&new.password, site, out)? {
-            Some(password) => before_set_up(&settings_of(new, url, site, password), options.max_time, &mut each),
+            Some(password) => {
+                let settings = new.settings(url, site, password);
+                before_set_up(&settings, options.max_time, &mut each)
+            }
             None => site_without_database(options.max_time).support().doctor_without_password(
                 url,
                 site,
@@ -66,12 +68,6 @@ pub(super) fn run(args: &Args, options: &Doctor, out: &Output) -> Result<Command
         _ if found.checks.iter().any(is_of_left_behind) => CommandOutcome::LeftBehind,
         _ => CommandOutcome::Done,
     })
-}
-
-/// The settings of a site that is not set up yet.
-pub(super) fn settings_of(new: &NewSite, url: &str, site: &str, password: PasswordHash) -> Settings {
-    let settings = Settings::new(url, site, password).hardware_id(new.hardware_id.clone());
-    if new.allow_http { settings.https_only(false) } else { settings }
 }
 
 /// True for a check that found records which did not get through.

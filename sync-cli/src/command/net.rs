@@ -23,7 +23,7 @@ pub(super) fn run(args: &Args, options: &Net, out: &Output) -> Result<CommandOut
     let new = &options.new_site;
     let measured = match (&new.legacy_url, &new.site) {
         (Some(url), Some(site)) => {
-            let settings = super::doctor::settings_of(new, url, site, password(&new.password, site, out)?);
+            let settings = new.settings(url, site, password(&new.password, site, out)?);
             let site = super::doctor::site_without_database(patience);
             site.support().line_test_before_set_up(&settings, &limits, &mut until_interrupted)?
         }

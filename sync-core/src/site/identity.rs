@@ -275,6 +275,7 @@ impl Identity {
             sync_v6_version: V6_VERSION,
             is_dry_run: true,
             push_chain: None,
+            refused_up_to: None,
         }
     }
 

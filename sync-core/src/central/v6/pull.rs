@@ -330,7 +330,8 @@ impl BatchReader<'_> {
             false => end_of_rows,
         };
         let lost_history = newest_gaps(txn)?;
-        let batch = Batch { end_cursor, total_records, records, is_last_batch, lost_history, refused: Vec::new() };
+        let batch =
+            Batch { end_cursor, total_records, records, is_last_batch, lost_history, ..Batch::empty(end_cursor) };
         Ok((batch, unreadable))
     }
 

@@ -3,9 +3,9 @@
 
 use crate::central::Central;
 use crate::error::Result;
-use crate::protocol::v6::{Batch, PullRequest, RefusedRecord};
+use crate::protocol::v6::{Batch, PullRequest, RefusedRecord, ReportedRefusals};
 use crate::record::SiteId;
-use crate::storage::{QuarantineCause, Source, state};
+use crate::storage::{QuarantineCause, Source};
 
 /// The most records of the quarantine that are searched for one answer.
 const SEARCHED_MAX: usize = 500;
@@ -13,50 +13,43 @@ const SEARCHED_MAX: usize = 500;
 /// The most records in one answer.
 const REPORTED_MAX: usize = 20;
 
-/// The most data of other sites' records that is read again for each answer.
-const READ_AGAIN_MAX: usize = 64 * 1024;
+/// The most records that are followed until they are taken or refused.
+const WAITING_MAX: usize = 20;
 
 impl Central {
-    /// Adds the records of the site that central did not take since the last report to the last batch of a pull. A site of Open
-    /// mSupply gets none: it has no use for them.
+    /// Adds the records of the site that central did not take to the last batch of a pull, from where the site has noted them.
+    /// The site says that itself, so nothing is lost with an answer. A site of Open mSupply gets none: it has no use for them.
     pub(in crate::central) fn report_refused(
         &self,
         site: SiteId,
         request: &PullRequest,
         batch: &mut Batch,
     ) -> Result<()> {
-        if request.is_dry_run || request.push_chain.is_none() || !batch.is_last_batch {
-            return Ok(());
+        let asked = request.refused_up_to.as_ref();
+        let Some(noted) = asked.filter(|_| !request.is_dry_run && batch.is_last_batch) else { return Ok(()) };
+        let txn = self.storage.read()?;
+        let mut rows = Vec::new();
+        for waiting in noted.waiting.iter().take(WAITING_MAX) {
+            let found = txn.quarantined(waiting.saturating_sub(1), 1)?;
+            rows.extend(found.into_iter().filter(|(row, _)| row.sequence == *waiting));
         }
-        let reported = state::REFUSED_TOLD_TO_SITE.of(site);
-        let rows = {
-            let txn = self.storage.read()?;
-            txn.quarantined(reported.get(txn.as_ref())?, SEARCHED_MAX)?
-        };
-        let Some(last) = rows.last().map(|(row, _)| row.sequence) else { return Ok(()) };
-        let bytes: usize = rows.iter().map(|(row, _)| row.incoming.data.as_str().len()).sum();
-        let is_much = rows.len() == SEARCHED_MAX || bytes > READ_AGAIN_MAX;
-        let of_site =
-            rows.into_iter().filter(|(row, why)| row.incoming.source == Source::Site(site) && is_reported(why.cause));
-        let mut reported_to = last;
-        for (row, why) in of_site {
-            if batch.refused.len() == REPORTED_MAX {
-                // The next pull brings the others.
+        rows.extend(txn.quarantined(noted.up_to, SEARCHED_MAX)?);
+        let mut told = ReportedRefusals { up_to: noted.up_to, waiting: Vec::new() };
+        for (row, why) in rows {
+            let is_of_site = row.incoming.source == Source::Site(site);
+            if is_of_site && is_reported(why.cause) && batch.refused.len() < REPORTED_MAX {
+                let (table, id, reason) = (row.incoming.table, row.incoming.id, why.reason);
+                batch.refused.push(RefusedRecord { table, id, reason });
+            } else if is_of_site && is_reported(why.cause) && row.sequence > noted.up_to {
+                // The next pull brings it, and the others.
                 break;
+            } else if is_of_site && why.cause != QuarantineCause::Ignored && told.waiting.len() < WAITING_MAX {
+                told.waiting.push(row.sequence);
             }
-            reported_to = row.sequence;
-            batch.refused.push(RefusedRecord { table: row.incoming.table, id: row.incoming.id, reason: why.reason });
+            told.up_to = told.up_to.max(row.sequence);
         }
-        if batch.refused.len() < REPORTED_MAX {
-            reported_to = last;
-        }
-        // A few records of other sites alone are no reason to write.
-        if batch.refused.is_empty() && !is_much {
-            return Ok(());
-        }
-        let txn = self.storage.write()?;
-        reported.set(txn.as_ref(), reported_to)?;
-        txn.commit()
+        batch.refused_up_to = Some(told);
+        Ok(())
     }
 }
 

@@ -75,10 +75,25 @@ pub struct Batch {
     /// neither sends nor reads it (unknown keys are ignored, `protocol-v6` §2).
     #[serde(default, deserialize_with = "lost_history", skip_serializing_if = "Vec::is_empty")]
     pub lost_history: Vec<ChangelogGap>,
-    /// In an answer: records of the asking site that a rule refused, or that gave way to another version, since it was told last;
-    /// only in this project.
+    /// In an answer: records of the asking site that a rule refused, or that gave way to another version, since it was told
+    /// last; only in this project.
     #[serde(default, deserialize_with = "refused", skip_serializing_if = "Vec::is_empty")]
     pub refused: Vec<RefusedRecord>,
+    /// In an answer: where central goes on with the refused records; the site says it in its next pull
+    /// ([`PullRequest::refused_up_to`](super::PullRequest::refused_up_to)). Only in this project.
+    #[serde(default, deserialize_with = "if_it_is_ours", skip_serializing_if = "Option::is_none")]
+    pub refused_up_to: Option<ReportedRefusals>,
+}
+
+/// The part of central's quarantine of which a site was told, by the numbers that central gives its entries.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ReportedRefusals {
+    /// The last entry that was looked at.
+    pub up_to: u64,
+    /// Entries before it that still waited then: they may be refused later.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub waiting: Vec<u64>,
 }
 
 /// A record of a site that central refused, and the rule that it broke.
@@ -96,7 +111,8 @@ impl Batch {
     /// A last batch without records.
     pub fn empty(end_cursor: Cursor) -> Self {
         let (records, lost_history, refused) = Default::default();
-        Self { end_cursor, total_records: 0, records, is_last_batch: true, lost_history, refused }
+        let refused_up_to = None;
+        Self { end_cursor, total_records: 0, records, is_last_batch: true, lost_history, refused, refused_up_to }
     }
 }
 
@@ -115,6 +131,8 @@ pub struct ReadBatch {
     pub lost_history: Vec<ChangelogGap>,
     /// As [`Batch::refused`].
     pub refused: Vec<RefusedRecord>,
+    /// As [`Batch::refused_up_to`].
+    pub refused_up_to: Option<ReportedRefusals>,
 }
 
 /// An element of a batch that is not a record, kept as it came.
@@ -144,6 +162,8 @@ struct RawBatch<'a> {
     lost_history: Vec<ChangelogGap>,
     #[serde(default, deserialize_with = "refused")]
     refused: Vec<RefusedRecord>,
+    #[serde(default, deserialize_with = "if_it_is_ours")]
+    refused_up_to: Option<ReportedRefusals>,
 }
 
 impl ReadBatch {
@@ -160,6 +180,7 @@ impl ReadBatch {
             is_last_batch: raw.is_last_batch,
             lost_history: raw.lost_history,
             refused: raw.refused,
+            refused_up_to: raw.refused_up_to,
         })
     }
 

@@ -11,7 +11,7 @@ mod release;
 mod request;
 mod version;
 
-pub use batch::{Action, Batch, BatchElement, ReadBatch, RefusedRecord, Unreadable, WireRecord};
+pub use batch::{Action, Batch, BatchElement, ReadBatch, RefusedRecord, ReportedRefusals, Unreadable, WireRecord};
 pub use credentials::Credentials;
 pub use dialect::Dialect;
 pub use envelope::{Answer, EnvelopeFault, WireError, decode_answer, encode_data, encode_error};

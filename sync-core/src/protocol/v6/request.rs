@@ -3,7 +3,7 @@
 use crate::clock::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{Batch, Credentials};
+use super::{Batch, Credentials, ReportedRefusals};
 use crate::changelog::ChangelogGap;
 use crate::record::{Cursor, NameId, RecordId, StoreId};
 
@@ -48,6 +48,10 @@ pub struct PullRequest {
     /// Identifies the copy of the database that pulls; see [`PushRequest::push_chain`].
     #[serde(default, deserialize_with = "super::batch::if_it_is_ours", skip_serializing_if = "Option::is_none")]
     pub push_chain: Option<PushChain>,
+    /// What this site has noted of the records that central refused. Without it, central reports none. Only in this
+    /// project.
+    #[serde(default, deserialize_with = "super::batch::if_it_is_ours", skip_serializing_if = "Option::is_none")]
+    pub refused_up_to: Option<ReportedRefusals>,
 }
 
 /// Requests all V6 records of one patient.

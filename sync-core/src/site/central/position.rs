@@ -103,6 +103,7 @@ mod tests {
             is_last_batch: last,
             lost_history: Vec::new(),
             refused: Vec::new(),
+            refused_up_to: None,
         }
     }
 

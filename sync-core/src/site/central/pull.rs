@@ -15,7 +15,9 @@ use crate::error::{Error, Result, Server};
 use crate::integrate::{Integrated, Provenance, noting_failure, receive};
 use crate::protocol::hex;
 use crate::protocol::v5::UnreadableRecord;
-use crate::protocol::v6::{Action, BatchElement, PullRequest, PushChain, ReadBatch, Unreadable, WireRecord, path};
+use crate::protocol::v6::{
+    Action, BatchElement, PullRequest, PushChain, ReadBatch, ReportedRefusals, Unreadable, WireRecord, path,
+};
 use crate::record::{Cursor, RecordData, RecordId, TableName};
 use crate::redaction::excerpt;
 use crate::site::Site;
@@ -24,7 +26,7 @@ use crate::site::cycle::Cycle;
 use crate::site::identity::Identity;
 use crate::site::observer::Step;
 use crate::site::sizing::{PullBatchSize, SizedBatch};
-use crate::storage::state::{NewestRow, RestorePoint};
+use crate::storage::state::{NewestRow, RestorePoint, StoredJson};
 use crate::storage::{Incoming, Quarantine, QuarantineCause, Source, WriteTxn, state};
 use crate::text::Detail;
 use crate::text::sentences::error_detail;
@@ -54,6 +56,8 @@ struct PullStart {
     /// True if the site's own records are pulled too: it lost records, or got a store back.
     pulls_own: bool,
     restore_point: Option<RestorePoint>,
+    /// What it has noted of its records that central refused.
+    refused_up_to: ReportedRefusals,
 }
 
 impl PullStart {
@@ -65,6 +69,7 @@ impl PullStart {
             newest: state::NEWEST_GONE.get(txn.as_ref())?,
             pulls_own,
             restore_point: if pulls_own { state::restore_point(txn.as_ref())? } else { None },
+            refused_up_to: state::REFUSED_UP_TO.get(txn.as_ref())?.map(|StoredJson(noted)| noted).unwrap_or_default(),
         })
     }
 }
@@ -84,13 +89,14 @@ impl Cycle<'_, '_> {
         let no_progress = || Error::NoProgress { server: Server::Central, cursor: from.0 };
         let began = self.site.clock.monotonic();
         let (identity, chain) = (&self.identity, &self.pull_chain);
-        let request = |size| pull_request(identity, chain, from, start.pulls_own, size);
+        let request = |size| pull_request(identity, chain, &start, from, size);
         let size = pull.size.next(&mut self.client.sizes, &self.site.config);
         let answer = request_batch(&mut self.client, identity, central, path::PULL, size, &request)?;
         let took = self.site.clock.monotonic().saturating_sub(began).max(pull.last_round);
         pull.size.note(&answer, took, &mut self.client.sizes, &self.site.config);
         let mut batch = answer.batch;
-        self.note_refused_records(std::mem::take(&mut batch.refused))?;
+        let up_to = batch.refused_up_to.take().filter(|up_to| *up_to != start.refused_up_to);
+        self.note_refused_records(std::mem::take(&mut batch.refused), up_to)?;
         if self.handle_reported_loss(&batch.lost_history, None)? {
             return if std::mem::replace(&mut pull.is_reread, true) { Err(no_progress()) } else { Ok(true) };
         }
@@ -190,7 +196,7 @@ impl Cycle<'_, '_> {
         };
         let done = match next_size {
             Some(size) => {
-                let request = pull_request(&self.identity, &self.pull_chain, next, start.pulls_own, size);
+                let request = pull_request(&self.identity, &self.pull_chain, start, next, size);
                 self.client.request_ahead(central, path::PULL, &request, integrate)?
             }
             None => integrate()?,
@@ -203,14 +209,15 @@ impl Cycle<'_, '_> {
 fn pull_request(
     identity: &Identity,
     chain: &Option<PushChain>,
+    start: &PullStart,
     cursor: Cursor,
-    pulls_own: bool,
     batch_size: u32,
 ) -> PullRequest {
     PullRequest {
-        is_initialised: identity.initialised && !pulls_own,
+        is_initialised: identity.initialised && !start.pulls_own,
         is_dry_run: false,
         push_chain: chain.clone(),
+        refused_up_to: Some(start.refused_up_to.clone()),
         ..identity.dry_run_pull(cursor, batch_size)
     }
 }

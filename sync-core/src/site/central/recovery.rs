@@ -207,6 +207,8 @@ impl Cycle<'_, '_> {
         txn.forget_pushed(own_site(txn.as_ref())?)?;
         read_from_the_beginning(txn.as_ref())?;
         state::NEWEST_GONE.set(txn.as_ref(), NewestRow::There)?;
+        // It counts the records that it refuses anew from there.
+        state::REFUSED_UP_TO.set(txn.as_ref(), None)?;
         // Its folder of files may have gone back too.
         state::FILES_ASK_AGAIN.set(txn.as_ref(), true)?;
         if self.identity.central_is_legacy() {
@@ -358,7 +360,15 @@ mod tests {
         let gone = NewestRow::Gone(Cursor(9));
         let batch = |end| {
             let (end_cursor, records, lost_history) = (Cursor(end), Vec::new(), Vec::new());
-            ReadBatch { end_cursor, total_records: 0, records, is_last_batch: true, lost_history, refused: Vec::new() }
+            ReadBatch {
+                end_cursor,
+                total_records: 0,
+                records,
+                is_last_batch: true,
+                lost_history,
+                refused: Vec::new(),
+                refused_up_to: None,
+            }
         };
         assert_eq!(gone.loss_shown_by(&batch(8)), None);
         let lost = ChangelogGap { after: Cursor(8), before: Cursor(10) };

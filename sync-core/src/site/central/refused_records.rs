@@ -1,11 +1,11 @@
 //! Records of this site that central refused: a cycle warns of them, and they are noted for the support desk.
 
 use crate::error::Result;
-use crate::protocol::v6::RefusedRecord;
+use crate::protocol::v6::{RefusedRecord, ReportedRefusals};
 use crate::redaction::whole_words;
 use crate::site::cycle::Cycle;
 use crate::storage::state;
-use crate::storage::state::NotedRefusal;
+use crate::storage::state::{NotedRefusal, StoredJson};
 use crate::text::sentences::cycle as says;
 
 /// The most refused records that a batch may name.
@@ -18,13 +18,20 @@ const NOTED_MAX: usize = 200;
 const REASON_MAX: usize = 500;
 
 impl Cycle<'_, '_> {
-    /// Warns of the records that central refused, and notes them with the reasons.
-    pub(super) fn note_refused_records(&mut self, refused: Vec<RefusedRecord>) -> Result<()> {
-        if refused.is_empty() {
+    /// Warns of the records that central refused, and notes them with the reasons, and up to where central has told of them.
+    pub(super) fn note_refused_records(
+        &mut self,
+        refused: Vec<RefusedRecord>,
+        up_to: Option<ReportedRefusals>,
+    ) -> Result<()> {
+        if refused.is_empty() && up_to.is_none() {
             return Ok(());
         }
         let now = self.site.clock.now();
         let txn = self.site.storage.write()?;
+        if let Some(up_to) = up_to {
+            state::REFUSED_UP_TO.set(txn.as_ref(), Some(StoredJson(up_to)))?;
+        }
         let pushed_to = state::PUSH_CURSOR_V6.get(txn.as_ref())?;
         let mut noted = state::REFUSED_BY_CENTRAL.get(txn.as_ref())?.0;
         let mut warnings = Vec::new();

@@ -207,6 +207,7 @@ fn a_batch_counts_for_the_records_that_came_and_not_for_those_that_were_asked_fo
             is_last_batch: false,
             lost_history: Vec::new(),
             refused: Vec::new(),
+            refused_up_to: None,
         };
         batches.note(&SizedBatch { batch, bytes: 80 }, NO_TIME, &mut sizes, &config);
         assert_eq!(batches.next(&mut sizes, &config), 2);

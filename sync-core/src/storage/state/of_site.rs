@@ -9,8 +9,6 @@ use crate::record::{Cursor, RecordId, SiteId, TableName};
 
 /// The highest number that a site of the local list ever had: none is used twice.
 pub const HIGHEST_SITE: Setting<SiteId> = Setting::new("highest_site");
-/// The newest record in quarantine of which a site was told.
-pub(crate) const REFUSED_TOLD_TO_SITE: SiteSetting<u64> = SiteSetting::lenient("refused_told_to_site_");
 /// The refused sign-ins under a site's name.
 pub(crate) const FAILED_SIGN_INS: SiteSetting<StoredJson<FailedSignIns>> = SiteSetting::lenient("failed_sign_ins_");
 /// True while central is paused for maintenance.

@@ -3,12 +3,16 @@
 use serde::{Deserialize, Serialize};
 
 use super::Setting;
-use super::stored::JsonList;
+use super::stored::{JsonList, StoredJson};
 use crate::clock::Timestamp;
+use crate::protocol::v6::ReportedRefusals;
 use crate::record::{Cursor, RecordId, TableName};
 
 /// The newest of them, at most one for each record. Only for people: a damaged list is begun again.
 pub(crate) const REFUSED_BY_CENTRAL: Setting<JsonList<NotedRefusal>> = Setting::lenient("refused_by_central");
+
+/// Up to where central has told of them, in its own count.
+pub(crate) const REFUSED_UP_TO: Setting<Option<StoredJson<ReportedRefusals>>> = Setting::lenient("refused_up_to");
 
 /// A record that central refused.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

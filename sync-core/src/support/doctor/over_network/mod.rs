@@ -98,7 +98,7 @@ impl SiteSupport {
     ) -> Result<Diagnosis> {
         let nobodys = Settings::new(legacy_url, site_name, PasswordHash::from_hex(String::new()))
             .hardware_id(Some("oms-sync doctor".to_owned()))
-            // Nothing secret is sent.
+            // It carries no password.
             .https_only(false);
         let identity = self.identity_of(&nobodys)?;
         let mut found = self.examined(each, observer, |doctor| {
