@@ -274,3 +274,41 @@ fn a_database_that_was_put_back_is_recognised_by_its_witness_and_without_one_by_
     assert!(after == 5 && before > 1_000_000 && before < 1 << 31, "{before}");
     assert_eq!(gaps(&open(&elsewhere)).len(), 2);
 }
+
+/// A role that may read the views sees fields as columns, and none of the tables, which hold passwords.
+#[test]
+fn record_types_are_views_that_a_role_may_read_alone() {
+    let database = or_skip!(PostgresServer::of_this_process()).new_database();
+    let storage = open(&database);
+    let put = |table: &str, id: &str, json: &str| {
+        let txn = storage.write().unwrap();
+        let change = NewChange { table: table.into(), ..change(id) };
+        txn.put_record(&RecordData::parse(json).unwrap(), &change).unwrap();
+        txn.commit().unwrap();
+    };
+    put("asset", "a", r#"{"id":"a","asset_number":"N/1","needs_replacement":true,"notes":null}"#);
+    put("asset", "b", r#"{"id":"b","asset_number":7,"needs_replacement":"yes"}"#);
+    put("vaccination", "v", r#"{"id":"v","patient_link_id":"p","given":true}"#);
+    put("vaccination", "w", r#"{"id":"w","patient_link_id":"p","patient_id":null}"#);
+    let role = format!("reports_{}", database.name());
+    database.sql(&format!(
+        "CREATE ROLE {role}; GRANT USAGE ON SCHEMA records TO {role}; GRANT SELECT ON ALL TABLES IN SCHEMA records TO {role}"
+    ));
+    let asked = |sql: &str| database.sql(&format!("SET ROLE {role}; {sql}"));
+    let assets = asked("SELECT id, asset_number, needs_replacement, notes IS NULL FROM records.asset ORDER BY id");
+    assert!(assets.contains("a|N/1|t|t") && assets.contains("b|7||t"), "{assets}");
+    let given = asked("SELECT id, patient_id, given FROM records.vaccination ORDER BY id");
+    assert!(given.contains("v|p|t") && given.contains("w||"), "the current spelling counts: {given}");
+    let views = database.sql("SELECT count(*) FROM pg_views WHERE schemaname = 'records'");
+    assert_eq!(views.trim(), sync_core::record::record_types().len().to_string());
+    let may = format!("SELECT has_table_privilege('{role}', 'sync_site', 'SELECT')");
+    assert_eq!(database.sql(&may).trim(), "f");
+
+    // A view that somebody else uses stays, and hinders nothing.
+    database.sql(
+        "CREATE VIEW of_mine AS SELECT id FROM records.asset; UPDATE sync_state SET value = '' WHERE key = 'views'",
+    );
+    drop(storage);
+    let _again = open(&database);
+    assert_eq!(database.sql("SELECT count(*) FROM of_mine").trim(), "2");
+}

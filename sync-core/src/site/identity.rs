@@ -190,6 +190,11 @@ pub(crate) struct Identity {
 }
 
 impl Identity {
+    /// The number of this site; 0 before its set-up.
+    pub(crate) fn own_id(&self) -> SiteId {
+        self.site_id.unwrap_or(SiteId(0))
+    }
+
     /// The settings, before anything else is known of the site.
     pub(crate) fn of_settings(settings: &Settings, hardware: Hardware, app: AppIdentity) -> Result<Self> {
         const LEGACY: &str = "the legacy server's address";

@@ -306,10 +306,14 @@ impl BatchReader<'_> {
     /// Also returns the cursors of the records that the site cannot read, which are left out.
     fn batch(&self, from: Cursor, limits: AnswerLimits) -> Result<(Batch, Vec<Cursor>)> {
         let (txn, selection) = (self.txn, self.selection);
-        let rows = txn.changed_records(selection, from, limits.rows as usize, limits.bytes)?;
+        let most = limits.rows as usize;
+        let mut rows = txn.changed_records(selection, from, most.saturating_add(1), limits.bytes)?;
+        let has_more = rows.len() > most;
+        rows.truncate(most);
         let next = rows.last().map_or(from, |(last, _)| last.cursor.next());
-        let is_exhausted = rows.is_empty() && limits.rows > 0;
-        let is_last_batch = is_exhausted || txn.changes(selection, next, 1)?.is_empty();
+        let is_exhausted = rows.is_empty() && most > 0;
+        // Fewer rows may have come because they are large.
+        let is_last_batch = !has_more && (is_exhausted || txn.changes(selection, next, 1)?.is_empty());
         let given = rows.len() as u64;
         let total_records = if is_last_batch { given } else { txn.count_changes(selection, from)?.max(given + 1) };
         // Without rows, the request was for a batch of none.

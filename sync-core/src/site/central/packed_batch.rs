@@ -51,7 +51,7 @@ impl Packer<'_> {
             Some(at) => at,
             None => Position::in_own(txn.as_ref())?.next,
         };
-        let (position, own) = (Position { next: from, end: bound }, own_id(txn.as_ref())?);
+        let (position, own) = (Position { next: from, end: bound }, self.identity.own_id());
         let renumbered = state::RENUMBERED.get(txn.as_ref())?;
         let mut outgoing = gather(txn.as_ref(), position, self.budget, self.left_out, |row, data| {
             let is_refused = self.refused_tables.contains(&row.change.table);
@@ -87,11 +87,6 @@ pub(super) fn push_request(batch: Batch, identity: &Identity) -> PushRequest {
 /// True if a pull has shown, since an edit was made here, that central has it. `own` is the number of this site.
 pub(super) fn is_at_central(txn: &dyn ReadTxn, own: SiteId, row: &Change) -> Result<bool> {
     Ok(seen_at_central(txn, own, &row.change.table, &row.change.id)? > row.cursor)
-}
-
-/// The number of this site; 0 before its set-up.
-pub(super) fn own_id(txn: &dyn ReadTxn) -> Result<SiteId> {
-    Ok(state::site_id(txn)?.unwrap_or(SiteId(0)))
 }
 
 /// True if a row concerns central (`protocol-v6` §9.2). Upstream leaves out rows of stores that are not active here.

@@ -6,9 +6,9 @@ use std::time::Duration;
 use url::Url;
 
 use super::copied_database;
+pub(super) use super::packed_batch::is_at_central;
 pub(crate) use super::packed_batch::is_pushed;
 use super::packed_batch::{PackedBatch, Packer, push_request};
-pub(super) use super::packed_batch::{is_at_central, own_id};
 use super::position::Position;
 use crate::changelog::{Change, ChangelogGap};
 use crate::error::{Error, Result, Server};
@@ -54,7 +54,7 @@ impl Cycle<'_, '_> {
     pub(crate) fn push_v6(&mut self, central: &Url) -> Result<()> {
         let (bound, total) = {
             let txn = self.site.storage.read()?;
-            let (position, own) = (Position::in_own(txn.as_ref())?, own_id(txn.as_ref())?);
+            let (position, own) = (Position::in_own(txn.as_ref())?, self.identity.own_id());
             let goes_out = |row: &Change| Ok(is_pushed(row) && !is_at_central(txn.as_ref(), own, row)?);
             (position.end, count_to_push(txn.as_ref(), position, goes_out)?)
         };

@@ -1,7 +1,7 @@
 //! Records of a table that central takes from no site: a push that holds one is refused as a whole, so they go into
 //! quarantine, and the other records go out.
 
-use super::push::{is_at_central, is_pushed, own_id};
+use super::push::{is_at_central, is_pushed};
 use crate::error::{Error, Result};
 use crate::record::{Cursor, TableName};
 use crate::site::cycle::Cycle;
@@ -42,7 +42,7 @@ impl Cycle<'_, '_> {
         let txn = self.site.storage.write()?;
         let rows = txn.changes(&Selection::Local, from, ROWS)?;
         let next = rows.last().filter(|last| rows.len() == ROWS && last.cursor < bound).map(|last| last.cursor.next());
-        let (own, mut set_aside) = (own_id(txn.as_ref())?, 0);
+        let (own, mut set_aside) = (self.identity.own_id(), 0);
         for row in rows.into_iter().filter(|row| row.cursor < bound && row.change.table == *table && is_pushed(row)) {
             if is_at_central(txn.as_ref(), own, &row)? {
                 continue;

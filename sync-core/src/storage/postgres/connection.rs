@@ -180,3 +180,17 @@ impl Pool {
         self.returned.notify_one();
     }
 }
+
+/// Does work in one transaction under a lock.
+pub(super) fn in_turn(
+    connection: &mut Connection,
+    lock: String,
+    work: impl FnOnce(&mut Connection) -> Result<()>,
+) -> Result<()> {
+    connection.simple(&format!("BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL lock_timeout = '10s'; {lock}"))?;
+    let done = work(connection).and_then(|()| connection.simple("COMMIT").map(drop));
+    if done.is_err() {
+        let _ = connection.simple("ROLLBACK");
+    }
+    done
+}

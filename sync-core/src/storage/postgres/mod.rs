@@ -21,6 +21,7 @@ mod sites;
 mod text;
 mod tls;
 mod txn;
+mod views;
 mod witness;
 
 use std::path::Path;

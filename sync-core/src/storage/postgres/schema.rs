@@ -1,8 +1,9 @@
 //! Numbered migrations, and which database it is.
 
-use super::connection::Connection;
+use super::connection::{Connection, in_turn};
 use super::lock::{SCHEMA, WRITER};
 use super::parts::SharedParts;
+use super::views;
 use super::witness::{WitnessedState, restored};
 use crate::error::{Error, Result};
 use crate::storage::state::{LOST, with_gap};
@@ -66,17 +67,8 @@ pub(super) fn prepare(storage: &SharedParts, connection: &mut Connection, openin
             migrate(storage, connection, found, known)
         })?;
     }
+    views::refresh(connection)?;
     in_turn(connection, WRITER.in_transaction(), |connection| note_place(storage, connection))
-}
-
-/// Does work in one transaction under a lock.
-fn in_turn(connection: &mut Connection, lock: String, work: impl FnOnce(&mut Connection) -> Result<()>) -> Result<()> {
-    connection.simple(&format!("BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL lock_timeout = '10s'; {lock}"))?;
-    let done = work(connection).and_then(|()| connection.simple("COMMIT").map(drop));
-    if done.is_err() {
-        let _ = connection.simple("ROLLBACK");
-    }
-    done
 }
 
 /// Refuses a version that cannot be opened so.

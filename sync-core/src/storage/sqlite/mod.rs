@@ -29,6 +29,7 @@ mod restore;
 mod schema;
 mod select;
 mod select_many;
+mod selection_parts;
 mod settings;
 mod site_pushes;
 mod sites;

@@ -5,18 +5,15 @@ use std::collections::BTreeSet;
 use rusqlite::Row;
 
 use super::changelog::{RECORD, TOMBSTONE};
-use super::schema::TABLES;
 use super::select_many::MANY;
+use super::selection_parts::{RowPlace, SelectionPart, except_from, parts};
 use super::txn::{HoldsConnection, SqliteTxn};
-use crate::changelog::{Audience, Change, ChangeAction, NewChange};
+use crate::changelog::{Change, ChangeAction, NewChange};
 use crate::clock::Timestamp;
 use crate::error::Result;
 use crate::record::{Cursor, NameId, RecordData, RecordId, SiteId, StoreId, TableName};
-use crate::storage::sql::{audience_text, cursor, data, patients_of, position, read_audience};
+use crate::storage::sql::{cursor, data, position, read_audience};
 use crate::storage::{COUNTED_EXACTLY, ChangelogReads, RecordReads as _, Selection};
-
-/// The place of a selected row: its cursor, its table's index and its rowid.
-pub(super) type RowPlace = (i64, usize, i64);
 
 /// A row with its record's data. Of a tombstone the data are not read yet: only its rowid.
 enum FoundRow {
@@ -64,81 +61,6 @@ pub(super) fn read_change(row: &Row<'_>, action: ChangeAction) -> rusqlite::Resu
             changed_at: Timestamp::from_unix_millis(row.get(8)?),
         },
     })
-}
-
-/// A part of a selection: rows that are together in an index, ordered by cursor. No row is in two parts, except one
-/// about a patient whom several stores of a site see.
-pub(super) struct SelectionPart {
-    /// The common condition of the rows of each table; `?2` is its parameter.
-    condition: &'static str,
-    pub(super) parameter: Option<String>,
-    /// True if they are in the index of the patient rows that a store sees.
-    pub(super) of_patients: bool,
-    /// The name for their counts, if they have any.
-    counted: Option<String>,
-}
-
-impl SelectionPart {
-    fn new(condition: &'static str, parameter: Option<String>) -> Self {
-        Self { condition, parameter, of_patients: false, counted: None }
-    }
-
-    fn audience(audience: &Audience) -> Self {
-        let text = audience_text(audience);
-        Self { counted: text.clone(), ..Self::new("s.audience = ?2", text) }
-    }
-
-    fn patients(store: &StoreId) -> Self {
-        let counted = Some(patients_of(store.as_str()));
-        Self { of_patients: true, counted, ..Self::new("s.store_id = ?2", Some(store.as_str().to_owned())) }
-    }
-
-    /// The rows of one table from a cursor (`?1`) to another (`?4`), in order, at most so many (`?5`), without those that came from a site (`?3`).
-    pub(super) fn sql(&self, table: usize, columns: &str, except: Option<i32>) -> String {
-        let name = TABLES[table];
-        let from = match self.of_patients {
-            true => format!("sync_seen s CROSS JOIN {name} r ON r.cursor = s.cursor"),
-            false => format!("{name} s"),
-        };
-        let of_table = if self.of_patients { format!("AND s.beside = {table}") } else { String::new() };
-        // If no row is left out, the index alone answers.
-        let unless = if except.is_some() { "AND s.source_site_id IS NOT ?3" } else { "AND ?3 IS NULL" };
-        format!(
-            "SELECT {columns} FROM {from} WHERE {} {of_table} AND s.cursor BETWEEN ?1 AND ?4 {unless} \
-             ORDER BY s.cursor LIMIT ?5",
-            self.condition
-        )
-    }
-}
-
-fn parts(selection: &Selection) -> Vec<SelectionPart> {
-    match selection {
-        Selection::All => vec![SelectionPart::new("?2 IS NULL", None)],
-        Selection::Local => vec![SelectionPart::new("s.is_sync_update = 0 AND ?2 IS NULL", None)],
-        Selection::Patient(name) => {
-            vec![SelectionPart::new("s.name_id = ?2 AND s.audience = 'patient'", Some(name.as_str().to_owned()))]
-        }
-        Selection::Store(store) => {
-            vec![SelectionPart::audience(&Audience::Store(store.clone())), SelectionPart::patients(store)]
-        }
-        Selection::Legacy => vec![SelectionPart::audience(&Audience::Legacy)],
-        Selection::ForSite { stores, .. } => {
-            // A store that is named twice is walked once.
-            let stores: BTreeSet<_> = stores.iter().collect();
-            let own = stores.iter().map(|store| SelectionPart::audience(&Audience::Store((*store).clone())));
-            let mut parts = vec![SelectionPart::audience(&Audience::Everyone)];
-            parts.extend(own);
-            parts.extend(stores.iter().map(|store| SelectionPart::patients(store)));
-            parts
-        }
-    }
-}
-
-fn except_from(selection: &Selection) -> Option<i32> {
-    match selection {
-        Selection::ForSite { except_from, .. } => except_from.map(|site| site.0),
-        _ => None,
-    }
 }
 
 impl<C: HoldsConnection> ChangelogReads for SqliteTxn<C> {
@@ -210,8 +132,12 @@ impl<C: HoldsConnection> SqliteTxn<C> {
         (limit, bytes_max): (usize, usize),
         with_data: bool,
     ) -> Result<Vec<FoundRow>> {
+        if position(from) > self.newest()? {
+            return Ok(Vec::new());
+        }
         if let [part] = parts(selection).as_slice() {
-            return self.rows_of_part(part, from, (limit, bytes_max), with_data);
+            let except = except_from(selection);
+            return self.rows_of_part((part, except), from, (limit, bytes_max), with_data);
         }
         let mut rows = Vec::new();
         let mut bytes = 0;
@@ -234,16 +160,16 @@ impl<C: HoldsConnection> SqliteTxn<C> {
     /// The same of a selection of one part, in one statement for each table.
     fn rows_of_part(
         &self,
-        part: &SelectionPart,
+        (part, except): (&SelectionPart, Option<i32>),
         from: Cursor,
         (limit, bytes_max): (usize, usize),
         with_data: bool,
     ) -> Result<Vec<FoundRow>> {
-        let parameters = |end: i64| (position(from), &part.parameter, None::<i32>, end, limit as i64);
+        let parameters = |end: i64| (position(from), &part.parameter, except, end, limit as i64);
         let columns = if with_data { COLUMNS_AND_DATA } else { COLUMNS };
         let mut left = Some(bytes_max);
         let records = self.all_while(
-            &part.sql(RECORD, columns, None),
+            &part.sql(RECORD, columns, except),
             parameters(i64::MAX),
             |row| {
                 let json: Option<String> = if with_data { row.get(9)? } else { None };
@@ -264,7 +190,7 @@ impl<C: HoldsConnection> SqliteTxn<C> {
         }
         let is_cut = rows.len() >= limit || left.is_none();
         let end = rows.last().filter(|_| is_cut).map_or(i64::MAX, FoundRow::cursor);
-        let tombstones = self.all(&part.sql(TOMBSTONE, "s.cursor, s.rowid", None), parameters(end), |row| {
+        let tombstones = self.all(&part.sql(TOMBSTONE, "s.cursor, s.rowid", except), parameters(end), |row| {
             Ok(FoundRow::Tombstone((row.get(0)?, TOMBSTONE, row.get(1)?)))
         })?;
         if !tombstones.is_empty() {

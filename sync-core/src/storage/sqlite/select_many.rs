@@ -6,7 +6,7 @@ use std::collections::{BinaryHeap, VecDeque};
 
 use super::changelog::{RECORD, TOMBSTONE};
 use super::schema::TABLES;
-use super::select::{RowPlace, SelectionPart};
+use super::selection_parts::{RowPlace, SelectionPart};
 use super::txn::{HoldsConnection, SqliteTxn};
 use crate::error::Result;
 use crate::storage::COUNTED_EXACTLY;
@@ -68,7 +68,7 @@ impl<C: HoldsConnection> SqliteTxn<C> {
         let mut streams: Vec<Stream<'_>> = Vec::new();
         let mut heads = BinaryHeap::new();
         for kind in PartsOfKind::of(parts) {
-            for table in [RECORD, TOMBSTONE] {
+            for &table in self.tables_in_use()? {
                 for (at, first) in self.first_of_each(&kind, table, except, from)? {
                     if let Some(part) = kind.parts.get(at) {
                         heads.push(Reverse((first, streams.len())));
@@ -98,6 +98,11 @@ impl<C: HoldsConnection> SqliteTxn<C> {
             heads.push(Reverse((next, number)));
         }
         Ok(places)
+    }
+
+    /// The tables that have rows.
+    fn tables_in_use(&self) -> Result<&'static [usize]> {
+        Ok(if self.any_tombstones()? { &[RECORD, TOMBSTONE] } else { &[RECORD] })
     }
 
     /// The cursor of the first row of each part that has one.
@@ -139,7 +144,7 @@ impl<C: HoldsConnection> SqliteTxn<C> {
                  WHERE c.audience = {counted} AND c.start > ?2"
             );
             total += self.number(&later, (&kind.parameters, from))?;
-            for table in [RECORD, TOMBSTONE] {
+            for &table in self.tables_in_use()? {
                 let rows = kind.rows_of_part(table);
                 let sql = format!(
                     "SELECT ifnull(sum((SELECT count(*) FROM {rows} AND s.cursor < ifnull((SELECT min(c.start) \
