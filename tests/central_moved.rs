@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use serde_json::Value;
@@ -18,14 +19,16 @@ use url::Url;
 struct Line {
     line: Arc<dyn Transport>,
     told: Mutex<String>,
+    /// True if it calls the site a central server.
+    says_central: AtomicBool,
     /// How many requests each host got.
     asked: Mutex<BTreeMap<String, usize>>,
 }
 
 impl Line {
     fn to(central: &CentralEnd, told: &str) -> Arc<Self> {
-        let asked = Mutex::default();
-        Arc::new(Self { line: central.transport(), told: Mutex::new(told.to_owned()), asked })
+        let (asked, says_central) = (Mutex::default(), AtomicBool::new(false));
+        Arc::new(Self { line: central.transport(), told: Mutex::new(told.to_owned()), says_central, asked })
     }
 
     fn tell(&self, address: &str) {
@@ -45,6 +48,9 @@ impl Transport for Line {
         if request.url.ends_with("/sync/v5/site") {
             let mut site: Value = serde_json::from_slice(&response.body).unwrap();
             site["omSupplyCentralServerUrl"] = self.told.lock().unwrap().clone().into();
+            if self.says_central.load(Ordering::Relaxed) {
+                site["isOmSupplyCentralServer"] = true.into();
+            }
             response.body = site.to_string().into_bytes();
         }
         Ok(response)
@@ -123,6 +129,18 @@ fn another_port_needs_no_confirmation_and_no_address_in_between_hides_the_known_
     // The same host without TLS is not what was confirmed either.
     site.set_up(&at(LEGACY).https_only(false), &mut NoopObserver).unwrap();
     line.tell("http://one.example.org:8443");
+    assert_eq!(cycle(&site).unwrap_err().code(), "central_url_unconfirmed");
+    assert_eq!(line.asked("two.example.org"), 0);
+}
+
+#[test]
+fn an_answer_that_makes_a_site_a_central_server_confirms_no_address() {
+    let (_central, line, _replica, site) = world();
+    line.tell(SECOND);
+    line.says_central.store(true, Ordering::Relaxed);
+    assert!(!site.discover(&mut NoopObserver).unwrap().central_unconfirmed);
+    line.says_central.store(false, Ordering::Relaxed);
+    assert!(site.discover(&mut NoopObserver).unwrap().central_unconfirmed);
     assert_eq!(cycle(&site).unwrap_err().code(), "central_url_unconfirmed");
     assert_eq!(line.asked("two.example.org"), 0);
 }

@@ -1,7 +1,7 @@
 //! A host's own tables follow the records, in the transaction that writes them.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 
 use sync_core::error::Cause;
 use sync_core::record::Cursor;
@@ -10,7 +10,7 @@ use sync_core::storage::{HookedRecord, Storage};
 use sync_core::{NoopObserver, Replica, SyncOptions, SyncOutcome};
 use tempfile::TempDir;
 
-use sync_tests::world::{CentralEnd, Kind, asset, data, document, put_class};
+use sync_tests::world::{CentralEnd, Kind, asset, data, document, put_class, settings};
 
 /// A database whose host has a table of a few record types, and may refuse a record.
 struct Host {
@@ -172,4 +172,37 @@ fn what_another_program_writes_without_the_hook_is_replayed() {
     Connection::open(host.path()).expect("a database").execute("DELETE FROM mine", []).expect("the table");
     assert!(replay(Cursor(0)).1 >= 3);
     assert_eq!(host.mine(), all);
+}
+
+/// A hook that also sends messages must not send those of a preview.
+#[test]
+fn a_hook_is_told_when_it_is_in_a_dry_run() {
+    let central = CentralEnd::over(Kind::Memory);
+    central.add_site("a");
+    let host = Host::new();
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let runs = told.clone();
+    let hook = move |connection: &Connection, record: &HookedRecord<'_>| {
+        runs.lock().unwrap().push(record.is_dry_run);
+        follow(connection, record)
+    };
+    let table = "CREATE TABLE IF NOT EXISTS mine (kind TEXT, id TEXT, name TEXT, by_sync INTEGER)";
+    let replica = Replica::builder().host_tables(table).hook(hook).open(host.path()).expect("a database");
+    let site = replica.site(central.transport());
+    site.set_up(&settings("a"), &mut NoopObserver).expect("set up");
+    put_class(central.storage.as_ref(), "cold");
+    let preview = site.support().preview_pull(1_000_000, &mut NoopObserver).expect("a preview");
+    assert!(preview.integrated > 0);
+    let runs = std::mem::take(&mut *told.lock().unwrap());
+    assert!(!runs.is_empty() && runs.iter().all(|is_dry| *is_dry), "{runs:?}");
+    assert_eq!(host.mine(), Vec::<String>::new());
+    site.sync(&SyncOptions::default(), &mut NoopObserver).expect("a cycle").into_result().expect("went well");
+    let runs = std::mem::take(&mut *told.lock().unwrap());
+    assert!(!runs.is_empty() && runs.iter().all(|is_dry| !is_dry), "{runs:?}");
+    assert_eq!(host.mine(), ["asset_class cold n 1"]);
+    drop((site, replica));
+    // A program without the hook may look at what would come, although it may not take it.
+    let site = Replica::open(host.path()).expect("a database").site(central.transport());
+    put_class(central.storage.as_ref(), "warm");
+    assert!(site.support().preview_pull(1_000_000, &mut NoopObserver).expect("a preview").integrated > 0);
 }

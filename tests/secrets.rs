@@ -92,6 +92,14 @@ fn a_site_signs_in_with_secrets_that_are_not_in_its_database() {
     // The file alone signs nobody in.
     assert_eq!(sync(&country, &without(&storage)).unwrap_err().code(), "secret_missing");
     assert_eq!(sync(&country, &with(&storage, KeyChain::default())).unwrap_err().code(), "secret_missing");
+    // Set up again, it is another machine until somebody says which one it is.
+    let again = |settings: &Settings| without(&storage).site(country.line.clone()).set_up(settings, &mut NoopObserver);
+    assert_eq!(again(&settings().hardware_id(None)).unwrap_err().code(), "hardware_id_mismatch");
+    again(&settings()).unwrap();
+    sync(&country, &without(&storage)).unwrap();
+    // The next cycle with the store moves them again.
+    sync(&country, &replica).unwrap();
+    assert_eq!(here(&storage), empty());
     // While the device is locked the site waits, and loses nothing.
     chain.is_locked.store(true, Ordering::Relaxed);
     let locked = sync(&country, &replica).unwrap_err();

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use sync_core::Replica;
 use sync_core::changelog::ChangeAction;
-use sync_core::record::{AssetClass, Cursor};
+use sync_core::record::{AssetClass, Cursor, Query};
 use sync_core::storage::MemoryStorage;
 use sync_core::support::ResendFilter;
 use sync_core::watch::{ChangeSource, Watch};
@@ -135,4 +135,35 @@ fn a_restored_backup_is_reported_to_whom_it_undoes_something() {
     assert!(late.changes().expect("reads").expect("news").restored);
     replica.records().of().put(&class("d", "later")).expect("stored");
     assert_eq!(ids(&mut late), ["d"]);
+}
+
+#[test]
+fn the_answer_to_a_query_is_reported_at_once_and_whenever_it_differs() {
+    let folder = tempfile::tempdir().unwrap();
+    let open = || Replica::open(folder.path().join("a.sqlite")).unwrap();
+    let (replica, other) = (open(), open());
+    replica.site_registry().unwrap();
+    let names = |answer: Option<Vec<AssetClass>>| answer.map(|all| all.into_iter().map(|class| class.name).collect());
+    let some = |names: &[&str]| Some(names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>());
+    let query = Query::new().contains("name", "c").order_by("name").limit(2);
+    let mut watch = replica.watch_query::<AssetClass>(query).unwrap();
+    assert_eq!(names(watch.changes().unwrap()), some(&[]));
+    assert_eq!(names(watch.changes().unwrap()), None);
+    other.records().of().put(&class("1", "cold")).unwrap();
+    assert_eq!(names(watch.wait(Duration::from_secs(30)).unwrap()), some(&["cold"]), "by another writer of the file");
+    // What is not in the answer, of this type and of others, is no news.
+    replica.records().of().put(&class("2", "warm")).unwrap();
+    replica.records().of().put(&class("3", "freezer")).unwrap();
+    replica.records().put("asset_category", [data(r#"{"id":"c","name":"cc","class_id":"1"}"#)]).unwrap();
+    assert_eq!(names(watch.changes().unwrap()), None);
+    replica.records().of().put(&class("3", "ice")).unwrap();
+    replica.records().of().put(&class("4", "cool")).unwrap();
+    assert_eq!(names(watch.changes().unwrap()), some(&["cold", "cool"]), "both changes at once, and the page is full");
+    other.records().of().put(&class("1", "dry")).unwrap();
+    assert_eq!(names(watch.changes().unwrap()), some(&["cool", "ice"]));
+    assert_eq!(names(watch.wait(Duration::from_millis(20)).unwrap()), None);
+    let mut unknown = replica.watch_query::<AssetClass>(Query::new().is("colour", "red")).unwrap();
+    for _ in 0..2 {
+        assert_eq!(unknown.changes().unwrap_err().code(), "bad_input");
+    }
 }

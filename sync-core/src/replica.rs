@@ -13,7 +13,7 @@ use crate::central::{
 use crate::clock::Clock;
 use crate::error::Result;
 use crate::files::Files;
-use crate::record::Cursor;
+use crate::record::{Cursor, Query, TypedRecord};
 use crate::role::Role;
 use crate::site::device::Device;
 use crate::site::{Resolvers, Settings, Site};
@@ -22,7 +22,7 @@ use crate::storage::{Storage, state};
 use crate::support::Support;
 use crate::support::{Status, status};
 use crate::transport::Transport;
-use crate::watch::Watch;
+use crate::watch::{QueryWatch, Watch};
 use crate::write::records::Records;
 use crate::write::transaction::Transaction;
 
@@ -138,6 +138,14 @@ impl Replica {
     /// record that is here.
     pub fn watch_from(&self, position: Cursor) -> Watch {
         Watch::new(self.parts.storage.clone(), self.parts.clock.clone(), position)
+    }
+
+    /// Follows the answer to a query, whoever writes the records.
+    ///
+    /// # Errors
+    /// The database failed. A field that the type does not have is an error of the first answer.
+    pub fn watch_query<T: TypedRecord>(&self, query: Query) -> Result<QueryWatch<T>> {
+        Ok(QueryWatch::new(self.watch()?, self.records(), query))
     }
 
     /// The remote site: sets the database up and synchronises it. Its requests go through `transport`.

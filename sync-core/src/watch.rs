@@ -1,5 +1,7 @@
 //! Watching a database: which records changed, and who changed them.
 
+mod query;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
@@ -14,6 +16,8 @@ use crate::record::{Cursor, RecordId, SiteId, TableName};
 use crate::role::Role;
 use crate::storage::state::{changelog_gaps, role};
 use crate::storage::{ReadTxn, Selection, Storage, state};
+
+pub use query::QueryWatch;
 
 /// Changelog rows that are read at once, and the most records of a batch.
 const ROWS: usize = 1000;

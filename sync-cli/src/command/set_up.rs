@@ -29,7 +29,12 @@ pub(super) fn init(args: &Args, init: &Init, out: &Output) -> Result<CommandOutc
         .hardware_id(init.hardware_id.clone());
     let existed = args.db.exists();
     let workspace = Workspace::open_or_make(args, out)?;
-    let allowed_http = workspace.replica.settings()?.is_some_and(|before| before.https_only == Some(false));
+    let before = match workspace.replica.settings() {
+        // This sets it up again.
+        Err(Error::SecretMissing { .. }) => None,
+        before => before?,
+    };
+    let allowed_http = before.is_some_and(|before| before.https_only == Some(false));
     let allows_http = init.allow_http || (allowed_http && !init.https_only);
     if allows_http && init.legacy_url.starts_with("http://") && !is_this_machine(&init.legacy_url) {
         out.hint_said(&says::readable_on_the_way());

@@ -95,7 +95,8 @@ pub enum ConflictOutcome {
 }
 
 /// A record that was edited here while a version of it came from elsewhere. Unless a [resolver](ConflictResolver) of the host
-/// decided otherwise, the edit was kept, and goes out with the next push.
+/// decided otherwise, the edit was kept, and goes out with the next push. It does not hold the two versions, because a report is written
+/// to the log; an app that shows them keeps them in a resolver that answers [`Resolution::KeepLocal`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Conflict {

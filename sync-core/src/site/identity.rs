@@ -238,7 +238,7 @@ impl Identity {
             central_url: state::CENTRAL_URL.find(txn)?.filter(|url| !url.is_empty()),
             legacy_site_id: state::LEGACY_SITE_ID.find(txn)?,
             initialised: state::INITIALISED_AT.is_set(txn)?,
-            central_confirmed: confirmed_central(txn)?,
+            central_confirmed: confirmed_central(txn, state::CENTRAL_CONFIRMED.find(txn)?)?,
             ..Self::of_settings(&settings, hardware, device.app.clone())?
         })
     }
@@ -322,15 +322,14 @@ impl Identity {
 /// Names central's address in errors.
 pub(crate) const CENTRAL: &str = "the central server's address";
 
-/// The address of central that was set up or confirmed. A database that was set up by an older version knows the one that it uses.
-pub(crate) fn confirmed_central(txn: &dyn ReadTxn) -> Result<Option<String>> {
-    for setting in [state::CENTRAL_CONFIRMED, state::CENTRAL_URL] {
-        let known = setting.find(txn)?.filter(|known| parse_url(CENTRAL, known).is_ok());
-        if known.is_some() {
-            return Ok(known);
-        }
+/// The address of central that was set up or confirmed, by the stored one. A database that was set up by an older version has none, and
+/// knows the one that it uses.
+pub(crate) fn confirmed_central(txn: &dyn ReadTxn, stored: Option<String>) -> Result<Option<String>> {
+    let is_one = |known: &String| parse_url(CENTRAL, known).is_ok();
+    match stored.filter(is_one) {
+        Some(known) => Ok(Some(known)),
+        None => Ok(state::CENTRAL_URL.find(txn)?.filter(is_one)),
     }
-    Ok(None)
 }
 
 /// Reads an address to which credentials may go.

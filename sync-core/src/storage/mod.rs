@@ -169,6 +169,14 @@ pub trait Storage: Send + Sync {
     /// `LocalFault`: the storage cannot be written; `database_busy` if another process holds it too long.
     fn write(&self) -> Result<Box<dyn WriteTxn + '_>>;
 
+    /// Begins a writing transaction for a dry run, which its caller drops. A storage that passes records on to a host says so there.
+    ///
+    /// # Errors
+    /// As [`write`](Self::write).
+    fn write_to_drop(&self) -> Result<Box<dyn WriteTxn + '_>> {
+        self.write()
+    }
+
     /// Takes the lock that allows only one cycle at a time, also across processes. It is released when the guard is
     /// dropped or the process dies.
     ///

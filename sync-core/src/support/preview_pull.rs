@@ -230,7 +230,7 @@ impl SiteSupport {
     /// Integrates everything as a pull would, and drops the transaction.
     fn try_out(&self, identity: &Identity, all: Vec<SourcePreview>) -> Result<PullPreview> {
         let mut found = PullPreview::default();
-        let txn = self.site.storage.write()?;
+        let txn = self.site.storage.write_to_drop()?;
         let (before, newest) = {
             let counts: u64 = txn.quarantine_counts()?.iter().map(|(_, count)| count).sum();
             let mut newest = 0;

@@ -203,7 +203,7 @@ impl<T: TypedRecord> TypedRecords<'_, T> {
 }
 
 /// A stored record was checked when it came, but perhaps by another version.
-fn read<T: TypedRecord>(id: &RecordId, data: &RecordData) -> Result<T> {
+pub(crate) fn read<T: TypedRecord>(id: &RecordId, data: &RecordData) -> Result<T> {
     T::read(data).map_err(|error| Error::InvalidRecord {
         table: TableName::from(T::TYPE.table),
         id: id.clone(),

@@ -45,7 +45,11 @@ impl Site {
             }
             let stored = match settings.hardware_id.as_ref().filter(|id| !id.is_empty()) {
                 Some(id) => Some(Hardware::given(id)),
-                None => Hardware::load(txn.as_ref(), &self.device)?,
+                None => match Hardware::load(txn.as_ref(), &self.device) {
+                    // It was kept where it is not any more: this is another machine, or the app has lost it.
+                    Err(Error::SecretMissing { .. }) => None,
+                    stored => stored?,
+                },
             };
             let legacy_before = state::LEGACY_URL.find(txn.as_ref())?;
             let mut settings = settings.clone();
@@ -112,7 +116,7 @@ impl Site {
         if offered != meant {
             return Err(Error::bad_input(input::not_offered(meant, offered)));
         }
-        confirm(txn.as_ref(), stored)?;
+        state::CENTRAL_CONFIRMED.set(txn.as_ref(), stored)?;
         txn.commit()
     }
 
@@ -235,28 +239,28 @@ fn store(txn: &dyn WriteTxn, info: &SiteInfo, now: Timestamp, is_vouched_for: bo
 /// because somebody vouches for it. Otherwise the former one stays the confirmed one. Returns true if somebody has to confirm it.
 fn settle_central(txn: &dyn WriteTxn, info: &SiteInfo, is_vouched_for: bool) -> Result<bool> {
     let told = info.om_supply_central_server_url.trim();
-    let known = confirmed_central(txn)?;
+    let stored = state::CENTRAL_CONFIRMED.find(txn)?;
+    let known = confirmed_central(txn, stored.clone())?;
     let Ok(new) = parse_url(CENTRAL, told) else {
         // The one before must not be forgotten, or any other would be the first one.
         if let Some(known) = known {
-            confirm(txn, known)?;
+            confirm(txn, stored, known)?;
         }
         return Ok(false);
     };
     let known = known.filter(|_| !is_vouched_for);
-    let is_new =
-        known.as_deref().and_then(|known| parse_url(CENTRAL, known).ok()).filter(|known| is_elsewhere(known, &new));
-    // A central server is no client of another one.
-    let is_unconfirmed = is_new.is_some() && role_of(info) == Role::Remote;
-    let confirmed = known.filter(|_| is_unconfirmed).unwrap_or_else(|| told.to_owned());
-    confirm(txn, confirmed)?;
-    Ok(is_unconfirmed)
+    let is_new = |known: &String| parse_url(CENTRAL, known).is_ok_and(|known| is_elsewhere(&known, &new));
+    match known.filter(is_new) {
+        Some(known) => {
+            confirm(txn, stored, known)?;
+            // A central server sends nothing to its own address. But an answer that makes a site one confirms nothing either.
+            Ok(role_of(info) == Role::Remote)
+        }
+        None => confirm(txn, stored, told.to_owned()).map(|()| false),
+    }
 }
 
-/// Stores the address of central that may be used.
-fn confirm(txn: &dyn WriteTxn, address: String) -> Result<()> {
-    if state::CENTRAL_CONFIRMED.find(txn)?.as_deref() == Some(address.as_str()) {
-        return Ok(());
-    }
-    state::CENTRAL_CONFIRMED.set(txn, address)
+/// Stores the address of central that may be used, unless it is stored already.
+fn confirm(txn: &dyn WriteTxn, stored: Option<String>, address: String) -> Result<()> {
+    if stored.as_deref() == Some(address.as_str()) { Ok(()) } else { state::CENTRAL_CONFIRMED.set(txn, address) }
 }

@@ -63,7 +63,8 @@ mod tests {
     fn the_lock_of_android_and_that_of_other_systems_exclude_each_other() {
         let folder = tempfile::tempdir().unwrap();
         let open = || private().create(true).truncate(false).open(folder.path().join("a.lock")).unwrap();
-        let kinds: [fn(&File) -> Result<(), TryLockError>; 2] = [try_lock, try_flock];
+        type Lock = fn(&File) -> Result<(), TryLockError>;
+        let kinds: [Lock; 2] = [try_lock, try_flock];
         for first in kinds {
             for second in kinds {
                 let held = open();

@@ -20,6 +20,9 @@ pub struct HookedRecord<'r> {
     pub data: Option<&'r RecordData>,
     /// True if it came from a server or a site, false if it was written here.
     pub is_sync_update: bool,
+    /// True in a dry run, as of [`SiteSupport::preview_pull`](crate::support::SiteSupport::preview_pull): the transaction is dropped, and
+    /// all that the hook writes with its connection too. A hook that does more, such as sending a message, leaves that out.
+    pub is_dry_run: bool,
 }
 
 /// Receives each record that is written or removed, by [`Records`](crate::Records) or by synchronisation.
@@ -85,13 +88,21 @@ impl HostHook {
     }
 
     /// Passes on a record that was just written or, without data, removed.
-    pub(super) fn pass(&self, connection: &Connection, data: Option<&RecordData>, change: &NewChange) -> Result<()> {
+    pub(super) fn pass(
+        &self,
+        connection: &Connection,
+        data: Option<&RecordData>,
+        change: &NewChange,
+        is_dry_run: bool,
+    ) -> Result<()> {
         let NewChange { table, id, .. } = change;
         match self {
             Self::None | Self::LeftOut => Ok(()),
+            // The app misses nothing of a dry run.
+            Self::Missing if is_dry_run => Ok(()),
             Self::Missing => Err(Error::HookMissing),
             Self::Given(hook) => {
-                let record = HookedRecord { table, id, data, is_sync_update: !change.is_written_here() };
+                let record = HookedRecord { table, id, data, is_sync_update: !change.is_written_here(), is_dry_run };
                 let failed = |source| Error::HostFailed { table: table.clone(), id: id.clone(), source };
                 hook.on_record(connection, &record).map_err(failed)
             }

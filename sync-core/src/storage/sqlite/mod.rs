@@ -301,6 +301,12 @@ impl Storage for SqliteStorage {
         Ok(Box::new(self.begin_writing()?))
     }
 
+    fn write_to_drop(&self) -> Result<Box<dyn WriteTxn + '_>> {
+        let mut txn = self.begin_writing()?;
+        txn.is_dry_run = true;
+        Ok(Box::new(txn))
+    }
+
     fn lock_cycle(&self) -> Result<CycleLock> {
         self.check_in_place()?;
         cycle_lock(&self.path)

@@ -27,6 +27,8 @@ pub(super) struct SqliteTxn<C: HoldsConnection> {
     newest: Cell<Option<i64>>,
     /// Whether this transaction has created a cursor.
     has_new_cursor: Cell<bool>,
+    /// True if nothing of it is ever committed.
+    pub(super) is_dry_run: bool,
     /// Whether there are any tombstones, once this transaction has checked.
     pub(super) any_tombstones: Cell<Option<bool>>,
     /// Whether there are any pushed versions, once this transaction has checked.
@@ -86,6 +88,7 @@ impl<C: HoldsConnection> SqliteTxn<C> {
             open: true,
             newest,
             has_new_cursor,
+            is_dry_run: false,
             any_tombstones,
             any_pushed: Cell::new(None),
             counts: RefCell::default(),
@@ -200,7 +203,7 @@ impl SqliteTxn<WriteTurn<'_>> {
         if matches!(hook, HostHook::LeftOut) && HOOK_MISSED_FROM.get(self)?.is_none() {
             HOOK_MISSED_FROM.set(self, Some(Cursor(self.newest()?.unsigned_abs())))?;
         }
-        hook.pass(connection, data, change)
+        hook.pass(connection, data, change, self.is_dry_run)
     }
 
     /// True if there is a hook of the host.

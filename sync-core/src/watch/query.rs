@@ -1,0 +1,105 @@
+//! Watching the answer to a query.
+
+use std::fmt;
+use std::marker::PhantomData;
+use std::time::Duration;
+
+use super::Watch;
+use crate::error::Result;
+use crate::record::{Query, RecordData, RecordId, TableName, TypedRecord};
+use crate::write::records::Records;
+use crate::write::typed_records::read;
+
+/// Follows the answer to a query: a list on a screen that is always right, whoever writes the records.
+///
+/// The query runs again when a record of its type was written, and an answer is reported only if it differs from the one before. So it
+/// costs a query for each batch of changes to the type; keep the answer to a page, with [`Query::limit`]. Like a [`Watch`], it does its
+/// work on the thread that calls it.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use sync_core::record::{AssetClass, Query};
+/// # use std::sync::Arc;
+/// # use sync_core::{Replica, storage::MemoryStorage};
+/// # let replica = Replica::with_storage(Arc::new(MemoryStorage::new()));
+/// # replica.site_registry()?;
+/// let mut classes = replica.watch_query::<AssetClass>(Query::new().order_by("name").limit(50))?;
+/// assert_eq!(classes.changes()?.map(|all| all.len()), Some(0)); // The first answer comes at once.
+/// # let class = AssetClass { id: "cold".into(), name: "Cold chain".into(), ..AssetClass::default() };
+/// replica.records().of().put(&class)?;
+/// while let Some(page) = classes.wait(Duration::from_secs(1))? {
+///     println!("{} classes", page.len());
+/// }
+/// # Ok::<(), sync_core::Error>(())
+/// ```
+pub struct QueryWatch<T> {
+    watch: Watch,
+    records: Records,
+    query: Query,
+    /// The last answer that was reported.
+    last: Option<Vec<(RecordId, RecordData)>>,
+    /// The query has to run again.
+    is_due: bool,
+    kind: PhantomData<fn() -> T>,
+}
+
+impl<T: TypedRecord> fmt::Debug for QueryWatch<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("QueryWatch").field("table", &T::TYPE.table).field("query", &self.query).finish_non_exhaustive()
+    }
+}
+
+impl<T: TypedRecord> QueryWatch<T> {
+    /// `watch` began before anything was read.
+    pub(crate) fn new(watch: Watch, records: Records, query: Query) -> Self {
+        let watch = watch.only([T::TYPE.table]);
+        Self { watch, records, query, last: None, is_due: true, kind: PhantomData }
+    }
+
+    /// Looks at the database this often while it waits, instead of ten times a second.
+    #[must_use]
+    pub fn every(self, interval: Duration) -> Self {
+        Self { watch: self.watch.every(interval), ..self }
+    }
+
+    /// The answer, if it differs from the last one that was reported; `None` if it does not. The first call gives the first answer.
+    ///
+    /// # Errors
+    /// Those of [`TypedRecords::find`](crate::TypedRecords::find). The next call asks again.
+    pub fn changes(&mut self) -> Result<Option<Vec<T>>> {
+        while self.watch.changes()?.is_some() {
+            self.is_due = true;
+        }
+        if self.is_due { self.ask() } else { Ok(None) }
+    }
+
+    /// The same, but waits for an answer that differs, for this time at most.
+    ///
+    /// # Errors
+    /// As [`changes`](Self::changes).
+    pub fn wait(&mut self, most: Duration) -> Result<Option<Vec<T>>> {
+        let clock = self.watch.clock.clone();
+        let until = clock.monotonic().saturating_add(most);
+        loop {
+            if let Some(answer) = self.changes()? {
+                return Ok(Some(answer));
+            }
+            let left = until.saturating_sub(clock.monotonic());
+            if left.is_zero() {
+                return Ok(None);
+            }
+            clock.sleep(left.min(self.watch.interval));
+        }
+    }
+
+    fn ask(&mut self) -> Result<Option<Vec<T>>> {
+        let found = self.records.find(&TableName::from(T::TYPE.table), &self.query)?;
+        let answer = match self.last.as_ref() == Some(&found) {
+            true => None,
+            false => Some(found.iter().map(|(id, data)| read(id, data)).collect::<Result<_>>()?),
+        };
+        (self.last, self.is_due) = (Some(found), false);
+        Ok(answer)
+    }
+}
