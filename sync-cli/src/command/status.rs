@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use sync_core::clock::Timestamp;
+use sync_core::support::is_repair;
 use sync_core::{Error, Message, Status};
 
 use super::layout::{facts, moment, say};
@@ -13,6 +14,9 @@ use crate::output::{Output, bytes};
 use crate::sentences::{common, input_given, records, status_shown as shown};
 use crate::signals::{end_on_signals, interrupted};
 use crate::workspace::Workspace;
+
+/// How the warning of a cycle begins that the clock is days off; the log keeps it in English.
+const OF_CLOCK: &str = "the clock of this machine is ";
 
 pub(super) fn run(args: &Args, options: &StatusOptions, out: &Output) -> Result<CommandOutcome, Failure> {
     let workspace = Workspace::open_to_read(args, out)?;
@@ -25,6 +29,7 @@ pub(super) fn run(args: &Args, options: &StatusOptions, out: &Output) -> Result<
     } else {
         show(&status, out)?
     }
+    warn_of_clock(&workspace, &status, out)?;
     let Some(max_age) = options.max_age else { return Ok(CommandOutcome::Done) };
     if !has_cycles(&status) {
         return Err(Error::bad_input(input_given::no_cycles()).into());
@@ -36,6 +41,25 @@ pub(super) fn run(args: &Args, options: &StatusOptions, out: &Output) -> Result<
     let last = status.last_success.map_or_else(|| out.texts.say(&shown::never()), |at| at.to_string());
     out.hint_said(&common::warning(shown::too_old(last)));
     Ok(CommandOutcome::LeftBehind)
+}
+
+/// Warns of a clock that is days off: as the last sync found it by the time of the servers, or because that sync lies in the future.
+fn warn_of_clock(workspace: &Workspace, status: &Status, out: &Output) -> Result<(), Failure> {
+    const DAY: Duration = Duration::from_secs(24 * 3600);
+    let Some(last) = &status.last_sync else { return Ok(()) };
+    let ahead = last.finished_at.since(workspace.replica.clock().now());
+    if ahead > DAY {
+        out.hint_said(&common::warning(shown::sync_in_future(ahead.as_secs() / DAY.as_secs())));
+        return Ok(());
+    }
+    let log = workspace.support().log(usize::MAX)?;
+    let of_last = log.iter().find(|entry| entry.started_at == last.started_at && !is_repair(entry));
+    let warnings = of_last.and_then(|entry| entry.report["warnings"].as_array());
+    let told = warnings.into_iter().flatten().filter_map(|warning| warning.as_str());
+    for warning in told.filter(|warning| warning.starts_with(OF_CLOCK)) {
+        out.hint_said(&common::warning(warning));
+    }
+    Ok(())
 }
 
 /// A central server with its own list of sites asks nobody, so it has no cycles.

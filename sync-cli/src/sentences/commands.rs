@@ -242,6 +242,8 @@ sync_core::sentences! {
         last_failed(outcome, at, code, message) = "{outcome} at {at} [{code}] {message}";
         of_kind(count, kind) = "{count} {kind}";
         refused_by_central(count, table, id, reason) = "{count} by central, not written again since; the last: {table} {id}: {reason}";
+        sync_in_future(days) = "the clock of this machine is {days} days behind the end of the last sync; set date and time: records \
+            written here have the wrong time until then";
         no_files() = "none";
         too_old(last) = "the last complete cycle is too long ago: {last}";
     }

@@ -120,11 +120,18 @@ fn a_sync_notices_a_clock_that_is_a_year_off() {
         }
         let warned = ward.clinic.sync(0)["warnings"].to_string();
         assert!(warned.contains(way), "{way}: {warned}");
+        let status = ward.clinic.desk.run(&["status"]).ends(0);
+        assert!(status.err.contains(way), "the last sync found it: {status:?}");
     }
     for front in [&ward.legacy, &ward.central] {
         front.doing().date = None;
     }
     assert_eq!(ward.clinic.sync(0)["warnings"], serde_json::json!([]), "a right clock is no news");
+    assert_eq!(ward.clinic.desk.run(&["status"]).ends(0).err, "");
+    // The clock was set back after the last sync: seen without a server.
+    ward.clinic.damage("UPDATE sync_log SET finished_at = '2126' || substr(finished_at, 5)");
+    let status = ward.clinic.desk.run(&["status"]).ends(0);
+    assert!(status.err.contains("days behind the end of the last sync"), "{status:?}");
 }
 
 /// So many minutes from now, in the format of answers.
