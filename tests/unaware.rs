@@ -1,27 +1,15 @@
-//! Edits that a site makes before it learns that a store moved elsewhere.
+//! What a site writes before it learns that a record or a store moved elsewhere.
 
 use std::sync::{Arc, Mutex};
 
 use sync_core::central::InProcess;
-use sync_core::record::{RecordData, StoreId};
-use sync_core::storage::QuarantineCause;
+use sync_core::clock::Timestamp;
+use sync_core::protocol::v6::{Action, WireRecord};
+use sync_core::record::SiteId;
+use sync_core::storage::{Incoming, Known, QuarantineCause, Source};
 use sync_core::transport::{HttpRequest, HttpResponse, Transport, TransportError};
-use sync_tests::world::{CentralEnd, Kind, asset, data, document, get};
-
-fn causes(central: &CentralEnd) -> Vec<(QuarantineCause, u64)> {
-    central.storage.read().unwrap().quarantine_counts().unwrap()
-}
-
-fn move_store(central: &CentralEnd, site: &str) {
-    central.sites.add_store("S", "S", site, Some(StoreId::from("S"))).unwrap();
-    central.central.integrate_waiting().unwrap();
-}
-
-fn log(id: &str, asset: &str) -> RecordData {
-    data(&format!(
-        r#"{{"id":"{id}","asset_id":"{asset}","user_id":"u","status":"FUNCTIONING","log_datetime":"2025-01-01T00:00:00"}}"#
-    ))
-}
+use sync_core::{NoopObserver, SyncOptions};
+use sync_tests::world::{CentralEnd, Kind, SiteEnd, asset, data, document, get, log, notes};
 
 /// A line that runs some code before its next pull, and then leads to another server if there is one.
 struct Changing {
@@ -46,14 +34,14 @@ fn added_before_its_site_is_told(is_restarted: bool) {
     let line = Arc::new(Changing { to_central: Mutex::new(central.transport()), before_pull: Mutex::new(None) });
     let a = central.set_up_in("a", "a", line.clone());
     let b = central.new_site("b");
-    move_store(&central, "a");
+    central.move_store("a");
     a.sync();
     b.sync();
     a.records.put("asset", [asset("x", "S", "1")]).unwrap();
     a.sync();
     // Changes of stores come before the rest of a cycle, during which this one moves.
     let server = central.clone();
-    *line.before_pull.lock().unwrap() = Some(Box::new(move || move_store(&server, "b")));
+    *line.before_pull.lock().unwrap() = Some(Box::new(move || server.move_store("b")));
     a.sync();
     a.records.put("asset_log", [log("between", "x")]).unwrap();
     if is_restarted {
@@ -63,10 +51,10 @@ fn added_before_its_site_is_told(is_restarted: bool) {
     }
     a.sync();
     central.restarted().integrate_waiting().unwrap();
-    assert!(get(&central.records, "asset_log", "between").is_some(), "{:?}", causes(&central));
+    assert!(get(&central.records, "asset_log", "between").is_some(), "{:?}", central.causes());
 
     a.records.put("asset_log", [log("later", "x")]).unwrap_err();
-    assert_eq!(causes(&central), []);
+    assert_eq!(central.causes(), []);
 }
 
 #[test]
@@ -82,28 +70,23 @@ fn what_is_added_in_a_store_that_moved_is_taken_by_a_server_that_forgot_how_far_
     let line = Arc::new(Changing { to_central: Mutex::new(central.transport()), before_pull: Mutex::new(None) });
     let a = central.set_up_in("a", "a", line.clone());
     central.new_site("b").sync();
-    move_store(&central, "a");
+    central.move_store("a");
     a.sync();
     a.records.put("asset", [asset("x", "S", "1")]).unwrap();
     a.sync();
     a.records.put("asset_log", [log("l", "x")]).unwrap();
     let restarted = central.restarted();
     *line.to_central.lock().unwrap() = Arc::new(InProcess::new(restarted.clone()));
-    move_store(&central, "b");
+    central.move_store("b");
     a.sync();
     restarted.integrate_waiting().unwrap();
-    assert!(get(&central.records, "asset_log", "l").is_some(), "{:?}", causes(&central));
+    assert!(get(&central.records, "asset_log", "l").is_some(), "{:?}", central.causes());
 }
 
 /// A photo of a log belongs where the log does: with the asset, wherever that is by now.
 #[test]
 fn the_photo_of_a_log_of_an_asset_that_moved_unseen_is_taken_with_the_log() {
-    let central = CentralEnd::over(Kind::Memory);
-    let (a, b) = (central.new_site("a"), central.new_site("b"));
-    a.sync();
-    b.sync();
-    a.records.put("asset", [asset("x", "STORE_a", "1")]).unwrap();
-    a.sync();
+    let (central, a, b) = CentralEnd::with_an_asset_of_a(Kind::Memory);
     central.records.put("asset", [asset("x", "STORE_b", "1")]).unwrap();
     a.records.put("asset_log", [log("l", "x")]).unwrap();
     let photo = [("id", "photo"), ("table_name", "asset_log"), ("record_id", "l"), ("file_name", "seal.jpg")];
@@ -113,7 +96,7 @@ fn the_photo_of_a_log_of_an_asset_that_moved_unseen_is_taken_with_the_log() {
     for end in [&central.records, &b.records] {
         assert!(get(end, "asset_log", "l").is_some() && get(end, "sync_file_reference", "photo").is_some());
     }
-    assert_eq!(causes(&central), []);
+    assert_eq!(central.causes(), []);
 }
 
 /// Nobody else has the bytes of a file that was never sent, so a reference that stayed would be of no use to anybody.
@@ -137,5 +120,114 @@ fn a_file_that_never_came_is_withdrawn_although_its_asset_moved_unseen() {
             |json: String| data(&json).fields().is_some_and(|fields| fields.text("deleted_datetime").is_some());
         assert!(reference.is_none_or(is_deleted));
     }
-    assert_eq!(causes(&central), []);
+    assert_eq!(central.causes(), []);
+}
+
+#[test]
+fn what_is_added_to_a_record_that_moved_belongs_to_it_and_an_edit_gives_way() {
+    let (central, a, b) = CentralEnd::with_an_asset_of_a(Kind::Memory);
+    central.records.put("asset", [asset("x", "STORE_b", "moved")]).unwrap();
+    a.records.put("asset_log", [log("l", "x")]).unwrap();
+    a.records.put("asset", [asset("x", "STORE_a", "2: of a")]).unwrap();
+    a.sync();
+    b.sync();
+    assert!(b.get("asset_log", "l").is_some(), "the log is where its asset is");
+    assert_eq!(central.causes(), [(QuarantineCause::Superseded, 1)], "the edit is no breach of a rule");
+    for found in [get(&central.records, "asset", "x"), a.get("asset", "x"), b.get("asset", "x")] {
+        assert_eq!(notes(found).as_deref(), Some("moved"));
+    }
+
+    // Once the site has read of it, it is one.
+    let read_to = central.storage.read().unwrap().last_cursor().unwrap().next();
+    for (id, by_sender) in [("of one who knew", Some(read_to)), ("of one of whom nothing is known", None)] {
+        let (table_name, record_id) = ("asset_log".into(), id.into());
+        let record = WireRecord { table_name, record_id, action: Action::Update, record_data: log(id, "x") };
+        let known = Known { here: None, by_sender };
+        let txn = central.storage.write().unwrap();
+        let incoming = Incoming { known, ..Incoming::new(Source::Site(SiteId(2)), record) };
+        txn.stage(&incoming, Timestamp::from_unix_millis(0)).unwrap();
+        txn.central().unwrap().request_integration(SiteId(2), Timestamp::from_unix_millis(0)).unwrap();
+        txn.commit().unwrap();
+        central.central.integrate_waiting().unwrap();
+        assert_eq!(get(&central.records, "asset_log", id), None);
+    }
+    let found = central.causes();
+    assert_eq!(found, [(QuarantineCause::Refused, 2), (QuarantineCause::Superseded, 1)]);
+}
+
+/// Reads, sends nothing.
+fn pull_only(site: &SiteEnd) {
+    let _ = site.site.sync(&SyncOptions::default().pull_only(), &mut NoopObserver).unwrap();
+}
+
+#[test]
+fn a_site_that_kept_its_edit_and_read_past_a_move_is_told_of_it_again_and_what_it_added_meanwhile_is_taken() {
+    for kind in [Kind::Sqlite, Kind::Memory] {
+        let (central, a, b) = CentralEnd::with_an_asset_of_a(kind);
+        a.records.put("asset", [asset("x", "STORE_a", "2: of a")]).unwrap();
+        central.records.put("asset", [asset("x", "STORE_b", "moved")]).unwrap();
+        pull_only(&a);
+        a.records.put("asset_log", [log("l", "x")]).unwrap();
+        // The same that came before the edit, in a push that broke off.
+        let read_to = central.storage.read().unwrap().last_cursor().unwrap().next();
+        let record = WireRecord {
+            table_name: "asset_log".into(),
+            record_id: "m".into(),
+            action: Action::Update,
+            record_data: log("m", "x"),
+        };
+        let known = Known { here: None, by_sender: Some(read_to) };
+        let (txn, now) = (central.storage.write().unwrap(), Timestamp::from_unix_millis(0));
+        txn.stage(&Incoming { known, ..Incoming::new(Source::Site(SiteId(2)), record) }, now).unwrap();
+        txn.central().unwrap().request_integration(SiteId(2), now).unwrap();
+        txn.commit().unwrap();
+        central.central.integrate_waiting().unwrap();
+        assert_eq!(central.causes(), [(QuarantineCause::Refused, 1)]);
+
+        a.sync();
+        central.central.integrate_waiting().unwrap();
+        b.sync();
+        for id in ["l", "m"] {
+            assert!(b.get("asset_log", id).is_some(), "{id}: {:?}", central.causes());
+        }
+        assert_eq!(central.causes(), [(QuarantineCause::Superseded, 1)], "the edit is no breach of a rule");
+        for found in [get(&central.records, "asset", "x"), a.get("asset", "x"), b.get("asset", "x")] {
+            assert_eq!(notes(found).as_deref(), Some("moved"));
+        }
+        a.records.put("asset_log", [log("later", "x")]).unwrap_err();
+    }
+}
+
+#[test]
+fn what_is_added_in_a_store_that_moved_is_taken() {
+    let (central, a, b) = CentralEnd::with_a_store_on_a(Kind::Memory);
+    central.move_store("b");
+    a.records.put("asset_log", [log("l", "x")]).unwrap();
+    a.sync();
+    b.sync();
+    assert!(b.get("asset_log", "l").is_some(), "{:?}", central.causes());
+    assert_eq!(central.causes(), []);
+}
+
+#[test]
+fn what_is_added_is_taken_where_a_store_moved_and_a_record_of_it_too() {
+    for kind in [Kind::Sqlite, Kind::Memory] {
+        for store_first in [true, false] {
+            let (central, a, b) = CentralEnd::with_a_store_on_a(kind);
+            if store_first {
+                central.move_store("b");
+            }
+            central.records.put("asset", [asset("x", "STORE_b", "moved")]).unwrap();
+            if !store_first {
+                central.move_store("b");
+            }
+            a.records.put("asset_log", [log("l", "x")]).unwrap();
+            a.records.put("asset", [asset("x", "S", "2: of a")]).unwrap();
+            a.sync();
+            b.sync();
+            assert!(b.get("asset_log", "l").is_some(), "{:?}", central.causes());
+            assert_eq!(central.causes(), [(QuarantineCause::Superseded, 1)], "the edit is no breach");
+            assert_eq!(notes(b.get("asset", "x")).as_deref(), Some("moved"));
+        }
+    }
 }

@@ -7,56 +7,34 @@ use std::sync::{Arc, Mutex};
 use sync_core::central::InProcess;
 use sync_core::clock::Timestamp;
 use sync_core::protocol::v6::{Action, WireRecord};
-use sync_core::record::{Cursor, RecordData, RecordId, SiteId, StoreId, TableName};
+use sync_core::record::{Cursor, RecordData, RecordId, SiteId, TableName};
 use sync_core::storage::rusqlite::Connection;
 use sync_core::storage::{
-    CycleLock, HookedRecord, Incoming, Known, MemoryStorage, Quarantine, QuarantineCause, ReadTxn, Source,
-    SqliteStorage, Storage, WriteTxn, state,
+    CycleLock, HookedRecord, Incoming, MemoryStorage, Quarantine, QuarantineCause, ReadTxn, Source, SqliteStorage,
+    Storage, WriteTxn, state,
 };
 use sync_core::transport::{HttpRequest, HttpResponse, Transport, TransportError};
 use sync_core::{NoopObserver, Replica, Result, SyncOptions, SyncOutcome};
-use sync_tests::world::{CentralEnd, Kind, SiteEnd, asset, count, data, get, put_class};
+use sync_tests::world::{CentralEnd, Kind, asset, count, data, get, notes, put_class};
 
 fn causes(storage: &dyn Storage) -> Vec<(QuarantineCause, u64)> {
     storage.read().unwrap().quarantine_counts().unwrap()
 }
 
-fn move_store(central: &CentralEnd, site: &str) {
-    central.sites.add_store("S", "S", site, Some(StoreId::from("S"))).unwrap();
-    central.central.integrate_waiting().unwrap();
-}
-
-fn notes(text: Option<String>) -> Option<String> {
-    let value: serde_json::Value = serde_json::from_str(&text?).unwrap();
-    value["notes"].as_str().map(str::to_owned)
-}
-
-/// Sites a and b; the store S is on a, with an asset.
-fn world_of_a_store(kind: Kind) -> (CentralEnd, SiteEnd, SiteEnd) {
-    let central = CentralEnd::over(kind);
-    let (a, b) = (central.new_site("a"), central.new_site("b"));
-    move_store(&central, "a");
-    a.sync();
-    b.sync();
-    a.records.put("asset", [asset("x", "S", "1")]).unwrap();
-    a.sync();
-    (central, a, b)
-}
-
 #[test]
 fn an_edit_that_was_refused_does_not_undo_a_newer_one_when_its_store_comes_back() {
     for kind in [Kind::Sqlite, Kind::Memory] {
-        let (central, a, b) = world_of_a_store(kind);
-        move_store(&central, "b");
+        let (central, a, b) = CentralEnd::with_a_store_on_a(kind);
+        central.move_store("b");
         a.records.put("asset", [asset("x", "S", "2: of a, while the store is away")]).unwrap();
         a.sync();
         b.sync();
         assert_eq!(notes(b.get("asset", "x")).as_deref(), Some("1"));
         b.records.put("asset", [asset("x", "S", "3: of b")]).unwrap();
         b.sync();
-        move_store(&central, "a");
+        central.move_store("a");
         assert_eq!(notes(get(&central.records, "asset", "x")).as_deref(), Some("3: of b"));
-        assert_eq!(causes(central.storage.as_ref()), [(QuarantineCause::Superseded, 1)]);
+        assert_eq!(central.causes(), [(QuarantineCause::Superseded, 1)]);
         a.sync();
         assert_eq!(notes(a.get("asset", "x")).as_deref(), Some("3: of b"));
     }
@@ -64,14 +42,14 @@ fn an_edit_that_was_refused_does_not_undo_a_newer_one_when_its_store_comes_back(
 
 #[test]
 fn an_edit_that_was_refused_wins_where_nothing_newer_was_written() {
-    let (central, a, _) = world_of_a_store(Kind::Memory);
-    move_store(&central, "b");
+    let (central, a, _) = CentralEnd::with_a_store_on_a(Kind::Memory);
+    central.move_store("b");
     a.records.put("asset", [asset("x", "S", "2: of a, while the store is away")]).unwrap();
     a.sync();
-    move_store(&central, "a");
+    central.move_store("a");
     let found = notes(get(&central.records, "asset", "x"));
     assert_eq!(found.as_deref(), Some("2: of a, while the store is away"), "records logged anew are no newer");
-    assert_eq!(causes(central.storage.as_ref()), []);
+    assert_eq!(central.causes(), []);
 }
 
 fn properties(text: &str) -> RecordData {
@@ -139,144 +117,10 @@ fn what_waits_at_a_site_does_not_bring_back_what_is_deleted_since() {
     }
 }
 
-fn log(id: &str, asset: &str) -> RecordData {
-    data(&format!(
-        r#"{{"id":"{id}","asset_id":"{asset}","user_id":"u","status":"FUNCTIONING","log_datetime":"2025-01-01T00:00:00"}}"#
-    ))
-}
-
-#[test]
-fn what_is_added_to_a_record_that_moved_belongs_to_it_and_an_edit_gives_way() {
-    let central = CentralEnd::new();
-    let (a, b) = (central.new_site("a"), central.new_site("b"));
-    a.sync();
-    b.sync();
-    a.records.put("asset", [asset("x", "STORE_a", "1")]).unwrap();
-    a.sync();
-    central.records.put("asset", [asset("x", "STORE_b", "moved")]).unwrap();
-    a.records.put("asset_log", [log("l", "x")]).unwrap();
-    a.records.put("asset", [asset("x", "STORE_a", "2: of a")]).unwrap();
-    a.sync();
-    b.sync();
-    assert!(b.get("asset_log", "l").is_some(), "the log is where its asset is");
-    assert_eq!(causes(central.storage.as_ref()), [(QuarantineCause::Superseded, 1)], "the edit is no breach of a rule");
-    for found in [get(&central.records, "asset", "x"), a.get("asset", "x"), b.get("asset", "x")] {
-        assert_eq!(notes(found).as_deref(), Some("moved"));
-    }
-
-    // Once the site has read of it, it is one.
-    let read_to = central.storage.read().unwrap().last_cursor().unwrap().next();
-    for (id, by_sender) in [("of one who knew", Some(read_to)), ("of one of whom nothing is known", None)] {
-        let (table_name, record_id) = ("asset_log".into(), id.into());
-        let record = WireRecord { table_name, record_id, action: Action::Update, record_data: log(id, "x") };
-        let known = Known { here: None, by_sender };
-        let txn = central.storage.write().unwrap();
-        let incoming = Incoming { known, ..Incoming::new(Source::Site(SiteId(2)), record) };
-        txn.stage(&incoming, Timestamp::from_unix_millis(0)).unwrap();
-        txn.central().unwrap().request_integration(SiteId(2), Timestamp::from_unix_millis(0)).unwrap();
-        txn.commit().unwrap();
-        central.central.integrate_waiting().unwrap();
-        assert_eq!(get(&central.records, "asset_log", id), None);
-    }
-    let found = causes(central.storage.as_ref());
-    assert_eq!(found, [(QuarantineCause::Refused, 2), (QuarantineCause::Superseded, 1)]);
-}
-
-/// Reads, sends nothing.
-fn pull_only(site: &SiteEnd) {
-    let _ = site.site.sync(&SyncOptions::default().pull_only(), &mut NoopObserver).unwrap();
-}
-
-#[test]
-fn a_site_that_kept_its_edit_and_read_past_a_move_is_told_of_it_again_and_what_it_added_meanwhile_is_taken() {
-    for kind in [Kind::Sqlite, Kind::Memory] {
-        let central = CentralEnd::over(kind);
-        let (a, b) = (central.new_site("a"), central.new_site("b"));
-        a.sync();
-        b.sync();
-        a.records.put("asset", [asset("x", "STORE_a", "1")]).unwrap();
-        a.sync();
-        a.records.put("asset", [asset("x", "STORE_a", "2: of a")]).unwrap();
-        central.records.put("asset", [asset("x", "STORE_b", "moved")]).unwrap();
-        pull_only(&a);
-        a.records.put("asset_log", [log("l", "x")]).unwrap();
-        // The same that came before the edit, in a push that broke off.
-        let read_to = central.storage.read().unwrap().last_cursor().unwrap().next();
-        let record = WireRecord {
-            table_name: "asset_log".into(),
-            record_id: "m".into(),
-            action: Action::Update,
-            record_data: log("m", "x"),
-        };
-        let known = Known { here: None, by_sender: Some(read_to) };
-        let (txn, now) = (central.storage.write().unwrap(), Timestamp::from_unix_millis(0));
-        txn.stage(&Incoming { known, ..Incoming::new(Source::Site(SiteId(2)), record) }, now).unwrap();
-        txn.central().unwrap().request_integration(SiteId(2), now).unwrap();
-        txn.commit().unwrap();
-        central.central.integrate_waiting().unwrap();
-        assert_eq!(causes(central.storage.as_ref()), [(QuarantineCause::Refused, 1)]);
-
-        a.sync();
-        central.central.integrate_waiting().unwrap();
-        b.sync();
-        for id in ["l", "m"] {
-            assert!(b.get("asset_log", id).is_some(), "{id}: {:?}", causes(central.storage.as_ref()));
-        }
-        assert_eq!(
-            causes(central.storage.as_ref()),
-            [(QuarantineCause::Superseded, 1)],
-            "the edit is no breach of a rule"
-        );
-        for found in [get(&central.records, "asset", "x"), a.get("asset", "x"), b.get("asset", "x")] {
-            assert_eq!(notes(found).as_deref(), Some("moved"));
-        }
-        a.records.put("asset_log", [log("later", "x")]).unwrap_err();
-    }
-}
-
-#[test]
-fn what_is_added_in_a_store_that_moved_is_taken() {
-    let (central, a, b) = world_of_a_store(Kind::Memory);
-    move_store(&central, "b");
-    a.records.put("asset_log", [log("l", "x")]).unwrap();
-    a.sync();
-    b.sync();
-    assert!(b.get("asset_log", "l").is_some(), "{:?}", causes(central.storage.as_ref()));
-    assert_eq!(causes(central.storage.as_ref()), []);
-}
-
-#[test]
-fn what_is_added_is_taken_where_a_store_moved_and_a_record_of_it_too() {
-    for kind in [Kind::Sqlite, Kind::Memory] {
-        for store_first in [true, false] {
-            let (central, a, b) = world_of_a_store(kind);
-            if store_first {
-                move_store(&central, "b");
-            }
-            central.records.put("asset", [asset("x", "STORE_b", "moved")]).unwrap();
-            if !store_first {
-                move_store(&central, "b");
-            }
-            a.records.put("asset_log", [log("l", "x")]).unwrap();
-            a.records.put("asset", [asset("x", "S", "2: of a")]).unwrap();
-            a.sync();
-            b.sync();
-            assert!(b.get("asset_log", "l").is_some(), "{:?}", causes(central.storage.as_ref()));
-            assert_eq!(causes(central.storage.as_ref()), [(QuarantineCause::Superseded, 1)], "the edit is no breach");
-            assert_eq!(notes(b.get("asset", "x")).as_deref(), Some("moved"));
-        }
-    }
-}
-
 #[test]
 fn a_site_that_lost_a_record_has_it_as_it_was_when_it_left() {
     for kind in [Kind::Sqlite, Kind::Memory] {
-        let central = CentralEnd::over(kind);
-        let (a, b) = (central.new_site("a"), central.new_site("b"));
-        a.sync();
-        b.sync();
-        a.records.put("asset", [asset("x", "STORE_a", "1")]).unwrap();
-        a.sync();
+        let (central, a, b) = CentralEnd::with_an_asset_of_a(kind);
         central.records.put("asset", [asset("x", "STORE_b", "as it left")]).unwrap();
         a.sync();
         b.sync();
@@ -447,11 +291,11 @@ fn a_record_at_which_centrals_database_or_its_code_fails_stops_no_other() {
     for id in ["good1", "good2"] {
         assert_eq!(notes(get(&central.records, "asset", id)).as_deref(), Some("2"));
     }
-    assert_eq!(causes(central.storage.as_ref()), [(QuarantineCause::Failed, 2)]);
+    assert_eq!(central.causes(), [(QuarantineCause::Failed, 2)]);
     panics.store(false, Ordering::SeqCst);
     central.restarted().integrate_waiting().unwrap();
     assert_eq!(notes(get(&central.records, "asset", "bad1")).as_deref(), Some("2"), "tried again by a new server");
-    assert_eq!(causes(central.storage.as_ref()), [(QuarantineCause::Failed, 1)]);
+    assert_eq!(central.causes(), [(QuarantineCause::Failed, 1)]);
 }
 
 /// Delivers a push, and reports that it was refused.

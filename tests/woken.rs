@@ -12,10 +12,6 @@ use sync_core::support::RetrySelection;
 use sync_core::transport::{HttpRequest, HttpResponse, Transport, TransportError};
 use sync_tests::world::{CentralEnd, Kind, asset, data, document, get};
 
-fn causes(central: &CentralEnd) -> Vec<(QuarantineCause, u64)> {
-    central.storage.read().unwrap().quarantine_counts().unwrap()
-}
-
 fn both_kinds(test: impl Fn(CentralEnd)) {
     for kind in [Kind::Sqlite, Kind::Memory] {
         test(CentralEnd::over(kind));
@@ -51,7 +47,7 @@ fn what_waited_for_a_join_undoes_nothing_that_was_written_since() {
         a.records.put("name", [patient("older, of a")]).unwrap();
         a.records.put("name_oms_fields", [properties("older, of a")]).unwrap();
         a.sync();
-        assert_eq!(causes(&central), [(QuarantineCause::Waiting, 2)], "a does not see the patient");
+        assert_eq!(central.causes(), [(QuarantineCause::Waiting, 2)], "a does not see the patient");
         b.records.put("name", [patient("newer, of b")]).unwrap();
         b.sync();
         b.records.put("name_oms_fields", [properties("newer, of b")]).unwrap();
@@ -59,7 +55,7 @@ fn what_waited_for_a_join_undoes_nothing_that_was_written_since() {
 
         a.records.put("name_store_join", [join("ja", "STORE_a")]).unwrap();
         let report = a.sync();
-        assert_eq!(causes(&central), [(QuarantineCause::Superseded, 2)]);
+        assert_eq!(central.causes(), [(QuarantineCause::Superseded, 2)]);
         assert!(get(&central.records, "name", "p").unwrap().contains("newer, of b"));
         for records in [&central.records, &a.records] {
             assert!(get(records, "name_oms_fields", "p").unwrap().contains("newer, of b"));
@@ -97,7 +93,7 @@ fn what_an_upgrade_or_a_person_wakes_undoes_nothing_that_was_written_since() {
             wake(&central);
             assert!(get(&central.records, "asset", "edited since").unwrap().contains("newer"));
             assert!(get(&central.records, "asset", "untouched").unwrap().contains("the only one"));
-            assert_eq!(causes(&central), [(QuarantineCause::Superseded, 1)]);
+            assert_eq!(central.causes(), [(QuarantineCause::Superseded, 1)]);
         });
     }
 }

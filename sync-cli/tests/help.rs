@@ -14,6 +14,9 @@ standard output, everything else to standard error. With `--json` every command 
 it lists something; keys are never removed. Times are RFC 3339 in UTC. An error is `{\"error\":{\"code\",\"class\",\"message\",\"advice\",\"causes\"}}` on standard output, with the same
 exit status; [errors.md](errors.md) lists them all.
 
+One key has one meaning everywhere: `site_id` is the number of a site and `store_id` the id of a store; `party` is where `doctor` found a
+fault, and `who_must_act` is the class of an error in words. `store list` still has `site` and `id` too, for older scripts.
+
 A password is never given on the command line, where everybody on the machine could read it: it comes from
 `--password-file`, from `--password-stdin`, from the environment variable `OMS_SYNC_PASSWORD`, or from a hidden prompt.
 ";

@@ -12,7 +12,7 @@ use sync_core::clock::{Clock, SystemClock, Timestamp};
 use sync_core::files::{FileStore, Files};
 use sync_core::protocol::PasswordHash;
 use sync_core::record::{Cursor, RecordData, RecordId, StoreId, TableName, record_type};
-use sync_core::storage::{MemoryStorage, SqliteStorage, Storage};
+use sync_core::storage::{MemoryStorage, QuarantineCause, SqliteStorage, Storage};
 use sync_core::transport::Transport;
 use sync_core::{NoopObserver, Records, Replica, Settings, Site, SyncConfig, SyncOptions, SyncReport};
 use sync_testkit::RemoteOnlyStorage;
@@ -234,6 +234,55 @@ impl CentralEnd {
         self.add_site(name);
         self.set_up_in(name, name, self.transport())
     }
+}
+
+impl CentralEnd {
+    /// How many records are in quarantine, by cause.
+    pub fn causes(&self) -> Vec<(QuarantineCause, u64)> {
+        self.storage.read().and_then(|txn| txn.quarantine_counts()).expect("counts")
+    }
+
+    /// Puts the store `S` on a site.
+    pub fn move_store(&self, site: &str) {
+        self.sites.add_store("S", "S", site, Some(StoreId::from("S"))).expect("a store");
+        self.central.integrate_waiting().expect("an integration");
+    }
+
+    /// Sites a and b; a has written the asset `x` in its own store.
+    pub fn with_an_asset_of_a(kind: Kind) -> (Self, SiteEnd, SiteEnd) {
+        let central = Self::over(kind);
+        let (a, b) = (central.new_site("a"), central.new_site("b"));
+        a.sync();
+        b.sync();
+        a.records.put("asset", [asset("x", "STORE_a", "1")]).expect("an asset");
+        a.sync();
+        (central, a, b)
+    }
+
+    /// Sites a and b; the store `S` is on a, with the asset `x`.
+    pub fn with_a_store_on_a(kind: Kind) -> (Self, SiteEnd, SiteEnd) {
+        let central = Self::over(kind);
+        let (a, b) = (central.new_site("a"), central.new_site("b"));
+        central.move_store("a");
+        a.sync();
+        b.sync();
+        a.records.put("asset", [asset("x", "S", "1")]).expect("an asset");
+        a.sync();
+        (central, a, b)
+    }
+}
+
+/// A log of an asset.
+pub fn log(id: &str, asset: &str) -> RecordData {
+    data(&format!(
+        r#"{{"id":"{id}","asset_id":"{asset}","user_id":"u","status":"FUNCTIONING","log_datetime":"2025-01-01T00:00:00"}}"#
+    ))
+}
+
+/// The notes of an asset, of its data as text.
+pub fn notes(asset: Option<String>) -> Option<String> {
+    let value: serde_json::Value = serde_json::from_str(&asset?).expect("JSON");
+    value["notes"].as_str().map(str::to_owned)
 }
 
 /// Settings of a site of this world.

@@ -159,7 +159,7 @@ pub(super) const DISCOVER: &str = "\
 Examples:
   oms-sync discover
   oms-sync discover --json | jq .central_url
-  oms-sync discover --accept                 # central has moved to another host, and you know that";
+  oms-sync discover --accept       # you know that central moved to another host";
 
 pub(super) const SYNC: &str = "\
 Exit status 1 if any record is in quarantine; oms-sync quarantine list says why.

@@ -44,6 +44,7 @@ const MORE: &str = "--help instead of -h shows examples, and the options of ever
 pub(super) fn arranged(command: Command, is_short: bool) -> Command {
     let program = if is_short { shortened(command) } else { command };
     let groups = grouped(&program);
+    let groups = if is_short { groups.trim_end() } else { groups.as_str() };
     let heading = HELP.get_header();
     let options = match is_short {
         true => String::new(),

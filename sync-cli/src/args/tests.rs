@@ -123,7 +123,7 @@ fn the_short_help_is_short() {
         ended.to_string()
     };
     for (command, lines) in
-        [(&["oms-sync"][..], 60), (&["oms-sync", "sync"], 20), (&["oms-sync", "quarantine", "retry"], 20)]
+        [(&["oms-sync"][..], 70), (&["oms-sync", "sync"], 20), (&["oms-sync", "quarantine", "retry"], 20)]
     {
         let (short, long) = (help(&[command, &["-h"]].concat(), true), help(&[command, &["--help"]].concat(), false));
         assert!(short.lines().count() < lines, "{command:?}: {short}");

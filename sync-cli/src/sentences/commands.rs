@@ -397,6 +397,7 @@ sync_core::sentences! {
         file_is_there(file) = "{file} is there already; name another file";
         password_prompt(site) = "Password of site {site}:";
         password_on_command_line() = "others can read a password on the command line: give the address without it, and the password in PGPASSWORD or PGPASSFILE";
+        served_by(db, process) = "{db} is served already by process {process}";
         served_already(db) = "{db} is served already by another process";
         certificate_ended(file, at) = "the certificate in {file} ended at {at}";
         line_incomplete(file) = "{file} has a line without a site, or a store without a code";

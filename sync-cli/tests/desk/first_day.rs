@@ -227,3 +227,25 @@ fn a_site_is_set_up_again_on_the_same_machine() {
     let refused = clinic.desk.run(&[&["--db", "third.sqlite", "init", "--json"], &from[..], &other].concat()).ends(3);
     assert_eq!(refused.error().0, "hardware_id_mismatch");
 }
+
+/// The database belongs to an app, which keeps tables of its own with a hook that this program does not have.
+#[test]
+fn nothing_is_written_beside_an_app_with_a_hook_unless_that_is_wanted() {
+    let clinic = Clinic::new();
+    clinic.damage("INSERT INTO sync_state (key, value) VALUES ('has_hook', '1')");
+    clinic.put_at_central("asset_class", r#"{"id":"cold","name":"Cold chain"}"#);
+    assert_eq!(clinic.sync(6)["error"]["code"], "hook_missing");
+    clinic.desk.run(&["records", "get", "asset_class", "cold"]).ends(2);
+    let said = clinic.desk.run(&["sync"]).ends(6);
+    holds(&said.err, &["Let the app synchronise", "add --without-hook, and let the app replay its hook afterwards"]);
+    let verdict = clinic.json(&["doctor"], 6);
+    assert_eq!((&verdict["party"], &verdict["finding"]["code"]), (&json!("device"), &json!("hook_missing")));
+    clinic.json(&["status"], 0);
+
+    clinic.desk.run(&["--without-hook", "sync", "-q"]).ends(0);
+    clinic.desk.run(&["records", "get", "asset_class", "cold"]).ends(0);
+    let missed = rusqlite::Connection::open(clinic.desk.path("oms-sync.sqlite")).expect("the site's database");
+    let sql = "SELECT value FROM sync_state WHERE key = 'hook_missed_from'";
+    let from: String = missed.query_row(sql, (), |row| row.get(0)).expect("the app can catch up from there");
+    assert!(from.parse::<u64>().is_ok_and(|from| from > 0), "{from}");
+}

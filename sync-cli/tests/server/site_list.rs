@@ -171,7 +171,9 @@ fn a_store_without_records_is_removed_and_the_log_says_who_did_what() {
 fn one_database_is_served_once_and_a_wrong_path_starts_no_server() {
     let (desk, server) = central(&[]);
     let serve = ["--db", "central.sqlite", "serve", "--listen", "127.0.0.1:0", "--json"];
-    assert_eq!(desk.run(&serve).ends(2).error().0, "bad_input");
+    let second = desk.run(&serve).ends(2).json();
+    let holder = format!("central.sqlite is served already by process {}", server.id());
+    assert!(second["error"]["message"].to_string().contains(&holder), "{second}");
     server.stop().ends(0);
     let other = ["--db", "centrl.sqlite", "serve", "--listen", "127.0.0.1:0", "--json"];
     assert_eq!(desk.run(&other).ends(3).error().0, "no_database");

@@ -4,6 +4,7 @@ mod check;
 mod chores;
 
 use std::fs::{File, TryLockError};
+use std::io::{Read as _, Write as _};
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Arc;
@@ -272,20 +273,29 @@ fn lock(database: &Path) -> Result<File, Error> {
     path.push(".serving");
     let failed = |error: std::io::Error| Error::Io { what: "locking the database".to_owned(), source: error.into() };
     let mut options = File::options();
-    options.create(true).truncate(false).write(true);
+    options.create(true).truncate(false).read(true).write(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let file = options.open(path).map_err(failed)?;
+    let mut file = options.open(path).map_err(failed)?;
     let began = Instant::now();
     loop {
         match file.try_lock() {
-            Ok(()) => return Ok(file),
+            Ok(()) => {
+                file.set_len(0).and_then(|()| write!(file, "{}", std::process::id())).map_err(failed)?;
+                return Ok(file);
+            }
             // The former server may be about to end.
             Err(TryLockError::WouldBlock) if began.elapsed() < FORMER_ENDS && !interrupted() => {
                 std::thread::sleep(Duration::from_millis(100));
             }
             Err(TryLockError::WouldBlock) => {
-                return Err(served_already(database));
+                let mut holder = String::new();
+                // It is only shown; that the lock is held is known without it.
+                let _ = file.read_to_string(&mut holder);
+                return Err(match holder.trim().parse::<u32>() {
+                    Ok(process) => Error::bad_input(input_given::served_by(database.display().to_string(), process)),
+                    Err(_) => served_already(database),
+                });
             }
             Err(TryLockError::Error(error)) => return Err(failed(error)),
         }
