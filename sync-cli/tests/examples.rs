@@ -29,7 +29,7 @@ fn the_examples_work_with_a_real_server() {
     desk.run(&["--db", "central.sqlite", "site", "add", "clinic", "--password-file", "pw"]).ends(0);
     let add = ["store", "add", "Clinic", "--code", "C", "--site", "clinic", "--id", "STORE_1"];
     desk.run(&[&["--db", "central.sqlite"][..], &add].concat()).ends(0);
-    own_tables::run(&desk.path("central.sqlite").to_string_lossy()).expect("a table that follows records");
+    own_tables::run(&desk.path("tables.sqlite").to_string_lossy()).expect("a table that follows records");
     let server = desk.serve("central.sqlite");
     let password = std::fs::read_to_string(desk.path("pw")).expect("the password");
 

@@ -290,6 +290,11 @@ impl Replica {
         self.parts.file.as_ref().map_or(Ok(()), |file| file.check_in_place())
     }
 
+    /// True if an app opened this database with a [hook](ReplicaBuilder::hook) and this replica has none: it writes no record.
+    pub fn is_hook_missing(&self) -> bool {
+        self.parts.file.as_ref().is_some_and(|file| file.is_hook_missing())
+    }
+
     /// The first change that another program wrote [without the hook](ReplicaBuilder::without_hook) of this app; `None` if the
     /// hook missed nothing.
     ///

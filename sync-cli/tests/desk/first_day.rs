@@ -248,4 +248,16 @@ fn nothing_is_written_beside_an_app_with_a_hook_unless_that_is_wanted() {
     let sql = "SELECT value FROM sync_state WHERE key = 'hook_missed_from'";
     let from: String = missed.query_row(sql, (), |row| row.get(0)).expect("the app can catch up from there");
     assert!(from.parse::<u64>().is_ok_and(|from| from > 0), "{from}");
+
+    // A server would accept pushes and never integrate them.
+    clinic.server.stop();
+    rusqlite::Connection::open(clinic.desk.path("central.sqlite"))
+        .expect("central's database")
+        .execute("INSERT INTO sync_state (key, value) VALUES ('has_hook', '1')", ())
+        .expect("a setting");
+    for more in [None, Some("--check")] {
+        let serve = ["--db", "central.sqlite", "serve", "--listen", "127.0.0.1:0", "--json"];
+        let serve: Vec<&str> = serve.into_iter().chain(more).collect();
+        assert_eq!(clinic.desk.run(&serve).ends(6).error().0, "hook_missing", "{more:?}");
+    }
 }

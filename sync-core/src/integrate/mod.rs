@@ -29,5 +29,5 @@ pub(crate) use local_state::seen_at_central;
 pub(crate) use provenance::Provenance;
 pub(crate) use pushed::receive_push;
 pub(crate) use receive::receive;
-pub(crate) use staged::{attempted, integrate};
+pub(crate) use staged::{ChunkFailure, attempted, integrate};
 pub(crate) use turns::IntegrationQueue;

@@ -43,6 +43,9 @@ fn database(args: &Args, options: &Serve) -> Result<bool, Error> {
             opened => opened?,
         },
     };
+    if replica.is_hook_missing() && !args.without_hook {
+        return Err(Error::HookMissing);
+    }
     match replica.role()? {
         // A database that was only set up at a legacy server learns its part from it.
         Some(Role::Central) | None => Ok(true),

@@ -52,6 +52,10 @@ pub(super) fn run(args: &Args, options: &Serve, out: &Output) -> Result<CommandO
         Some(Authentication::Legacy) => Workspace::open(args, out)?,
         Some(Authentication::Local) | None => open(args, options, out)?,
     };
+    if workspace.replica.is_hook_missing() {
+        // Pushes would be accepted and never integrated.
+        return Err(Error::HookMissing.into());
+    }
     // The real paths, behind symbolic links: their disk may be full.
     let (on_server, folder) = (workspace.server.clone(), workspace.folder.clone());
     let (central, replica, site) = match options.auth {

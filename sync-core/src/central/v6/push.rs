@@ -9,8 +9,8 @@ use crate::central::copied_databases::{self, PushVerdict};
 use crate::central::{Central, EnvelopeError};
 use crate::changelog::ChangelogGap;
 use crate::clock::Timestamp;
-use crate::error::Result;
-use crate::integrate::{attempted, receive_push};
+use crate::error::{Error, Result};
+use crate::integrate::{ChunkFailure, attempted, receive_push};
 use crate::protocol::v6::{Batch, BatchElement, PushChain, PushRequest, PushResult, WireError};
 use crate::record::{Cursor, SiteId};
 use crate::storage::{Incoming, Known, ReadTxn, Source, WriteTxn, state};
@@ -108,6 +108,8 @@ impl Central {
             0 => integrate()?,
             _ => match attempted(integrate) {
                 Ok(done) => done,
+                // Staged records would wait for ever.
+                Err(ChunkFailure::Error(error @ Error::HookMissing)) => return Err(error.into()),
                 Err(_) => return Ok(None),
             },
         };

@@ -190,7 +190,8 @@ impl SqliteStorage {
         if found < known {
             return Err(Error::bad_input(input::schema_older(found, known)));
         }
-        let writer = Writer { connection, watermark: Watermark::none(), hook: HostHook::None };
+        let hook = HostHook::remembered(&connection)?;
+        let writer = Writer { connection, watermark: Watermark::none(), hook };
         Ok(Self::over((given, path), writer, true, key))
     }
 

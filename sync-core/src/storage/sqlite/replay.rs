@@ -27,6 +27,11 @@ impl SqliteStorage {
         Ok(self)
     }
 
+    /// True if the database remembers a hook, and this object has none and was not told to leave it out.
+    pub(crate) fn is_hook_missing(&self) -> bool {
+        matches!(self.writer.lock().hook, HostHook::Missing)
+    }
+
     /// Lets this object write records without the hook that the database remembers.
     #[must_use]
     pub(crate) fn without_hook(mut self) -> Self {

@@ -192,7 +192,7 @@ mod tests {
                 action: ChangeAction::Upsert,
                 store,
                 name: Some(name.as_str().into()),
-                source_site: (number % 3 == 0).then_some(SiteId(7)),
+                source_site: number.is_multiple_of(3).then_some(SiteId(7)),
                 is_sync_update: true,
                 audience,
                 changed_at: Timestamp::from_unix_millis(0),
