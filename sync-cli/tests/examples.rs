@@ -30,6 +30,8 @@ fn the_examples_work_with_a_real_server() {
     let add = ["store", "add", "Clinic", "--code", "C", "--site", "clinic", "--id", "STORE_1"];
     desk.run(&[&["--db", "central.sqlite"][..], &add].concat()).ends(0);
     own_tables::run(&desk.path("tables.sqlite").to_string_lossy()).expect("a table that follows records");
+    let class = r#"{"id":"class-1","name":"Cold chain"}"#;
+    desk.feed(&["--db", "central.sqlite", "records", "put", "asset_class", "-q"], class).ends(0);
     let server = desk.serve("central.sqlite");
     let password = std::fs::read_to_string(desk.path("pw")).expect("the password");
 

@@ -25,6 +25,10 @@ impl Transport for InProcess {
             let host = url.authority().to_owned();
             received.url = url[url::Position::BeforePath..url::Position::AfterQuery].to_owned();
             received.headers.push(("host".to_owned(), host));
+            if url.scheme() == "https" {
+                // As the server does that takes the TLS off.
+                received.headers.push(("x-forwarded-proto".to_owned(), "https".to_owned()));
+            }
         }
         let response = self.central.handle(&received);
         // After a failure the push stays queued; the next status request shows it.
