@@ -40,8 +40,10 @@ pub const INITIALISED_AT: Setting<Timestamp> = Setting::lenient("initialised_at"
 pub const LIBRARY_VERSION: Setting<String> = Setting::new("library_version");
 
 /// True once an app opened this database with a hook, which keeps the app's own tables.
+#[cfg(feature = "sqlite")]
 pub(crate) const HAS_HOOK: Setting<bool> = Setting::lenient("has_hook");
 /// The first change that was written without the hook, and that the hook was not called for since.
+#[cfg(feature = "sqlite")]
 pub(crate) const HOOK_MISSED_FROM: Setting<Option<Cursor>> = Setting::lenient("hook_missed_from");
 
 /// The next position to read of central's changelog.
