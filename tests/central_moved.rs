@@ -197,8 +197,9 @@ fn a_new_site_uses_https_alone_unless_its_server_is_here_or_somebody_allows_http
         (remote, None, None),
         (remote, Some(true), None),
         (remote, Some(false), Some(false)),
-        ("http://127.0.0.1:2048", None, Some(false)),
-        ("http://localhost", None, Some(false)),
+        ("http://127.0.0.1:2048", None, Some(true)),
+        ("http://localhost", None, Some(true)),
+        ("http://localhost", Some(false), Some(false)),
         ("http://localhost", Some(true), Some(true)),
     ] {
         let (replica, site) = new_site(&central);
@@ -236,4 +237,39 @@ fn a_site_that_is_set_up_again_keeps_what_it_had_of_https() {
     let refused = site.set_up(&http(), &mut NoopObserver).unwrap_err();
     assert_eq!(refused.code(), "https_required");
     assert!(Settings::new("u", "s", PasswordHash::of_password("p")).https_only.is_none());
+}
+
+/// A legacy server behind a tunnel is on this machine; central is not.
+#[test]
+fn a_site_whose_legacy_server_is_on_this_machine_sends_nothing_elsewhere_without_tls() {
+    let central = CentralEnd::new();
+    central.add_site("a");
+    let line = Line::to(&central, "http://one.example.org");
+    let replica = Replica::with_storage(Arc::new(MemoryStorage::new()));
+    let site = replica.site(line.clone());
+    let _ = site.set_up(&at("http://127.0.0.1:8080"), &mut NoopObserver).unwrap();
+    let _ = cycle(&site);
+    assert_eq!(line.asked("one.example.org"), 0);
+    line.tell("http://localhost:9090");
+    let _ = site.set_up(&at("http://127.0.0.1:8080"), &mut NoopObserver);
+    let _ = cycle(&site);
+    assert_eq!(line.asked("one.example.org"), 0);
+}
+
+/// `localhost` and `127.0.0.1` are one server, so a set-up under the other name vouches for nothing new.
+#[test]
+fn another_name_of_the_same_legacy_server_confirms_nothing() {
+    let central = CentralEnd::new();
+    central.add_site("a");
+    let line = Line::to(&central, FIRST);
+    let replica = Replica::with_storage(Arc::new(MemoryStorage::new()));
+    let site = replica.site(line.clone());
+    let _ = site.set_up(&at("http://127.0.0.1:8080"), &mut NoopObserver).unwrap();
+    cycle(&site).unwrap();
+    line.tell(SECOND);
+    for same in ["http://localhost:8080", "http://127.0.0.1:9090", "http://127.0.0.1:8080"] {
+        assert!(site.set_up(&at(same), &mut NoopObserver).unwrap().central_unconfirmed, "{same}");
+    }
+    let _ = cycle(&site);
+    assert_eq!(line.asked("two.example.org"), 0);
 }

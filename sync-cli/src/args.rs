@@ -104,7 +104,13 @@ impl Args {
         };
         let is_short = typed.iter().take_while(|one| *one != "--").any(|one| one == "-h");
         let mut command = help::arranged(Self::command(), is_short).color(color);
-        let Some(config) = config::Config::chosen(&typed, &mut command)? else {
+        let before_files = || typed.iter().take_while(|one| *one != "--");
+        let asks_for_help = before_files()
+            .any(|one| ["-h", "--help", "-V", "--version"].iter().any(|help| one == help))
+            || typed.get(1).is_some_and(|one| ["help", "completions", "man"].iter().any(|help| one == help));
+        // Help is there also where the file is what needs it.
+        let config = if asks_for_help { None } else { config::Config::chosen(&typed, &mut command)? };
+        let Some(config) = config else {
             return Self::from_arg_matches(&command.try_get_matches_from(&typed)?);
         };
         let mut command = config.applied(command, &typed)?;

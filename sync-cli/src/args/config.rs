@@ -75,7 +75,14 @@ impl Config {
                 let kind = if takes_value(&arg) { "a text or a number" } else { "true or false" };
                 return Err(fault(&mut command, &self.path, &format!("{key} has to be {kind}")));
             };
-            let yields = command.get_arg_conflicts_with(&arg).iter().any(|other| is_typed(typed, other));
+            // A conflict may stand at either of the two.
+            let conflicts = |one: &Arg, other: &Arg| {
+                command.get_arg_conflicts_with(one).iter().any(|found| found.get_id() == other.get_id())
+            };
+            let yields = command
+                .get_arguments()
+                .filter(|other| is_typed(typed, other))
+                .any(|other| conflicts(&arg, other) || conflicts(other, &arg));
             if !yields {
                 command = command.mut_arg(arg.get_id(), |arg| arg.default_values(values).required(false));
             }

@@ -63,7 +63,10 @@ pub(super) fn init(args: &Args, init: &Init, out: &Output) -> Result<CommandOutc
         let (db, site) = (args.db.display().to_string(), format!("{:?}", init.site));
         out.line_said(&says::is_set_up(db, site))?;
         show(&discovered, out)?;
-        out.hint_said(&common::next_sync());
+        match discovered.central_unconfirmed {
+            true => out.hint_said(&says::unconfirmed(&discovered.central_url)),
+            false => out.hint_said(&common::next_sync()),
+        }
     }
     Ok(CommandOutcome::Done)
 }

@@ -29,6 +29,7 @@ sync_core::sentences! {
         is_set_up(db, site) = "{db} is set up as site {site}";
         central_answers() = "answers as a central server, and knows this site";
         changed(change) = "changed: {change}";
+        unconfirmed(url) = "Nothing is sent to {url} before it is confirmed: run oms-sync discover --accept.";
         confirmed(url) = "Confirmed: this site sends its credentials and records to {url} from now on.";
     }
 

@@ -419,6 +419,7 @@ sync_core::sentences! {
         nothing_to_compare() = "give --legacy or --central, or both: there is nothing to compare with";
 
         no_cycles() = "a central server without a legacy server has no cycles; `site list --max-age` tells which sites are silent";
+        public_url_unusable(why) = "--public-url: {why}";
         public_url_not_local() =
             "--public-url works only with --auth local: otherwise sites learn the address from the legacy server";
     }

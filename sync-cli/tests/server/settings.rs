@@ -59,6 +59,13 @@ fn what_is_no_setting_is_named_with_its_file() {
             assert!(said.err.contains(word), "{word:?} of {text:?}: {}", said.err);
         }
     }
+    desk.run(&["--help"]).ends(0);
+    desk.run(&["completions", "bash"]).ends(0);
+    // What is typed wins over a setting that does not go with it.
+    write(&desk, "oms-sync.toml", "[init]\nhttps-only = true");
+    let far = ["init", "--json", "--allow-http", "--legacy-url", "http://nowhere.invalid", "--site", "x"];
+    let said = desk.run(&[&far[..], &["--password-file", "pw", "--hardware-id", HARDWARE_ID]].concat());
+    assert_ne!(said.error().0, "https_required", "{said:?}");
     let missing = desk.run(&["--config", "nowhere.toml", "status"]).ends(2);
     assert!(missing.err.contains("nowhere.toml: cannot be read"), "{missing:?}");
 }
@@ -77,6 +84,7 @@ fn a_server_is_checked_before_it_starts() {
     assert!(!desk.path("backups").exists(), "nothing is made");
     let half = settings("tls-cert = \"cert.pem\"").ends(2);
     assert!(half.json()["error"]["message"].to_string().contains("TLS needs both"), "{half:?}");
+    settings("public-url = \"http://joe:secret@central.example.org\"").ends(2);
     settings("tls-cert = \"cert.pem\"\ntls-key = \"key.pem\"").ends(2);
     settings("").ends(0);
     desk.run(&["--db", "new.sqlite", "serve", "--check", "--create", "--json"]).ends(0);

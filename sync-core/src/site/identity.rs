@@ -5,7 +5,7 @@ use sha2::{Digest as _, Sha256};
 use url::Url;
 
 use super::device::Device;
-use crate::address::{is_elsewhere, is_loopback, is_readable_on_the_way, parse_url, shown};
+use crate::address::{is_elsewhere, is_readable_on_the_way, parse_url, shown};
 use crate::error::{Error, Result};
 use crate::machine::Machine;
 use crate::protocol::v5::{InitialisationStatus, SiteHeaders, V5_VERSION};
@@ -41,8 +41,8 @@ pub struct Settings {
     pub hardware_id: Option<String>,
     /// True if credentials and records go to other machines over https alone: another address is an error, and nothing is
     /// sent there. False allows http:// too, where everybody on the way can read them. `None` leaves it as the database has it,
-    /// and means true for a database that is set up for the first time, unless its legacy server is on this machine (a loopback
-    /// address), as in tests.
+    /// and means true for a database that is set up for the first time. Servers on this machine, under a loopback address as in tests,
+    /// are asked over http:// all the same.
     pub https_only: Option<bool>,
 }
 
@@ -198,11 +198,7 @@ impl Identity {
     /// The settings, before anything else is known of the site.
     pub(crate) fn of_settings(settings: &Settings, hardware: Hardware, app: AppIdentity) -> Result<Self> {
         const LEGACY: &str = "the legacy server's address";
-        let is_here = |url: Url| is_loopback(&url);
-        let https_only = match settings.https_only {
-            Some(https_only) => https_only,
-            None => !parse_url(LEGACY, &settings.legacy_url).is_ok_and(is_here),
-        };
+        let https_only = settings.https_only.unwrap_or(true);
         Ok(Self {
             legacy_url: allowed(https_only, LEGACY, &settings.legacy_url)?,
             https_only,

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use serde_json::json;
 use sync_core::storage::PostgresStorage;
+use sync_core::support::ConfigWarning;
 use sync_core::{Error, Replica, Role};
 
 use super::certificate_files;
@@ -17,6 +18,9 @@ pub(super) fn run(args: &Args, options: &Serve, out: &Output) -> Result<CommandO
     let files = certificate_files(options)?;
     if let Some(files) = &files {
         files.read()?;
+    }
+    if let Some(concern) = options.public_url.as_deref().and_then(ConfigWarning::of_own_url) {
+        return Err(Error::bad_input(input_given::public_url_unusable(concern.to_string())).into());
     }
     for folder in options.backup_to.iter().chain(args.files.as_ref()) {
         writable(folder)?;

@@ -14,7 +14,7 @@ use crate::site::client::Client;
 use crate::site::identity::{CENTRAL, Discovered, Hardware, Identity, Settings, confirmed_central};
 use crate::site::observer::{SyncEvent, SyncObserver};
 use crate::storage::state::HardwareFrom;
-use crate::storage::state::{Setting, is_one_server, role};
+use crate::storage::state::{Setting, role};
 use crate::storage::{WriteTxn, state};
 use crate::text::sentences::{cycle as says, identity as say, input};
 use crate::text::{Message, quoted};
@@ -56,7 +56,10 @@ impl Site {
             if settings.https_only.is_none() && legacy_before.is_some() {
                 settings.https_only = Some(state::HTTPS_ONLY.get(txn.as_ref())?);
             }
-            let is_same_legacy = is_one_server(&settings.legacy_url, legacy_before.as_deref());
+            // Another name of the same machine is no other server.
+            let legacy_url = |url: &str| parse_url("the legacy server's address", url).ok();
+            let both = legacy_before.as_deref().and_then(legacy_url).zip(legacy_url(&settings.legacy_url));
+            let is_same_legacy = both.is_some_and(|(before, now)| !is_elsewhere(&before, &now));
             (stored, settings, is_same_legacy)
         };
         let hardware = stored.map_or_else(|| Hardware::of(&self.device.machine), Ok)?;

@@ -10,6 +10,7 @@ use base64::engine::general_purpose::STANDARD;
 use ureq::ProxyProtocol;
 use url::Url;
 
+use crate::address::is_loopback;
 use crate::redaction::masked_url;
 use crate::text::Detail;
 use crate::text::sentences::error_detail as words;
@@ -49,6 +50,11 @@ struct UnusableProxy {
     /// Without user name and password.
     url: String,
     reason: Detail,
+}
+
+/// True for a proxy on this machine.
+fn is_here(host: &str) -> bool {
+    Url::parse(&format!("http://{host}")).is_ok_and(|url| is_loopback(&url))
 }
 
 type ProxySetting = Option<Result<Proxy, UnusableProxy>>;
@@ -102,6 +108,10 @@ impl Proxies {
         let setting = if url.scheme() == "https" { &self.https } else { &self.http };
         let Some(setting) = setting else { return Ok(None) };
         if self.except.iter().any(|except| except.covers(&url)) {
+            return Ok(None);
+        }
+        // A proxy on another machine cannot reach this one, and would read what is sent to it.
+        if is_loopback(&url) && setting.as_ref().is_ok_and(|proxy| !is_here(&proxy.host)) {
             return Ok(None);
         }
         setting.as_ref().map(Some).map_err(|UnusableProxy { variable, url, reason }| TransportError::ProxyUnusable {
@@ -266,6 +276,21 @@ mod tests {
         assert_eq!(proxy.authorization.as_deref(), Some("Basic bWU6c0BjcmV0"));
         let shown = format!("{proxies:?} {}", proxy.shown());
         assert!(!shown.contains("cret") && !shown.contains("bWU6"), "{shown}");
+    }
+
+    /// It cannot be reached from there, and the other machine would read what is sent.
+    #[test]
+    fn this_machine_is_not_asked_through_a_proxy_on_another_one() {
+        for (proxy, url, is_direct) in [
+            ("http://p:3128", "http://127.0.0.1:8000/x", true),
+            ("http://p:3128", "http://localhost:8000/x", true),
+            ("http://127.0.0.1:3128", "http://127.0.0.1:8000/x", false),
+            ("http://localhost:3128", "http://[::1]:8000/x", false),
+            ("http://p:3128", "http://192.168.0.1/x", false),
+        ] {
+            let proxies = proxies(&[("http_proxy", proxy)]);
+            assert_eq!(proxies.to(url).unwrap().is_none(), is_direct, "{proxy} {url}");
+        }
     }
 
     #[test]
