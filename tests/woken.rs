@@ -183,3 +183,29 @@ fn what_was_refused_is_told_again_if_the_answer_is_lost() {
         assert_eq!(told(a.sync()), 0, "it is told once");
     });
 }
+
+#[test]
+fn what_was_refused_and_is_taken_after_all_is_not_shown_as_refused_any_more() {
+    both_kinds(|central| {
+        let (a, b) = (central.new_site("a"), central.new_site("b"));
+        a.sync();
+        b.sync();
+        b.records.put("asset", [asset("x", "STORE_b", "1"), asset("y", "STORE_b", "1")]).unwrap();
+        b.sync();
+        let move_to = |site: &str| {
+            central.sites.add_store("b", "b", site, Some("STORE_b".into())).unwrap();
+            central.central.integrate_waiting().unwrap();
+        };
+        move_to("a");
+        b.records.put("asset", [asset("x", "STORE_b", "of b, whose store is away")]).unwrap();
+        b.sync();
+        let shown = || Replica::with_storage(b.storage.clone()).status().unwrap().refused_by_central.len();
+        assert_eq!(shown(), 1);
+        b.sync();
+        assert_eq!(shown(), 1, "it stands");
+        move_to("b");
+        assert!(get(&central.records, "asset", "x").unwrap().contains("whose store is away"), "it is taken");
+        b.sync();
+        assert_eq!(shown(), 0);
+    });
+}

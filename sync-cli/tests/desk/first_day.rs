@@ -228,6 +228,14 @@ fn a_site_is_set_up_again_on_the_same_machine() {
     assert_eq!(refused.error().0, "hardware_id_mismatch");
 }
 
+#[test]
+fn an_address_that_may_not_be_used_is_no_good_health() {
+    let clinic = Clinic::new();
+    clinic.damage("UPDATE sync_state SET value = 'http://legacy.example.org' WHERE key = 'legacy_url'");
+    let verdict = clinic.json(&["doctor"], 3);
+    assert_eq!((&verdict["party"], &verdict["finding"]["code"]), (&json!("device"), &json!("https_required")));
+}
+
 /// The database belongs to an app, which keeps tables of its own with a hook that this program does not have.
 #[test]
 fn nothing_is_written_beside_an_app_with_a_hook_unless_that_is_wanted() {

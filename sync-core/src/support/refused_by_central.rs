@@ -42,7 +42,7 @@ pub(super) fn refusal_of(txn: &dyn ReadTxn, table: &TableName, id: &RecordId) ->
 }
 
 fn read(txn: &dyn ReadTxn, noted: NotedRefusal) -> Result<CentralRefusal> {
-    let NotedRefusal { table, id, reason, at, pushed_to } = noted;
+    let NotedRefusal { table, id, reason, at, pushed_to, .. } = noted;
     let is_local = match txn.newest_change(&table, &id)? {
         Some(change) => !change.is_sync_update,
         None => txn.has_local_change(&table, &id, Cursor(0))?,

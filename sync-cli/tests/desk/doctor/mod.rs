@@ -90,13 +90,20 @@ impl Ward {
 
     /// Sets the site's address of central.
     fn central_at(&self, url: &str) {
+        self.allow_http();
         self.clinic.damage(&format!(
             "UPDATE sync_state SET value = '{url}' WHERE key IN ('central_url', 'central_url_confirmed')"
         ));
     }
 
+    /// As if the site had been set up with `--allow-http`.
+    fn allow_http(&self) {
+        self.clinic.damage("UPDATE sync_state SET value = '0' WHERE key = 'https_only'");
+    }
+
     /// Sets the site's address of the legacy server.
     fn legacy_at(&self, url: &str) {
+        self.allow_http();
         self.clinic.damage(&format!("UPDATE sync_state SET value = '{url}' WHERE key = 'legacy_url'"));
     }
 

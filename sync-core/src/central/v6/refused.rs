@@ -2,7 +2,7 @@
 //! central's administrator would know.
 
 use crate::central::Central;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::protocol::v6::{Batch, PullRequest, RefusedRecord, ReportedRefusals};
 use crate::record::SiteId;
 use crate::storage::{QuarantineCause, Source};
@@ -16,6 +16,9 @@ const REPORTED_MAX: usize = 20;
 /// The most records that are followed until they are taken or refused.
 const WAITING_MAX: usize = 20;
 
+/// The most refused records that are followed until they are taken after all.
+const REFUSED_MAX: usize = 100;
+
 impl Central {
     /// Adds the records of the site that central did not take to the last batch of a pull, from where the site has noted them.
     /// The site says that itself, so nothing is lost with an answer. A site of Open mSupply gets none: it has no use for them.
@@ -28,18 +31,29 @@ impl Central {
         let asked = request.refused_up_to.as_ref();
         let Some(noted) = asked.filter(|_| !request.is_dry_run && batch.is_last_batch) else { return Ok(()) };
         let txn = self.storage.read()?;
+        let entry = |number: u64| {
+            let found = txn.quarantined(number.saturating_sub(1), 1)?.into_iter();
+            Ok::<_, Error>(found.filter(|(row, _)| row.sequence == number).next())
+        };
+        let mut told = ReportedRefusals { up_to: noted.up_to, ..ReportedRefusals::default() };
+        for number in noted.refused.iter().take(REFUSED_MAX) {
+            if entry(*number)?
+                .is_some_and(|(row, why)| row.incoming.source == Source::Site(site) && is_reported(why.cause))
+            {
+                told.refused.push(*number);
+            }
+        }
         let mut rows = Vec::new();
         for waiting in noted.waiting.iter().take(WAITING_MAX) {
-            let found = txn.quarantined(waiting.saturating_sub(1), 1)?;
-            rows.extend(found.into_iter().filter(|(row, _)| row.sequence == *waiting));
+            rows.extend(entry(*waiting)?);
         }
         rows.extend(txn.quarantined(noted.up_to, SEARCHED_MAX)?);
-        let mut told = ReportedRefusals { up_to: noted.up_to, waiting: Vec::new() };
         for (row, why) in rows {
             let is_of_site = row.incoming.source == Source::Site(site);
             if is_of_site && is_reported(why.cause) && batch.refused.len() < REPORTED_MAX {
                 let (table, id, reason) = (row.incoming.table, row.incoming.id, why.reason);
-                batch.refused.push(RefusedRecord { table, id, reason });
+                told.refused.push(row.sequence);
+                batch.refused.push(RefusedRecord { table, id, reason, number: row.sequence });
             } else if is_of_site && is_reported(why.cause) && row.sequence > noted.up_to {
                 // The next pull brings it, and the others.
                 break;

@@ -94,6 +94,9 @@ pub struct ReportedRefusals {
     /// Entries before it that still waited then: they may be refused later.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub waiting: Vec<u64>,
+    /// Entries before it that were refused. In an answer those are missing that central has taken since, or lost.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub refused: Vec<u64>,
 }
 
 /// A record of a site that central refused, and the rule that it broke.
@@ -105,6 +108,9 @@ pub struct RefusedRecord {
     pub id: RecordId,
     /// Why it was refused.
     pub reason: String,
+    /// The number of its entry in central's quarantine.
+    #[serde(default)]
+    pub number: u64,
 }
 
 impl Batch {

@@ -14,6 +14,9 @@ const NAMED_MAX: usize = 20;
 /// The most refused records that stay noted; older ones go.
 const NOTED_MAX: usize = 200;
 
+/// The most refused records for which central is asked whether it has taken them since.
+const FOLLOWED_MAX: usize = 50;
+
 /// The longest reason that is kept, in characters.
 const REASON_MAX: usize = 500;
 
@@ -29,20 +32,24 @@ impl Cycle<'_, '_> {
         }
         let now = self.site.clock.now();
         let txn = self.site.storage.write()?;
-        if let Some(up_to) = up_to {
+        let mut noted = state::REFUSED_BY_CENTRAL.get(txn.as_ref())?.0;
+        if let Some(mut up_to) = up_to {
+            let before = state::REFUSED_UP_TO.get(txn.as_ref())?.map(|StoredJson(before)| before).unwrap_or_default();
+            // What central was asked for and does not name any more, it has taken.
+            noted.retain(|known| !before.refused.contains(&known.number) || up_to.refused.contains(&known.number));
+            up_to.refused.drain(..up_to.refused.len().saturating_sub(FOLLOWED_MAX));
             state::REFUSED_UP_TO.set(txn.as_ref(), Some(StoredJson(up_to)))?;
         }
         let pushed_to = state::PUSH_CURSOR_V6.get(txn.as_ref())?;
-        let mut noted = state::REFUSED_BY_CENTRAL.get(txn.as_ref())?.0;
         let mut warnings = Vec::new();
-        for RefusedRecord { table, id, reason } in refused.into_iter().take(NAMED_MAX) {
+        for RefusedRecord { table, id, reason, number } in refused.into_iter().take(NAMED_MAX) {
             let reason: String = whole_words(&reason, &[]).chars().take(REASON_MAX).collect();
             let [shown_table, shown_id] = [table.as_str(), id.as_str()].map(|text| whole_words(text, &[]));
             warnings.push(says::central_refused(shown_table, shown_id, &reason));
             // A record that was never here is a mistake of the other end.
             if txn.written_at(&table, &id)?.is_some() {
                 noted.retain(|known| (&known.table, &known.id) != (&table, &id));
-                noted.push(NotedRefusal { table, id, reason, at: now, pushed_to });
+                noted.push(NotedRefusal { table, id, reason, at: now, number, pushed_to });
             }
         }
         noted.drain(..noted.len().saturating_sub(NOTED_MAX));

@@ -23,6 +23,9 @@ pub(crate) struct NotedRefusal {
     pub reason: String,
     /// The time at which this site was told.
     pub at: Timestamp,
+    /// The number of its entry in central's quarantine; 0 if central did not tell.
+    #[serde(default)]
+    pub number: u64,
     /// The push cursor at that time: a local change from here on was not refused yet.
     pub pushed_to: Cursor,
 }

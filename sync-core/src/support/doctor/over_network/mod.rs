@@ -182,6 +182,11 @@ struct Doctor<'a> {
     legacy_origin: Option<url::Origin>,
 }
 
+/// True if a database is no site, which is not a fault of its settings.
+fn is_no_site(error: &Error) -> bool {
+    matches!(error, Error::NotSetUp | Error::WrongRole { .. })
+}
+
 impl Doctor<'_> {
     fn add(&mut self, check: Check) -> Result<()> {
         let goes_on = (self.each)(&check);
@@ -228,7 +233,14 @@ impl Doctor<'_> {
 
     fn run(&mut self) -> Result<()> {
         let storage = self.site.storage.clone();
-        let settings = doctor::settings(&self.support);
+        let identity = self.site.identity();
+        let settings = match (doctor::settings(&self.support), &identity) {
+            // A secret is not where it is kept, or an address may not be used.
+            (Ok(check), Err(error)) if check.outcome != CheckOutcome::Fault && !is_no_site(error) => {
+                Ok(Check::fault("settings", error, Party::Device))
+            }
+            (settings, _) => settings,
+        };
         let is_set_up = settings.as_ref().is_ok_and(|check| check.outcome != CheckOutcome::Fault);
         let is_readable = settings.is_ok();
         self.add_read("settings", settings)?;
@@ -238,10 +250,7 @@ impl Doctor<'_> {
             Ok::<_, Error>((role(txn.as_ref())?, state::LEGACY_URL.is_set(txn.as_ref())?))
         };
         let (role, has_legacy) = read().unwrap_or((None, false));
-        let identity = match self.site.identity() {
-            Ok(identity) if is_set_up => Some(identity),
-            _ => None,
-        };
+        let identity = identity.ok().filter(|_| is_set_up);
         let stands_alone = role == Some(Role::Central) && !has_legacy;
         match &identity {
             Some(identity) => self.servers(identity, role)?,
