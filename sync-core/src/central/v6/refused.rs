@@ -32,8 +32,8 @@ impl Central {
         let Some(noted) = asked.filter(|_| !request.is_dry_run && batch.is_last_batch) else { return Ok(()) };
         let txn = self.storage.read()?;
         let entry = |number: u64| {
-            let found = txn.quarantined(number.saturating_sub(1), 1)?.into_iter();
-            Ok::<_, Error>(found.filter(|(row, _)| row.sequence == number).next())
+            let mut found = txn.quarantined(number.saturating_sub(1), 1)?.into_iter();
+            Ok::<_, Error>(found.find(|(row, _)| row.sequence == number))
         };
         let mut told = ReportedRefusals { up_to: noted.up_to, ..ReportedRefusals::default() };
         for number in noted.refused.iter().take(REFUSED_MAX) {
