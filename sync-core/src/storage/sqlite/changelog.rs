@@ -207,11 +207,6 @@ impl<C: HoldsConnection> SqliteTxn<C> {
 
     /// True if there are any tombstones; a first sync has none.
     pub(super) fn any_tombstones(&self) -> Result<bool> {
-        if let Some(known) = self.any_tombstones.get() {
-            return Ok(known);
-        }
-        let any = self.first("SELECT 1 FROM sync_change LIMIT 1", (), |_| Ok(()))?.is_some();
-        self.any_tombstones.set(Some(any));
-        Ok(any)
+        self.any_row(&self.any_tombstones, "SELECT 1 FROM sync_change LIMIT 1")
     }
 }

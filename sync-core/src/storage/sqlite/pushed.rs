@@ -21,12 +21,7 @@ impl<C: HoldsConnection> PushedReads for SqliteTxn<C> {
 impl<C: HoldsConnection> SqliteTxn<C> {
     /// True if there are any pushed versions. At a site there are only those that a pull has brought back, mostly none.
     pub(super) fn any_pushed(&self) -> Result<bool> {
-        if let Some(known) = self.any_pushed.get() {
-            return Ok(known);
-        }
-        let any = self.first("SELECT 1 FROM sync_pushed LIMIT 1", (), |_| Ok(()))?.is_some();
-        self.any_pushed.set(Some(any));
-        Ok(any)
+        self.any_row(&self.any_pushed, "SELECT 1 FROM sync_pushed LIMIT 1")
     }
 }
 

@@ -63,6 +63,12 @@ pub(super) fn read_change(row: &Row<'_>, action: ChangeAction) -> rusqlite::Resu
     })
 }
 
+/// The row of a record, with the JSON of its data if that was asked for.
+fn read_record(row: &Row<'_>, with_data: bool) -> rusqlite::Result<(Change, Option<String>)> {
+    let json = if with_data { row.get(9)? } else { None };
+    Ok((read_change(row, ChangeAction::Upsert)?, json))
+}
+
 impl<C: HoldsConnection> ChangelogReads for SqliteTxn<C> {
     fn changes(&self, selection: &Selection, from: Cursor, limit: usize) -> Result<Vec<Change>> {
         let rows = self.rows(selection, from, (limit, usize::MAX), false)?;
@@ -171,10 +177,7 @@ impl<C: HoldsConnection> SqliteTxn<C> {
         let records = self.all_while(
             &part.sql(RECORD, columns, except),
             parameters(i64::MAX),
-            |row| {
-                let json: Option<String> = if with_data { row.get(9)? } else { None };
-                Ok((read_change(row, ChangeAction::Upsert)?, json))
-            },
+            |row| read_record(row, with_data),
             |(_, json)| {
                 // The row that exceeds the limit is the last.
                 let is_wanted = left.is_some();
@@ -203,10 +206,7 @@ impl<C: HoldsConnection> SqliteTxn<C> {
 
     fn record_at(&self, (_, _, rowid): RowPlace, with_data: bool) -> Result<FoundRow> {
         let sql = if with_data { RECORD_AT_WITH_DATA } else { RECORD_AT };
-        let found = self.first(sql, [rowid], |row| {
-            let json: Option<String> = if with_data { row.get(9)? } else { None };
-            Ok((read_change(row, ChangeAction::Upsert)?, json))
-        })?;
+        let found = self.first(sql, [rowid], |row| read_record(row, with_data))?;
         let what = || format!("row {rowid} of sync_record");
         // The place was found in this transaction.
         let (change, json) = found.ok_or_else(|| crate::Error::DamagedState { what: what() })?;

@@ -158,6 +158,16 @@ impl<C: HoldsConnection> SqliteTxn<C> {
         Ok(found)
     }
 
+    /// Whether a statement finds a row, asked once in a transaction: `known` keeps the answer.
+    pub(super) fn any_row(&self, known: &Cell<Option<bool>>, sql: &str) -> Result<bool> {
+        if let Some(known) = known.get() {
+            return Ok(known);
+        }
+        let any = self.first(sql, (), |_| Ok(()))?.is_some();
+        known.set(Some(any));
+        Ok(any)
+    }
+
     /// Rows while `wanted` returns true for each.
     pub(super) fn all_while<T>(
         &self,
