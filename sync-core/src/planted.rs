@@ -111,6 +111,8 @@ bugs! {
     WaitingNotWoken,
     /// A site's integration counts as finished although more was staged meanwhile.
     IntegrationFinishedEarly,
+    /// Central asks whether an integration waits before the transaction that stages a push.
+    WaitAskedBefore,
     /// Nothing is read again when a store comes to a site, and central logs nothing anew.
     GainedStoreIgnored,
     /// The children of a record that moves to another store stay behind.
@@ -187,6 +189,10 @@ bugs! {
     FileBeforeCredentials,
     /// Sites and stores may be added by hand where a legacy server gives out the numbers.
     NumbersGivenTwice,
+    /// Every site may link a patient to any store.
+    LinkIsAnyones,
+    /// A site that pushes a patient over V5 gets the patient back as central has it, whether or not it sees the patient.
+    QueueTellsAnyPatient,
 }
 
 thread_local! {

@@ -6,6 +6,8 @@
 #[cfg(feature = "support")]
 mod audit;
 #[cfg(feature = "support")]
+mod audit_report;
+#[cfg(feature = "support")]
 pub(crate) mod audit_with_central;
 pub(crate) mod config_warnings;
 #[cfg(feature = "support")]
@@ -37,9 +39,9 @@ mod retry;
 pub(crate) mod status;
 
 #[cfg(feature = "support")]
-pub use audit::{Audit, AuditReason, AuditedType, Difference, DifferenceKind, DifferenceReason};
-#[cfg(feature = "support")]
 pub(crate) use audit::{CentralSnapshot, compare};
+#[cfg(feature = "support")]
+pub use audit_report::{Audit, AuditReason, AuditedType, Difference, DifferenceKind, DifferenceReason};
 pub use config_warnings::ConfigWarning;
 #[cfg(feature = "support")]
 pub use cursors::{CursorShown, PullCursor, Rewind};

@@ -16,6 +16,7 @@ pub mod network;
 #[cfg(feature = "planted-bugs")]
 pub mod planted;
 pub mod promises;
+mod quiet;
 pub mod rules;
 pub mod run;
 pub mod runner;

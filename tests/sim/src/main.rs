@@ -206,7 +206,7 @@ fn mutations(threads: usize, args: &Args) -> ExitCode {
     let seeds_max = args.seeds.unwrap_or(2000);
     let kind = (args.legacy || args.files || args.harsh || args.aim.is_some()).then_some(kind_of(args));
     let found = sync_sim::planted::hunt(threads, seeds_max, (kind, args.bug.as_deref()), |found| {
-        let flags = found.kind.flags();
+        let flags = found.flags();
         match &found.seeds {
             Some((seeds, how)) => println!("{:?}{flags}: found in {seeds} seeds, {how}", found.bug),
             None => println!("{:?}{flags}: NOT FOUND in {seeds_max} seeds", found.bug),

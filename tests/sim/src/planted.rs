@@ -6,6 +6,7 @@ use sync_core::planted::{Bug, plant};
 
 use crate::aim::Aim;
 use crate::run::{Kind, Options, run};
+use crate::threads;
 
 /// How a bug was found.
 #[derive(Debug, Clone)]
@@ -16,6 +17,18 @@ pub struct Found {
     pub kind: Kind,
     /// The number of seeds until one breaks a promise that holds without the bug, and what it says; none if no seed does.
     pub seeds: Option<(u64, String)>,
+}
+
+impl Found {
+    /// The flags that play the worlds in which the bug was planted.
+    pub fn flags(&self) -> String {
+        if needs_threads(self.bug) { " --at-once".to_owned() } else { self.kind.flags() }
+    }
+}
+
+/// True for a race between transactions, which only real threads show.
+fn needs_threads(bug: Bug) -> bool {
+    bug == Bug::WaitAskedBefore
 }
 
 /// The kind of world that shows a bug.
@@ -122,7 +135,19 @@ pub fn hunt(
     all.into_inner().unwrap_or_default()
 }
 
+fn hunt_with_threads(bug: Bug, seeds_max: u64) -> Option<(u64, String)> {
+    (1..=seeds_max).find_map(|seed| {
+        let broken = threads::run(seed, false, &|| plant(Some(bug)));
+        let what = broken.first()?;
+        let says_something = threads::run(seed, false, &|| plant(None)).is_empty();
+        says_something.then(|| (seed, format!("seed {seed}: {what}")))
+    })
+}
+
 fn hunt_one(bug: Bug, seeds_max: u64, kind: Kind) -> Option<(u64, String)> {
+    if needs_threads(bug) {
+        return hunt_with_threads(bug, seeds_max);
+    }
     let place = Bug::ALL.iter().filter(|other| kind_of(**other) == kind_of(bug)).position(|other| *other == bug)?;
     let first = (place as u64 + 1) * 1_000_000;
     (1..=seeds_max).find_map(|count| {

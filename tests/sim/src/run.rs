@@ -48,6 +48,7 @@ pub enum Chance {
     Files,
     Harsh,
     Aim,
+    Neighbour,
 }
 
 /// An end: central, or a site.
@@ -152,7 +153,7 @@ pub struct Sim {
     pub(crate) harsh: Option<Harsh>,
     /// What it aims at, if at anything.
     pub(crate) aimed: Option<Aimed>,
-    dice: [Mutex<Rng>; 6],
+    dice: [Mutex<Rng>; 7],
     /// Holds the files of the ends, if they have any.
     _folder: Option<tempfile::TempDir>,
 }
@@ -296,7 +297,7 @@ impl Sim {
                 written: BTreeSet::new(),
                 backups: ends.iter().map(|_| Vec::new()).collect(),
             };
-            let dice = [1, 2, 3, 4, 5, 6]
+            let dice = [1, 2, 3, 4, 5, 6, 7]
                 .map(|stream| Mutex::new(Rng::with_seed(seed.wrapping_mul(0x9e37_79b9).wrapping_add(stream))));
             let mut ledger = Ledger::of_world(legacy.is_some());
             ledger.judges_order = harsh.is_some();

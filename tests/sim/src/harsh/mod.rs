@@ -5,6 +5,8 @@ mod files;
 mod line;
 mod machines;
 mod neighbour;
+mod neighbour_types;
+mod neighbour_v5;
 mod people;
 mod swarm;
 

@@ -15,7 +15,7 @@ use crate::run::{Chance, Sim};
 use crate::world::{self, ADDRESS, PASSWORD};
 
 /// Positions that no honest changelog has.
-const EXTREME: [&str; 3] = ["9223372036854775807", "9223372036854775808", "18446744073709551615"];
+pub(super) const EXTREME: [&str; 3] = ["9223372036854775807", "9223372036854775808", "18446744073709551615"];
 
 /// Values that not every peer can read or store, as they stand in JSON.
 const UNREADABLE: [&str; 5] = ["1e999", r#""\ud800""#, r#""a\u0000b""#, "DEEP", "DEEPER"];
@@ -45,6 +45,12 @@ impl Sim {
             4 => self.change_a_patient(harsh),
             5 => self.replace_what_is_of_no_store(harsh),
             _ => self.ask_strange_questions(harsh),
+        }
+        if harsh.swarm.neighbour_forges_all {
+            match self.roll(Chance::Neighbour, 3) {
+                0 if self.legacy.is_none() => self.speak_v5(harsh),
+                _ => self.push_any_type(harsh),
+            }
         }
         self.push_honestly(harsh);
     }
@@ -211,10 +217,15 @@ impl Sim {
         };
         let (id, data) = document;
         let action = if self.happens(Chance::Harsh, 300) { "Delete" } else { "Update" };
+        self.push_forged_as(harsh, action, ("name", &id, data));
+    }
+
+    /// Pushes a record that the neighbour may not write, or its deletion.
+    pub(super) fn push_forged_as(&self, harsh: &Harsh, action: &'static str, (table, id, data): (&str, &str, String)) {
         let cursor = self.next_cursor(harsh);
-        let pushed = NeighbourPush { cursor, table: "name".to_owned(), id: json!(id).to_string(), action, data };
-        lock(&self.ledger).was_forged(world::rogue(self), ("name".to_owned(), id));
-        self.push_raw(vec![pushed], "[]");
+        lock(&self.ledger).was_forged(world::rogue(self), (table.to_owned(), id.to_owned()));
+        let (table, id) = (table.to_owned(), json!(id).to_string());
+        self.push_raw(vec![NeighbourPush { cursor, table, id, action, data }], "[]");
     }
 
     /// Questions that are odd: of patients, with extreme cursors, for no records at all.
@@ -310,7 +321,7 @@ impl Sim {
         }
     }
 
-    fn send_to_central(&self, path: &str, body: String) -> Option<HttpResponse> {
+    pub(super) fn send_to_central(&self, path: &str, body: String) -> Option<HttpResponse> {
         let request = HttpRequest {
             method: Method::Post,
             url: format!("{ADDRESS}/{path}"),

@@ -34,6 +34,8 @@ pub struct HarshSwarm {
     pub retries: u32,
     /// How often of a thousand events a hostile neighbour does something.
     pub neighbour: u32,
+    /// Whether that neighbour also pushes records of every type, and speaks V5.
+    pub neighbour_forges_all: bool,
     /// Whether some sites begin with an older release.
     pub old: bool,
     /// How often of a thousand events an end gets a newer release.
@@ -84,6 +86,8 @@ impl HarshSwarm {
         swarm.several_restores = rng.u32(..100) < 20;
         swarm.crowd = [0, 0, 100, 400][rng.usize(..4)];
         swarm.poison = [0, 0, 0, 30][rng.usize(..4)];
+        // Drawn apart, so that the other half of the kept seeds plays as it always did.
+        swarm.neighbour_forges_all = Rng::with_seed(seed ^ 0x4e45_4947_4842).bool();
         swarm
     }
 
