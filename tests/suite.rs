@@ -29,6 +29,7 @@ mod legacy_queue;
 mod machines;
 mod names;
 mod narrow_lines;
+mod nothing_new;
 mod one_door;
 mod one_patient;
 mod overtaken;

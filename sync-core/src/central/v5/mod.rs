@@ -2,4 +2,5 @@
 
 pub(crate) mod legacy_api;
 pub(crate) mod name_store_join;
+mod nothing_new;
 pub(crate) mod patient_api;

@@ -2,6 +2,7 @@
 
 mod central_records;
 mod error;
+mod following;
 mod headers;
 mod patient;
 mod queue;
@@ -10,6 +11,7 @@ mod site_status;
 
 pub use central_records::{CentralBatch, CentralRecord, ReadCentralBatch, UnreadableRecord};
 pub use error::{V5Error, V5ErrorBody};
+pub use following::{FOLLOWING, FollowingRequests, NothingNew};
 pub use headers::{SiteHeaders, V5_VERSION, header};
 pub use patient::{FoundPatient, MadeJoin, NewJoin, PatientQuery};
 pub use queue::{
