@@ -29,7 +29,6 @@ mod legacy_queue;
 mod machines;
 mod names;
 mod narrow_lines;
-mod nothing_new;
 mod one_door;
 mod one_patient;
 mod overtaken;

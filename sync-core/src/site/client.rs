@@ -1,7 +1,6 @@
 //! One exchange with a server, with the one retry loop around request, response, body and parsing.
 
-mod at_hand;
-pub(crate) mod legacy;
+mod legacy;
 mod push;
 
 use std::io::Write as _;
@@ -12,7 +11,6 @@ use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 use url::Url;
 
-use self::at_hand::AnswersAtHand;
 pub(crate) use self::push::OpenPush;
 use super::answer::{central_answer, joined, transport_error, unreadable};
 use super::config::SyncConfig;
@@ -50,8 +48,6 @@ pub(crate) struct Client<'a> {
     pub sizes: Sizes,
     /// A request that was sent ahead, with its answer.
     ahead: Option<(HttpRequest, Result<HttpResponse, TransportError>)>,
-    /// The answers that come with that to `GET /sync/v5/site`, if nothing is new.
-    at_hand: AnswersAtHand,
     /// Set once a server could not read a gzipped request.
     plain_only: bool,
     /// True if the last exchange broke before any response.
@@ -116,7 +112,6 @@ impl<'a> Client<'a> {
             traffic: Traffic::default(),
             sizes: Sizes::default(),
             ahead: None,
-            at_hand: AnswersAtHand::default(),
             is_one_server: false,
             plain_only: false,
             broke: false,
@@ -227,7 +222,7 @@ impl<'a> Client<'a> {
     }
 
     /// A request to central, and whether its body is gzipped.
-    pub(crate) fn central_request(&self, central: &Url, path: &str, json: &[u8]) -> Result<(HttpRequest, bool)> {
+    fn central_request(&self, central: &Url, path: &str, json: &[u8]) -> Result<(HttpRequest, bool)> {
         let gzipped = self.gzip_from().is_some_and(|from| json.len() >= from);
         let body = if gzipped { gzip(json)? } else { json.to_vec() };
         Ok((json_request(central, path, body, gzipped), gzipped))
@@ -280,9 +275,6 @@ impl<'a> Client<'a> {
     }
 
     fn send(&mut self, server: Server, url: &str, request: &HttpRequest) -> Result<HttpResponse> {
-        if let Some(response) = self.at_hand.take(request) {
-            return Ok(response);
-        }
         self.traffic.requests += 1;
         self.traffic.bytes_sent += request.body.len() as u64;
         let began = self.clock.monotonic();

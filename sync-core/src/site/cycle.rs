@@ -207,7 +207,6 @@ impl Cycle<'_, '_> {
     /// Asks the legacy server who this site is, and for initialisation if that is not done.
     pub(super) fn ask_who_we_are(&mut self) -> Result<()> {
         copied_database::check_may_act(self.site.storage.read()?.as_ref(), &self.identity.site_name)?;
-        self.ask_whether_anything_is_new()?;
         let discovered = self.site.discover_as(&self.identity, &mut self.client)?;
         for change in &discovered.changes {
             self.warn(says::something_new(change.clone()))?;

@@ -8,7 +8,6 @@ pub(crate) mod cycle;
 pub(crate) mod device;
 mod failed_push;
 pub(crate) mod files;
-mod following_requests;
 pub(crate) mod identity;
 pub(crate) mod legacy;
 pub(crate) mod observer;

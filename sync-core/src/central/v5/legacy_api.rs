@@ -47,15 +47,9 @@ impl Central {
         };
         let body = as_utf8(&body);
         match (request.method, route) {
-            (Method::Get, path::SITE) => answer(self.site_info(site, &headers, asked_at(request)).map(|info| {
-                let nothing_new = self.nothing_new(site, (request, &headers), trace);
-                SiteInfo { nothing_new, ..info }
-            })),
+            (Method::Get, path::SITE) => answer(self.site_info(site, &headers, asked_at(request))),
             (Method::Get, path::CENTRAL_RECORDS) => {
-                answer(self.central_records(query, self.answer_bytes_max(trace)).map(|(batch, read_to)| {
-                    self.activity.note_stores_read(site, read_to);
-                    batch
-                }))
+                answer(self.central_records(site, query, self.answer_bytes_max(trace)))
             }
             (Method::Get, path::SITE_STATUS) => answer(Ok(LegacyStatus::idle())),
             (Method::Post, path::INITIALISE) => answer(self.fill_queue(site)),
@@ -96,13 +90,11 @@ impl Central {
             is_om_supply_central_server: false,
             om_supply_central_server_url: self.config.public_url.clone().or(asked_at).unwrap_or_default(),
             msupply_central_site_id: own_id,
-            nothing_new: None,
         })
     }
 
-    /// Stores and their names, and the position up to which a site that gets them has read. Patients are names too, but are
-    /// left out: only the sites that see them get them.
-    pub(super) fn central_records(&self, query: &str, bytes_max: usize) -> Result<(CentralBatch, Cursor)> {
+    /// Stores and their names. Patients are names too, but are left out: only the sites that see them get them.
+    fn central_records(&self, site: SiteId, query: &str, bytes_max: usize) -> Result<CentralBatch> {
         let limit = limit(query);
         let txn = self.storage.read()?;
         let newest = txn.last_cursor()?;
@@ -129,8 +121,8 @@ impl Central {
         // A position that is not below any earlier one: that of the next of these records, else of the last one; if
         // none is left, the site's own.
         let last = data.last().map_or(from.0.saturating_sub(1), |record| record.position);
-        let read_to = beyond.as_ref().map_or(newest.next(), |row| row.cursor);
-        Ok((CentralBatch { max_cursor: beyond.map_or(last, |row| row.cursor.0), data }, read_to))
+        self.activity.note_stores_read(site, beyond.as_ref().map_or(newest.next(), |row| row.cursor));
+        Ok(CentralBatch { max_cursor: beyond.map_or(last, |row| row.cursor.0), data })
     }
 }
 
@@ -169,7 +161,7 @@ fn cursor_of(query: &str) -> Cursor {
     Cursor(asked.find_map(read).unwrap_or(0))
 }
 
-pub(super) fn limit(query: &str) -> usize {
+fn limit(query: &str) -> usize {
     number(query, "limit").map_or(LIMIT_MAX, |limit| usize::try_from(limit).map_or(LIMIT_MAX, |l| l.min(LIMIT_MAX)))
 }
 

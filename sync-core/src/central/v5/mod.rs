@@ -2,5 +2,4 @@
 
 pub(crate) mod legacy_api;
 pub(crate) mod name_store_join;
-mod nothing_new;
 pub(crate) mod patient_api;

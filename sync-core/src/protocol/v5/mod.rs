@@ -2,7 +2,6 @@
 
 mod central_records;
 mod error;
-mod following;
 mod headers;
 mod patient;
 mod queue;
@@ -11,7 +10,6 @@ mod site_status;
 
 pub use central_records::{CentralBatch, CentralRecord, ReadCentralBatch, UnreadableRecord};
 pub use error::{V5Error, V5ErrorBody};
-pub use following::{FOLLOWING, FollowingRequests, NothingNew};
 pub use headers::{SiteHeaders, V5_VERSION, header};
 pub use patient::{FoundPatient, MadeJoin, NewJoin, PatientQuery};
 pub use queue::{

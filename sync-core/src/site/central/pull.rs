@@ -82,14 +82,6 @@ impl Cycle<'_, '_> {
         Ok(())
     }
 
-    /// The request with which a pull would begin now.
-    pub(crate) fn first_pull_request(&mut self) -> Result<PullRequest> {
-        let start = PullStart::load(self.site, self.recovering)?;
-        let chain = copied_database::pull_chain(self.site.storage.read()?.as_ref())?;
-        let size = PullBatchSize::default().next(&mut self.client.sizes, &self.site.config);
-        Ok(pull_request(&self.identity, &chain, &start, start.position.next, size))
-    }
-
     /// Pulls a batch. Returns whether another is to be pulled.
     fn pull_batch(&mut self, central: &Url, pull: &mut RunningPull) -> Result<bool> {
         let start = PullStart::load(self.site, self.recovering)?;

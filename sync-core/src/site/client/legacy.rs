@@ -17,7 +17,13 @@ impl Client<'_> {
     /// Sends a GET to the legacy server. `path` is absolute: a prefix in the configured address is dropped, as upstream
     /// does.
     pub(crate) fn legacy_get<T: DeserializeOwned>(&mut self, identity: &Identity, path: &str) -> Result<T> {
-        let request = legacy_get_request(identity, path);
+        let url = join(&identity.legacy_url, path);
+        let request = HttpRequest {
+            method: Method::Get,
+            url: url.clone(),
+            headers: identity.headers().to_headers(),
+            body: Vec::new(),
+        };
         self.with_retries(Server::Legacy, |client| client.legacy_once(identity, &request))
     }
 
@@ -32,7 +38,13 @@ impl Client<'_> {
         let most = self.sizes.size(kind, self.config);
         self.sized(kind, most, |client, size| {
             let began = client.clock.monotonic();
-            let answer = client.legacy_once(identity, &legacy_get_request(identity, &path(size)))?;
+            let request = HttpRequest {
+                method: Method::Get,
+                url: join(&identity.legacy_url, &path(size)),
+                headers: identity.headers().to_headers(),
+                body: Vec::new(),
+            };
+            let answer = client.legacy_once(identity, &request)?;
             Ok((answer, size, client.clock.monotonic().saturating_sub(began)))
         })
     }
@@ -135,20 +147,10 @@ impl Client<'_> {
         self.legacy_once(identity, &request)
     }
 
-    pub(super) fn legacy_once<T: DeserializeOwned>(&mut self, identity: &Identity, request: &HttpRequest) -> Result<T> {
+    fn legacy_once<T: DeserializeOwned>(&mut self, identity: &Identity, request: &HttpRequest) -> Result<T> {
         let shown = shown(&identity.legacy_url);
         let response = self.send(Server::Legacy, &shown, request)?;
         legacy_answer(&response, &shown, identity)
-    }
-}
-
-/// A GET request to the legacy server.
-pub(crate) fn legacy_get_request(identity: &Identity, path: &str) -> HttpRequest {
-    HttpRequest {
-        method: Method::Get,
-        url: join(&identity.legacy_url, path),
-        headers: identity.headers().to_headers(),
-        body: Vec::new(),
     }
 }
 

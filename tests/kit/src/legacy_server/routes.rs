@@ -216,7 +216,6 @@ impl State {
             is_om_supply_central_server: site.is_oms_central,
             om_supply_central_server_url: site.oms_central_url,
             msupply_central_site_id: Some(LEGACY_SITE_ID),
-            nothing_new: None,
         })
     }
 
