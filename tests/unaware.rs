@@ -1,6 +1,8 @@
 //! What a site writes before it learns that a record or a store moved elsewhere.
 
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use sync_core::central::InProcess;
 use sync_core::clock::Timestamp;
@@ -8,7 +10,7 @@ use sync_core::protocol::v6::{Action, WireRecord};
 use sync_core::record::SiteId;
 use sync_core::storage::{Incoming, Known, QuarantineCause, Source};
 use sync_core::transport::{HttpRequest, HttpResponse, Transport, TransportError};
-use sync_core::{NoopObserver, SyncOptions};
+use sync_core::{NoopObserver, SyncConfig, SyncOptions};
 use sync_tests::world::{CentralEnd, Kind, SiteEnd, asset, data, document, get, log, notes};
 
 /// A line that runs some code before its next pull, and then leads to another server if there is one.
@@ -81,6 +83,89 @@ fn what_is_added_in_a_store_that_moved_is_taken_by_a_server_that_forgot_how_far_
     a.sync();
     restarted.integrate_waiting().unwrap();
     assert!(get(&central.records, "asset_log", "l").is_some(), "{:?}", central.causes());
+}
+
+/// A line that loses the answers to pulls as long as it is told to, and can leave out what a site says of its reading, which
+/// sites of Open mSupply do not say.
+struct Losing {
+    to_central: Arc<dyn Transport>,
+    loses: AtomicBool,
+    says_nothing: bool,
+}
+
+impl Transport for Losing {
+    fn send(&self, request: &HttpRequest) -> Result<HttpResponse, TransportError> {
+        let mut sent = request.clone();
+        if self.says_nothing && request.url.ends_with("/push") {
+            let mut body: serde_json::Value = serde_json::from_slice(&sent.body).unwrap();
+            body.as_object_mut().unwrap().remove("readTo").expect("it says how far it has read");
+            sent.body = body.to_string().into_bytes();
+        }
+        let response = self.to_central.send(&sent)?;
+        match self.loses.load(SeqCst) && request.url.ends_with("/pull") {
+            true => Err(TransportError::Broken("the line broke".into())),
+            false => Ok(response),
+        }
+    }
+}
+
+#[test]
+fn what_was_in_an_answer_that_never_came_is_not_known() {
+    for says_nothing in [false, true] {
+        let central = CentralEnd::over(Kind::Memory);
+        central.add_site("a");
+        let (to_central, loses) = (central.transport(), AtomicBool::new(false));
+        let line = Arc::new(Losing { to_central, loses, says_nothing });
+        let mut a = central.set_up_in("a", "a", line.clone());
+        let mut config = SyncConfig::default();
+        config.retry_wait = Duration::from_millis(1);
+        a.site = a.site.with_config(config);
+        central.new_site("b").sync();
+        a.sync();
+        a.records.put("asset", [asset("x", "STORE_a", "1")]).unwrap();
+        a.sync();
+        central.records.put("asset", [asset("x", "STORE_b", "moved")]).unwrap();
+        line.loses.store(true, SeqCst);
+        let report = a.site.sync(&SyncOptions::default(), &mut NoopObserver).unwrap();
+        assert!(report.error.is_some(), "every answer to its pull was lost");
+        line.loses.store(false, SeqCst);
+        a.records.put("asset_log", [log("l", "x")]).unwrap();
+        a.sync();
+        assert!(get(&central.records, "asset_log", "l").is_some(), "{:?}", central.causes());
+        assert_eq!(central.causes(), []);
+    }
+}
+
+/// Central took the push while the store was the site's.
+#[test]
+fn what_waits_for_its_turn_counts_although_its_store_moves_meanwhile() {
+    for kind in [Kind::Sqlite, Kind::Memory] {
+        let central = CentralEnd::over(kind);
+        central.new_site("b").sync();
+        let a = central.new_site("a");
+        central.move_store("a");
+        a.sync();
+        let record = |n: u32| {
+            let (table_name, record_id) = ("asset".into(), format!("{n}").as_str().into());
+            let record_data = asset(&format!("{n}"), "S", "acknowledged");
+            Incoming::new(
+                Source::Site(SiteId(3)),
+                WireRecord { table_name, record_id, action: Action::Update, record_data },
+            )
+        };
+        let stage = |n: u32| {
+            let txn = central.storage.write().unwrap();
+            txn.stage(&record(n), Timestamp::from_unix_millis(0)).unwrap();
+            txn.central().unwrap().request_integration(SiteId(3), Timestamp::from_unix_millis(0)).unwrap();
+            txn.commit().unwrap();
+        };
+        stage(1);
+        central.sites.add_store("S", "S", "b", Some("S".into())).unwrap();
+        stage(2);
+        central.restarted().integrate_waiting().unwrap();
+        let has = |id: &str| get(&central.records, "asset", id).is_some();
+        assert_eq!((has("1"), has("2")), (true, false), "{:?}", central.causes());
+    }
 }
 
 /// A photo of a log belongs where the log does: with the asset, wherever that is by now.

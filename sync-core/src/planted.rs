@@ -137,6 +137,8 @@ bugs! {
     OlderVersionWins,
     /// A site is refused for what it could not know.
     RefusedUnknowing,
+    /// What central sent counts as read, although the answer may have been lost.
+    SentIsRead,
     /// An edit of a site that comes back to it is logged again as one that is not pushed.
     OwnEditLoggedAgain,
     /// What a record was when it left a store is not kept: whoever reads again gets it as it is today.

@@ -175,6 +175,39 @@ fn the_file_of_a_patient_goes_to_those_who_see_the_patient() {
     assert_eq!(download(&end, "b", "f", "name", "p").body, b"SECRT");
 }
 
+/// A restored site gets its records back, so their rows do not name it; who wrote them is noted beside.
+#[test]
+fn the_files_of_a_restored_site_stay_its_own() {
+    let end = central();
+    let lost = r#"[{"after":10,"before":100}]"#;
+    let patient = document("name", &[("ID", "p"), ("type", "patient"), ("last", "l")]);
+    push(&end, "a", "name", "p", patient.as_str());
+    end.records.put("asset_class", [sync_tests::world::data(r#"{"id":"c","name":"n"}"#)]).unwrap();
+    push_one(&end, "a", ("Update", "system_log", "s", document("system_log", &[("id", "s")]).as_str()), (150, lost));
+    let files = [("f", "name", "p"), ("g", "asset_class", "c"), ("h", "invoice", "i"), ("i", "asset", "unknown")];
+    for (id, table, record) in files {
+        push_one(&end, "a", ("Update", "sync_file_reference", id, &reference(id, table, record, "")), (5, lost));
+        assert!(upload(&end, "b", id, "forgd").contains("syncFileNotFound"), "{table}");
+        assert!(upload(&end, "a", id, "SECRT").contains("null"), "{table}");
+        assert_eq!(download(&end, "a", id, table, record).body, b"SECRT", "{table}");
+    }
+    assert_eq!(download(&end, "b", "f", "name", "p").status, 500, "b does not see the patient");
+    assert_eq!(download(&end, "b", "i", "asset", "unknown").status, 500);
+}
+
+/// Nobody brings the bytes of a file that central itself attached.
+#[test]
+fn a_file_of_central_is_no_sites_to_bring() {
+    let end = central();
+    end.records.put("asset_class", [sync_tests::world::data(r#"{"id":"c","name":"n"}"#)]).unwrap();
+    let of_central = document(
+        "sync_file_reference",
+        &[("id", "f"), ("table_name", "asset_class"), ("record_id", "c"), ("file_name", "x.jpg")],
+    );
+    end.records.put("sync_file_reference", [of_central]).unwrap();
+    assert!(upload(&end, "b", "f", "forgd").contains("syncFileNotFound"));
+}
+
 /// Complete bytes stay, even if the reference has changed.
 #[test]
 fn whole_bytes_are_never_replaced() {

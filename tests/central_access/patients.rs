@@ -85,6 +85,37 @@ fn a_site_vouches_for_what_it_wrote_in_its_own_store() {
     assert_eq!(count(end.storage.as_ref(), "vaccination"), 2);
 }
 
+/// The store left the site before the site could know it, and its patients went with it.
+#[test]
+fn what_was_recorded_in_a_store_before_its_site_could_know_that_it_moved_is_taken() {
+    let end = central();
+    push(&end, "a", &[("name_store_join", "ja", &join("ja", "STORE_a", "p"))]);
+    end.sites.add_store("a", "a", "b", Some("STORE_a".into())).unwrap();
+    end.central.integrate_waiting().unwrap();
+    let photo = r#"{"id":"photo","table_name":"vaccination","record_id":"v","file_name":"x.jpg","mime_type":null,"created_datetime":"2025-01-01T00:00:00","deleted_datetime":null,"total_bytes":5}"#;
+    let unaware = vaccination("v", "STORE_a", "p", "of a");
+    push(&end, "a", &[("vaccination", "v", &unaware), ("sync_file_reference", "photo", photo)]);
+    assert_eq!(aside(&end), []);
+    assert!(
+        get(&end.records, "vaccination", "v").is_some() && get(&end.records, "sync_file_reference", "photo").is_some()
+    );
+    // An edit of what is there is no addition: it waits for a join.
+    push(&end, "a", &[("vaccination", "v", &vaccination("v", "STORE_a", "p", "again"))]);
+    assert_eq!(aside(&end).len(), 1);
+}
+
+/// Each reader would take one of the two keys, and not all the same.
+#[test]
+fn a_key_in_its_two_spellings_is_refused() {
+    let end = central();
+    push(&end, "b", &[("name_store_join", "jb", &join("jb", "STORE_b", "p"))]);
+    let both = vaccination("v", "STORE_b", "p", "").replacen('{', r#"{"patient_link_id":"q","#, 1);
+    push(&end, "b", &[("vaccination", "v", &both)]);
+    let [(_, cause, reason)] = &aside(&end)[..] else { panic!("{:?}", aside(&end)) };
+    assert_eq!(*cause, QuarantineCause::Malformed);
+    assert!(reason.contains("$.patient_id") && reason.contains("one spelling of the key"), "{reason}");
+}
+
 #[test]
 fn nobody_takes_over_a_record_of_a_patient_whom_it_does_not_see() {
     let end = central();

@@ -14,9 +14,10 @@ use super::handled_request::Endpoint;
 use super::request_log::RequestTrace;
 use crate::clock::Timestamp;
 use crate::error::Result;
+use crate::protocol::v6::ReadPositions;
 use crate::record::{Cursor, SiteId};
 use crate::storage::state::FailedSignIns;
-use crate::storage::{QuarantineCause, ReadTxn, SiteActivity, state};
+use crate::storage::{QuarantineCause, ReadTxn, Selection, SiteActivity, state};
 
 /// The most visits in one transaction.
 const CHUNK: usize = 1000;
@@ -28,9 +29,8 @@ const FAILED_NAMES_MAX: usize = 1000;
 #[derive(Debug, Default)]
 pub(crate) struct Activity {
     visits: Mutex<HashMap<SiteId, SiteActivity>>,
-    /// The position before which each site has read all changes of stores, if it asks this server in place of a legacy
-    /// server. Only in memory.
-    stores_read_to: Mutex<HashMap<SiteId, Cursor>>,
+    /// The positions from which each site asked last, before which it has read everything. Only in memory.
+    asked_from: Mutex<HashMap<SiteId, ReadPositions>>,
     /// The refused sign-ins by the name of the site.
     failed_sign_ins: Mutex<HashMap<String, FailedSignIns>>,
 }
@@ -40,13 +40,19 @@ impl Activity {
         self.visits.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn stores_read_to(&self) -> MutexGuard<'_, HashMap<SiteId, Cursor>> {
-        self.stores_read_to.lock().unwrap_or_else(PoisonError::into_inner)
+    fn asked_from(&self) -> MutexGuard<'_, HashMap<SiteId, ReadPositions>> {
+        self.asked_from.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Records that a site has read all changes of stores before this position.
-    pub(crate) fn note_stores_read(&self, site: SiteId, before: Cursor) {
-        self.stores_read_to().insert(site, before);
+    /// Records that a site asked for the changes of stores from this position on: it has read those before.
+    pub(crate) fn note_stores_asked(&self, site: SiteId, from: Cursor) {
+        self.asked_from().entry(site).or_default().stores = from;
+    }
+
+    /// Records that a site pulled from this position on: it has read what is before. An answer proves nothing, because it may
+    /// be lost.
+    pub(crate) fn note_pulled_from(&self, site: SiteId, from: Cursor) {
+        self.asked_from().entry(site).or_default().records = from;
     }
 
     fn failed_sign_ins(&self) -> MutexGuard<'_, HashMap<String, FailedSignIns>> {
@@ -96,19 +102,20 @@ impl Activity {
 }
 
 impl Central {
-    /// The position up to which a site that has read up to `read_to` may know the changes. Moves of stores come with the
-    /// legacy requests, which the site may have read before the rest.
-    pub(crate) fn known_to_site(&self, site: SiteId, read_to: Option<Cursor>) -> Cursor {
-        // Nothing shows that a site knew anything if it never read, or if its position is forgotten.
-        let read_to = read_to.unwrap_or_default();
+    /// The position before which a site has read this changelog: as it says itself with its push, else as its last requests
+    /// show. A store that moved comes with the legacy requests, if this server answers those.
+    pub(crate) fn known_to_site(&self, txn: &dyn ReadTxn, site: SiteId, told: Option<ReadPositions>) -> Result<Cursor> {
+        // Nothing shows that a site knew anything if it never asked, or if that is forgotten.
+        let shown = || self.activity.asked_from().get(&site).copied().unwrap_or_default();
+        let ReadPositions { records, stores } = told.unwrap_or_else(shown);
         if !self.is_stand_alone {
-            return read_to;
+            return Ok(records);
         }
-        let of_stores = self.activity.stores_read_to().get(&site).copied();
-        of_stores.unwrap_or_default().min(read_to)
+        let unread = txn.changes(&Selection::Legacy, stores, 1)?;
+        Ok(unread.first().map_or(records, |row| records.min(row.cursor)))
     }
 
-    /// The position of the changelog up to which a site has read; `None` if that is not known.
+    /// The position of the changelog up to which a site was sent what is its own; `None` if that is not known.
     pub(crate) fn read_to(&self, txn: &dyn ReadTxn, site: SiteId) -> Result<Option<Cursor>> {
         let unwritten = self.activity.lock().get(&site).and_then(|visit| visit.read_to);
         if unwritten.is_some() {

@@ -83,6 +83,7 @@ impl<'t> Integrator<'t> {
     }
 
     fn integrate_resolved(&mut self, incoming: &Incoming) -> Result<Option<Quarantine>> {
+        (self.facts.came_at, self.facts.read_to) = (incoming.known.here, incoming.known.by_sender);
         let plan = plan(incoming, &self.facts)?;
         self.carry_out(plan, incoming)
     }

@@ -25,6 +25,10 @@ pub(super) struct LocalState<'t> {
     pub(super) is_one_server: bool,
     /// False if no other source has a version of the current record in the sync buffer.
     pub(super) may_be_elsewhere: bool,
+    /// The end of this changelog when the current record came, if it was staged.
+    pub(super) came_at: Option<Cursor>,
+    /// The position before which the site that pushed the current record had read this changelog.
+    pub(super) read_to: Option<Cursor>,
 }
 
 impl<'t> LocalState<'t> {
@@ -48,7 +52,18 @@ impl<'t> LocalState<'t> {
             _ => Vec::new(),
         };
         let (own, may_be_elsewhere) = (site_id(txn)?.unwrap_or(SiteId(0)), true);
-        Ok(Self { txn, provenance, stores, unpushed_legacy, unpushed_typed, own, is_one_server, may_be_elsewhere })
+        Ok(Self {
+            txn,
+            provenance,
+            stores,
+            unpushed_legacy,
+            unpushed_typed,
+            own,
+            is_one_server,
+            may_be_elsewhere,
+            came_at: None,
+            read_to: None,
+        })
     }
 
     /// On central, logs a move again that the pushing site has read past, because it kept its own edit instead.
@@ -89,7 +104,16 @@ impl Facts for LocalState<'_> {
     }
 
     fn owner_of(&self, table: &TableName, data: &RecordData) -> Result<StoreOwner> {
-        record_owner::owner(self.txn, table, data, &self.stores)
+        let owner = record_owner::owner(self.txn, table, data, &self.stores)?;
+        match (owner, self.came_at, self.provenance.source) {
+            // Central accepted it while the store was the site's.
+            (StoreOwner::Other, Some(came_at), Source::Site(site))
+                if record_owner::left_after(self.txn, site, (table, data), came_at)? =>
+            {
+                Ok(StoreOwner::Own)
+            }
+            _ => Ok(owner),
+        }
     }
 
     fn is_anothers(&self, table: &TableName, id: &RecordId, data: &RecordData) -> Result<bool> {
@@ -125,7 +149,20 @@ impl Facts for LocalState<'_> {
             (Source::Site(site), "name" | "name_oms_fields") => {
                 record_owner::unseen_name(self.txn, (site, &self.stores), id)
             }
-            _ => record_owner::unseen_patient(self.txn, table, data, &self.stores),
+            (source, _) => {
+                let patient = record_owner::unseen_patient(self.txn, table, data, &self.stores)?;
+                match (source, self.read_to) {
+                    // Added in a store that moved before the site could know it: the patient went with the store.
+                    (Source::Site(site), Some(read_to))
+                        if patient.is_some()
+                            && !self.txn.has_record(table, id)?
+                            && record_owner::is_given_in_store_that_left(self.txn, site, (table, data), read_to)? =>
+                    {
+                        Ok(None)
+                    }
+                    _ => Ok(patient),
+                }
+            }
         }
     }
 

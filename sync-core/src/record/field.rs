@@ -106,6 +106,11 @@ impl Field {
     /// # Errors
     /// What is wrong with it, by JSON path.
     pub(crate) fn check_written(&self, fields: &Fields<'_>) -> Result<(), FieldError> {
+        // Each reader would take one of them, and not all the same.
+        let spellings = std::iter::once(&self.name).chain(self.aliases);
+        if !self.aliases.is_empty() && spellings.filter(|name| fields.get(name).is_some()).count() > 1 {
+            return Err(self.error("one spelling of the key", "an older one beside it"));
+        }
         let is_written = match self.kind {
             FieldKind::Date => is_written_date,
             FieldKind::DateTime => is_written_date_time,

@@ -7,7 +7,7 @@ use crate::protocol::v6::Action;
 use crate::record::file_reference::{Reference, TABLE as REFERENCES};
 use crate::record::types::is_patient;
 use crate::record::{
-    NameId, RecordData, RecordId, RecordType, Scope, SiteId, StoreId, TableName, json_text, record_type,
+    Cursor, NameId, RecordData, RecordId, RecordType, Scope, SiteId, StoreId, TableName, json_text, record_type,
 };
 use crate::storage::state::WrittenBy;
 use crate::storage::{Incoming, QuarantineCause, ReadTxn, Source, WriteTxn, state};
@@ -36,6 +36,23 @@ pub(crate) fn owner<T: ReadTxn + ?Sized>(
         Some(store) if own.contains(&store) => StoreOwner::Own,
         Some(_) => StoreOwner::Other,
     })
+}
+
+/// On central, true if the store that owns a record with this data left a site after this position.
+pub(crate) fn left_after<T: ReadTxn + ?Sized>(
+    txn: &T,
+    site: SiteId,
+    (table, data): (&TableName, &RecordData),
+    position: Cursor,
+) -> Result<bool> {
+    if *table == *REFERENCES {
+        return match record_with_file(txn, data)? {
+            Some((table, data)) => left_after(txn, site, (&table, &data), position),
+            None => Ok(false),
+        };
+    }
+    let Some(store) = scope(txn, table, data)?.0 else { return Ok(false) };
+    Ok(state::store_left_site(site, store.as_str()).find(txn)?.is_some_and(|left| left > position))
 }
 
 /// True if one of these stores sent the record to another store.
@@ -85,7 +102,7 @@ fn store_of_deleted_parent<T: ReadTxn + ?Sized>(
 
 /// The last writer of a record, as it concerns a site.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum WriterOnRecord {
+pub(crate) enum WriterOnRecord {
     /// The site itself; or nobody yet; or the record was in one of its stores.
     Itself,
     /// Another site, or central.
@@ -171,7 +188,8 @@ pub(crate) fn is_anothers<T: ReadTxn + ?Sized>(
     Ok(writer == WriterOnRecord::Another || (writer == WriterOnRecord::Forgotten && planted!(ForgottenIsAnothers)))
 }
 
-fn writer<T: ReadTxn + ?Sized>(
+/// On central, the last writer of a record, as it concerns a site with these stores.
+pub(crate) fn writer<T: ReadTxn + ?Sized>(
     txn: &T,
     (site, stores): (SiteId, &[StoreId]),
     (table, id): (&TableName, &RecordId),
@@ -262,6 +280,28 @@ pub(crate) fn unseen_patient<T: ReadTxn + ?Sized>(
         Some(patient) if txn.is_visible(&patient, stores)? => Ok(None),
         patient => Ok(patient),
     }
+}
+
+/// On central, true if a record about a patient names a store that left the site after this position.
+pub(crate) fn is_given_in_store_that_left<T: ReadTxn + ?Sized>(
+    txn: &T,
+    site: SiteId,
+    (table, data): (&TableName, &RecordData),
+    position: Cursor,
+) -> Result<bool> {
+    if *table == *REFERENCES {
+        return match record_with_file(txn, data)? {
+            Some((table, data)) => is_given_in_store_that_left(txn, site, (&table, &data), position),
+            None => Ok(false),
+        };
+    }
+    let Some(fields) = data.fields() else { return Ok(false) };
+    for store in ["store_id", "given_store_id"].into_iter().filter_map(|field| fields.text(field)) {
+        if state::store_left_site(site, &store).find(txn)?.is_some_and(|left| left >= position) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// On central, the patient whose name or properties have this id, if the patient is here or another site sent it first,

@@ -4,7 +4,7 @@ use crate::changelog::ChangelogGap;
 use crate::error::Result;
 use crate::record::{Cursor, SiteId};
 pub(crate) use crate::storage::state::SiteRestore;
-use crate::storage::{ReadTxn, Source, WriteTxn, state};
+use crate::storage::{ReadTxn, WriteTxn, state};
 
 impl SiteRestore {
     /// The newest restore that a site reported.
@@ -31,7 +31,7 @@ impl SiteRestore {
     /// Records that a site begins anew, with an empty database: it may have lost all its records.
     pub(crate) fn note_all_lost(txn: &dyn WriteTxn, site: SiteId) -> Result<()> {
         let before = Self::load(txn, site)?.map_or(Cursor(0), |known| known.before);
-        Self { before, known_at: txn.last_cursor()?, buffered_to: newest_aside(txn, site)? }.store(txn, site)
+        Self { before, known_at: txn.last_cursor()?, buffered_to: txn.newest_buffered()? }.store(txn, site)
     }
 
     /// Records that a site has a new database: its cursor after a restore of the former one says nothing about the
@@ -58,24 +58,6 @@ impl SiteRestore {
         here <= self.known_at
     }
 }
-
-/// The newest place in the sync buffer of a quarantined record of a site.
-fn newest_aside(txn: &dyn ReadTxn, site: SiteId) -> Result<u64> {
-    let (mut newest, mut after) = (0, 0);
-    if txn.central()?.quarantine_of_sites()?.iter().all(|(of, ..)| *of != site) {
-        return Ok(0);
-    }
-    loop {
-        let rows = txn.quarantined(after, ROWS)?;
-        let Some((last, _)) = rows.last() else { return Ok(newest) };
-        after = last.sequence;
-        let of_site = rows.iter().filter(|(row, _)| row.incoming.source == Source::Site(site));
-        newest = of_site.map(|(row, _)| row.sequence).max().unwrap_or(newest);
-    }
-}
-
-/// Rows that are read at once.
-const ROWS: usize = 500;
 
 #[cfg(test)]
 mod tests {
@@ -112,7 +94,8 @@ mod tests {
         assert_eq!(lost(known()), [true, false], "it stays known");
         SiteRestore::note_all_lost(txn.as_ref(), other).unwrap();
         let known = SiteRestore::load(txn.as_ref(), other).unwrap().unwrap();
-        assert!(known.lost_buffered(of_another) && !known.lost_buffered(after));
+        let later = set_aside(txn.as_ref(), other, "y");
+        assert!(known.lost_buffered(of_another) && !known.lost_buffered(later));
     }
 
     #[test]

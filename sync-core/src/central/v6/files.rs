@@ -20,6 +20,7 @@ use crate::record::{NameId, RecordId, SiteId, SyncStyle, TableName, record_type}
 use crate::storage::{FileDirection, FileEntry, FileState, ReadTxn};
 use crate::transport::{HttpRequest, HttpResponse, StreamedResponse};
 use crate::write;
+use crate::write::record_owner::{self, WriterOnRecord};
 
 /// The most bytes of the part with the credentials and the file's id.
 const JSON_PART_BYTES_MAX: usize = 2 * 1024 * 1024;
@@ -410,35 +411,36 @@ fn is_for(
     direction: Direction,
 ) -> Result<bool> {
     let stores = txn.stores_of_site(site)?;
-    let writer = || -> Result<Option<SiteId>> {
-        Ok(txn.newest_change(&TableName::from(REFERENCES), id)?.and_then(|row| row.source_site))
-    };
-    let wrote_it = || writer().map(|writer| writer == Some(site));
-    // The writer of a restored reference is unknown.
-    let is_writer = || Ok(writer()?.is_none_or(|other| other == site) || planted!(FileIsAnyones));
-    let or_writer = || if direction == Direction::ToSite { Ok(true) } else { is_writer() };
+    let writer = record_owner::writer(txn, (site, &[]), (&TableName::from(REFERENCES), id))?;
+    let wrote_it = writer == WriterOnRecord::Itself;
+    // The writer of a restored reference may be forgotten.
+    let may_have_written = writer != WriterOnRecord::Another || planted!(FileIsAnyones);
+    let is_to_site = direction == Direction::ToSite;
+    // Its record may have moved since the site wrote the reference; no other site can upload the bytes.
+    let brings_its_own = !is_to_site && wrote_it;
+    let or_writer = || Ok(is_to_site || may_have_written);
     let Some(kind) = record_type(reference.table.as_str()) else { return or_writer() };
     let held = txn.record(&reference.table, &reference.record_id)?;
     if kind.style == SyncStyle::Legacy {
         // The legacy server's documents follow its own rules, which are unknown here, except for patients.
         return match held {
-            Some(data) if direction == Direction::ToSite && is_patient(&data) && !is_writer()? => {
+            Some(data) if is_to_site && is_patient(&data) && !wrote_it => {
                 txn.is_visible(&NameId::from(reference.record_id.as_str()), &stores)
             }
             _ => or_writer(),
         };
     }
-    let Some(data) = held else { return is_writer() };
+    let Some(data) = held else { return Ok(wrote_it || (!is_to_site && may_have_written)) };
     let (store, name) = write::scope(txn, &reference.table, &data)?;
     match Audience::of(kind.style, kind.table, store.as_ref(), name.as_ref()) {
         Audience::Everyone | Audience::Legacy => or_writer(),
-        // Its record may have moved since the site wrote the reference; no other site can upload the bytes.
-        Audience::Store(store) => Ok(stores.contains(&store) || (direction == Direction::ToCentral && wrote_it()?)),
+        Audience::Store(store) => Ok(brings_its_own || stores.contains(&store)),
+        Audience::Patient if brings_its_own => Ok(true),
         Audience::Patient => name.map_or(Ok(false), |name| txn.is_visible(&name, &stores)),
         Audience::LocalOnly => Ok(false),
         // It went to central and goes no further.
-        Audience::Nobody if direction == Direction::ToSite => Ok(false),
-        Audience::Nobody => store.map_or_else(is_writer, |store| Ok(stores.contains(&store))),
+        Audience::Nobody if is_to_site => Ok(false),
+        Audience::Nobody => Ok(brings_its_own || store.map_or(may_have_written, |store| stores.contains(&store))),
     }
 }
 

@@ -55,7 +55,9 @@ impl Central {
         if batch.is_last_batch && !request.is_initialised {
             self.note_first_pull(site, &request.sync_v5_settings.username)?;
         }
-        batch.lost_history = copied_databases::lost_history(self.storage.read()?.as_ref(), site)?;
+        let txn = self.storage.read()?;
+        self.activity.note_pulled_from(site, request.cursor.meant(txn.last_cursor()?));
+        batch.lost_history = copied_databases::lost_history(txn.as_ref(), site)?;
         Ok(batch)
     }
 

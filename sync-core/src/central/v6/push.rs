@@ -11,7 +11,7 @@ use crate::changelog::ChangelogGap;
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
 use crate::integrate::{ChunkFailure, attempted, receive_push};
-use crate::protocol::v6::{Batch, BatchElement, PushChain, PushRequest, PushResult, WireError};
+use crate::protocol::v6::{Batch, BatchElement, PushChain, PushRequest, PushResult, ReadPositions, WireError};
 use crate::record::{Cursor, SiteId};
 use crate::storage::{Incoming, Known, ReadTxn, Source, WriteTxn, state};
 use crate::write;
@@ -29,6 +29,8 @@ fn set_open(txn: &dyn WriteTxn, site: SiteId, is_open: bool) -> Result<()> {
 /// A batch of a push, without its rows.
 struct ReceivedPush<'r> {
     site: SiteId,
+    /// What the site says that it has read.
+    told: Option<ReadPositions>,
     chain: Option<&'r PushChain>,
     lost_there: &'r [ChangelogGap],
     is_last: bool,
@@ -36,7 +38,7 @@ struct ReceivedPush<'r> {
 
 impl Central {
     pub(crate) fn push(&self, site: SiteId, request: PushRequest) -> std::result::Result<PushResult, EnvelopeError> {
-        let PushRequest { batch, push_chain, .. } = request;
+        let PushRequest { batch, push_chain, read_to, .. } = request;
         let Batch { records, end_cursor, is_last_batch: is_last, lost_history: lost_there, .. } = batch;
         let cursors = records.iter().map(|element| element.cursor);
         let is_impossible = |cursor: Cursor| !cursor.next().is_possible() && !planted!(ImpossibleCursorTaken);
@@ -46,7 +48,7 @@ impl Central {
             return Err(EnvelopeError(WireError::ParsingSyncRecordError(why.to_owned())));
         }
         let rows: Vec<IncomingRow> = records.into_iter().map(IncomingRow::new).collect();
-        let push = ReceivedPush { site, chain: push_chain.as_ref(), lost_there: &lost_there, is_last };
+        let push = ReceivedPush { site, told: read_to, chain: push_chain.as_ref(), lost_there: &lost_there, is_last };
         let result = match self.accept(&push, &rows, self.config.push_integrated_max)? {
             // A record fails, or the database or the host does: all are staged, and the turns find out which.
             None => self.accept(&push, &rows, 0)?,
@@ -63,7 +65,7 @@ impl Central {
         rows: &[IncomingRow],
         integrated_max: usize,
     ) -> std::result::Result<Option<PushResult>, EnvelopeError> {
-        let &ReceivedPush { site, chain, lost_there, is_last } = push;
+        let &ReceivedPush { site, told, chain, lost_there, is_last } = push;
         let records_pushed = rows.len() as u64;
         let now = self.clock.now();
         let asked_before = match planted!(WaitAskedBefore) {
@@ -100,7 +102,11 @@ impl Central {
         for row in &duplicates {
             write::relog_what_replaced(txn.as_ref(), site, &row.element.record)?;
         }
-        let known = Known { here: None, by_sender: Some(self.known_to_site(site, read_to)) };
+        let by_sender = match planted!(SentIsRead) {
+            true => read_to.unwrap_or_default(),
+            false => self.known_to_site(txn.as_ref(), site, told)?,
+        };
+        let known = Known { here: None, by_sender: Some(by_sender) };
         let incoming = fresh.iter().map(|row| {
             let BatchElement { cursor, record, .. } = &row.element;
             let cursor = Some(*cursor).filter(|cursor| *cursor > Cursor(0));

@@ -20,7 +20,7 @@ pub use file::{DownloadRequest, UploadPart};
 pub use release::{Release, release};
 pub(crate) use request::Introduction;
 pub use request::{
-    CopyReport, NameStoreJoinRequest, PatientPullRequest, PullRequest, PushChain, PushRequest, PushResult, SiteStatus,
-    SiteStatusRequest, path,
+    CopyReport, NameStoreJoinRequest, PatientPullRequest, PullRequest, PushChain, PushRequest, PushResult,
+    ReadPositions, SiteStatus, SiteStatusRequest, path,
 };
 pub use version::{V6_VERSION, V6_VERSION_MAX, V6_VERSION_MIN, check_version};

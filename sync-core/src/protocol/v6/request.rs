@@ -138,9 +138,22 @@ pub struct PushRequest {
     /// The site's V6 version; 0 if the key is missing.
     #[serde(default)]
     pub sync_v6_version: u32,
+    /// What the site has read of central's changelog. Without it central knows what the site asked for last. Only in this
+    /// project.
+    #[serde(default, deserialize_with = "super::batch::if_it_is_ours", skip_serializing_if = "Option::is_none")]
+    pub read_to: Option<ReadPositions>,
     /// Identifies the copy of the site's database. Open mSupply ignores it, as it does all unknown keys.
     #[serde(default, deserialize_with = "super::batch::if_it_is_ours", skip_serializing_if = "Option::is_none")]
     pub push_chain: Option<PushChain>,
+}
+
+/// The positions in the changelog of a central server before which a site has read everything.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct ReadPositions {
+    /// By its pulls.
+    pub records: Cursor,
+    /// By its requests for central data, in which stores come. It counts only if central is the legacy server too.
+    pub stores: Cursor,
 }
 
 /// The part of a request that identifies its sender. It is read first, because the rest of a request may need many times

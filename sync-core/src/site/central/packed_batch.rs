@@ -6,7 +6,7 @@ use super::position::Position;
 use crate::changelog::{Change, ChangeAction, ChangelogGap};
 use crate::error::Result;
 use crate::integrate::seen_at_central;
-use crate::protocol::v6::{Batch, BatchElement, PushRequest, V6_VERSION, WireRecord};
+use crate::protocol::v6::{Batch, BatchElement, PushRequest, ReadPositions, V6_VERSION, WireRecord};
 use crate::record::{Cursor, SiteId, TableName, record_type};
 use crate::site::Site;
 use crate::site::client::OpenPush;
@@ -62,6 +62,10 @@ impl Packer<'_> {
             Ok(Some((element, bytes)))
         })?;
         let lost_history = newest_gaps(txn.as_ref())?;
+        let read_to = ReadPositions {
+            records: state::PULL_CURSOR_V6.get(txn.as_ref())?,
+            stores: state::PULL_CURSOR_CENTRAL.get(txn.as_ref())?.next(),
+        };
         drop(txn);
         let records = std::mem::take(&mut outgoing.elements);
         let (count, only) = (records.len() as u64, records.first().filter(|_| records.len() == 1));
@@ -74,14 +78,16 @@ impl Packer<'_> {
             lost_history: lost_history.clone(),
             ..Batch::empty(end_cursor)
         };
-        let body = OpenPush::of(&push_request(batch, self.identity), self.gzip_from)?;
+        let request = PushRequest { read_to: Some(read_to), ..push_request(batch, self.identity) };
+        let body = OpenPush::of(&request, self.gzip_from)?;
         Ok(PackedBatch { start: position.next, left, count, alone, lost_history, outgoing, body })
     }
 }
 
 /// A push without its chain.
 pub(super) fn push_request(batch: Batch, identity: &Identity) -> PushRequest {
-    PushRequest { batch, sync_v5_settings: identity.credentials(), sync_v6_version: V6_VERSION, push_chain: None }
+    let (sync_v5_settings, sync_v6_version) = (identity.credentials(), V6_VERSION);
+    PushRequest { batch, sync_v5_settings, sync_v6_version, read_to: None, push_chain: None }
 }
 
 /// True if a pull has shown, since an edit was made here, that central has it. `own` is the number of this site.

@@ -166,6 +166,7 @@ mod tests {
                 sync_version: "9".to_owned(),
             },
             sync_v6_version: V6_VERSION,
+            read_to: None,
             push_chain: None,
         };
         let (after, id, first) = ("the one before".to_owned(), "this".to_owned(), "the first".to_owned());

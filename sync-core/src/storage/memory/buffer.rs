@@ -89,6 +89,10 @@ impl BufferReads for MemoryTxn<'_> {
         Ok(self.state.borrow().buffer.values().any(|row| row.incoming.quarantine.is_some()))
     }
 
+    fn newest_buffered(&self) -> Result<u64> {
+        Ok(self.state.borrow().buffer.last_key_value().map_or(0, |(sequence, _)| *sequence))
+    }
+
     fn quarantine_counts(&self) -> Result<Vec<(QuarantineCause, u64)>> {
         let state = self.state.borrow();
         let causes = || state.buffer.values().filter_map(|row| row.incoming.quarantine.as_ref());

@@ -113,6 +113,11 @@ impl BufferReads for PostgresTxn<'_> {
         self.any("SELECT 1 FROM sync_buffer WHERE state <> 'staged' LIMIT 1", &[])
     }
 
+    fn newest_buffered(&self) -> Result<u64> {
+        let sql = "SELECT sequence FROM sync_buffer ORDER BY sequence DESC LIMIT 1";
+        Ok(self.first(sql, &[], |row| row.try_get::<_, i64>(0))?.unwrap_or(0).unsigned_abs())
+    }
+
     fn quarantine_counts(&self) -> Result<Vec<(QuarantineCause, u64)>> {
         let sql = "SELECT state, count(*) FROM sync_buffer WHERE state <> 'staged' GROUP BY state";
         let counts: Vec<(String, i64)> = self.all(sql, &[], |row| Ok((row.try_get(0)?, row.try_get(1)?)))?;

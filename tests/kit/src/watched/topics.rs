@@ -161,6 +161,11 @@ impl<T: ReadTxn + ?Sized> BufferReads for WatchedTxn<'_, T> {
         self.inner.any_quarantined()
     }
 
+    fn newest_buffered(&self) -> Result<u64> {
+        self.call("newest_buffered")?;
+        self.inner.newest_buffered()
+    }
+
     fn quarantine_counts(&self) -> Result<Vec<(QuarantineCause, u64)>> {
         self.call("quarantine_counts")?;
         self.inner.quarantine_counts()
