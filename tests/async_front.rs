@@ -140,6 +140,54 @@ fn a_watch_that_is_dropped_while_it_waits_loses_nothing() {
 }
 
 #[test]
+fn a_query_is_watched_and_a_dropped_wait_loses_no_answer() {
+    runtime().block_on(async {
+        let replica = central();
+        let by_name = Query::new().order_by("name");
+        let mut classes = replica.watch_query::<AssetClass>(by_name.clone()).await.expect("reads");
+        let names = |classes: Vec<AssetClass>| classes.into_iter().map(|class| class.name).collect::<Vec<_>>();
+        assert!(classes.changes().await.expect("the first answer").is_empty());
+        let waiting = tokio::time::timeout(Duration::from_millis(50), classes.changes());
+        assert!(waiting.await.is_err(), "nothing changed");
+        replica.put(class("b")).await.expect("stored");
+        // This call begins and is dropped. Its thread sees the change, which the next call reports all the same.
+        let begun = tokio::time::timeout(Duration::ZERO, classes.changes()).await;
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        let answer = match begun {
+            Ok(answer) => answer,
+            Err(_) => classes.changes().await,
+        };
+        assert_eq!(names(answer.expect("an answer")), ["b"]);
+        replica.run(|replica| replica.records().of().put(&class("a"))).await.expect("stored");
+        assert_eq!(names(classes.changes().await.expect("an answer")), ["a", "b"]);
+        // A record of another type is no change.
+        replica.run(|replica| replica.records().put("asset", [asset("x", "S", "")])).await.expect("stored");
+        let waiting = tokio::time::timeout(Duration::from_millis(300), classes.changes());
+        assert!(waiting.await.is_err(), "the answer is the same");
+        let mut wrong = replica.watch_query::<AssetClass>(by_name.is("nam", "a")).await.expect("reads");
+        for _ in 0..2 {
+            assert_eq!(wrong.changes().await.expect_err("no such field").code(), "bad_input");
+        }
+    });
+}
+
+#[test]
+fn a_dropped_wait_for_an_answer_ends_its_thread() {
+    let replica = central();
+    let began = Instant::now();
+    let runtime = runtime();
+    runtime.block_on(async {
+        let mut classes = replica.watch_query::<AssetClass>(Query::new()).await.expect("reads");
+        classes.changes().await.expect("the first answer");
+        let waiting = tokio::time::timeout(Duration::from_millis(20), classes.changes());
+        assert!(waiting.await.is_err(), "nothing changes");
+    });
+    // The end of a runtime waits for its threads.
+    drop(runtime);
+    assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
+}
+
+#[test]
 fn a_panic_comes_to_who_awaits_it() {
     let replica = central();
     let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {

@@ -39,7 +39,7 @@ fn unanswered() -> (Site, Arc<MemoryStorage>) {
     }
     txn.commit().expect("a commit");
     let wait = Duration::from_secs(60);
-    let timeouts = Timeouts { connect: wait, send: wait, response: wait, receive: wait };
+    let timeouts = Timeouts::all(wait);
     let site = Replica::with_storage(storage.clone()).site(Arc::new(HttpTransport::new(&timeouts)));
     (site, storage)
 }

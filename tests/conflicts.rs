@@ -3,10 +3,11 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use sha2::Digest as _;
 use sync_core::central::InProcess;
 use sync_core::clock::Timestamp;
 use sync_core::protocol::v6::Action;
-use sync_core::record::{Asset, RecordData};
+use sync_core::record::{Asset, NameOmsFields, RecordData};
 use sync_core::site::{ConflictOutcome, ConflictVersions, Resolution};
 use sync_core::storage::{Incoming, Known, Quarantine, QuarantineCause, Source};
 use sync_core::support::RetrySelection;
@@ -77,6 +78,106 @@ fn the_received_version_is_taken_and_the_edit_is_not_pushed() {
             all_have(central, north, south, "north");
         });
     }
+}
+
+#[test]
+fn a_conflict_names_the_other_version_and_keeps_what_did_not_stay() {
+    for kind in [Kind::Sqlite, Kind::Memory] {
+        conflict(
+            kind,
+            |_| Resolution::KeepLocal,
+            |central, _, south, report| {
+                let theirs = central
+                    .records
+                    .get(&"name_oms_fields".into(), &"facility".into())
+                    .expect("reads")
+                    .expect("is there");
+                let named = &report.conflicts[0];
+                assert_eq!(
+                    (named.from, named.is_deletion, &named.differs[..]),
+                    ("central", false, &["properties".to_owned()][..])
+                );
+                // The position is that of the version in central's own changelog.
+                let cursor = named.cursor.expect("central has positions");
+                let there = &central.records.changes(cursor, 1).expect("reads")[0];
+                assert_eq!((there.cursor, there.change.id.as_str()), (cursor, "facility"));
+                assert_eq!(named.digest.as_deref(), Some(sha256(theirs.as_str()).as_str()));
+                let replica = Replica::with_storage(south.storage.clone());
+                let kept = replica.conflicts().expect("reads");
+                assert_eq!((kept.len(), &kept[0].conflict, kept[0].local.is_none()), (1, named, true));
+                assert_eq!(kept[0].received.as_ref().map(RecordData::as_str), Some(theirs.as_str()));
+                let fields = kept[0].received_as::<NameOmsFields>().expect("of its type");
+                assert!(fields.properties.is_some_and(|properties| properties.0.contains("north")));
+                assert!(kept[0].received_as::<Asset>().is_none(), "another type");
+                let explained =
+                    replica.support().explain(&"name_oms_fields".into(), &"facility".into()).expect("explained");
+                assert_eq!(explained.conflict.as_ref(), Some(named));
+                // A report and an explanation go to supporters, so the versions are not in them.
+                for text in [serde_json::to_string(&report), serde_json::to_string(&explained)] {
+                    let text = text.expect("JSON");
+                    assert!(text.contains("properties") && !text.contains("north"), "{text}");
+                }
+            },
+        );
+    }
+    conflict(
+        Kind::Sqlite,
+        |_| Resolution::TakeReceived,
+        |_, _, south, _| {
+            let kept = Replica::with_storage(south.storage.clone()).conflicts().expect("reads");
+            assert!(kept[0].received.is_none(), "it is the record now");
+            assert!(kept[0].local.as_ref().is_some_and(|local| local.as_str().contains("south")));
+        },
+    );
+}
+
+#[test]
+fn kept_conflicts_have_a_bound_and_the_newest_stay() {
+    let central = CentralEnd::over(Kind::Sqlite);
+    let north = central.new_site("north");
+    north.sync();
+    let replica = Replica::with_storage(north.storage.clone());
+    let clash = |ids: std::ops::Range<usize>, notes: &str| {
+        let all =
+            |notes: &str| ids.clone().map(|n| asset(&format!("a{n:03}"), "STORE_north", notes)).collect::<Vec<_>>();
+        north.records.put("asset", all("of the site")).expect("stored");
+        central.records.put("asset", all(notes)).expect("stored");
+        let report = north.site.sync(&SyncOptions::default().pull_only(), &mut NoopObserver).expect("a cycle");
+        assert!(report.error.is_none(), "{report:?}");
+        north.sync();
+    };
+    clash(0..150, "of central");
+    let kept = replica.conflicts().expect("reads");
+    assert_eq!(kept.len(), 100);
+    // Another conflict of the same record replaces the one before.
+    clash(149..150, "of central again");
+    let kept = replica.conflicts().expect("reads");
+    let newest = kept[0].received.as_ref().expect("kept").as_str();
+    assert!(kept.len() == 100 && kept[0].conflict.id == "a149" && newest.contains("of central again"), "{newest}");
+    // One that is too large is named without its version, and large ones make the oldest go.
+    clash(0..1, &"x".repeat(70_000));
+    let kept = replica.conflicts().expect("reads");
+    assert!(kept[0].conflict.id == "a000" && kept[0].received.is_none() && kept[0].conflict.digest.is_some());
+    clash(0..20, &"x".repeat(60_000));
+    let kept = replica.conflicts().expect("reads");
+    let bytes: usize = kept.iter().filter_map(|kept| kept.received.as_ref()).map(|data| data.as_str().len()).sum();
+    assert!((400_000..=512 * 1024).contains(&bytes), "{bytes} bytes of {}", kept.len());
+}
+
+#[test]
+fn a_conflict_of_a_dry_run_is_not_kept() {
+    let central = CentralEnd::over(Kind::Sqlite);
+    let north = central.new_site("north");
+    north.sync();
+    north.records.put("asset", [asset("a", "STORE_north", "of the site")]).expect("stored");
+    central.records.put("asset", [asset("a", "STORE_north", "of central")]).expect("stored");
+    let preview = north.site.support().preview_pull(100, &mut NoopObserver);
+    assert!(preview.is_ok(), "{preview:?}");
+    assert!(Replica::with_storage(north.storage.clone()).conflicts().expect("reads").is_empty());
+}
+
+fn sha256(text: &str) -> String {
+    sha2::Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[test]

@@ -410,7 +410,7 @@ fn files_move_after_a_cycle_and_not_over_a_metered_line() {
     let replica = Replica::builder().clock(world.clock.clone()).with_storage(world.end.storage.clone());
     let files = replica.files(folder.path().join("files"));
     world.end.records.put("asset", [asset("x", "STORE_a", "")]).expect("stored");
-    let attach = Attach { table: "asset", record_id: "x", file_name: "photo.jpg", mime_type: None };
+    let attach = Attach::new("asset", "x", "photo.jpg");
     files.attach_bytes(&attach, &mut &b"a photo"[..]).expect("attached");
     let site = replica.site(world.central.transport());
     let mut driver = Driver::new(site, DriverConfig::default()).with_files(files, FilesOptions::default());

@@ -84,7 +84,7 @@ impl World {
 }
 
 fn attach(files: &Files, record: &str, bytes: &[u8]) -> sync_core::Result<RecordId> {
-    let attach = Attach { table: "asset", record_id: record, file_name: "photo.jpg", mime_type: None };
+    let attach = Attach::new("asset", record, "photo.jpg");
     files.attach_bytes(&attach, &mut &*bytes)
 }
 

@@ -83,7 +83,7 @@ fn a_query_is_counted_without_its_page_and_takes_ids_as_values() {
     each_central(|replica| {
         let (store, at) = (StoreId::from("S"), DateTime::from(replica.clock().now()));
         for number in 0..7 {
-            let store_id = (number % 2 == 0).then(|| store.clone().into());
+            let store_id = (number % 2 == 0).then(|| store.clone());
             let (id, created) = (RecordId::generate().into(), at);
             let asset = Asset { id, store_id, created_datetime: created, modified_datetime: at, ..Asset::default() };
             replica.records().of().put(&asset).expect("stored");

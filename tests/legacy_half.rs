@@ -7,7 +7,7 @@ use sync_core::central::InProcess;
 use sync_core::clock::SystemClock;
 use sync_core::protocol::PasswordHash;
 use sync_core::protocol::v6::Action;
-use sync_core::record::SiteId;
+use sync_core::record::{RecordData, SiteId};
 use sync_core::site::Step;
 use sync_core::storage::{MemoryStorage, QuarantineCause, Storage, state};
 use sync_core::transport::Transport;
@@ -417,6 +417,50 @@ fn lines_are_written_where_the_record_is_whose_lines_they_are() {
     assert_eq!(a.records.delete("trans_line", &"l".into()).unwrap_err().code(), "store_not_active_here");
     // Of a record that is not here nobody can say it.
     a.records.put("trans_line", [data(r#"{"ID":"m","transaction_ID":"unknown"}"#)]).unwrap();
+}
+
+/// A host learns at once what Open mSupply could not read; what the legacy server itself sends is stored as it is.
+#[test]
+fn a_legacy_record_of_a_host_has_fields_of_the_right_kind_and_one_of_the_server_may_have_others() {
+    let country = Country::new();
+    let store = country.world.sites[0].store_id.clone();
+    let a = country.site("district_a");
+    let invoice = |field: &str| data(&format!(r#"{{"ID":"t","store_ID":"{store}","name_ID":"N",{field}}}"#));
+    for (field, path) in [
+        (r#""hold":"false""#, "$.hold"),
+        (r#""invoice_num":"seven""#, "$.invoice_num"),
+        (r#""entry_date":"yesterday""#, "$.entry_date"),
+        (r#""comment":5"#, "$.comment"),
+    ] {
+        let refused = a.records.put("transact", [invoice(field)]).unwrap_err();
+        assert_eq!(refused.code(), "invalid_record");
+        assert!(refused.to_string().contains(path), "{refused}");
+    }
+    // A store that is no text would be nobody's.
+    let nobodys = data(r#"{"ID":"t","store_ID":["another"],"name_ID":"N"}"#);
+    assert_eq!(a.records.put("transact", [nobodys]).unwrap_err().code(), "invalid_record");
+    assert!(a.get("transact", "t").is_none());
+    a.records
+        .put("transact", [invoice(r#""hold":false,"invoice_num":"7","entry_date":"0000-00-00","comment":null"#)])
+        .unwrap();
+    a.sync();
+    // Odd kinds that came before are still taken, and pushed back as they are.
+    let odd = serde_json::json!({ "ID": "odd", "store_ID": store, "name_ID": "N", "hold": "no", "invoice_num": "x", "comment": 5 });
+    country.legacy.put_row("transact", "odd", odd);
+    let report = a.sync();
+    assert_eq!(report.quarantined, 0, "{report:?}");
+    assert!(a.get("transact", "odd").unwrap().contains(r#""hold":"no""#));
+    // An edit of another field is not refused for them, but a new odd value is.
+    let edit = |with: &str, by: &str| {
+        a.records.update("transact", &"odd".into(), |data| {
+            let edited = data.as_str().replace(with, by);
+            RecordData::parse(edited).map_err(|error| Error::bad_input(error.to_string()))
+        })
+    };
+    edit(r#""name_ID":"N""#, r#""name_ID":"N","their_ref":"ours""#).unwrap();
+    assert_eq!(edit(r#""hold":"no""#, r#""hold":"yes""#).unwrap_err().code(), "invalid_record");
+    a.sync();
+    assert_eq!(country.legacy.row("transact", "odd").unwrap()["their_ref"], "ours");
 }
 
 fn asset(id: &str, store: &str) -> sync_core::record::RecordData {

@@ -4,6 +4,7 @@
 //! nightly compiler. Record types and errors are left out: `docs/record-types.md` and `docs/errors.md` list them. After a
 //! wanted change: `UPDATE_DOCS=1 cargo test -p sync-tests --test suite public_api`.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
@@ -118,6 +119,86 @@ fn open_names<'l>(
     }
     found.retain(|line| !line.ends_with(": }"));
     found
+}
+
+/// Public types of which a host may know every field or variant, with the reason: a file or folder of `sync-core/src`, and the names, or
+/// all of them. A new public type is `non_exhaustive`, with a builder if hosts make it, unless it has a row here.
+const CLOSED: &[(&str, &[&str], &str)] = &[
+    ("storage/", &[], "a storage of a host's own stores and returns every part, so a new one must not compile unseen"),
+    ("changelog.rs", &[], "the same: rows of the changelog are what a storage stores"),
+    ("protocol/", &[], "messages as the protocol has them; a stand-in server makes each part"),
+    ("transport/mod.rs", &[], "a transport of a host's own makes and reads every part of an exchange"),
+    ("transport/recorded.rs", &["Exchange"], "the same, in a test"),
+    ("central/caller.rs", &[], "an HTTP front of a host's own says all of a caller, and handles every case"),
+    ("central/site_registry.rs", &["SiteList"], "two kinds of central servers, which every caller treats differently"),
+    ("role.rs", &["Role"], "a database is a site's or central's"),
+    ("error/mod.rs", &["Server"], "the legacy server and central"),
+    ("text/message.rs", &["Detail"], "a text, or a message in a message"),
+    (
+        "record/record_type.rs",
+        &["SyncStyle", "Writers", "Deletion", "Scope"],
+        "who judges the rules knows each of them",
+    ),
+    ("record/field.rs", &["Field"], "who checks values by a declaration makes one"),
+];
+
+/// The public structs with public fields, and enumerations, of a source that are not `non_exhaustive`. A struct around one value is left
+/// out, and so are the record types: `..Asset::default()` makes them, which `non_exhaustive` would forbid.
+fn closed_types(source: &str) -> Vec<String> {
+    let lines: Vec<&str> = source.lines().collect();
+    let mut found = Vec::new();
+    for (at, line) in lines.iter().enumerate() {
+        let indent = line.len() - line.trim_start().len();
+        let Some((kind, rest)) = line.trim().strip_prefix("pub ").and_then(|rest| rest.split_once(' ')) else {
+            continue;
+        };
+        let name: String = rest.chars().take_while(|char| char.is_alphanumeric()).collect();
+        if name.is_empty() || !matches!(kind, "struct" | "enum") {
+            continue;
+        }
+        let attributes = lines[..at].iter().rev().take_while(|line| {
+            let line = line.trim();
+            line.starts_with("#[") || line.starts_with("///") || line.ends_with(")]")
+        });
+        let end = format!("{}}}", " ".repeat(indent));
+        let mut body = lines[at..].iter().skip(1).take_while(|line| !line.starts_with(&end));
+        let is_struct_of_fields = line.ends_with('{') && body.any(|line| line.trim().starts_with("pub "));
+        let is_open = attributes.into_iter().any(|line| line.contains("non_exhaustive"));
+        if !is_open && (kind == "enum" || is_struct_of_fields) {
+            found.push(name);
+        }
+    }
+    found
+}
+
+#[test]
+fn a_public_type_may_grow_unless_it_is_closed_for_a_reason() {
+    let folder = root().join("sync-core/src");
+    let (mut wrong, mut used) = (Vec::new(), BTreeSet::new());
+    let is_declared = |file: &Path| file.starts_with(folder.join("record/types")) || file.ends_with("record/enums.rs");
+    for file in rust_files(&folder).iter().filter(|file| !is_declared(file)) {
+        let place = file.strip_prefix(&folder).unwrap().display().to_string();
+        let source = fs::read_to_string(file).unwrap();
+        for name in closed_types(source.split("\nmod tests {").next().unwrap_or_default()) {
+            let reason = CLOSED.iter().position(|(path, names, _)| {
+                place.starts_with(path) && (names.is_empty() || names.contains(&name.as_str()))
+            });
+            match reason {
+                Some(row) => drop(used.insert(row)),
+                None => wrong.push(format!("{place}: {name}")),
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "make them non_exhaustive, or give the reason in CLOSED: {wrong:#?}");
+    let unused: Vec<_> = (0..CLOSED.len()).filter(|row| !used.contains(row)).map(|row| CLOSED[row].0).collect();
+    assert!(unused.is_empty(), "no closed type is there any more: {unused:?}");
+}
+
+#[test]
+fn a_closed_type_is_told_from_an_open_one() {
+    let source = "pub enum A {\n    B,\n}\n#[non_exhaustive]\npub enum C {\n}\npub struct D {\n    pub e: u8,\n}\n\
+        pub struct F {\n    g: u8,\n}\npub struct H(pub u8);\n/// Text.\n#[non_exhaustive]\n#[derive(Debug)]\npub struct I {\n    pub j: u8,\n}";
+    assert_eq!(closed_types(source), ["A", "D"]);
 }
 
 fn page() -> String {

@@ -9,7 +9,7 @@ use sync_tests::world::{data, each_central};
 
 fn item(number: usize) -> AssetCatalogueItem {
     AssetCatalogueItem {
-        id: format!("item-{number:04}"),
+        id: format!("item-{number:04}").into(),
         code: format!("code {}", number % 7),
         model: if number.is_multiple_of(2) { "Fridge".into() } else { "Freezer".into() },
         manufacturer: (!number.is_multiple_of(5)).then(|| format!("maker {}", number % 3)),
@@ -19,7 +19,7 @@ fn item(number: usize) -> AssetCatalogueItem {
 
 fn ids(replica: &Replica, query: &Query) -> Vec<String> {
     let items: Vec<AssetCatalogueItem> = replica.records().of().find(query).expect("found");
-    items.into_iter().map(|item| item.id).collect()
+    items.into_iter().map(|item| item.id.into()).collect()
 }
 
 /// What the query should find, computed the plain way.
@@ -30,7 +30,7 @@ fn expected(
 ) -> Vec<String> {
     let mut found: Vec<_> = (0..count).map(item).filter(holds).collect();
     found.sort_by_key(|item| (key(item), item.id.clone()));
-    found.into_iter().map(|item| item.id).collect()
+    found.into_iter().map(|item| item.id.into()).collect()
 }
 
 #[test]

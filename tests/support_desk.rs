@@ -6,7 +6,7 @@ use std::time::Duration;
 use sync_core::clock::SystemClock;
 use sync_core::protocol::PasswordHash;
 use sync_core::protocol::v6::Action;
-use sync_core::record::Cursor;
+use sync_core::record::{Cursor, TableName};
 use sync_core::storage::{MemoryStorage, Selection, Storage, state};
 use sync_core::support::{DeliveryState, ResendFilter, Support, SyncRoute, Verdict};
 use sync_core::{NoopObserver, Records, Replica, Settings, Site, SyncConfig, SyncOptions};
@@ -138,13 +138,13 @@ fn a_central_server_beside_a_legacy_server_sends_again_what_that_lost() {
     let _storage = beside.storage.as_ref();
     beside.records.put("message", [data(r#"{"ID":"mine","type":"x"}"#)]).unwrap();
     beside.sync();
-    let lost = ResendFilter { table: Some("message".into()), ..ResendFilter::default() };
+    let lost = ResendFilter::default().table(TableName::from("message"));
     assert_eq!(beside.support.plan_resend(&lost).unwrap().records, 1);
     beside.support.resend(&lost, "the legacy server was restored").unwrap();
     assert_eq!(beside.support.plan_resend(&lost).unwrap().waiting_already, 1);
     beside.sync();
     assert_eq!(beside.legacy.pushed(&beside.world.central).len(), 2);
-    let assets = ResendFilter { table: Some("asset".into()), ..ResendFilter::default() };
+    let assets = ResendFilter::default().table(TableName::from("asset"));
     assert_eq!(beside.support.plan_resend(&assets).unwrap().records, 0, "nothing goes over V6 from central");
 }
 

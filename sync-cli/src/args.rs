@@ -21,7 +21,7 @@ use clap::{Args as ClapArgs, CommandFactory as _, FromArgMatches as _, Parser, S
 use clap_complete::Shell;
 use oms_sync_inspect::compat::Release;
 
-pub(crate) use self::backup::{Backup, Restore};
+pub(crate) use self::backup::{Backup, Rekey, Restore};
 pub(crate) use self::database::Database;
 pub(crate) use self::records::{Changelog, Files, Records};
 pub(crate) use self::sites::{Site, SiteImport, Store};
@@ -55,6 +55,19 @@ pub(crate) struct Args {
     /// The folder with the bytes of files [default: the database's path with .files behind it]
     #[arg(long, global = true, help_heading = EVERYWHERE, env = "OMS_SYNC_FILES", value_name = "DIR", value_parser = path())]
     pub files: Option<PathBuf>,
+
+    /// A file with the key of an encrypted database, which nobody but its owner may read: 64 hexadecimal digits, or a passphrase in one
+    /// line. OMS_SYNC_DB_KEY holds the key itself. For a program that was built with the feature sqlcipher
+    #[arg(
+        long,
+        global = true,
+        help_heading = EVERYWHERE,
+        env = "OMS_SYNC_DB_KEY_FILE",
+        hide_env_values = true,
+        value_name = "FILE",
+        value_parser = path()
+    )]
+    pub db_key_file: Option<PathBuf>,
 
     /// A file with settings [default: oms-sync.toml in the current folder, if it is there]; flags and the environment count
     /// before it
@@ -202,6 +215,8 @@ pub(crate) enum Command {
     },
     /// Show what a restore would do; with --yes put a backup in the place of the database
     Restore(Restore),
+    /// Encrypt this database for the first time, or with another key
+    Rekey(Rekey),
     /// Read the database of a real Open mSupply 2.x server, and report on its synchronisation
     Inspect(Inspect),
     /// Explain a message of V5 or V6, and what is wrong with it

@@ -5,6 +5,7 @@
 mod args;
 mod backup;
 mod command;
+mod database_key;
 mod demo;
 mod exit;
 mod failure;

@@ -32,7 +32,7 @@ impl Workspace {
     pub(crate) fn open_or_make(args: &Args, out: &Output) -> Result<Self> {
         match args.db.server()? {
             Some(address) => Self::on_server(PostgresStorage::open(&address, Some(&witness_of(args)))?, args, out),
-            None => Self::over(builder(args).open(&args.db)?, None, args, out),
+            None => Self::over(builder(args)?.open(&args.db)?, None, args, out),
         }
     }
 
@@ -42,7 +42,7 @@ impl Workspace {
             Some(address) => {
                 Self::on_server(PostgresStorage::open_existing(&address, Some(&witness_of(args)))?, args, out)
             }
-            None => Self::over(builder(args).open_existing(&args.db)?, None, args, out),
+            None => Self::over(builder(args)?.open_existing(&args.db)?, None, args, out),
         }
     }
 
@@ -51,10 +51,8 @@ impl Workspace {
         if let Some(address) = args.db.server()? {
             return Self::on_server(PostgresStorage::open_to_read(&address)?, args, out);
         }
-        match builder(args).open_existing(&args.db) {
-            Err(Error::DatabaseReadOnly { .. }) => {
-                Self::over(Replica::builder().open_to_read(&args.db)?, None, args, out)
-            }
+        match builder(args)?.open_existing(&args.db) {
+            Err(Error::DatabaseReadOnly { .. }) => Self::over(args.builder()?.open_to_read(&args.db)?, None, args, out),
             opened => Self::over(opened?, None, args, out),
         }
     }
@@ -97,8 +95,8 @@ impl Workspace {
 }
 
 /// How a file is opened: without the hook of an app only if that is wanted.
-fn builder(args: &Args) -> ReplicaBuilder {
-    if args.without_hook { Replica::builder().without_hook() } else { Replica::builder() }
+fn builder(args: &Args) -> Result<ReplicaBuilder> {
+    args.builder().map(|builder| if args.without_hook { builder.without_hook() } else { builder })
 }
 
 /// The witness of a database on a server: beside the folder of files, whose name it has.

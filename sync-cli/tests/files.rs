@@ -240,7 +240,7 @@ fn a_file_that_is_too_large_for_the_server() {
     let clock = std::sync::Arc::new(SystemClock::new());
     let files =
         Replica::builder().clock(clock).with_storage(std::sync::Arc::new(storage)).files(folder).with_config(config);
-    let attach = Attach { table: "asset", record_id: "a", file_name: "n.bin", mime_type: None };
+    let attach = Attach::new("asset", "a", "n.bin");
     let mut large = std::io::repeat(7).take(60_000_000);
     let ids = [&mut large as &mut dyn std::io::Read, &mut b"small".as_slice()]
         .map(|bytes| files.attach_bytes(&attach, bytes).unwrap().to_string());

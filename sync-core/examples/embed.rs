@@ -35,8 +35,8 @@ pub(crate) fn run(arguments: &[&str]) -> Result<(), Box<dyn std::error::Error>> 
     }
     for store in stores {
         let fridge = Asset {
-            id: format!("fridge of {store}"),
-            store_id: Some(store.into()),
+            id: format!("fridge of {store}").into(),
+            store_id: Some(store),
             notes: Some("vaccine fridge".to_owned()),
             created_datetime: now,
             modified_datetime: now,

@@ -36,7 +36,7 @@ use tokio::task::{JoinHandle, spawn_blocking};
 
 use crate::error::{Error, Result};
 use crate::files::Files;
-use crate::record::{Cursor, Query, RecordId, TypedRecord};
+use crate::record::{Cursor, Query, TypedId, TypedRecord};
 use crate::replica::Replica;
 use crate::site::{
     Discovered, FilesOptions, FilesReport, NoopObserver, Settings, Site, SyncEvent, SyncObserver, SyncOptions,
@@ -44,7 +44,7 @@ use crate::site::{
 };
 use crate::support::Status;
 use crate::transport::Transport;
-use crate::watch::{ChangeBatch, Watch};
+use crate::watch::{ChangeBatch, QueryWatch, Watch};
 use crate::write::transaction::Transaction;
 
 /// How often a call that waits looks whether its future was dropped.
@@ -66,6 +66,25 @@ pub struct AsyncSite {
 #[derive(Debug)]
 pub struct AsyncWatch {
     watch: Watch,
+}
+
+/// A [`QueryWatch`] that is awaited.
+///
+/// ```no_run
+/// use sync_core::Replica;
+/// use sync_core::record::{Asset, Query};
+///
+/// async fn show_list(replica: &Replica) -> sync_core::Result<()> {
+///     let mut assets = replica.asynchronous().watch_query::<Asset>(Query::new().order_by("asset_number").limit(50)).await?;
+///     loop {
+///         // The first answer comes at once. A `select!` that drops this future loses none.
+///         println!("{} assets", assets.changes().await?.len());
+///     }
+/// }
+/// ```
+#[derive(Debug)]
+pub struct AsyncQueryWatch<T: TypedRecord> {
+    watch: QueryWatch<T>,
 }
 
 impl Replica {
@@ -94,7 +113,7 @@ impl AsyncReplica {
     ///
     /// # Errors
     /// As there.
-    pub async fn get<T: TypedRecord + Send + 'static>(&self, id: impl Into<RecordId>) -> Result<Option<T>> {
+    pub async fn get<T: TypedRecord + Send + 'static>(&self, id: impl Into<TypedId<T>>) -> Result<Option<T>> {
         Ok(self.get_with_position(id).await?.0)
     }
 
@@ -104,7 +123,7 @@ impl AsyncReplica {
     /// As there.
     pub async fn get_with_position<T: TypedRecord + Send + 'static>(
         &self,
-        id: impl Into<RecordId>,
+        id: impl Into<TypedId<T>>,
     ) -> Result<(Option<T>, Cursor)> {
         let id = id.into();
         self.run(move |replica| replica.records().of::<T>().get_with_position(id)).await
@@ -140,7 +159,7 @@ impl AsyncReplica {
     /// As there.
     pub async fn update<T: TypedRecord>(
         &self,
-        id: impl Into<RecordId>,
+        id: impl Into<TypedId<T>>,
         edit: impl FnOnce(&mut T) -> Result<()> + Send + 'static,
     ) -> Result<()> {
         let id = id.into();
@@ -151,7 +170,7 @@ impl AsyncReplica {
     ///
     /// # Errors
     /// As there.
-    pub async fn delete<T: TypedRecord>(&self, id: impl Into<RecordId>) -> Result<()> {
+    pub async fn delete<T: TypedRecord>(&self, id: impl Into<TypedId<T>>) -> Result<()> {
         let id = id.into();
         self.run(move |replica| replica.records().of::<T>().delete(id)).await
     }
@@ -182,6 +201,14 @@ impl AsyncReplica {
     /// As there.
     pub async fn watch(&self) -> Result<AsyncWatch> {
         self.run(Replica::watch).await.map(AsyncWatch::from)
+    }
+
+    /// As [`Replica::watch_query`].
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn watch_query<T: TypedRecord + Send>(&self, query: Query) -> Result<AsyncQueryWatch<T>> {
+        self.run(move |replica| replica.watch_query(query)).await.map(AsyncQueryWatch::from)
     }
 
     /// The remote site, as [`Replica::site`].
@@ -256,14 +283,8 @@ impl AsyncWatch {
     pub async fn changes(&mut self) -> Result<ChangeBatch> {
         let mut watch = self.watch.clone();
         let (watch, batch) = until_dropped(move |stop| {
-            loop {
-                if let Some(batch) = watch.wait(LOOK)? {
-                    return Ok((watch, batch));
-                }
-                if stop.load(Ordering::Relaxed) {
-                    return Err(Error::Cancelled);
-                }
-            }
+            let batch = until_there(stop, || watch.wait(LOOK))?;
+            Ok((watch, batch))
         })
         .await?;
         self.watch = watch;
@@ -273,6 +294,42 @@ impl AsyncWatch {
     /// Where to go on after a restart, as [`Watch::position`].
     pub fn position(&self) -> Cursor {
         self.watch.position()
+    }
+}
+
+impl<T: TypedRecord> From<QueryWatch<T>> for AsyncQueryWatch<T> {
+    fn from(watch: QueryWatch<T>) -> Self {
+        Self { watch }
+    }
+}
+
+impl<T: TypedRecord + Send> AsyncQueryWatch<T> {
+    /// The next answer that differs from the one before; the first one at once. Dropped, it loses none: the next call brings it.
+    ///
+    /// # Errors
+    /// Those of [`TypedRecords::find`](crate::TypedRecords::find), after which the next call asks again; [`Error::Cancelled`] if the
+    /// runtime shuts down.
+    pub async fn changes(&mut self) -> Result<Vec<T>> {
+        let mut watch = self.watch.clone();
+        let (watch, answer) = until_dropped(move |stop| {
+            let answer = until_there(stop, || watch.wait(LOOK))?;
+            Ok((watch, answer))
+        })
+        .await?;
+        self.watch = watch;
+        Ok(answer)
+    }
+}
+
+/// Repeats a short wait until it brings something, or the future was dropped.
+fn until_there<T>(stop: &AtomicBool, mut wait: impl FnMut() -> Result<Option<T>>) -> Result<T> {
+    loop {
+        if let Some(found) = wait()? {
+            return Ok(found);
+        }
+        if stop.load(Ordering::Relaxed) {
+            return Err(Error::Cancelled);
+        }
     }
 }
 

@@ -13,10 +13,11 @@ use crate::central::{
 use crate::clock::Clock;
 use crate::error::Result;
 use crate::files::Files;
+use crate::integrate::kept_conflicts;
 use crate::record::{Cursor, Query, TypedRecord};
 use crate::role::Role;
 use crate::site::device::Device;
-use crate::site::{Resolvers, Settings, Site};
+use crate::site::{KeptConflict, Resolvers, Settings, Site};
 use crate::storage::{Storage, state};
 #[cfg(feature = "support")]
 use crate::support::Support;
@@ -33,7 +34,7 @@ use crate::error::Error;
 #[cfg(feature = "sqlite")]
 use crate::storage::SqliteStorage;
 #[cfg(all(feature = "sqlite", feature = "support"))]
-use crate::support::doctor::{Check, examine_file};
+use crate::support::doctor::Check;
 #[cfg(feature = "sqlite")]
 use crate::text::sentences::input;
 
@@ -146,6 +147,31 @@ impl Replica {
     /// The database failed. A field that the type does not have is an error of the first answer.
     pub fn watch_query<T: TypedRecord>(&self, query: Query) -> Result<QueryWatch<T>> {
         Ok(QueryWatch::new(self.watch()?, self.records(), query))
+    }
+
+    /// The newest conflicts, the newest first: records that were edited here while another version of them came, each with the version that
+    /// did not stay. For a screen on which a person compares the two and perhaps edits the record again. The last conflict of
+    /// each of 100 records is kept, and half a megabyte of versions; the oldest make room.
+    ///
+    /// ```
+    /// use sync_core::record::Asset;
+    /// # use std::sync::Arc;
+    /// # use sync_core::{Replica, storage::MemoryStorage};
+    /// # let replica = Replica::with_storage(Arc::new(MemoryStorage::new()));
+    /// for kept in replica.conflicts()? {
+    ///     let conflict = &kept.conflict;
+    ///     println!("{} {} differs in {}", conflict.table, conflict.id, conflict.differs.join(", "));
+    ///     if let Some(theirs) = kept.received_as::<Asset>() {
+    ///         println!("the version of {} had the notes {:?}", conflict.from, theirs.notes);
+    ///     }
+    /// }
+    /// # Ok::<(), sync_core::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// The database failed.
+    pub fn conflicts(&self) -> Result<Vec<KeptConflict>> {
+        kept_conflicts(self.parts.storage.read()?.as_ref())
     }
 
     /// The remote site: sets the database up and synchronises it. Its requests go through `transport`.
@@ -277,8 +303,7 @@ impl Replica {
     /// [diagnosis](crate::support::SiteSupport::doctor). `free_bytes` is how much space is left on its disk, as far as the host
     /// knows.
     pub fn examine(path: impl AsRef<Path>, free_bytes: Option<u64>) -> (Vec<Check>, Option<Self>) {
-        let (checks, file) = examine_file(path.as_ref(), free_bytes);
-        (checks, file.map(|file| Self::builder().over_file(file)))
+        Self::builder().examine(path, free_bytes)
     }
 
     /// Whether the file that was opened is still the one at its path. Another file there is another database, or a backup
@@ -348,6 +373,14 @@ impl Replica {
     /// [`Error::BackupDamaged`]; [`Error::NoDatabase`], [`Error::NotADatabase`]; a newer version wrote it; it cannot be read.
     pub fn check_backup(backup: impl AsRef<Path>) -> Result<()> {
         Self::builder().check_backup(backup)
+    }
+
+    /// Checks that a copy of this database is sound, as [`check_backup`](Self::check_backup) does, with the key that this one has.
+    ///
+    /// # Errors
+    /// As [`check_backup`](Self::check_backup); [`Error::BadInput`] for a storage that is no file.
+    pub fn check_copy(&self, copy: impl AsRef<Path>) -> Result<()> {
+        self.parts.file.as_ref().ok_or_else(|| Error::bad_input(input::no_file_to_copy()))?.check_copy(copy.as_ref())
     }
 
     /// Puts a backup in the place of the database at `path`, which moves to `aside`. The database is then recognised as restored

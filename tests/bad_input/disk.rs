@@ -144,7 +144,7 @@ fn a_full_disk_keeps_out_the_large_file_only() {
     bench.records.put("asset", [asset("x", "STORE_a", "")]).unwrap();
     bench.sync_well();
     let attach = |files: &Files, bytes: &[u8]| {
-        let attach = Attach { table: "asset", record_id: "x", file_name: "n", mime_type: None };
+        let attach = Attach::new("asset", "x", "n");
         files.attach_bytes(&attach, &mut &*bytes)
     };
     let of_central = bench.central.files();

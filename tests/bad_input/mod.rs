@@ -52,7 +52,7 @@ fn fast() -> SyncConfig {
 /// Time limits that no sound answer reaches here.
 fn patient() -> Timeouts {
     let wait = Duration::from_secs(8);
-    Timeouts { connect: wait, send: wait, response: wait, receive: wait }
+    Timeouts::all(wait)
 }
 
 fn settings(url: &str) -> Settings {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use sync_core::protocol::PasswordHash;
 use sync_core::protocol::v6::{WireError, encode_error};
 use sync_core::storage::{Storage as _, state};
-use sync_core::transport::{HttpResponse, Timeouts};
+use sync_core::transport::HttpResponse;
 use sync_core::{NoopObserver, Settings, SyncOptions};
 use sync_tests::raw_server::{RawServer, Reply};
 
@@ -282,7 +282,7 @@ fn a_fault_that_passes_is_not_even_an_error() {
 #[test]
 fn a_server_that_thinks_too_long() {
     let bench = Bench::new();
-    let hasty = Timeouts { response: Duration::from_millis(150), ..patient() };
+    let hasty = patient().response(Duration::from_millis(150));
     let site = site_over(&bench.storage, &hasty);
     for path in [PULL, PUSH] {
         bench.plant(path);

@@ -60,7 +60,7 @@ fn a_request_is_not_tried_again_after_the_time_and_its_error_is_told() {
 fn attached(bench: &Bench, files: &Files) -> RecordId {
     bench.plant("x");
     bench.sync_well();
-    let attach = Attach { table: "asset", record_id: "x", file_name: "photo.jpg", mime_type: None };
+    let attach = Attach::new("asset", "x", "photo.jpg");
     let id = files.attach_bytes(&attach, &mut &[7; 100_000][..]).expect("a file");
     bench.sync_well();
     id
@@ -101,7 +101,7 @@ fn the_time_ends_a_file_that_comes() {
     let of_central = bench.central.files();
     bench.plant("x");
     bench.sync_well();
-    let attach = Attach { table: "asset", record_id: "x", file_name: "photo.jpg", mime_type: None };
+    let attach = Attach::new("asset", "x", "photo.jpg");
     let id = of_central.attach_bytes(&attach, &mut &b"of central"[..]).expect("a file");
     bench.sync_well();
     bench.server.once(DOWNLOAD, Reply::Late(LONG, HttpResponse::json(500, Vec::new())));

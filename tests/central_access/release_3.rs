@@ -14,7 +14,7 @@ fn v5(end: &CentralEnd, path: &str, password: &str) -> HttpResponse {
         site_name: "a".to_owned(),
         password: PasswordHash::of_password(password),
         hardware_id: "machine-a".to_owned(),
-        app: AppIdentity { version: "3.0.0".to_owned(), name: "Open mSupply Desktop".to_owned() },
+        app: AppIdentity::new("3.0.0", "Open mSupply Desktop").expect("a release"),
         version: 15,
     };
     end.central.handle(&HttpRequest { method: Method::Get, headers: headers.to_headers(), ..post(path, "") })

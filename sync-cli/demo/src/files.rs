@@ -18,7 +18,7 @@ pub const CUT_AFTER: i64 = 700_000;
 /// The end cannot write it.
 pub fn attached(files: &Files, records: &Records, by: &str) -> Result<(RecordId, RecordData)> {
     let record_id = asset_id(by, 1);
-    let attach = Attach { table: "asset", record_id: &record_id, file_name: "fridge door.jpg", mime_type: None };
+    let attach = Attach::new("asset", &record_id, "fridge door.jpg");
     let mut bytes = Noise { seed: by.bytes().map(u64::from).sum(), left: BYTES };
     let id = files.attach_bytes(&attach, &mut bytes)?;
     let reference = records.get(&"sync_file_reference".into(), &id)?.ok_or_else(broken)?;

@@ -1,4 +1,4 @@
-//! The arguments of `backup` and `restore`.
+//! The arguments of `backup`, `restore` and `rekey`.
 
 use std::path::PathBuf;
 
@@ -26,4 +26,12 @@ pub(crate) struct Restore {
     /// Do it; without it nothing changes
     #[arg(long)]
     pub yes: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+#[command(after_help = examples::REKEY)]
+pub(crate) struct Rekey {
+    /// A file with the new key, as that of --db-key-file
+    #[arg(long, value_name = "FILE")]
+    pub new_key_file: PathBuf,
 }

@@ -58,6 +58,19 @@ written, and counts its files. Exit status 6 if it is damaged.
 Examples:
   oms-sync check /backup/20261128T020000000Z";
 
+pub(super) const REKEY: &str = "\
+The present key comes from --db-key-file or OMS_SYNC_DB_KEY; without one the
+database is taken to be not encrypted, and is encrypted for the first time. Stop
+run and serve before. All of the file is written anew, and a break in between
+leaves it whole, with the old key or the new one. Backups keep the key that
+they were made with: keep that key as long as them. A lost key cannot be
+replaced.
+
+Examples:
+  (umask 077; openssl rand -hex 32 > new.key)
+  oms-sync rekey --new-key-file new.key
+  oms-sync --db-key-file old.key rekey --new-key-file new.key";
+
 pub(super) const RESTORE: &str = "\
 Without --yes it only compares the backup with the database: what both servers
 bring again by themselves, and what only this database has. With --yes the

@@ -1,14 +1,17 @@
 //! Checks a backup without changing it.
 
-use sync_core::{Error, Replica, Result};
+use std::path::Path;
+
+use sync_core::{Error, Result};
 
 use super::{StoredBackup, files_in, hash};
 
-/// Checks that a backup is whole: the database has the bytes that were written and is sound, and no file is missing.
+/// Checks that a backup is whole: the database has the bytes that were written and is sound, and no file is missing. `is_sound` checks the
+/// database, with the key that it has.
 ///
 /// # Errors
 /// [`Error::BackupDamaged`], or it cannot be read.
-pub(crate) fn check(backup: &StoredBackup) -> Result<()> {
+pub(crate) fn check(backup: &StoredBackup, is_sound: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
     let damaged = |what: String| Error::BackupDamaged { path: backup.database.display().to_string(), what };
     if let Some(manifest) = &backup.manifest {
         let (sha256, _) = hash(&backup.database)?;
@@ -22,5 +25,5 @@ pub(crate) fn check(backup: &StoredBackup) -> Result<()> {
             return Err(damaged(format!("it has {count} files of {bytes} bytes, not {files} of {files_bytes} bytes")));
         }
     }
-    Replica::check_backup(&backup.database)
+    is_sound(&backup.database)
 }

@@ -152,7 +152,7 @@ fn fill(
     let text = serde_json::to_string_pretty(&manifest).map_err(|error| failed("writing", &says, error.into()))?;
     let written = std::fs::write(&says, text).and_then(|()| File::open(&says)?.sync_all());
     written.map_err(|error| failed("writing", &says, error))?;
-    check(&StoredBackup::at(into)?)?;
+    check(&StoredBackup::at(into)?, |database| replica.check_copy(database))?;
     Ok((manifest, files_shared))
 }
 

@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde_json::json;
 use sync_core::clock::{Clock as _, SystemClock};
 use sync_core::files::Files;
-use sync_core::{Replica, Result, Role};
+use sync_core::{Result, Role};
 
 use super::layout::{facts, say};
 use super::repair::put_aside_as;
@@ -35,9 +35,10 @@ pub(super) fn take(args: &Args, options: &args::Backup, out: &Output) -> Result<
     Ok(CommandOutcome::Done)
 }
 
-pub(super) fn check(path: &Path, out: &Output) -> Result<CommandOutcome, Failure> {
+pub(super) fn check(args: &Args, path: &Path, out: &Output) -> Result<CommandOutcome, Failure> {
     let backup = StoredBackup::at(path)?;
-    check_backup(&backup)?;
+    let builder = args.builder()?;
+    check_backup(&backup, |database| builder.check_backup(database))?;
     if out.json {
         out.document(&json!({ "backup": path, "sound": true, "holds": backup.manifest }))?;
     } else {
@@ -65,9 +66,10 @@ fn show(backup: &StoredBackup, out: &Output) -> Result<(), Failure> {
 
 pub(super) fn restore(args: &Args, options: &args::Restore, out: &Output) -> Result<CommandOutcome, Failure> {
     let backup = StoredBackup::at(&options.backup)?;
-    check_backup(&backup)?;
+    let builder = args.builder()?;
+    check_backup(&backup, |database| builder.check_backup(database))?;
     // That of the database that is there may be damaged, which is why a backup is restored.
-    let since = Since::of(&args.db, &backup.database).ok().flatten();
+    let since = Since::of(args, &backup.database).ok().flatten();
     let folder = args.files.clone().unwrap_or_else(|| Files::folder_of(&args.db));
     let missing = missing_files(&backup, &folder)?;
     let aside = if options.yes { Some(put_back(args, &backup, &folder, &missing)?) } else { None };
@@ -107,9 +109,9 @@ fn put_back(args: &Args, backup: &StoredBackup, folder: &Path, missing: &[PathBu
     }
     let aside = put_aside_as(&args.db, &SystemClock::default().now().to_string());
     let was_there = args.db.exists();
-    Replica::restore(&backup.database, &args.db, &aside)?;
+    args.builder()?.restore(&backup.database, &args.db, &aside)?;
     // Opened once, so that it knows that it was restored even if the file beside it is lost.
-    Replica::builder().open_existing(&args.db)?;
+    args.builder()?.open_existing(&args.db)?;
     Ok(was_there.then_some(aside))
 }
 
@@ -136,12 +138,12 @@ struct Since {
 
 impl Since {
     /// Compares a database with a backup of it; `None` if there is no database.
-    fn of(database: &Path, backup: &Path) -> Result<Option<Self>> {
-        if !database.exists() {
+    fn of(args: &Args, backup: &Path) -> Result<Option<Self>> {
+        if !args.db.exists() {
             return Ok(None);
         }
-        let now = Replica::builder().open_to_read(database)?;
-        let then = Replica::builder().open_to_read(backup)?;
+        let now = args.builder()?.open_to_read(&args.db)?;
+        let then = args.builder()?.open_to_read(backup)?;
         let end: Option<i64> = then.read_sql(|connection| {
             connection.query_row("SELECT max(cursor) FROM sync_changelog", (), |row| row.get(0))
         })?;

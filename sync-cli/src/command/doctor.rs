@@ -27,7 +27,7 @@ pub(super) const PATIENCE: Duration = Duration::from_secs(60);
 /// The time limits of an exchange.
 pub(super) fn timeouts(patience: Duration) -> Timeouts {
     let connect = patience.min(Duration::from_secs(15));
-    Timeouts { connect, send: patience, response: patience, receive: patience }
+    Timeouts::all(patience).connect(connect)
 }
 
 pub(super) fn run(args: &Args, options: &Doctor, out: &Output) -> Result<CommandOutcome, Failure> {
@@ -51,7 +51,7 @@ pub(super) fn run(args: &Args, options: &Doctor, out: &Output) -> Result<Command
                 &mut until_interrupted,
             ),
         },
-        _ => diagnosed(&args.db, Some(options.max_time), &mut each),
+        _ => diagnosed(args, Some(options.max_time), &mut each),
     };
     drop(progress);
     let found = out.in_words(found?);
@@ -105,11 +105,12 @@ fn show_found(found: &Diagnosis, out: &Output) -> Result<(), Failure> {
 
 /// All checks, or only those of this device; `each` receives one after the other.
 pub(super) fn diagnosed(
-    db: &Path,
+    args: &Args,
     patience: Option<Duration>,
     each: &mut dyn FnMut(&Check) -> ControlFlow<()>,
 ) -> Result<Diagnosis, Error> {
-    let (mut checks, replica) = Replica::examine(db, free_bytes(db));
+    let db: &Path = &args.db;
+    let (mut checks, replica) = args.builder()?.examine(db, free_bytes(db));
     if let Some(check) = checks.first_mut().filter(|_| replica.is_none()) {
         name_open_msupply(db, check);
     }
@@ -212,7 +213,7 @@ fn row(outcome: CheckOutcome, name: &str, said: Vec<String>, out: &Output) -> Re
         CheckOutcome::Fault => ("FAULT", Some(Tone::Alarm)),
         CheckOutcome::Warning => (outcome.as_str(), Some(Tone::Caution)),
         CheckOutcome::Ok => (outcome.as_str(), Some(Tone::Well)),
-        CheckOutcome::NotChecked => (outcome.as_str(), None),
+        _ => (outcome.as_str(), None),
     };
     let word = format!("{:<11}", out.word(word));
     let lines = said.iter().flat_map(|text| folded(text, WIDTH - BEFORE));

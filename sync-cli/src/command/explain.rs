@@ -45,6 +45,9 @@ fn show(found: &Explanation, names: &SiteNames, out: &Output) -> Result<(), Fail
     if let Some(at) = found.conflict_at {
         say(out, "", &shown::conflict_at(moment(at)))?;
     }
+    if let Some(conflict) = found.conflict.as_ref().filter(|conflict| !conflict.differs.is_empty()) {
+        say(out, "  ", &shown::conflict_differs(conflict.from, conflict.differs.join(", ")))?;
+    }
     if let Some(since) = found.staged_since {
         say(out, "", &shown::staged_since(moment(since)))?;
     }

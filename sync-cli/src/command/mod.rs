@@ -20,6 +20,7 @@ mod patient;
 mod preview;
 mod quarantine;
 mod records;
+mod rekey;
 mod repair;
 mod run;
 mod serve;
@@ -42,6 +43,7 @@ use crate::sentences::on_server;
 fn not_on_a_server(command: &Command) -> Option<Message> {
     match command {
         Command::Backup(_) | Command::Restore(_) => Some(on_server::backed_up_by_its_server()),
+        Command::Rekey(_) => Some(on_server::encrypted_by_its_server()),
         Command::Cursor(CursorCommand::Rewind { .. }) | Command::Resend(_) => Some(on_server::no_copy_before()),
         Command::Doctor(_) | Command::Bundle(_) | Command::Net(_) => Some(on_server::examines_a_file()),
         Command::Serve(options) if options.backup_to.is_some() => Some(on_server::backed_up_by_its_server()),
@@ -70,7 +72,8 @@ pub(crate) fn run(args: &Args, out: &mut Output) -> Result<CommandOutcome, Failu
         Command::Audit => audit::run(args, out),
         Command::Backup(options) => backup::take(args, options, out),
         Command::Restore(options) => backup::restore(args, options, out),
-        Command::Check { backup } => backup::check(backup, out),
+        Command::Check { backup } => backup::check(args, backup, out),
+        Command::Rekey(options) => rekey::run(args, options, out),
         Command::Bundle(options) => bundle::run(args, options, out),
         Command::Patient(command) => patient::run(args, command, out),
         Command::Cursor(command) => repair::run_cursor(args, command, out),

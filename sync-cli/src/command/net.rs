@@ -5,7 +5,7 @@ use std::sync::Arc;
 use sync_core::error::catalogue;
 use sync_core::support::{NetLimits, NetReport, ServerLine};
 use sync_core::transport::HttpTransport;
-use sync_core::{ErrorClass, Message, Replica};
+use sync_core::{ErrorClass, Message};
 
 use super::layout::{facts, say};
 use crate::args::{Args, Net};
@@ -19,7 +19,7 @@ use crate::signals::end_on_signals;
 pub(super) fn run(args: &Args, options: &Net, out: &Output) -> Result<CommandOutcome, Failure> {
     end_on_signals();
     let patience = super::doctor::PATIENCE.min(options.max_time);
-    let limits = NetLimits { time: options.max_time, bytes: options.max_bytes };
+    let limits = NetLimits::new(options.max_time, options.max_bytes);
     let new = &options.new_site;
     let measured = match (&new.legacy_url, &new.site) {
         (Some(url), Some(site)) => {
@@ -28,7 +28,7 @@ pub(super) fn run(args: &Args, options: &Net, out: &Output) -> Result<CommandOut
             site.support().line_test_before_set_up(&settings, &limits, &mut until_interrupted)?
         }
         _ => {
-            let opened = Replica::builder().open_to_read(&args.db);
+            let opened = args.builder()?.open_to_read(&args.db);
             let replica = opened.inspect_err(|_| out.hint_said(&shown::without_database()))?;
             let site = replica.site(Arc::new(HttpTransport::new(&super::doctor::timeouts(patience))));
             site.support().line_test(&limits, &mut until_interrupted)?

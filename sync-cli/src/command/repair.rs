@@ -78,12 +78,11 @@ fn show(workspace: &Workspace, out: &Output) -> Result<(), Failure> {
 
 pub(super) fn run_resend(args: &Args, options: &Resend, out: &Output) -> Result<CommandOutcome, Failure> {
     let workspace = Workspace::open(args, out)?;
-    let lost = ResendFilter {
-        table: Some(options.table.as_str()).filter(|table| *table != "all").map(TableName::from),
-        id: options.id.as_deref().map(RecordId::from),
-        since: options.since,
-        received_too: options.received,
-    };
+    let lost = ResendFilter::default()
+        .table(Some(options.table.as_str()).filter(|table| *table != "all").map(TableName::from))
+        .id(options.id.as_deref().map(RecordId::from))
+        .since(options.since)
+        .received_too(options.received);
     let planned = workspace.support().plan_resend(&lost)?;
     if planned.records + planned.waiting_already == 0 && lost.id.is_some() {
         let id = options.id.clone().unwrap_or_default();

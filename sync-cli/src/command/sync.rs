@@ -111,7 +111,15 @@ pub(super) fn show(report: &SyncReport, out: &Output) -> Result<(), Failure> {
     if report.kept_local > 0 {
         say(out, "", &shown::kept_local(report.kept_local))?;
         for conflict in report.conflicts.iter().take(CONFLICTS_SHOWN) {
-            say(out, "  ", &shown::conflict(conflict.table.as_str(), conflict.id.as_str(), conflict.from))?;
+            let (table, id) = (conflict.table.as_str(), conflict.id.as_str());
+            say(
+                out,
+                "  ",
+                &match conflict.differs.is_empty() {
+                    true => shown::conflict(table, id, conflict.from),
+                    false => shown::conflict_in(table, id, conflict.from, conflict.differs.join(", ")),
+                },
+            )?;
         }
     }
     if report.quarantined + report.refused > 0 {

@@ -104,7 +104,7 @@ impl Ends {
     }
 
     fn site(&self, end: usize) -> Site {
-        let timeouts = Timeouts { connect: Duration::from_secs(5), ..Timeouts::default() };
+        let timeouts = Timeouts::default().connect(Duration::from_secs(5));
         let mut config = SyncConfig::default();
         config.retry_wait = Duration::from_millis(100);
         config.integration_poll = Duration::from_millis(50);

@@ -5,6 +5,15 @@ use sync_core::text::MessageTemplate;
 /// Every replaced text. Its placeholders are those of the library's text.
 pub(super) const ALL: &[MessageTemplate] = &[
     // Errors.
+    advice(
+        "not_a_database",
+        "Check the path; give the database of a site, or a new file name. The key of an encrypted one is given with --db-key-file.",
+    ),
+    advice(
+        "database_key_refused",
+        "Give the key with which the database was made, with --db-key-file or OMS_SYNC_DB_KEY. Without it the file cannot be read: set \
+         the site up again in a new file.",
+    ),
     advice("not_set_up", "Run `oms-sync init` with the legacy server's address and the site's name."),
     cause("not_set_up", "This database is new, or the path given with --db is another one."),
     advice("no_database", "Give the path of the site's database with --db; for a new site run `oms-sync init`."),

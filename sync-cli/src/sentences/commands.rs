@@ -111,6 +111,7 @@ sync_core::sentences! {
         sites(count) = "{count} sites";
 
         conflict_at(at) = "{at} a version from elsewhere yielded to an edit made here, in the cycle that began then.";
+        conflict_differs(from, fields) = "The version of {from} differed from the one made here in {fields}.";
         staged_since(at) = "{at} a version came. It is integrated by the next cycle here; by a central server, once \
             its site has sent the rest.";
         not_taken(at, cause, number, reason) =
@@ -181,8 +182,16 @@ sync_core::sentences! {
     /// Why a command does not work with a database on a PostgreSQL server.
     on_server {
         backed_up_by_its_server() = "a database on a PostgreSQL server is backed up with pg_dump or by its server, and restored so too; copy the folder of files beside it";
+        encrypted_by_its_server() = "a database on a PostgreSQL server is encrypted by that server or its disk, and has no key here";
         no_copy_before() = "this command copies the database before it changes anything, and a database on a PostgreSQL server is copied with pg_dump: it works with a file only";
         examines_a_file() = "this command examines a database file: see status, log and quarantine for a database on a PostgreSQL server";
+    }
+
+    /// Texts of `rekey`.
+    rekey_shown {
+        changed(db) = "{db} has the new key.";
+        encrypted(db) = "{db} is encrypted.";
+        backups_keep() = "Backups that were made before have the key, or none, of that time. The disk may still hold parts of a file that was not encrypted.";
     }
 
     /// Texts of `backup`, `check` and `restore`.
@@ -260,6 +269,7 @@ sync_core::sentences! {
         failed() = "not completed; what was done so far is kept";
         stopped() = "stopped; what was done so far is kept";
         conflict(table, id, from) = "{table} {id}: a version of {from} yielded";
+        conflict_in(table, id, from, fields) = "{table} {id}: a version of {from} yielded, which differs in {fields}";
         kept_local(count) = "{count} edits made here were kept; they go out with the next sync";
         set_aside(count, refused) =
             "into quarantine: {refused} refused, {count} for other causes; see oms-sync quarantine list";
@@ -405,6 +415,11 @@ sync_core::sentences! {
         line_incomplete(file) = "{file} has a line without a site, or a store without a code";
         store_on_two_sites(file, code) = "{file} has the store {code} on two sites";
         no_password() = "no password: give --password-file, --password-stdin or OMS_SYNC_PASSWORD";
+        no_encryption() = "this program opens no encrypted database: it needs one that was built with the feature sqlcipher";
+        key_is_no_file(file) = "{file} is no file with a key: it is no ordinary file, or is too long for one";
+        key_of_others(file) = "others can read {file}, which holds the key of the database: let its owner alone read it (chmod 600)";
+        no_key(from) = "{from} holds no key: write 64 hexadecimal digits, or a passphrase, in one line";
+        key_of_lines(from) = "the key in {from} has more than one line: keep one line with the key, and nothing else";
         password_of_lines() = "the password has more than one line: keep one line with the password, and nothing else";
         tls_needs_both() = "TLS needs both: the certificates (tls-cert) and their key (tls-key)";
         folder_unwritable(folder, error) = "{folder} cannot be written: {error}";

@@ -19,6 +19,7 @@ use crate::write::records::Records;
 
 /// The description of a file to attach.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Attach<'a> {
     /// The table of its record.
     pub table: &'a str,
@@ -28,6 +29,19 @@ pub struct Attach<'a> {
     pub file_name: &'a str,
     /// Its MIME type; guessed from the name if missing.
     pub mime_type: Option<&'a str>,
+}
+
+impl<'a> Attach<'a> {
+    /// A file of this name for a record; its MIME type is guessed from the name.
+    pub fn new(table: &'a str, record_id: &'a str, file_name: &'a str) -> Self {
+        Self { table, record_id, file_name, mime_type: None }
+    }
+
+    /// Says what kind of file it is.
+    #[must_use]
+    pub fn mime_type(self, mime_type: &'a str) -> Self {
+        Self { mime_type: Some(mime_type), ..self }
+    }
 }
 
 impl Files {
@@ -48,7 +62,7 @@ impl Files {
         }
         self.check_length(before.len())?;
         let name = path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
-        let attach = Attach { table, record_id, file_name: &name, mime_type: None };
+        let attach = Attach::new(table, record_id, &name);
         self.may_attach(&attach)?;
         let mut file = File::open(path).map_err(unreadable)?;
         let new = self.copy(&mut file).map_err(|error| match error {

@@ -35,6 +35,7 @@ pub const FILE_BYTES_MAX: u64 = 50 * 1024 * 1024 - 16 * 1024;
 
 /// The files that a site fetches automatically.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Fetch {
     /// Those of local records: every site gets every reference of the whole system.
     OfRecordsHere,

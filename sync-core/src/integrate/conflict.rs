@@ -5,12 +5,13 @@ use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
 
-use crate::error::Result;
+use crate::protocol::hex;
 use crate::protocol::v6::Action;
-use crate::record::{RecordData, RecordId, TableName, TypedRecord};
-use crate::storage::{Incoming, ReadTxn, Source};
+use crate::record::{Cursor, RecordData, RecordId, TableName, TypedRecord, differing_keys, record_type};
+use crate::storage::{Incoming, Source};
 
 /// The two versions of a record that was edited here while another version of it came with a pull.
 #[derive(Debug)]
@@ -80,7 +81,7 @@ impl<F: Fn(&ConflictVersions<'_>) -> Resolution + Send + Sync> ConflictResolver 
 }
 
 /// How a conflict ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum ConflictOutcome {
@@ -96,7 +97,7 @@ pub enum ConflictOutcome {
 
 /// A record that was edited here while a version of it came from elsewhere. Unless a [resolver](ConflictResolver) of the host
 /// decided otherwise, the edit was kept, and goes out with the next push. It does not hold the two versions, because a report is written
-/// to the log; an app that shows them keeps them in a resolver that answers [`Resolution::KeepLocal`].
+/// to the log, but says which one came and where it differs; [`Replica::conflicts`](crate::Replica::conflicts) has what it held.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Conflict {
@@ -108,6 +109,13 @@ pub struct Conflict {
     pub from: &'static str,
     /// True if that version was a deletion.
     pub is_deletion: bool,
+    /// The position of that version in central's changelog; `None` if it came from the legacy server, which has no such positions.
+    pub cursor: Option<Cursor>,
+    /// The SHA-256 of that version's data in hexadecimal digits; `None` for a deletion.
+    pub digest: Option<String>,
+    /// The fields in which that version differed from the local one, at most [`FIELDS_MAX`](Self::FIELDS_MAX) of them; none if one of the
+    /// two was a deletion.
+    pub differs: Vec<String>,
     /// How it ended.
     pub outcome: ConflictOutcome,
 }
@@ -116,9 +124,16 @@ impl Conflict {
     /// The most that are named, in a report and for each batch.
     pub const NAMED_MAX: usize = 100;
 
-    pub(super) fn of(incoming: &Incoming, outcome: ConflictOutcome) -> Self {
+    /// The most fields that are named.
+    pub const FIELDS_MAX: usize = 20;
+
+    pub(super) fn of(incoming: &Incoming, local: Option<&RecordData>, outcome: ConflictOutcome) -> Self {
         let (table, id, is_deletion) = (incoming.table.clone(), incoming.id.clone(), incoming.action == Action::Delete);
-        Self { table, id, from: server_of(incoming), is_deletion, outcome }
+        let cursor = incoming.cursor.filter(|_| incoming.source == Source::Central);
+        let received = Some(&incoming.data).filter(|_| !is_deletion);
+        let digest = received.map(|data| hex(&Sha256::digest(data.as_str())));
+        let differs = local.zip(received).map_or_else(Vec::new, |(local, received)| differing(&table, local, received));
+        Self { table, id, from: server_of(incoming), is_deletion, cursor, digest, differs, outcome }
     }
 
     /// Adds to those that are named already, as far as there is room.
@@ -146,26 +161,35 @@ impl Resolvers {
     /// What the host decides about a conflict; `None` if it has no resolver for the table. A panic of the resolver is an error.
     pub(super) fn decide(
         &self,
-        txn: &dyn ReadTxn,
+        local: Option<&RecordData>,
         incoming: &Incoming,
-    ) -> Result<Option<Result<Resolution, Panicked>>> {
-        let Some(resolver) = self.0.get(&incoming.table) else { return Ok(None) };
-        let local = txn.record(&incoming.table, &incoming.id)?;
+    ) -> Option<Result<Resolution, Panicked>> {
+        let resolver = self.0.get(&incoming.table)?;
         let versions = ConflictVersions {
             table: &incoming.table,
             id: &incoming.id,
-            local: local.as_ref(),
+            local,
             received: Some(&incoming.data).filter(|_| incoming.action != Action::Delete),
             from: server_of(incoming),
         };
         // Nothing of ours is half changed by it: it only reads the two versions.
-        Ok(Some(catch_unwind(AssertUnwindSafe(|| resolver.resolve(&versions))).map_err(|_| Panicked)))
+        Some(catch_unwind(AssertUnwindSafe(|| resolver.resolve(&versions))).map_err(|_| Panicked))
     }
 }
 
 /// A resolver panicked.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Panicked;
+
+/// The fields in which two versions differ. The names come from a peer too, so odd ones are left out.
+fn differing(table: &TableName, one: &RecordData, other: &RecordData) -> Vec<String> {
+    let is_plain = |name: &String| {
+        name.len() <= 64 && name.chars().all(|char| char.is_ascii_alphanumeric() || matches!(char, '_' | ' ' | '$'))
+    };
+    let all = record_type(table.as_str())
+        .map_or_else(|| differing_keys(one, other), |kind| kind.differing_fields(one, other));
+    all.into_iter().filter(is_plain).take(Conflict::FIELDS_MAX).collect()
+}
 
 /// The server that a pulled record came from.
 fn server_of(incoming: &Incoming) -> &'static str {

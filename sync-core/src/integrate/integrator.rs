@@ -1,8 +1,11 @@
 //! Carries out the decisions of [`plan`](super::plan) about received records.
 
+use std::collections::VecDeque;
+
 use super::integrated::Integrated;
 use super::local_state::{LocalState, note_at_central};
 use super::merge;
+use super::noted_conflicts::NotedConflict;
 use super::plan::{Facts as _, Plan, plan};
 use super::provenance::Provenance;
 use super::sent_back::{self, BufferPlace};
@@ -32,6 +35,8 @@ pub(super) struct Integrator<'t> {
     /// The current record's entry in the sync buffer, if it had one.
     pub(super) buffered: Option<BufferPlace>,
     pub(super) done: Integrated,
+    /// The conflicts that this database keeps, oldest first; the newest of them if there are many.
+    pub(super) noted: VecDeque<NotedConflict>,
 }
 
 impl<'t> Integrator<'t> {
@@ -44,8 +49,8 @@ impl<'t> Integrator<'t> {
         };
         let facts = LocalState::new(txn, provenance)?;
         let any_merged = merged::any(txn)?;
-        let (buffered, done) = (None, Integrated::default());
-        Ok(Self { facts, now, any_set_aside, at_central, any_merged, restore_of_source, buffered, done })
+        let (buffered, done, noted) = (None, Integrated::default(), VecDeque::new());
+        Ok(Self { facts, now, any_set_aside, at_central, any_merged, restore_of_source, buffered, done, noted })
     }
 
     /// Decides about a record and carries that out; returns the reason if it goes into quarantine.

@@ -12,6 +12,7 @@ mod integrated;
 mod integrator;
 mod local_state;
 pub(crate) mod merge;
+mod noted_conflicts;
 mod plan;
 mod provenance;
 mod pushed;
@@ -26,6 +27,8 @@ pub use conflict::{Conflict, ConflictOutcome, ConflictResolver, ConflictVersions
 pub(crate) use failed_batch::{noting_failure, requeue_after_upgrade, requeue_failed, staging_what_fails};
 pub(crate) use integrated::Integrated;
 pub(crate) use local_state::seen_at_central;
+pub use noted_conflicts::KeptConflict;
+pub(crate) use noted_conflicts::kept_conflicts;
 pub(crate) use provenance::Provenance;
 pub(crate) use pushed::receive_push;
 pub(crate) use receive::receive;

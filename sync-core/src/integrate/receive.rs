@@ -57,7 +57,7 @@ pub(crate) fn receive(
             None => {}
         }
     }
-    Ok(integrator.done)
+    integrator.finish()
 }
 
 /// Stages a batch unchanged, because one like it failed: staged records are integrated one by one if needed, so that a

@@ -1,7 +1,9 @@
 //! Ends conflicts, as the host decides.
 
 use super::conflict::{Conflict, ConflictOutcome, Resolution};
+use super::integrated::Integrated;
 use super::integrator::Integrator;
+use super::noted_conflicts::{KEPT_MAX, NotedConflict, note_conflicts};
 use super::plan::Plan;
 use crate::error::{Error, ErrorClass, Result};
 use crate::record::RecordData;
@@ -18,21 +20,22 @@ impl Integrator<'_> {
     pub(super) fn end_conflict(&mut self, otherwise: Plan, incoming: &Incoming) -> Result<Option<Quarantine>> {
         // Central may have an edit that was sent, or may not. The answer has to come before anything else is decided.
         let was_sent = self.was_sent_to_central(incoming)?;
+        let local = self.facts.txn.record(&incoming.table, &incoming.id)?;
         let decided = match was_sent {
             true => None,
-            false => self.facts.provenance.resolvers.decide(self.facts.txn, incoming)?,
+            false => self.facts.provenance.resolvers.decide(local.as_ref(), incoming),
         };
         let outcome = match decided {
             None | Some(Ok(Resolution::KeepLocal)) => ConflictOutcome::KeptLocal,
             Some(Ok(Resolution::TakeReceived)) => {
-                self.note_conflict(incoming, ConflictOutcome::TookReceived);
+                self.note_conflict(incoming, local, ConflictOutcome::TookReceived);
                 let set_aside = self.carry_out(otherwise, incoming)?;
                 self.done.integrated = self.done.integrated.saturating_sub(u64::from(set_aside.is_none()));
                 return Ok(set_aside);
             }
             Some(Ok(Resolution::Replace(data))) => match self.replace(incoming, data) {
                 Ok(()) => {
-                    self.note_conflict(incoming, ConflictOutcome::Replaced);
+                    self.note_conflict(incoming, local, ConflictOutcome::Replaced);
                     return Ok(None);
                 }
                 Err(error) if is_its_fault(&error) => ConflictOutcome::ResolverFailed,
@@ -40,16 +43,27 @@ impl Integrator<'_> {
             },
             Some(Err(_)) => ConflictOutcome::ResolverFailed,
         };
-        self.note_conflict(incoming, outcome);
+        self.note_conflict(incoming, local, outcome);
         if was_sent { Ok(None) } else { self.keep_local(incoming).map(|()| None) }
     }
 
-    fn note_conflict(&mut self, incoming: &Incoming, outcome: ConflictOutcome) {
+    fn note_conflict(&mut self, incoming: &Incoming, local: Option<RecordData>, outcome: ConflictOutcome) {
         match outcome {
             ConflictOutcome::TookReceived | ConflictOutcome::Replaced => self.done.resolved += 1,
             ConflictOutcome::KeptLocal | ConflictOutcome::ResolverFailed => self.done.kept_local += 1,
         }
-        Conflict::add_to(&mut self.done.conflicts, &[Conflict::of(incoming, outcome)]);
+        let conflict = Conflict::of(incoming, local.as_ref(), outcome);
+        if self.noted.len() == KEPT_MAX {
+            self.noted.pop_front();
+        }
+        self.noted.push_back(NotedConflict::of(&conflict, local, incoming, self.now));
+        Conflict::add_to(&mut self.done.conflicts, &[conflict]);
+    }
+
+    /// Ends the integration, in the same transaction.
+    pub(super) fn finish(self) -> Result<Integrated> {
+        note_conflicts(self.facts.txn, self.noted)?;
+        Ok(self.done)
     }
 
     /// Writes what a resolver gave, as any other write of the host. Nothing is written if it is refused.

@@ -151,7 +151,7 @@ pub(super) fn integrate_staged(
         }
         let mut integrator = Integrator::new(txn, now, provenance)?;
         let taken = integrate_groups(&mut integrator, &groups, 0, most)?;
-        done.add(&integrator.done);
+        done.add(&integrator.finish()?);
         if taken.bytes >= CHUNK_BYTES / 2 {
             break;
         }
@@ -276,7 +276,7 @@ fn integrate_chunk(
     if taken.records == 0 {
         return Ok(ChunkOutcome::Done { finished, last, slice: None });
     }
-    let slice = Some(Slice { done: integrator.done, is_full: taken.is_full(at_most) });
+    let slice = Some(Slice { done: integrator.finish()?, is_full: taken.is_full(at_most) });
     txn.commit()?;
     Ok(ChunkOutcome::Done { finished, last, slice })
 }

@@ -62,6 +62,7 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
 /// always a version of Open mSupply, not its own.
 /// [`ReplicaBuilder::app_identity`](crate::ReplicaBuilder::app_identity) takes it.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct AppIdentity {
     /// `major.minor.patch` without leading zeros, of a release of Open mSupply.
     pub version: String,

@@ -169,6 +169,7 @@ impl Field {
 /// unknown enum value.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{}", self.says())]
+#[non_exhaustive]
 pub struct FieldError {
     /// JSON path inside `recordData`.
     pub path: String,
@@ -330,7 +331,7 @@ pub(crate) fn describe(raw: &RawValue) -> Cow<'static, str> {
     }
 }
 
-fn is_legacy_date(text: &str) -> bool {
+pub(super) fn is_legacy_date(text: &str) -> bool {
     let none = ["", "0000-00-00", "0000-00-00T00:00:00", "0000-00-00 00:00:00"].contains(&text);
     none || Date::parse(text).is_some() || DateTime::parse(&text.replacen(' ', "T", 1)).is_some()
 }
@@ -338,8 +339,8 @@ fn is_legacy_date(text: &str) -> bool {
 /// A Rust type for a field of a typed record.
 #[diagnostic::on_unimplemented(
     message = "a field of a record cannot have the type `{Self}`",
-    note = "the types are `String`, `bool`, `i32`, `f64`, `Date`, `DateTime`, `JsonText`, `Json`, `LegacyDate`, the enumerations of \
-            `record/enums.rs`, and `Option` of each of them where null is allowed"
+    note = "the types are `String`, `TypedId`, `RecordId`, `StoreId`, `bool`, `i32`, `f64`, `Date`, `DateTime`, `JsonText`, `Json`, \
+            `LegacyDate`, the enumerations of `record/enums.rs`, and `Option` of each of them where null is allowed"
 )]
 pub trait FieldValue: Sized {
     /// The format of the value on the wire.

@@ -82,6 +82,12 @@ macro_rules! text_id {
                 self.0 == other
             }
         }
+
+        impl PartialEq<&str> for $name {
+            fn eq(&self, other: &&str) -> bool {
+                self.0 == *other
+            }
+        }
     };
 }
 
@@ -91,16 +97,14 @@ text_id! {
 }
 text_id! {
     /// The id of a record in its table. Ids of different tables may be equal (`name` and `name_oms_fields` share
-    /// theirs), so it is never a key on its own.
+    /// theirs), so it is never a key on its own. The ids of one record type are a [`TypedId`](super::TypedId).
+    #[derive(Default)]
     RecordId
 }
 text_id! {
     /// The id of a store.
+    #[derive(Default)]
     StoreId
-}
-text_id! {
-    /// The id of a name: a facility, a patient or another party.
-    NameId
 }
 
 impl RecordId {
@@ -110,10 +114,10 @@ impl RecordId {
     /// An id for a new record: a random UUID (version 4), written as Open mSupply writes its own.
     ///
     /// ```
-    /// use sync_core::record::{AssetClass, RecordId};
+    /// use sync_core::record::{AssetClass, AssetClassId};
     ///
-    /// let class = AssetClass { id: RecordId::generate().into(), name: "Cold chain".into(), ..AssetClass::default() };
-    /// assert_eq!(class.id.len(), 36);
+    /// let class = AssetClass { id: AssetClassId::generate(), name: "Cold chain".into(), ..AssetClass::default() };
+    /// assert_eq!(class.id.as_str().len(), 36);
     /// ```
     pub fn generate() -> Self {
         Self(uuid::Uuid::new_v4().hyphenated().to_string())

@@ -5,6 +5,7 @@ use super::{RecordData, RecordId, StoreId, TableName};
 
 /// How a site's records of a legacy table travel over V5.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct LegacyTable {
     /// Its name on the wire; capital letters matter.
     pub table: &'static str,
@@ -107,6 +108,19 @@ const LINES: &[(&str, &str, &str)] = &[
     ("trans_line", "transaction_ID", "transact"),
 ];
 
+/// The row of a table with lines.
+fn line_of(table: &str) -> Option<(&'static str, &'static str)> {
+    let row = LINES.binary_search_by(|(known, ..)| (*known).cmp(table)).ok().map(|index| LINES[index]);
+    row.map(|(_, key, parent)| (key, parent))
+}
+
+impl LegacyTable {
+    /// The field with the id of the record whose line it is, if its records are lines.
+    pub(super) fn parent_field(&self) -> Option<&'static str> {
+        line_of(self.table).map(|(key, _)| key)
+    }
+}
+
 /// Where the store of a document is found.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum DocumentStore {
@@ -125,8 +139,7 @@ pub(crate) fn document_store(table: &TableName, data: &RecordData) -> DocumentSt
     if let Some(store) = ["store_ID", "store_id"].into_iter().find_map(text) {
         return DocumentStore::Here(StoreId::from(store.as_ref()));
     }
-    let line = LINES.binary_search_by(|(known, ..)| known.cmp(&table.as_str())).ok().map(|index| LINES[index]);
-    match line.and_then(|(_, key, parent)| Some((parent, text(key)?))) {
+    match line_of(table.as_str()).and_then(|(key, parent)| Some((parent, text(key)?))) {
         Some((parent, id)) => DocumentStore::In(TableName::from(parent), RecordId::from(id.as_ref())),
         None => DocumentStore::Nowhere,
     }

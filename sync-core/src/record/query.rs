@@ -4,6 +4,8 @@ use std::cmp::Ordering;
 
 use serde_json::value::RawValue;
 
+use super::TypedId;
+
 /// A query of one table: conditions on fields, all of which must hold, an order and a page. A storage is read page by page,
 /// so a query costs as much as the table is long and holds no more than its result in memory. An app with large tables asks
 /// its SQLite file in SQL (`Replica::read_sql`), or keeps a table of its own.
@@ -74,10 +76,20 @@ scalar! {
     &super::RecordId => |value| Self::Text(value.into()),
     super::StoreId => |value| Self::Text(value.into()),
     &super::StoreId => |value| Self::Text(value.into()),
-    super::NameId => |value| Self::Text(value.into()),
-    &super::NameId => |value| Self::Text(value.into()),
     super::Date => |value| Self::Text(value.to_string()),
     super::DateTime => |value| Self::Text(value.to_string()),
+}
+
+impl<T> From<TypedId<T>> for Scalar {
+    fn from(id: TypedId<T>) -> Self {
+        Self::Text(id.into())
+    }
+}
+
+impl<T> From<&TypedId<T>> for Scalar {
+    fn from(id: &TypedId<T>) -> Self {
+        Self::Text(id.into())
+    }
 }
 
 impl Scalar {

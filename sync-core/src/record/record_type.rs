@@ -140,6 +140,7 @@ pub enum Scope {
 
 /// One record type: its names, its rules and its fields.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct RecordType {
     /// The table name on the wire.
     pub table: &'static str,
@@ -262,7 +263,7 @@ impl RecordType {
 macro_rules! record_type {
     (
         $(#[$doc:meta])*
-        pub struct $name:ident($table:literal) {
+        pub struct $name:ident($table:literal, $id:ident) {
             $(changelog: $changelog:literal,)?
             group: $group:ident,
             style: $style:ident,
@@ -290,6 +291,9 @@ macro_rules! record_type {
             /// Keys that this version does not know, kept as they came.
             pub unknown: std::collections::BTreeMap<String, Box<serde_json::value::RawValue>>,
         }
+
+        #[doc = concat!("The id of a record of `", $table, "`.")]
+        pub type $id = $crate::record::TypedId<$name>;
 
         impl $crate::record::TypedRecord for $name {
             const TYPE: &'static $crate::record::RecordType = {
@@ -350,6 +354,7 @@ macro_rules! wire_enum {
         $(#[$doc])*
         #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
         #[allow(missing_docs, reason = "each is its spelling on the wire")]
+        #[non_exhaustive]
         pub enum $name {
             $($variant,)*
             /// A spelling that this version does not know, kept as it came. It can be read, and no record with it is
@@ -416,7 +421,7 @@ pub(crate) use wire_enum;
 /// };
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-pub trait TypedRecord: Sized + Default {
+pub trait TypedRecord: Sized + Default + 'static {
     /// The declaration of the type.
     const TYPE: &'static RecordType;
 

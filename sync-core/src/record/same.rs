@@ -44,6 +44,18 @@ impl RecordType {
     }
 }
 
+/// The keys in which two versions of a document without a record type differ. A key that only one of them has is a difference.
+pub(crate) fn differing_keys(one: &RecordData, other: &RecordData) -> Vec<String> {
+    let (Some(ours), Some(theirs)) = (one.fields(), other.fields()) else {
+        return if one.same_value(other) { Vec::new() } else { vec!["$".to_owned()] };
+    };
+    let only_in = |some: &Fields<'_>, others: &Fields<'_>| -> Vec<String> {
+        some.iter().map(|(key, _)| key).filter(|key| others.get(key).is_none()).map(str::to_owned).collect()
+    };
+    let both = differing_unknown(&ours, &theirs).collect();
+    [both, only_in(&ours, &theirs), only_in(&theirs, &ours)].concat()
+}
+
 /// The keys of both whose values differ.
 fn differing_unknown<'f>(ours: &'f Fields<'f>, theirs: &'f Fields<'f>) -> impl Iterator<Item = String> + 'f {
     let differs = |key: &&str| match (ours.get(key), theirs.get(key)) {

@@ -22,6 +22,8 @@ use crate::storage::Storage;
 use crate::error::Error;
 #[cfg(feature = "sqlite")]
 use crate::storage::{DatabaseKey, RecordHook, SqliteStorage};
+#[cfg(all(feature = "sqlite", feature = "support"))]
+use crate::support::doctor::{Check, examine_file};
 
 /// Chooses how a [`Replica`] is opened.
 #[derive(Default)]
@@ -227,6 +229,13 @@ impl ReplicaBuilder {
     /// open; [`Error::Io`]: `aside` is taken; a file cannot be written. The database stays as it is then.
     pub fn restore(&self, backup: impl AsRef<Path>, path: impl AsRef<Path>, aside: impl AsRef<Path>) -> Result<()> {
         crate::storage::restore(backup.as_ref(), path.as_ref(), aside.as_ref(), self.key.as_ref())
+    }
+
+    /// Examines a database file, as [`Replica::examine`] does, with the key of this builder if it has one.
+    #[cfg(feature = "support")]
+    pub fn examine(self, path: impl AsRef<Path>, free_bytes: Option<u64>) -> (Vec<Check>, Option<Replica>) {
+        let (checks, file) = examine_file(path.as_ref(), self.key.as_ref(), free_bytes);
+        (checks, file.map(|file| self.over_file(file)))
     }
 
     fn over_written(mut self, file: SqliteStorage) -> Result<Replica> {

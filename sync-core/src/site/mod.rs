@@ -21,7 +21,7 @@ mod steps;
 pub(crate) mod watch;
 
 pub(crate) use crate::integrate::Resolvers;
-pub use crate::integrate::{Conflict, ConflictOutcome, ConflictResolver, ConflictVersions, Resolution};
+pub use crate::integrate::{Conflict, ConflictOutcome, ConflictResolver, ConflictVersions, KeptConflict, Resolution};
 pub use crate::machine::machine_id;
 pub(crate) use cycle::SyncOptions;
 pub use files::{FilesOptions, FilesReport};

@@ -36,7 +36,7 @@ pub struct Incoming {
     pub action: Action,
     /// Its data as it came.
     pub data: RecordData,
-    /// Its cursor in the changelog of the site that pushed it.
+    /// Its cursor in the changelog of the site that pushed it, or of central, from which it was pulled.
     pub cursor: Option<Cursor>,
     /// What its writer could know.
     pub known: Known,

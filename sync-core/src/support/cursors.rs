@@ -15,6 +15,7 @@ use crate::text::{Localize, Message};
 /// push counts once: the same change sent again has no effect.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum PullCursor {
     /// The position in central's changelog.
     Central,

@@ -8,6 +8,7 @@ use super::refused_by_central::{CentralRefusal, refusal_of};
 use crate::changelog::{Audience, Change, ChangeAction};
 use crate::clock::Timestamp;
 use crate::error::{Result, Server};
+use crate::integrate::{Conflict, kept_conflicts};
 use crate::record::{
     Cursor, RecordId, SiteId, StoreId, TableName, configured_by_legacy, owned_by_sites, record_type, record_types,
 };
@@ -45,6 +46,8 @@ pub struct Explanation {
     pub changes: Vec<ChangeHistory>,
     /// The last cycle, if the log has it, in which a version from elsewhere yielded to an edit of it made here.
     pub conflict_at: Option<Timestamp>,
+    /// Its last conflict, if it is one of those that [`Replica::conflicts`](crate::Replica::conflicts) keeps; without the versions.
+    pub conflict: Option<Conflict>,
     /// Since when a version of it waits to be integrated here.
     pub staged_since: Option<Timestamp>,
     /// Its last refusal by central, if central told of one.
@@ -224,6 +227,7 @@ impl Support {
             bytes: data.map(|data| data.as_str().len() as u64),
             changes,
             conflict_at: conflict_of(&log, table, id),
+            conflict: kept_conflict_of(txn, table, id)?,
             staged_since: staged.map(|row| row.received_at),
             refused_by_central,
             set_aside,
@@ -234,6 +238,12 @@ impl Support {
             id: id.clone(),
         })
     }
+}
+
+/// The last conflict about a record that this database keeps.
+fn kept_conflict_of(txn: &dyn ReadTxn, table: &TableName, id: &RecordId) -> Result<Option<Conflict>> {
+    let mut kept = kept_conflicts(txn)?.into_iter().map(|kept| kept.conflict);
+    Ok(kept.find(|conflict| conflict.table == *table && conflict.id == *id))
 }
 
 /// The beginning of the last cycle that reports a conflict about a record in which the local version was kept.

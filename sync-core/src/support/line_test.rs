@@ -40,11 +40,19 @@ const ENVELOPE: u64 = 120;
 
 /// The limits for each server.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct NetLimits {
     /// No further request after this time.
     pub time: Duration,
     /// No further records after so many bytes.
     pub bytes: u64,
+}
+
+impl NetLimits {
+    /// No further request after this time, and no further records after so many bytes.
+    pub fn new(time: Duration, bytes: u64) -> Self {
+        Self { time, bytes }
+    }
 }
 
 /// The measurements and the conclusions.

@@ -26,6 +26,7 @@ const BYTES: usize = 4 * 1024 * 1024;
 
 /// The records to send again.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub struct ResendFilter {
     /// Of this table; of every table if `None`.
     pub table: Option<TableName>,
@@ -35,6 +36,32 @@ pub struct ResendFilter {
     pub since: Option<Timestamp>,
     /// Also records of this site's stores that came by sync.
     pub received_too: bool,
+}
+
+impl ResendFilter {
+    /// Records of this table only.
+    #[must_use]
+    pub fn table(self, table: impl Into<Option<TableName>>) -> Self {
+        Self { table: table.into(), ..self }
+    }
+
+    /// The record with this id only.
+    #[must_use]
+    pub fn id(self, id: impl Into<Option<RecordId>>) -> Self {
+        Self { id: id.into(), ..self }
+    }
+
+    /// Records written here at this time or later only.
+    #[must_use]
+    pub fn since(self, since: impl Into<Option<Timestamp>>) -> Self {
+        Self { since: since.into(), ..self }
+    }
+
+    /// Also records of this site's stores that came by sync.
+    #[must_use]
+    pub fn received_too(self, received_too: bool) -> Self {
+        Self { received_too, ..self }
+    }
 }
 
 /// The records that are, or would be, sent again.

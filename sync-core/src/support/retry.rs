@@ -19,6 +19,7 @@ use crate::write::outgoing;
 
 /// The records to try again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum RetrySelection {
     /// The one with this number.
     One(u64),

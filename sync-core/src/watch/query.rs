@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::marker::PhantomData;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::Watch;
@@ -38,7 +39,7 @@ pub struct QueryWatch<T> {
     records: Records,
     query: Query,
     /// The last answer that was reported.
-    last: Option<Vec<(RecordId, RecordData)>>,
+    last: Option<Arc<Vec<(RecordId, RecordData)>>>,
     /// The query has to run again.
     is_due: bool,
     kind: PhantomData<fn() -> T>,
@@ -47,6 +48,14 @@ pub struct QueryWatch<T> {
 impl<T: TypedRecord> fmt::Debug for QueryWatch<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("QueryWatch").field("table", &T::TYPE.table).field("query", &self.query).finish_non_exhaustive()
+    }
+}
+
+impl<T> Clone for QueryWatch<T> {
+    fn clone(&self) -> Self {
+        let Self { watch, records, query, last, is_due, kind } = self;
+        let (watch, records, query, last) = (watch.clone(), records.clone(), query.clone(), last.clone());
+        Self { watch, records, query, last, is_due: *is_due, kind: *kind }
     }
 }
 
@@ -95,11 +104,11 @@ impl<T: TypedRecord> QueryWatch<T> {
 
     fn ask(&mut self) -> Result<Option<Vec<T>>> {
         let found = self.records.find(&TableName::from(T::TYPE.table), &self.query)?;
-        let answer = match self.last.as_ref() == Some(&found) {
+        let answer = match self.last.as_deref() == Some(&found) {
             true => None,
             false => Some(found.iter().map(|(id, data)| read(id, data)).collect::<Result<_>>()?),
         };
-        (self.last, self.is_due) = (Some(found), false);
+        (self.last, self.is_due) = (Some(Arc::new(found)), false);
         Ok(answer)
     }
 }

@@ -85,6 +85,23 @@ fn checked_legacy_id(table: &TableName, data: &RecordData) -> Result<RecordId> {
     Ok(id)
 }
 
+/// Checks the kinds of the fields of a document of a legacy table, as far as they are known. A field that is stored so stays as it is.
+fn check_legacy_kinds(
+    known: &LegacyTable,
+    table: &TableName,
+    id: &RecordId,
+    data: &RecordData,
+    stored: Option<&RecordData>,
+) -> Result<()> {
+    let Some(fields) = data.fields() else { return Ok(()) };
+    let stored = stored.and_then(RecordData::fields);
+    known.check_kinds(&fields, stored.as_ref()).map_err(|error| Error::InvalidRecord {
+        table: table.clone(),
+        id: id.clone(),
+        source: Box::new(error),
+    })
+}
+
 /// Checks the shape of a record that the host writes, and returns its id.
 fn checked_id(kind: &RecordType, table: &TableName, data: &RecordData) -> Result<RecordId> {
     let id_of = || data.fields().and_then(|fields| fields.text(kind.key).map(Cow::into_owned));
@@ -131,8 +148,10 @@ impl<'t> RecordWriter<'t> {
                 self.check_parent(kind, table, &id, data)?;
                 Ok(id)
             }
-            TableKind::Legacy(_) => {
+            TableKind::Legacy(known) => {
                 let id = checked_legacy_id(table, data)?;
+                let stored = self.txn.record(table, &id)?;
+                check_legacy_kinds(known, table, &id, data, stored.as_ref())?;
                 self.check_legacy_store(table, &id, Some(data))?;
                 Ok(id)
             }

@@ -6,7 +6,7 @@ use std::marker::PhantomData;
 use super::records::Records;
 use super::transaction::Transaction;
 use crate::error::{Error, Result};
-use crate::record::{Cursor, Query, RecordData, RecordId, TableName, TypedRecord};
+use crate::record::{Cursor, Query, RecordData, RecordId, TableName, TypedId, TypedRecord};
 
 /// The records of one type, as values: of [`Records::of`], each call on its own, or of [`Transaction::of`], within the
 /// transaction. Keys that this version does not know stay in a value's `unknown`, and so in the record.
@@ -64,7 +64,7 @@ impl<T: TypedRecord> TypedRecords<'_, T> {
     ///
     /// # Errors
     /// [`Error::InvalidRecord`] if what is stored does not have the shape of the type; the database failed.
-    pub fn get(&self, id: impl Into<RecordId>) -> Result<Option<T>> {
+    pub fn get(&self, id: impl Into<TypedId<T>>) -> Result<Option<T>> {
         Ok(self.get_with_position(id)?.0)
     }
 
@@ -73,8 +73,8 @@ impl<T: TypedRecord> TypedRecords<'_, T> {
     ///
     /// # Errors
     /// As [`get`](Self::get).
-    pub fn get_with_position(&self, id: impl Into<RecordId>) -> Result<(Option<T>, Cursor)> {
-        let (table, id) = (Self::table(), id.into());
+    pub fn get_with_position(&self, id: impl Into<TypedId<T>>) -> Result<(Option<T>, Cursor)> {
+        let (table, id) = (Self::table(), Self::record_id(id));
         let (data, position) = match &self.access {
             Access::Alone(records) => records.get_with_position(&table, &id),
             Access::Within(txn) => txn.get_with_position(&table, &id),
@@ -114,8 +114,8 @@ impl<T: TypedRecord> TypedRecords<'_, T> {
     ///
     /// # Errors
     /// As [`get`](Self::get).
-    pub fn list(&self, after: Option<&RecordId>, limit: usize) -> Result<Vec<T>> {
-        let table = Self::table();
+    pub fn list(&self, after: Option<&TypedId<T>>, limit: usize) -> Result<Vec<T>> {
+        let (table, after) = (Self::table(), after.map(TypedId::as_record_id));
         let found = match &self.access {
             Access::Alone(records) => records.list(&table, after, limit),
             Access::Within(txn) => txn.list(&table, after, limit),
@@ -164,8 +164,8 @@ impl<T: TypedRecord> TypedRecords<'_, T> {
     /// # Errors
     /// As [`Records::update`], and as [`get`](Self::get); [`Error::ChangedMeanwhile`] as
     /// [`if_unchanged_since`](Self::if_unchanged_since) says.
-    pub fn update(&self, id: impl Into<RecordId>, edit: impl FnOnce(&mut T) -> Result<()>) -> Result<()> {
-        let id = id.into();
+    pub fn update(&self, id: impl Into<TypedId<T>>, edit: impl FnOnce(&mut T) -> Result<()>) -> Result<()> {
+        let id = Self::record_id(id);
         let edit = |data: RecordData| {
             let mut record = read(&id, &data)?;
             edit(&mut record)?;
@@ -178,8 +178,8 @@ impl<T: TypedRecord> TypedRecords<'_, T> {
     ///
     /// # Errors
     /// As [`Records::delete`]; [`Error::ChangedMeanwhile`] as [`if_unchanged_since`](Self::if_unchanged_since) says.
-    pub fn delete(&self, id: impl Into<RecordId>) -> Result<()> {
-        let id = id.into();
+    pub fn delete(&self, id: impl Into<TypedId<T>>) -> Result<()> {
+        let id = Self::record_id(id);
         self.writing(Some(&id), |txn| txn.delete(T::TYPE.table, &id))
     }
 
@@ -195,6 +195,11 @@ impl<T: TypedRecord> TypedRecords<'_, T> {
             Access::Alone(records) => records.write(checked),
             Access::Within(txn) => checked(txn),
         }
+    }
+
+    fn record_id(id: impl Into<TypedId<T>>) -> RecordId {
+        let id: TypedId<T> = id.into();
+        id.into()
     }
 
     fn table() -> TableName {

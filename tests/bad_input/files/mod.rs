@@ -108,7 +108,7 @@ fn at_once() -> FilesConfig {
 }
 
 fn attach(files: &Files, bytes: &[u8]) -> RecordId {
-    let attach = sync_core::files::Attach { table: "asset", record_id: "x", file_name: "photo.jpg", mime_type: None };
+    let attach = sync_core::files::Attach::new("asset", "x", "photo.jpg");
     files.attach_bytes(&attach, &mut &*bytes).expect("attached")
 }
 

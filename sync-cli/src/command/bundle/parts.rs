@@ -82,7 +82,7 @@ impl<'s> Source<'s> {
         match &self.workspace {
             Ok(workspace) => Ok(&workspace.replica),
             // Opened again to get its error again: an error can be returned only once.
-            Err(_) => Err(Replica::builder().open_existing(&self.args.db).err().unwrap_or(Error::NotSetUp)),
+            Err(_) => Err(self.args.builder()?.open_existing(&self.args.db).err().unwrap_or(Error::NotSetUp)),
         }
     }
 
@@ -120,7 +120,7 @@ fn read_me(from: &Source<'_>) -> Result<String> {
 
 fn doctor(from: &Source<'_>) -> Result<String> {
     let mut each = |_: &_| if interrupted() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) };
-    pretty(&diagnosed(&from.args.db, (!from.is_offline).then_some(PATIENCE), &mut each)?)
+    pretty(&diagnosed(from.args, (!from.is_offline).then_some(PATIENCE), &mut each)?)
 }
 
 fn settings(from: &Source<'_>) -> Result<String> {

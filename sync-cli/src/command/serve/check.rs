@@ -42,7 +42,7 @@ pub(super) fn run(args: &Args, options: &Serve, out: &Output) -> Result<CommandO
 fn database(args: &Args, options: &Serve) -> Result<bool, Error> {
     let replica = match args.db.server()? {
         Some(address) => Replica::with_storage(std::sync::Arc::new(PostgresStorage::open_to_read(&address)?)),
-        None => match Replica::builder().open_to_read(&args.db) {
+        None => match args.builder()?.open_to_read(&args.db) {
             Err(Error::NoDatabase { .. }) if options.create => return Ok(false),
             opened => opened?,
         },

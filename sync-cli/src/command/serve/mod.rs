@@ -210,7 +210,7 @@ fn legacy(workspace: Workspace, options: &Serve, out: &Output) -> Result<Served,
     warn(workspace.replica.status()?.config_warnings.iter(), out);
     // Sites wait meanwhile, and give up after some minutes.
     let wait = |seconds| Duration::from_secs(seconds);
-    let timeouts = Timeouts { connect: wait(10), send: wait(10), response: wait(30), receive: wait(10) };
+    let timeouts = Timeouts::all(wait(10)).response(wait(30));
     let asks = Arc::new(HttpTransport::new(&timeouts));
     let authenticator = Arc::new(workspace.replica.legacy_authenticator(asks));
     let central = workspace.replica.central(authenticator).with_own_site(site.clone());

@@ -55,6 +55,7 @@ pub trait SiteAuthenticator: Send + Sync {
 
 /// Why a sign-in failed.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub enum AuthenticationError {
     /// The credentials are wrong.
     Refused {

@@ -1,6 +1,7 @@
 //! `ancillary_item`: item & packaging variants.
 
 use crate::record::datetime::DateTime;
+use crate::record::id::RecordId;
 use crate::record::record_type::{Deletion, Scope, record_type};
 
 record_type! {
@@ -8,7 +9,7 @@ record_type! {
     /// (central-only mutations).
     ///
     /// Deletion: deletion is a soft delete carried by an ordinary upsert.
-    pub struct AncillaryItem("ancillary_item") {
+    pub struct AncillaryItem("ancillary_item", AncillaryItemId) {
         group: ItemVariants,
         style: Central,
         pulled: true,
@@ -21,7 +22,7 @@ record_type! {
         key: "id",
         fields: {
             /// Primary key; equals the envelope recordId.
-            id: String = "id",
+            id: AncillaryItemId = "id",
             /// Left side of the ratio; must be > 0 when created through the API.
             item_quantity: f64 = "item_quantity",
             /// Right side of the ratio; must be > 0 when created through the API.
@@ -29,9 +30,9 @@ record_type! {
             /// Soft-delete marker: null = live, set = deleted.
             deleted_datetime: Option<DateTime> = "deleted_datetime",
             /// Principal item; resolved item id (not an item_link id) on output, stored into item_link_id on input.
-            item_id: String = "item_id",
+            item_id: RecordId = "item_id",
             /// Ancillary item; resolved the same way as item_id.
-            ancillary_item_id: String = "ancillary_item_id",
+            ancillary_item_id: RecordId = "ancillary_item_id",
         }
     }
 }

@@ -1,7 +1,13 @@
 //! `asset`: assets.
 
+use super::asset_catalogue_item::AssetCatalogueItemId;
+use super::asset_catalogue_type::AssetCatalogueTypeId;
+use super::asset_category::AssetCategoryId;
+use super::asset_class::AssetClassId;
+use super::name::NameId;
 use crate::record::datetime::{Date, DateTime};
 use crate::record::field::JsonText;
+use crate::record::id::StoreId;
 use crate::record::record_type::{Deletion, Scope, record_type};
 
 record_type! {
@@ -11,7 +17,7 @@ record_type! {
     /// Deletion: both directions are implemented since v2.13.1 (missing in v2.14.0, back in v2.14.1), but no code
     /// path writes a DELETE changelog row for assets: deleting one sets deleted_datetime and writes an UPSERT row. An
     /// incoming Delete is applied as that same soft delete.
-    pub struct Asset("asset") {
+    pub struct Asset("asset", AssetId) {
         group: Assets,
         style: Remote,
         pulled: true,
@@ -24,24 +30,24 @@ record_type! {
         key: "id",
         fields: {
             /// Primary key; equals the envelope recordId.
-            id: String = "id",
+            id: AssetId = "id",
             /// Notes.
             notes: Option<String> = "notes",
             /// Unique per site by API check, not by the database.
             asset_number: Option<String> = "asset_number",
             /// Asset_category.id.
-            asset_category_id: Option<String> = "asset_category_id",
+            asset_category_id: Option<AssetCategoryId> = "asset_category_id",
             /// Asset_class.id.
-            asset_class_id: Option<String> = "asset_class_id",
+            asset_class_id: Option<AssetClassId> = "asset_class_id",
             /// Asset_catalogue_type.id (database column is named asset_catalogue_type_id; the wire key is
             /// asset_type_id).
-            asset_type_id: Option<String> = "asset_type_id",
+            asset_type_id: Option<AssetCatalogueTypeId> = "asset_type_id",
             /// Owning store; decides which site gets the record; null = unassigned, stays on central.
-            store_id: Option<String> = "store_id",
+            store_id: Option<StoreId> = "store_id",
             /// Serial number.
             serial_number: Option<String> = "serial_number",
             /// Asset_catalogue_item.id (database column asset_catalogue_item_id).
-            catalogue_item_id: Option<String> = "catalogue_item_id",
+            catalogue_item_id: Option<AssetCatalogueItemId> = "catalogue_item_id",
             /// Installation date.
             installation_date: Option<Date> = "installation_date",
             /// Replacement date.
@@ -55,7 +61,7 @@ record_type! {
             /// JSON object of asset property key to value, encoded as a string.
             properties: Option<JsonText> = "properties",
             /// Name id of the donor; stored in a column that references name_link, and sent unresolved.
-            donor_name_id: Option<String> = "donor_name_id",
+            donor_name_id: Option<NameId> = "donor_name_id",
             /// Warranty start.
             warranty_start: Option<Date> = "warranty_start",
             /// Warranty end.

@@ -1,5 +1,8 @@
 //! `asset_catalogue_item`: asset catalogue.
 
+use super::asset_catalogue_type::AssetCatalogueTypeId;
+use super::asset_category::AssetCategoryId;
+use super::asset_class::AssetClassId;
 use crate::record::datetime::DateTime;
 use crate::record::field::JsonText;
 use crate::record::record_type::{Deletion, Scope, record_type};
@@ -9,7 +12,7 @@ record_type! {
     /// only mutations).
     ///
     /// Deletion: soft delete carried by an ordinary upsert.
-    pub struct AssetCatalogueItem("asset_catalogue_item") {
+    pub struct AssetCatalogueItem("asset_catalogue_item", AssetCatalogueItemId) {
         group: AssetCatalogue,
         style: Central,
         pulled: true,
@@ -22,13 +25,13 @@ record_type! {
         key: "id",
         fields: {
             /// Primary key; equals the envelope recordId.
-            id: String = "id",
+            id: AssetCatalogueItemId = "id",
             /// E.g. WHO PQS for the seeded items.
             sub_catalogue: String = "sub_catalogue",
             /// Asset_category.id.
-            category_id: String = "category_id",
+            category_id: AssetCategoryId = "category_id",
             /// Asset_class.id.
-            class_id: String = "class_id",
+            class_id: AssetClassId = "class_id",
             /// Unique in the receiving database.
             code: String = "code",
             /// Manufacturer.
@@ -36,7 +39,7 @@ record_type! {
             /// Model.
             model: String = "model",
             /// Asset_catalogue_type.id.
-            type_id: String = "type_id",
+            type_id: AssetCatalogueTypeId = "type_id",
             /// JSON object of property key to value, encoded as a string.
             properties: Option<JsonText> = "properties",
             /// Soft-delete marker: null = live, set = deleted.

@@ -1,5 +1,7 @@
 //! `asset_catalogue_item_property`: asset catalogue.
 
+use super::asset_catalogue_item::AssetCatalogueItemId;
+use super::asset_catalogue_property::AssetCataloguePropertyId;
 use crate::record::record_type::{Deletion, Scope, record_type};
 
 record_type! {
@@ -7,7 +9,7 @@ record_type! {
     ///
     /// Deletion: no delete. Existed only in v2.0.x; replaced by the properties field of asset_catalogue_item. The
     /// changelog value still exists in v2.19.00 but nothing writes or translates it.
-    pub struct AssetCatalogueItemProperty("asset_catalogue_item_property") {
+    pub struct AssetCatalogueItemProperty("asset_catalogue_item_property", AssetCatalogueItemPropertyId) {
         group: AssetCatalogue,
         style: Central,
         pulled: true,
@@ -21,11 +23,11 @@ record_type! {
         key: "id",
         fields: {
             /// Primary key; equals the envelope recordId.
-            id: String = "id",
+            id: AssetCatalogueItemPropertyId = "id",
             /// Asset_catalogue_item.id.
-            catalogue_item_id: String = "catalogue_item_id",
+            catalogue_item_id: AssetCatalogueItemId = "catalogue_item_id",
             /// Asset_catalogue_property.id.
-            catalogue_property_id: String = "catalogue_property_id",
+            catalogue_property_id: AssetCataloguePropertyId = "catalogue_property_id",
             /// Value string.
             value_string: Option<String> = "value_string",
             /// Value int.

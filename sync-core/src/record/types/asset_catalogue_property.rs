@@ -1,5 +1,6 @@
 //! `asset_catalogue_property`: asset catalogue.
 
+use super::asset_category::AssetCategoryId;
 use crate::record::enums::PropertyValueType;
 use crate::record::record_type::{Deletion, Scope, record_type};
 
@@ -8,7 +9,7 @@ record_type! {
     ///
     /// Deletion: no delete. Existed only in v2.0.x; replaced by asset_property. The changelog value still exists in
     /// v2.19.00 but nothing writes or translates it.
-    pub struct AssetCatalogueProperty("asset_catalogue_property") {
+    pub struct AssetCatalogueProperty("asset_catalogue_property", AssetCataloguePropertyId) {
         group: AssetCatalogue,
         style: Central,
         pulled: true,
@@ -22,9 +23,9 @@ record_type! {
         key: "id",
         fields: {
             /// Primary key; equals the envelope recordId.
-            id: String = "id",
+            id: AssetCataloguePropertyId = "id",
             /// Asset_category.id.
-            category_id: String = "category_id",
+            category_id: AssetCategoryId = "category_id",
             /// Name.
             name: String = "name",
             /// Value type.

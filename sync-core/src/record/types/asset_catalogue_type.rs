@@ -1,5 +1,6 @@
 //! `asset_catalogue_type`: asset catalogue.
 
+use super::asset_category::AssetCategoryId;
 use crate::record::record_type::{Deletion, Scope, record_type};
 
 record_type! {
@@ -7,7 +8,7 @@ record_type! {
     /// data, no mutation exists.
     ///
     /// Deletion: never deleted.
-    pub struct AssetCatalogueType("asset_catalogue_type") {
+    pub struct AssetCatalogueType("asset_catalogue_type", AssetCatalogueTypeId) {
         group: AssetCatalogue,
         style: Central,
         pulled: true,
@@ -20,11 +21,11 @@ record_type! {
         key: "id",
         fields: {
             /// Primary key; equals the envelope recordId.
-            id: String = "id",
+            id: AssetCatalogueTypeId = "id",
             /// Unique inside its category.
             name: String = "name",
             /// Asset_category.id (column asset_category_id).
-            category_id: String = "category_id",
+            category_id: AssetCategoryId = "category_id",
         }
     }
 }

@@ -1,5 +1,6 @@
 //! `asset_category`: asset catalogue.
 
+use super::asset_class::AssetClassId;
 use crate::record::record_type::{Deletion, Scope, record_type};
 
 record_type! {
@@ -7,7 +8,7 @@ record_type! {
     /// no mutation exists.
     ///
     /// Deletion: never deleted.
-    pub struct AssetCategory("asset_category") {
+    pub struct AssetCategory("asset_category", AssetCategoryId) {
         group: AssetCatalogue,
         style: Central,
         pulled: true,
@@ -20,11 +21,11 @@ record_type! {
         key: "id",
         fields: {
             /// Primary key; equals the envelope recordId.
-            id: String = "id",
+            id: AssetCategoryId = "id",
             /// Unique inside its class.
             name: String = "name",
             /// Asset_class.id (column asset_class_id).
-            class_id: String = "class_id",
+            class_id: AssetClassId = "class_id",
         }
     }
 }

@@ -7,7 +7,7 @@ record_type! {
     /// mutation exists.
     ///
     /// Deletion: never deleted.
-    pub struct AssetClass("asset_class") {
+    pub struct AssetClass("asset_class", AssetClassId) {
         group: AssetCatalogue,
         style: Central,
         pulled: true,
@@ -20,7 +20,7 @@ record_type! {
         key: "id",
         fields: {
             /// Primary key; equals the envelope recordId.
-            id: String = "id",
+            id: AssetClassId = "id",
             /// Unique.
             name: String = "name",
         }

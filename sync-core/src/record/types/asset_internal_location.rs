@@ -1,5 +1,7 @@
 //! `asset_internal_location`: assets.
 
+use super::asset::AssetId;
+use crate::record::id::RecordId;
 use crate::record::record_type::{Deletion, Scope, record_type};
 
 record_type! {
@@ -8,7 +10,7 @@ record_type! {
     ///
     /// Deletion: hard delete. The only V6 type whose deletions are really produced and consumed in both directions.
     /// An incoming Delete for an unknown id is accepted as success.
-    pub struct AssetInternalLocation("asset_internal_location") {
+    pub struct AssetInternalLocation("asset_internal_location", AssetInternalLocationId) {
         group: Assets,
         style: Remote,
         pulled: true,
@@ -21,12 +23,12 @@ record_type! {
         key: "id",
         fields: {
             /// Primary key; equals the envelope recordId.
-            id: String = "id",
+            id: AssetInternalLocationId = "id",
             /// Asset.id.
-            asset_id: String = "asset_id".parent("asset"),
+            asset_id: AssetId = "asset_id".parent("asset"),
             /// Location id (the location record itself travels over V5 as table 'Location'); UNIQUE in the receiving
             /// database.
-            location_id: String = "location_id",
+            location_id: RecordId = "location_id",
         }
     }
 }

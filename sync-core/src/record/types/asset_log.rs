@@ -1,7 +1,10 @@
 //! `asset_log`: asset logs.
 
+use super::asset::AssetId;
+use super::asset_log_reason::AssetLogReasonId;
 use crate::record::datetime::DateTime;
 use crate::record::enums::{AssetLogStatus, AssetLogType};
+use crate::record::id::RecordId;
 use crate::record::record_type::{Deletion, Scope, record_type};
 
 record_type! {
@@ -9,7 +12,7 @@ record_type! {
     /// logs are append-only, so a write of another version of one is refused.
     ///
     /// Deletion: never deleted.
-    pub struct AssetLog("asset_log") {
+    pub struct AssetLog("asset_log", AssetLogId) {
         group: AssetLogs,
         style: Remote,
         pulled: true,
@@ -22,11 +25,11 @@ record_type! {
         key: "id",
         fields: {
             /// Primary key; equals the envelope recordId.
-            id: String = "id",
+            id: AssetLogId = "id",
             /// Asset.id.
-            asset_id: String = "asset_id".parent("asset"),
+            asset_id: AssetId = "asset_id".parent("asset"),
             /// User id; not enforced by a foreign key.
-            user_id: String = "user_id",
+            user_id: RecordId = "user_id",
             /// Status.
             status: Option<AssetLogStatus> = "status",
             /// Comment.
@@ -34,7 +37,7 @@ record_type! {
             /// New rows always carry a value (default STATUS_UPDATE).
             kind: Option<AssetLogType> = "type",
             /// Asset_log_reason.id.
-            reason_id: Option<String> = "reason_id",
+            reason_id: Option<AssetLogReasonId> = "reason_id",
             /// When the event happened.
             log_datetime: DateTime = "log_datetime",
             /// Not nullable; a missing key reads as 1970-01-01T00:00:00; an explicit null is an error.

@@ -10,7 +10,7 @@ record_type! {
     ///
     /// Deletion: central sets deleted_datetime but writes a DELETE changelog row, and the translator has no delete in
     /// either direction: the deletion never reaches any site.
-    pub struct AssetLogReason("asset_log_reason") {
+    pub struct AssetLogReason("asset_log_reason", AssetLogReasonId) {
         group: AssetStatusReasons,
         style: Central,
         pulled: true,
@@ -23,7 +23,7 @@ record_type! {
         key: "id",
         fields: {
             /// Primary key; equals the envelope recordId.
-            id: String = "id",
+            id: AssetLogReasonId = "id",
             /// Asset log status.
             asset_log_status: AssetLogStatus = "asset_log_status",
             /// Reason.

@@ -1,5 +1,8 @@
 //! `asset_property`: asset catalogue.
 
+use super::asset_catalogue_type::AssetCatalogueTypeId;
+use super::asset_category::AssetCategoryId;
+use super::asset_class::AssetClassId;
 use crate::record::enums::PropertyValueType;
 use crate::record::record_type::{Deletion, Scope, record_type};
 
@@ -8,7 +11,7 @@ record_type! {
     /// exists but no public mutation was found.
     ///
     /// Deletion: the repository can hard delete without writing a changelog row; nothing is sent.
-    pub struct AssetProperty("asset_property") {
+    pub struct AssetProperty("asset_property", AssetPropertyId) {
         group: AssetCatalogue,
         style: Central,
         pulled: true,
@@ -21,17 +24,17 @@ record_type! {
         key: "id",
         fields: {
             /// Primary key; equals the envelope recordId.
-            id: String = "id",
+            id: AssetPropertyId = "id",
             /// Key.
             key: String = "key",
             /// Name.
             name: String = "name",
             /// Asset_class.id.
-            asset_class_id: Option<String> = "asset_class_id",
+            asset_class_id: Option<AssetClassId> = "asset_class_id",
             /// Asset_category.id.
-            asset_category_id: Option<String> = "asset_category_id",
+            asset_category_id: Option<AssetCategoryId> = "asset_category_id",
             /// Asset_catalogue_type.id.
-            asset_type_id: Option<String> = "asset_type_id",
+            asset_type_id: Option<AssetCatalogueTypeId> = "asset_type_id",
             /// Value type.
             value_type: PropertyValueType = "value_type",
             /// Comma-separated list, not JSON.

@@ -8,7 +8,7 @@ record_type! {
     /// mutations): plugin bundle upload.
     ///
     /// Deletion: hard delete. Every release applies one that comes; Open mSupply sends one since 2.20.0.
-    pub struct BackendPlugin("backend_plugin") {
+    pub struct BackendPlugin("backend_plugin", BackendPluginId) {
         group: Plugins,
         style: Central,
         pulled: true,
@@ -21,7 +21,7 @@ record_type! {
         key: "id",
         fields: {
             /// Primary key; equals the envelope recordId.
-            id: String = "id",
+            id: BackendPluginId = "id",
             /// Code.
             code: String = "code",
             /// Plugin version, e.g. 1.2.0.

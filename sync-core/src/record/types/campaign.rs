@@ -7,7 +7,7 @@ record_type! {
     /// A record of `campaign` (campaigns). Who edits it: open mSupply central server only (central-only mutations).
     ///
     /// Deletion: soft delete carried by an ordinary upsert.
-    pub struct Campaign("campaign") {
+    pub struct Campaign("campaign", CampaignId) {
         group: Campaigns,
         style: Central,
         pulled: true,
@@ -20,7 +20,7 @@ record_type! {
         key: "id",
         fields: {
             /// Primary key; equals the envelope recordId.
-            id: String = "id",
+            id: CampaignId = "id",
             /// Name.
             name: String = "name",
             /// Start date.

@@ -2,6 +2,7 @@
 
 use crate::record::datetime::DateTime;
 use crate::record::enums::ContactType;
+use crate::record::id::{RecordId, StoreId};
 use crate::record::record_type::{Deletion, Scope, record_type};
 
 record_type! {
@@ -9,7 +10,7 @@ record_type! {
     /// write-once, so a write of another version of one is refused. Central turns it into an e-mail.
     ///
     /// Deletion: never deleted.
-    pub struct ContactForm("contact_form") {
+    pub struct ContactForm("contact_form", ContactFormId) {
         group: ContactForms,
         style: RemoteToCentral,
         pulled: false,
@@ -22,7 +23,7 @@ record_type! {
         key: "id",
         fields: {
             /// Primary key; equals the envelope recordId.
-            id: String = "id",
+            id: ContactFormId = "id",
             /// Reply email.
             reply_email: String = "reply_email",
             /// Text.
@@ -30,11 +31,11 @@ record_type! {
             /// Created datetime.
             created_datetime: DateTime = "created_datetime",
             /// User id.
-            user_id: String = "user_id",
+            user_id: RecordId = "user_id",
             /// Username.
             username: String = "username",
             /// Store of the user who wrote it.
-            store_id: String = "store_id",
+            store_id: StoreId = "store_id",
             /// Contact type.
             contact_type: ContactType = "contact_type",
         }

@@ -7,7 +7,7 @@ record_type! {
     /// mutations).
     ///
     /// Deletion: never deleted.
-    pub struct Demographic("demographic") {
+    pub struct Demographic("demographic", DemographicId) {
         group: Demographics,
         style: Central,
         pulled: true,
@@ -20,7 +20,7 @@ record_type! {
         key: "id",
         fields: {
             /// Primary key; equals the envelope recordId.
-            id: String = "id",
+            id: DemographicId = "id",
             /// Name.
             name: String = "name",
             /// Population percentage.

@@ -8,7 +8,7 @@ record_type! {
     /// Deletion: no delete. Synced only by v2.3.0; replaced by demographic. The table demographic_indicator still
     /// exists as local data of each server and demographic_projection has always been local data: neither has synced
     /// since. The changelog value was removed too.
-    pub struct DemographicIndicator("demographic_indicator") {
+    pub struct DemographicIndicator("demographic_indicator", DemographicIndicatorId) {
         group: Demographics,
         style: Central,
         pulled: true,
@@ -22,7 +22,7 @@ record_type! {
         key: "id",
         fields: {
             /// Primary key; equals the envelope recordId.
-            id: String = "id",
+            id: DemographicIndicatorId = "id",
             /// Name.
             name: String = "name",
             /// Base year.

@@ -8,7 +8,7 @@ record_type! {
     /// mutations): plugin bundle upload.
     ///
     /// Deletion: hard delete. Every release applies one that comes; Open mSupply sends one since 2.20.0.
-    pub struct FrontendPlugin("frontend_plugin") {
+    pub struct FrontendPlugin("frontend_plugin", FrontendPluginId) {
         group: Plugins,
         style: Central,
         pulled: true,
@@ -21,7 +21,7 @@ record_type! {
         key: "id",
         fields: {
             /// Primary key; equals the envelope recordId.
-            id: String = "id",
+            id: FrontendPluginId = "id",
             /// Code.
             code: String = "code",
             /// Version.

@@ -8,7 +8,7 @@ record_type! {
     /// mutations); its file comes by sync_file_reference.
     ///
     /// Deletion: soft delete carried by an ordinary upsert.
-    pub struct HelpDocument("help_document") {
+    pub struct HelpDocument("help_document", HelpDocumentId) {
         group: HelpDocuments,
         style: Central,
         pulled: true,
@@ -21,7 +21,7 @@ record_type! {
         key: "id",
         fields: {
             /// Primary key; equals the envelope recordId.
-            id: String = "id",
+            id: HelpDocumentId = "id",
             /// Title.
             title: String = "title",
             /// Created datetime.

@@ -1,6 +1,8 @@
 //! `item_variant`: item & packaging variants.
 
+use super::name::NameId;
 use crate::record::datetime::DateTime;
+use crate::record::id::RecordId;
 use crate::record::record_type::{Deletion, Scope, record_type};
 
 record_type! {
@@ -8,7 +10,7 @@ record_type! {
     /// (central-only mutations).
     ///
     /// Deletion: soft delete carried by an ordinary upsert.
-    pub struct ItemVariant("item_variant") {
+    pub struct ItemVariant("item_variant", ItemVariantId) {
         group: ItemVariants,
         style: Central,
         pulled: true,
@@ -21,13 +23,13 @@ record_type! {
         key: "id",
         fields: {
             /// Primary key; equals the envelope recordId.
-            id: String = "id",
+            id: ItemVariantId = "id",
             /// Name.
             name: String = "name",
             /// Item_link id, sent unresolved (equals the item id unless items were merged).
-            item_link_id: String = "item_link_id",
+            item_link_id: RecordId = "item_link_id",
             /// Location type id; the internal field is called location_type_id but the wire keeps the old key.
-            cold_storage_type_id: Option<String> = "cold_storage_type_id",
+            cold_storage_type_id: Option<RecordId> = "cold_storage_type_id",
             /// Soft-delete marker: null = live, set = deleted.
             deleted_datetime: Option<DateTime> = "deleted_datetime",
             /// Vvm type.
@@ -35,9 +37,9 @@ record_type! {
             /// Created datetime.
             created_datetime: DateTime = "created_datetime".added_in("2.8.0", "\"1970-01-01T00:00:00\""),
             /// User id.
-            created_by: Option<String> = "created_by",
+            created_by: Option<RecordId> = "created_by",
             /// Resolved name id of the manufacturer; key was manufacturer_link_id before v2.17.0.
-            manufacturer_id: Option<String> = "manufacturer_id".formerly(&["manufacturer_link_id"]),
+            manufacturer_id: Option<NameId> = "manufacturer_id".formerly(&["manufacturer_link_id"]),
         }
     }
 }

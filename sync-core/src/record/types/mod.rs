@@ -2,7 +2,7 @@
 
 macro_rules! record_types {
     ($($module:ident::$name:ident,)*) => {
-        $(mod $module; pub use $module::$name;)*
+        $(mod $module; pub use $module::*;)*
         pub(crate) use name::is_patient;
 
         /// Every record type, sorted by wire table name.

@@ -3,6 +3,7 @@
 use crate::record::RecordData;
 use crate::record::enums::LegacyGender;
 use crate::record::field::{Json, LegacyDate};
+use crate::record::id::{RecordId, StoreId};
 use crate::record::record_type::{Deletion, Scope, record_type};
 
 record_type! {
@@ -15,7 +16,7 @@ record_type! {
     /// rows for names and those carry is_sync_update, so nothing is pushed. Any other incoming type string reads as
     /// Others. Never sent back over V6; legacy mSupply distributes names over V5. Receiving a name also rewrites
     /// name_is_customer and name_is_supplier of all that name's store joins.
-    pub struct Name("name") {
+    pub struct Name("name", NameId) {
         group: Names,
         style: Legacy,
         pulled: false,
@@ -28,7 +29,7 @@ record_type! {
         key: "ID",
         fields: {
             /// Primary key.
-            id: String = "ID",
+            id: NameId = "ID",
             /// Name.
             name: String = "name",
             /// Code.
@@ -40,7 +41,7 @@ record_type! {
             /// Supplier.
             supplier: bool = "supplier",
             /// Empty string reads as null; key must be present.
-            supplying_store_id: Option<String> = "supplying_store_id".present(),
+            supplying_store_id: Option<StoreId> = "supplying_store_id".present(),
             /// Empty string reads as null; key must be present.
             first: Option<String> = "first".present(),
             /// Empty string reads as null; key must be present.
@@ -74,7 +75,7 @@ record_type! {
             /// Hold.
             hold: bool = "hold",
             /// Key must be present.
-            next_of_kin_id: Option<String> = "NEXT_OF_KIN_ID".added_in("2.6.0", "null"),
+            next_of_kin_id: Option<NameId> = "NEXT_OF_KIN_ID".added_in("2.6.0", "null"),
             /// Next of kin's name; key must be present.
             next_of_kin_relative: Option<String> = "next_of_kin_relative".added_in("2.6.0", "null"),
             /// Date part of om_created_datetime, sent with T00:00:00; parsed like date_of_birth; key must be present.
@@ -101,7 +102,7 @@ record_type! {
             freightfac: Option<f64> = "freightfac",
             /// Empty string reads as null; cleared (and a system log written) if the currency is unknown to the
             /// receiver.
-            currency_id: Option<String> = "currency_ID",
+            currency_id: Option<RecordId> = "currency_ID",
         }
     }
 }

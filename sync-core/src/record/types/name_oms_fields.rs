@@ -10,7 +10,7 @@ record_type! {
     ///
     /// Deletion: no delete. Upsert is an update of one column of an existing name: if the name is unknown to the
     /// receiver nothing is stored, yet a changelog row is still written and the record counts as integrated.
-    pub struct NameOmsFields("name_oms_fields") {
+    pub struct NameOmsFields("name_oms_fields", NameOmsFieldsId) {
         group: StoreProperties,
         style: Central,
         pulled: true,
@@ -23,7 +23,7 @@ record_type! {
         key: "id",
         fields: {
             /// Name id of the store/facility (same id as the name record).
-            id: String = "id",
+            id: NameOmsFieldsId = "id",
             /// JSON object of property key to value, encoded as a string.
             properties: Option<JsonText> = "properties",
         }

@@ -1,5 +1,6 @@
 //! `name_property`: store properties.
 
+use super::property::PropertyId;
 use crate::record::record_type::{Deletion, Scope, record_type};
 
 record_type! {
@@ -7,7 +8,7 @@ record_type! {
     /// mutations).
     ///
     /// Deletion: the repository can hard delete without writing a changelog row; nothing is sent.
-    pub struct NameProperty("name_property") {
+    pub struct NameProperty("name_property", NamePropertyId) {
         group: StoreProperties,
         style: Central,
         pulled: true,
@@ -20,9 +21,9 @@ record_type! {
         key: "id",
         fields: {
             /// Primary key; equals the envelope recordId.
-            id: String = "id",
+            id: NamePropertyId = "id",
             /// Property.id.
-            property_id: String = "property_id".parent("property"),
+            property_id: PropertyId = "property_id".parent("property"),
             /// Advice to the user interface; the server does not enforce it.
             remote_editable: bool = "remote_editable",
         }

@@ -1,5 +1,7 @@
 //! `name_store_join`: names & store joins.
 
+use super::name::NameId;
+use crate::record::id::StoreId;
 use crate::record::record_type::{Deletion, Scope, record_type};
 
 record_type! {
@@ -11,7 +13,7 @@ record_type! {
     /// receiver, otherwise integration fails. A join of a store to its own name is ignored. Incoming Delete (or
     /// inactive = true) hard deletes; outgoing deletes are not implemented, so a removed join stays on central. Never
     /// sent back over V6.
-    pub struct NameStoreJoin("name_store_join") {
+    pub struct NameStoreJoin("name_store_join", NameStoreJoinId) {
         group: Names,
         style: Legacy,
         pulled: false,
@@ -24,11 +26,11 @@ record_type! {
         key: "ID",
         fields: {
             /// Primary key.
-            id: String = "ID",
+            id: NameStoreJoinId = "ID",
             /// Store that can see the name.
-            store_id: String = "store_ID",
+            store_id: StoreId = "store_ID",
             /// Name that is visible.
-            name_id: String = "name_ID".parent("name"),
+            name_id: NameId = "name_ID".parent("name"),
             /// True turns the upsert into a delete on the receiver; sent as false.
             inactive: Option<bool> = "inactive",
             /// Sent, but ignored on input: the receiver copies the value from the name.

@@ -10,7 +10,7 @@ record_type! {
     ///
     /// Deletion: hard delete on receipt; the repository writes no changelog row for it and the translator cannot send
     /// it, so deletions never travel.
-    pub struct OmFormSchema("om_form_schema") {
+    pub struct OmFormSchema("om_form_schema", OmFormSchemaId) {
         changelog: "form_schema",
         group: Reports,
         style: Central,
@@ -24,7 +24,7 @@ record_type! {
         key: "id",
         fields: {
             /// Primary key; equals the envelope recordId.
-            id: String = "id",
+            id: OmFormSchemaId = "id",
             /// E.g. reportArgument.
             kind: String = "type",
             /// Any JSON value; key must be present; null accepted.

@@ -1,5 +1,6 @@
 //! `om_report`: reports & form schemas.
 
+use super::om_form_schema::OmFormSchemaId;
 use crate::record::enums::ReportContext;
 use crate::record::field::{Json, JsonText};
 use crate::record::record_type::{Deletion, Scope, record_type};
@@ -10,7 +11,7 @@ record_type! {
     ///
     /// Deletion: hard delete on receipt, no changelog row, never sent. A v2.7.0 migration writes DELETE rows for one
     /// report code; they are never translated.
-    pub struct OmReport("om_report") {
+    pub struct OmReport("om_report", OmReportId) {
         changelog: "report",
         group: Reports,
         style: Central,
@@ -24,7 +25,7 @@ record_type! {
         key: "id",
         fields: {
             /// Primary key; equals the envelope recordId.
-            id: String = "id",
+            id: OmReportId = "id",
             /// Name.
             name: String = "name",
             /// Report definition, usually large.
@@ -36,7 +37,7 @@ record_type! {
             /// Sub context.
             sub_context: Option<String> = "sub_context",
             /// Om_form_schema id.
-            argument_schema_id: Option<String> = "argument_schema_id",
+            argument_schema_id: Option<OmFormSchemaId> = "argument_schema_id",
             /// Is custom.
             is_custom: bool = "is_custom",
             /// Version.

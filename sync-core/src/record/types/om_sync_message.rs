@@ -1,6 +1,7 @@
 //! `om_sync_message`: messages & contact forms.
 
 use crate::record::datetime::DateTime;
+use crate::record::id::StoreId;
 use crate::record::record_type::{Deletion, Scope, record_type};
 
 record_type! {
@@ -8,7 +9,7 @@ record_type! {
     /// site of the store that receives it, which changes the status; and central.
     ///
     /// Deletion: never deleted.
-    pub struct OmSyncMessage("om_sync_message") {
+    pub struct OmSyncMessage("om_sync_message", OmSyncMessageId) {
         group: ContactForms,
         style: Remote,
         pulled: true,
@@ -21,11 +22,11 @@ record_type! {
         key: "id",
         fields: {
             /// Primary key; equals the envelope recordId.
-            id: String = "id",
+            id: OmSyncMessageId = "id",
             /// The store that receives it; null = central.
-            to_store_id: Option<String> = "to_store_id",
+            to_store_id: Option<StoreId> = "to_store_id",
             /// The store that sends it.
-            from_store_id: Option<String> = "from_store_id",
+            from_store_id: Option<StoreId> = "from_store_id",
             /// Any text, often JSON.
             body: String = "body",
             /// Created datetime.

@@ -1,5 +1,6 @@
 //! `pack_variant`: item & packaging variants.
 
+use crate::record::id::RecordId;
 use crate::record::record_type::{Deletion, Scope, record_type};
 
 record_type! {
@@ -8,7 +9,7 @@ record_type! {
     /// Deletion: no delete. The only V6 type with camelCase record keys. Last release with it: v2.3.5. The changelog
     /// value still exists in v2.19.00 but nothing writes or translates it. Replaced by item_variant and
     /// packaging_variant (no record-level successor).
-    pub struct PackVariant("pack_variant") {
+    pub struct PackVariant("pack_variant", PackVariantId) {
         group: ItemVariants,
         style: Central,
         pulled: true,
@@ -22,9 +23,9 @@ record_type! {
         key: "id",
         fields: {
             /// Primary key; equals the envelope recordId.
-            id: String = "id",
+            id: PackVariantId = "id",
             /// Itemid.
-            item_id: String = "itemId",
+            item_id: RecordId = "itemId",
             /// Shortname.
             short_name: String = "shortName",
             /// Longname.

@@ -1,5 +1,6 @@
 //! `packaging_variant`: item & packaging variants.
 
+use super::item_variant::ItemVariantId;
 use crate::record::datetime::DateTime;
 use crate::record::record_type::{Deletion, Scope, record_type};
 
@@ -8,7 +9,7 @@ record_type! {
     /// (central-only mutations).
     ///
     /// Deletion: soft delete carried by an ordinary upsert.
-    pub struct PackagingVariant("packaging_variant") {
+    pub struct PackagingVariant("packaging_variant", PackagingVariantId) {
         group: ItemVariants,
         style: Central,
         pulled: true,
@@ -21,11 +22,11 @@ record_type! {
         key: "id",
         fields: {
             /// Primary key; equals the envelope recordId.
-            id: String = "id",
+            id: PackagingVariantId = "id",
             /// Name.
             name: String = "name",
             /// Item_variant.id.
-            item_variant_id: String = "item_variant_id".parent("item_variant"),
+            item_variant_id: ItemVariantId = "item_variant_id".parent("item_variant"),
             /// 1 = primary, 2 = secondary, 3 = tertiary.
             packaging_level: i32 = "packaging_level",
             /// Pack size.

@@ -1,6 +1,7 @@
 //! `plugin_data`: plugins.
 
 use crate::record::datetime::DateTime;
+use crate::record::id::{RecordId, StoreId};
 use crate::record::record_type::{Deletion, Scope, record_type};
 
 record_type! {
@@ -8,7 +9,7 @@ record_type! {
     /// site. Rows without a store: central only.
     ///
     /// Deletion: hard delete since 2.20.0.
-    pub struct PluginData("plugin_data") {
+    pub struct PluginData("plugin_data", PluginDataId) {
         group: Plugins,
         style: RemoteAndCentral,
         pulled: true,
@@ -21,13 +22,13 @@ record_type! {
         key: "id",
         fields: {
             /// Primary key; equals the envelope recordId.
-            id: String = "id",
+            id: PluginDataId = "id",
             /// Null = global data.
-            store_id: Option<String> = "store_id",
+            store_id: Option<StoreId> = "store_id",
             /// Plugin code.
             plugin_code: String = "plugin_code",
             /// Related record id.
-            related_record_id: Option<String> = "related_record_id",
+            related_record_id: Option<RecordId> = "related_record_id",
             /// Data identifier.
             data_identifier: String = "data_identifier",
             /// Opaque to the server; plugins usually store JSON text.

@@ -1,6 +1,7 @@
 //! `preference`: preferences.
 
 use crate::record::field::JsonText;
+use crate::record::id::StoreId;
 use crate::record::record_type::{Deletion, Scope, record_type};
 
 record_type! {
@@ -9,7 +10,7 @@ record_type! {
     ///
     /// Deletion: hard delete. An incoming Delete is understood and a DELETE changelog row is written by the
     /// repository, but it is never translated to the wire; no service deletes preferences today.
-    pub struct Preference("preference") {
+    pub struct Preference("preference", PreferenceId) {
         group: Preferences,
         style: RemoteAndCentral,
         pulled: true,
@@ -22,13 +23,13 @@ record_type! {
         key: "id",
         fields: {
             /// Primary key; equals the envelope recordId.
-            id: String = "id",
+            id: PreferenceId = "id",
             /// Preference name, snake_case.
             key: String = "key",
             /// JSON value encoded as a string.
             value: JsonText = "value",
             /// Null = global preference.
-            store_id: Option<String> = "store_id",
+            store_id: Option<StoreId> = "store_id",
         }
     }
 }

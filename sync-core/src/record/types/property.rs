@@ -10,7 +10,7 @@ record_type! {
     /// Deletion: the repository can hard delete without writing a changelog row; nothing is sent. An incoming record
     /// that has a key 'ID' is a legacy mSupply property that arrived over V5 under the same table name and is
     /// ignored.
-    pub struct Property("property") {
+    pub struct Property("property", PropertyId) {
         group: StoreProperties,
         style: Central,
         pulled: true,
@@ -23,7 +23,7 @@ record_type! {
         key: "id",
         fields: {
             /// Primary key; equals the envelope recordId.
-            id: String = "id",
+            id: PropertyId = "id",
             /// Unique by API check.
             key: String = "key",
             /// Name.

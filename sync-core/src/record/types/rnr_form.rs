@@ -1,7 +1,9 @@
 //! `rnr_form`: R&R forms.
 
+use super::name::NameId;
 use crate::record::datetime::DateTime;
 use crate::record::enums::RnRFormStatus;
+use crate::record::id::{RecordId, StoreId};
 use crate::record::record_type::{Deletion, Scope, record_type};
 
 record_type! {
@@ -10,7 +12,7 @@ record_type! {
     /// Deletion: hard delete on receipt (since v2.9.1). A DELETE changelog row is written when a user deletes a form,
     /// but nothing translates it to the wire: the form survives on central and returns when the site is re-
     /// initialised.
-    pub struct RnrForm("rnr_form") {
+    pub struct RnrForm("rnr_form", RnrFormId) {
         group: RnRForms,
         style: Remote,
         pulled: true,
@@ -23,13 +25,13 @@ record_type! {
         key: "id",
         fields: {
             /// Primary key; equals the envelope recordId.
-            id: String = "id",
+            id: RnrFormId = "id",
             /// Owning store.
-            store_id: String = "store_id",
+            store_id: StoreId = "store_id",
             /// Period id.
-            period_id: String = "period_id",
+            period_id: RecordId = "period_id",
             /// Program id.
-            program_id: String = "program_id",
+            program_id: RecordId = "program_id",
             /// Created datetime.
             created_datetime: DateTime = "created_datetime",
             /// Finalised datetime.
@@ -37,13 +39,13 @@ record_type! {
             /// Status.
             status: RnRFormStatus = "status",
             /// Linked requisition id.
-            linked_requisition_id: Option<String> = "linked_requisition_id",
+            linked_requisition_id: Option<RecordId> = "linked_requisition_id",
             /// Their reference.
             their_reference: Option<String> = "their_reference",
             /// Comment.
             comment: Option<String> = "comment",
             /// Resolved name id of the supplying party; key was name_link_id before v2.17.0.
-            name_id: String = "name_id".formerly(&["name_link_id"]),
+            name_id: NameId = "name_id".formerly(&["name_link_id"]),
         }
     }
 }

@@ -1,7 +1,9 @@
 //! `rnr_form_line`: R&R forms.
 
+use super::rnr_form::RnrFormId;
 use crate::record::datetime::Date;
 use crate::record::enums::RnRFormLowStock;
+use crate::record::id::RecordId;
 use crate::record::record_type::{Deletion, Scope, record_type};
 
 record_type! {
@@ -9,7 +11,7 @@ record_type! {
     ///
     /// Deletion: same gap as rnr_form: deletions are logged locally, understood on receipt, never sent. The local
     /// delete writes a changelog row even when the line does not exist (with store_id null).
-    pub struct RnrFormLine("rnr_form_line") {
+    pub struct RnrFormLine("rnr_form_line", RnrFormLineId) {
         group: RnRForms,
         style: Remote,
         pulled: true,
@@ -22,13 +24,13 @@ record_type! {
         key: "id",
         fields: {
             /// Primary key; equals the envelope recordId.
-            id: String = "id",
+            id: RnrFormLineId = "id",
             /// Rnr_form.id.
-            rnr_form_id: String = "rnr_form_id".parent("rnr_form"),
+            rnr_form_id: RnrFormId = "rnr_form_id".parent("rnr_form"),
             /// Item_link id, unresolved.
-            item_link_id: String = "item_link_id",
+            item_link_id: RecordId = "item_link_id",
             /// Requisition line id.
-            requisition_line_id: Option<String> = "requisition_line_id",
+            requisition_line_id: Option<RecordId> = "requisition_line_id",
             /// Comma-separated decimal numbers, may be empty; not JSON.
             previous_monthly_consumption_values: String = "previous_monthly_consumption_values",
             /// Average monthly consumption.

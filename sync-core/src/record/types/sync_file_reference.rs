@@ -1,6 +1,7 @@
 //! `sync_file_reference`: files.
 
 use crate::record::datetime::DateTime;
+use crate::record::id::RecordId;
 use crate::record::record_type::{Deletion, Scope, record_type};
 
 record_type! {
@@ -8,7 +9,7 @@ record_type! {
     /// file creates the reference. Central also rewrites the row when the file bytes arrive.
     ///
     /// Deletion: soft delete carried by an ordinary upsert.
-    pub struct SyncFileReference("sync_file_reference") {
+    pub struct SyncFileReference("sync_file_reference", SyncFileReferenceId) {
         group: Files,
         style: File,
         pulled: true,
@@ -21,11 +22,11 @@ record_type! {
         key: "id",
         fields: {
             /// Primary key; also the file id of the upload and download calls.
-            id: String = "id",
+            id: SyncFileReferenceId = "id",
             /// Table of the record the file belongs to, e.g. asset.
             table_name: String = "table_name",
             /// Id of that record.
-            record_id: String = "record_id",
+            record_id: RecordId = "record_id",
             /// File name.
             file_name: String = "file_name",
             /// Mime type.

@@ -10,7 +10,7 @@ record_type! {
     ///
     /// Deletion: never deleted. Integration is insert-only, not upsert: a second delivery of the same id fails on the
     /// primary key and is recorded as an integration error.
-    pub struct SystemLog("system_log") {
+    pub struct SystemLog("system_log", SystemLogId) {
         group: SystemLogs,
         style: RemoteToCentral,
         pulled: false,
@@ -23,7 +23,7 @@ record_type! {
         key: "id",
         fields: {
             /// Primary key; equals the envelope recordId.
-            id: String = "id",
+            id: SystemLogId = "id",
             /// Type.
             kind: SystemLogType = "type",
             /// Site id of the writer; null before the site knows its id.

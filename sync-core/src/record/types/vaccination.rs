@@ -1,6 +1,9 @@
 //! `vaccination`: vaccinations/encounters.
 
+use super::name::NameId;
+use super::vaccine_course_dose::VaccineCourseDoseId;
 use crate::record::datetime::{Date, DateTime};
+use crate::record::id::{RecordId, StoreId};
 use crate::record::record_type::{Deletion, Scope, record_type};
 
 record_type! {
@@ -9,7 +12,7 @@ record_type! {
     ///
     /// Deletion: no delete in either direction; the repository can hard delete without a changelog row but nothing
     /// calls it.
-    pub struct Vaccination("vaccination") {
+    pub struct Vaccination("vaccination", VaccinationId) {
         group: Vaccinations,
         style: Remote,
         pulled: true,
@@ -22,31 +25,31 @@ record_type! {
         key: "id",
         fields: {
             /// Primary key; equals the envelope recordId.
-            id: String = "id",
+            id: VaccinationId = "id",
             /// Store where the record was created.
-            store_id: String = "store_id",
+            store_id: StoreId = "store_id",
             /// Store where the dose was marked given.
-            given_store_id: Option<String> = "given_store_id",
+            given_store_id: Option<StoreId> = "given_store_id",
             /// Program enrolment id.
-            program_enrolment_id: String = "program_enrolment_id",
+            program_enrolment_id: RecordId = "program_enrolment_id",
             /// Encounter id.
-            encounter_id: String = "encounter_id",
+            encounter_id: RecordId = "encounter_id",
             /// User id.
-            user_id: String = "user_id",
+            user_id: RecordId = "user_id",
             /// Vaccine_course_dose.id; the only enforced foreign key.
-            vaccine_course_dose_id: String = "vaccine_course_dose_id".parent("vaccine_course_dose"),
+            vaccine_course_dose_id: VaccineCourseDoseId = "vaccine_course_dose_id".parent("vaccine_course_dose"),
             /// Created datetime.
             created_datetime: DateTime = "created_datetime",
             /// Facility free text.
             facility_free_text: Option<String> = "facility_free_text",
             /// Invoice id.
-            invoice_id: Option<String> = "invoice_id",
+            invoice_id: Option<RecordId> = "invoice_id",
             /// Stock line id.
-            stock_line_id: Option<String> = "stock_line_id",
+            stock_line_id: Option<RecordId> = "stock_line_id",
             /// Item_link id, unresolved.
-            item_link_id: Option<String> = "item_link_id",
+            item_link_id: Option<RecordId> = "item_link_id",
             /// Clinician_link id, unresolved.
-            clinician_link_id: Option<String> = "clinician_link_id",
+            clinician_link_id: Option<RecordId> = "clinician_link_id",
             /// Event date.
             vaccination_date: Date = "vaccination_date",
             /// Given.
@@ -56,9 +59,9 @@ record_type! {
             /// Comment.
             comment: Option<String> = "comment",
             /// Resolved name id of the patient; key was patient_link_id from v2.7.0 to v2.16.x.
-            patient_id: String = "patient_id".formerly(&["patient_link_id"]),
+            patient_id: NameId = "patient_id".formerly(&["patient_link_id"]),
             /// Resolved name id; key was facility_name_link_id before v2.17.0.
-            facility_name_id: Option<String> = "facility_name_id".formerly(&["facility_name_link_id"]),
+            facility_name_id: Option<NameId> = "facility_name_id".formerly(&["facility_name_link_id"]),
         }
     }
 }

@@ -1,6 +1,8 @@
 //! `vaccine_course`: immunisation programs and vaccine courses.
 
+use super::demographic::DemographicId;
 use crate::record::datetime::DateTime;
+use crate::record::id::RecordId;
 use crate::record::record_type::{Deletion, Scope, record_type};
 
 record_type! {
@@ -10,7 +12,7 @@ record_type! {
     /// Deletion: soft delete in intent, but deleting a course writes no changelog row for the course itself (only for
     /// its doses), so the course stays live on every remote site; editing it again clears the mark instead of sending
     /// it.
-    pub struct VaccineCourse("vaccine_course") {
+    pub struct VaccineCourse("vaccine_course", VaccineCourseId) {
         group: VaccineCourses,
         style: Central,
         pulled: true,
@@ -23,13 +25,13 @@ record_type! {
         key: "id",
         fields: {
             /// Primary key; equals the envelope recordId.
-            id: String = "id",
+            id: VaccineCourseId = "id",
             /// Name.
             name: String = "name",
             /// Program id.
-            program_id: String = "program_id",
+            program_id: RecordId = "program_id",
             /// Demographic.id.
-            demographic_id: Option<String> = "demographic_id",
+            demographic_id: Option<DemographicId> = "demographic_id",
             /// Coverage rate.
             coverage_rate: f64 = "coverage_rate",
             /// Internally 'use in gaps calculations'; the old wire key was kept.

@@ -1,5 +1,6 @@
 //! `vaccine_course_dose`: immunisation programs and vaccine courses.
 
+use super::vaccine_course::VaccineCourseId;
 use crate::record::datetime::DateTime;
 use crate::record::record_type::{Deletion, Scope, record_type};
 
@@ -8,7 +9,7 @@ record_type! {
     /// central server only (central-only mutations).
     ///
     /// Deletion: soft delete carried by an ordinary upsert.
-    pub struct VaccineCourseDose("vaccine_course_dose") {
+    pub struct VaccineCourseDose("vaccine_course_dose", VaccineCourseDoseId) {
         group: VaccineCourses,
         style: Central,
         pulled: true,
@@ -21,9 +22,9 @@ record_type! {
         key: "id",
         fields: {
             /// Primary key; equals the envelope recordId.
-            id: String = "id",
+            id: VaccineCourseDoseId = "id",
             /// Vaccine_course.id.
-            vaccine_course_id: String = "vaccine_course_id".parent("vaccine_course"),
+            vaccine_course_id: VaccineCourseId = "vaccine_course_id".parent("vaccine_course"),
             /// Label.
             label: String = "label",
             /// Months.

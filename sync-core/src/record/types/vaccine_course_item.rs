@@ -1,6 +1,8 @@
 //! `vaccine_course_item`: immunisation programs and vaccine courses.
 
+use super::vaccine_course::VaccineCourseId;
 use crate::record::datetime::DateTime;
+use crate::record::id::RecordId;
 use crate::record::record_type::{Deletion, Scope, record_type};
 
 record_type! {
@@ -8,7 +10,7 @@ record_type! {
     /// central server only (central-only mutations).
     ///
     /// Deletion: soft delete carried by an ordinary upsert.
-    pub struct VaccineCourseItem("vaccine_course_item") {
+    pub struct VaccineCourseItem("vaccine_course_item", VaccineCourseItemId) {
         group: VaccineCourses,
         style: Central,
         pulled: true,
@@ -21,11 +23,11 @@ record_type! {
         key: "id",
         fields: {
             /// Primary key; equals the envelope recordId.
-            id: String = "id",
+            id: VaccineCourseItemId = "id",
             /// Vaccine_course.id.
-            vaccine_course_id: String = "vaccine_course_id".parent("vaccine_course"),
+            vaccine_course_id: VaccineCourseId = "vaccine_course_id".parent("vaccine_course"),
             /// Item_link id, unresolved.
-            item_link_id: String = "item_link_id",
+            item_link_id: RecordId = "item_link_id",
             /// Soft-delete marker: null = live, set = deleted.
             deleted_datetime: Option<DateTime> = "deleted_datetime",
         }

@@ -1,5 +1,7 @@
 //! `vaccine_course_store_config`: immunisation programs and vaccine courses.
 
+use super::vaccine_course::VaccineCourseId;
+use crate::record::id::StoreId;
 use crate::record::record_type::{Deletion, Scope, record_type};
 
 record_type! {
@@ -7,7 +9,7 @@ record_type! {
     /// mSupply central server only (central-only mutations).
     ///
     /// Deletion: no delete in either direction.
-    pub struct VaccineCourseStoreConfig("vaccine_course_store_config") {
+    pub struct VaccineCourseStoreConfig("vaccine_course_store_config", VaccineCourseStoreConfigId) {
         group: VaccineCourses,
         style: Central,
         pulled: true,
@@ -20,11 +22,11 @@ record_type! {
         key: "id",
         fields: {
             /// Primary key; equals the envelope recordId.
-            id: String = "id",
+            id: VaccineCourseStoreConfigId = "id",
             /// Vaccine_course.id.
-            vaccine_course_id: String = "vaccine_course_id".parent("vaccine_course"),
+            vaccine_course_id: VaccineCourseId = "vaccine_course_id".parent("vaccine_course"),
             /// Store the override applies to.
-            store_id: String = "store_id",
+            store_id: StoreId = "store_id",
             /// Wastage rate.
             wastage_rate: Option<f64> = "wastage_rate",
             /// Coverage rate.

@@ -281,7 +281,7 @@ pub(crate) fn receive_from_central(site: &Site, txn: &dyn WriteTxn, batch: ReadB
 }
 
 fn readable(element: BatchElement) -> Incoming {
-    Incoming::new(Source::Central, element.record)
+    Incoming { cursor: Some(element.cursor), ..Incoming::new(Source::Central, element.record) }
 }
 
 pub(crate) fn set_aside(Unreadable { table, id, reason, raw, .. }: Unreadable) -> Incoming {

@@ -36,7 +36,7 @@ pub(crate) struct Examined {
 pub(crate) fn examine(path: &Path, key: Option<&DatabaseKey>) -> Result<Examined> {
     let path = &real_path(path)?;
     let connection = reading_connection(path, key)?;
-    let (schema, known) = schema::version(&connection).map_err(|error| at_path(error, path))?;
+    let (schema, known) = schema::version(&connection).map_err(|error| named(error, path, key))?;
     let bytes = path.metadata().map_or(0, |data| data.len());
     // Takes the turn to write and returns it, which writes nothing. Somebody waits for the answer, so the time is
     // short.

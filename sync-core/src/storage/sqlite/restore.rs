@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags};
 
+use super::SqliteStorage;
 use super::backup::copy_into;
 use super::cycle_lock::cycle_lock;
 use super::examine::{damage, examine, reading_connection};
@@ -53,6 +54,13 @@ pub(crate) fn check_backup(backup: &Path, key: Option<&DatabaseKey>) -> Result<(
         Ok(found) => found.into_iter().next().map_or(Ok(()), |what| Err(damaged(what))),
         Err(Error::Database { source }) => Err(damaged(source.to_string())),
         Err(other) => Err(other),
+    }
+}
+
+impl SqliteStorage {
+    /// Checks that a copy of this database is sound.
+    pub(crate) fn check_copy(&self, copy: &Path) -> Result<()> {
+        check_backup(copy, self.key.as_ref())
     }
 }
 

@@ -79,6 +79,11 @@ pub(crate) const fn links<T>() -> Setting<JsonList<T>> {
     Setting::new("links")
 }
 
+/// The newest conflicts, with the versions that did not stay. Only for people: a damaged list is begun again.
+pub(crate) const fn conflicts<T>() -> Setting<JsonList<T>> {
+    Setting::lenient("conflicts")
+}
+
 /// True if a batch of a source failed, until the next one is staged and integrated record by record.
 pub(crate) fn batch_failed(source: &str) -> Setting<bool> {
     Setting::new("batch_failed_").of(source)

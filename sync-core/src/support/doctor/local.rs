@@ -36,11 +36,12 @@ const FREE_NONE: u64 = 4 * 1024 * 1024;
 #[cfg(feature = "sqlite")]
 pub(crate) fn examine_file(
     path: &std::path::Path,
+    key: Option<&crate::storage::DatabaseKey>,
     free_bytes: Option<u64>,
 ) -> (Vec<Check>, Option<crate::storage::SqliteStorage>) {
     use crate::storage::{SqliteStorage, damage, examine};
     let (mut checks, mut storage) = (Vec::new(), None);
-    let examined = examine(path, None);
+    let examined = examine(path, key);
     let bytes = examined.as_ref().map_or(0, |examined| examined.bytes);
     checks.push(match examined {
         Err(error) => Check::fault("database", &error, Party::Device),
@@ -52,7 +53,8 @@ pub(crate) fn examine_file(
             Message::advice("database_older"),
         ),
         Ok(examined) => {
-            let opened = SqliteStorage::open_to_read(path).map(|opened| storage = Some(opened)).err();
+            let opened =
+                SqliteStorage::open_to_read_keyed(path, key.cloned()).map(|opened| storage = Some(opened)).err();
             match opened.or(examined.unwritable) {
                 // Another program writes at this moment, as a cycle does.
                 Some(error @ Error::DatabaseBusy { .. }) => {
@@ -66,7 +68,7 @@ pub(crate) fn examine_file(
     checks.push(if checks.iter().any(|check| check.outcome == CheckOutcome::Fault) && storage.is_none() {
         Check::not_checked("integrity", say::database_not_opened())
     } else {
-        match damage(path, None) {
+        match damage(path, key) {
             Err(error) => Check::fault("integrity", &error, Party::Device),
             Ok(lines) if lines.is_empty() => Check::ok("integrity", say::no_damage()),
             Ok(lines) => {

@@ -54,6 +54,7 @@ impl Party {
 /// The result of a check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum CheckOutcome {
     /// All is well.
     Ok,

@@ -35,6 +35,7 @@ const ANSWER_BYTES_MAX: u64 = 256 * 1024 * 1024;
 /// that makes progress may take any time (weak points B10, B11). Fewer than 50 bytes a second in the long run are no
 /// progress. An exchange that [can be broken off](Transport::stoppable) need not reach its limits.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Timeouts {
     /// Name look-up, and the same again for connection and TLS.
     pub connect: Duration,
@@ -45,6 +46,25 @@ pub struct Timeouts {
     pub response: Duration,
     /// Receiving the body, since the last byte came.
     pub receive: Duration,
+}
+
+impl Timeouts {
+    /// The same limit for each part of an exchange.
+    pub fn all(limit: Duration) -> Self {
+        Self { connect: limit, send: limit, response: limit, receive: limit }
+    }
+
+    /// Another limit for the name look-up, and for connection and TLS.
+    #[must_use]
+    pub fn connect(self, connect: Duration) -> Self {
+        Self { connect, ..self }
+    }
+
+    /// Another limit for the time in which the server works.
+    #[must_use]
+    pub fn response(self, response: Duration) -> Self {
+        Self { response, ..self }
+    }
 }
 
 impl Default for Timeouts {

@@ -41,8 +41,8 @@ impl Sim {
         lock(&half.book).files.insert(id.clone(), booked);
         let process = self.ends[end].process();
         let failed = process.faulty.failed();
-        let attach =
-            Attach { table: "asset", record_id: &asset, file_name: &format!("../photo {number}.jpg"), mime_type: None };
+        let name = format!("../photo {number}.jpg");
+        let attach = Attach::new("asset", &asset, &name);
         let done = files(self, half, end, true).attach_as(&id.as_str().into(), &attach, &mut bytes.as_slice());
         half.stamp(self, end);
         self.note(|| {
