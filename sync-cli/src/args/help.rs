@@ -29,7 +29,7 @@ pub(super) const GROUPS: [(&str, &[&str]); 7] = [
         ],
     ),
     ("Run a central server", &["serve", "site", "store", "pause", "resume"]),
-    ("Backups", &["backup", "check", "restore"]),
+    ("Backups and encryption", &["backup", "check", "restore", "rekey"]),
     ("Open mSupply itself", &["inspect", "decode", "errors", "compat"]),
     ("This program", &["demo", "completions", "man", "help"]),
 ];
