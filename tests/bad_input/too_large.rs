@@ -82,6 +82,23 @@ fn one_record_that_is_too_large_is_set_aside_and_holds_up_no_other() {
 }
 
 /// A line that breaks is not a server that refuses: the record stays to be pushed.
+/// A filter on the way refuses whatever is pushed. That says nothing of a record.
+#[test]
+fn a_server_that_refuses_every_push_makes_no_record_too_large() {
+    let bench = plain_bench();
+    let ids = ["1", "2", "3"];
+    bench.records.put("asset", ids.map(|id| asset(id, "STORE_a", "small"))).unwrap();
+    bench.server.always(PUSH, Reply::Whole(HttpResponse::text(413, "<html>Request Entity Too Large</html>")));
+    let report = bench.sync();
+    let error = report.error.as_ref().unwrap();
+    assert_eq!((error.code(), report.refused), ("refused", 0));
+    assert!(error.to_string().contains("even a push without records"), "{error}");
+    assert!(bench.quarantined().is_empty());
+    bench.server.heal();
+    assert_eq!(bench.sync_well().pushed, 3);
+    assert!(ids.iter().all(|id| bench.central_has("asset", id)));
+}
+
 #[test]
 fn a_large_record_whose_answer_is_cut_is_not_set_aside() {
     let bench = plain_bench();

@@ -203,7 +203,7 @@ pub(crate) fn made_join(response: &HttpResponse, url: &str, of: &Identity) -> Re
 pub(crate) fn legacy_answer<T: DeserializeOwned>(response: &HttpResponse, url: &str, of: &Identity) -> Result<T> {
     let is_success = (200..=299).contains(&response.status);
     let text = marked_text(&response.body);
-    let stated_error = || serde_json::from_str::<V5Error>(&text).ok().map(|answer| answer.error);
+    let stated_error = || V5Error::read(&text).map(|answer| answer.error);
     if !is_success && let Some(error) = stated_error() {
         return Err(match (response.status, error.code.as_str()) {
             // The wording of this library's central server; the protocol has no code for it.

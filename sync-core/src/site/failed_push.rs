@@ -8,7 +8,7 @@ use crate::error::{Error, Result, Server};
 use crate::protocol::v6::WireRecord;
 use crate::record::Cursor;
 use crate::storage::{Incoming, Quarantine, QuarantineCause, Source, state};
-use crate::text::sentences::cycle as says;
+use crate::text::sentences::{cycle as says, error_detail};
 
 /// A batch that was not accepted.
 pub(super) struct FailedBatch<'b, E> {
@@ -51,6 +51,7 @@ impl Cycle<'_, '_> {
             }
             (PushFault::Error(error), _) => return Err(error),
             (PushFault::TooLarge, Some((record, _))) => {
+                self.check_that_pushes_are_taken(kind.server())?;
                 let passed_over = self.set_aside_too_large(kind.server(), record, outgoing)?;
                 return Ok(AfterFailure::Settled(1 + passed_over));
             }
@@ -65,6 +66,23 @@ impl Cycle<'_, '_> {
             },
         };
         Ok(if goes_on { AfterFailure::TryOthers } else { AfterFailure::GiveUp })
+    }
+
+    /// Pushes no record at all, to learn whether the size of the last record is the reason of its refusal: a filter on the way may
+    /// refuse every push.
+    ///
+    /// # Errors
+    /// This push is refused too, or fails: then no record is too large for that reason.
+    fn check_that_pushes_are_taken(&mut self, server: Server) -> Result<()> {
+        let taken = match (server, self.progress.central.clone()) {
+            (Server::Central, Some(central)) => self.post_without_records(&central),
+            (Server::Central, None) => return Ok(()),
+            (Server::Legacy, _) => self.post_no_rows(),
+        };
+        taken.map_err(|fault| match fault {
+            PushFault::TooLarge => refused_without_records(server),
+            PushFault::Broke(error) | PushFault::Error(error) => error,
+        })
     }
 
     /// Puts a record that a server refuses in a batch of its own into quarantine, where it blocks no other. If it was
@@ -92,4 +110,9 @@ impl Cycle<'_, '_> {
         self.report.refused += 1;
         Ok(passed_over)
     }
+}
+
+/// The error where a server refuses for its size even a push that has no record.
+pub(super) fn refused_without_records(server: Server) -> Error {
+    Error::Refused { server, status: 413, detail: error_detail::push_without_records().into() }
 }

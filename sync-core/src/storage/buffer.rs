@@ -209,8 +209,8 @@ pub trait BufferReads {
     fn any_buffered(&self) -> Result<bool>;
     /// True if the quarantine is not empty; costs the same whatever it holds.
     fn any_quarantined(&self) -> Result<bool>;
-    /// The sequence of the record that came last of those in the buffer; 0 if it is empty. Costs the same whatever it holds.
-    fn newest_buffered(&self) -> Result<u64>;
+    /// The highest sequence of a quarantined record from this source; 0 if there is none. Reads no records.
+    fn newest_quarantined(&self, source: Source) -> Result<u64>;
     /// The number of quarantined records by cause.
     fn quarantine_counts(&self) -> Result<Vec<(QuarantineCause, u64)>>;
 }

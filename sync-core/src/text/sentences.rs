@@ -171,6 +171,7 @@ crate::sentences! {
             left): the next sync goes on with it";
         queue_without_ids(count) = "{count} entries of the legacy server's queue for this site have no id that can be read, so that they cannot be acknowledged: they are kept here, and come again with each sync until the server's administrator removes them";
         file_failed(direction, id, reason) = "{direction} of file {id} failed: {reason}";
+        patient_not_sent(patient, store) = "patient {patient} is linked to store {store}, but the legacy server has not sent the patient yet: the next sync asks again";
         link_waits(patient, store, reason) = "linking patient {patient} to store {store} is not done yet, and continues with the next sync: {reason}";
         refused_alone(table, id) = "{table} {id} was refused alone: it waits, and the other records are sent without it";
         link_refused(patient, store, reason) = "linking patient {patient} to store {store} ends unfinished, because it was refused: {reason}";
@@ -381,7 +382,7 @@ crate::sentences! {
         empty() = "it is empty";
         position_out_of_range() = "a position in it is out of range";
         cursor_out_of_range() = "a cursor in it is out of range";
-        empty_batch() = "an empty batch";
+        push_without_records() = "it refuses even a push without records, so no record is too large: something on the way refuses every push";
         legacy_says(code) = "the legacy server says {code}";
         another_join() = "it answered with a join of another patient or store";
         unusable_join() = "the id of the join is empty, too long, or not readable for every server";

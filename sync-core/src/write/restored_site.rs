@@ -4,7 +4,7 @@ use crate::changelog::ChangelogGap;
 use crate::error::Result;
 use crate::record::{Cursor, SiteId};
 pub(crate) use crate::storage::state::SiteRestore;
-use crate::storage::{ReadTxn, WriteTxn, state};
+use crate::storage::{ReadTxn, Source, WriteTxn, state};
 
 impl SiteRestore {
     /// The newest restore that a site reported.
@@ -31,7 +31,7 @@ impl SiteRestore {
     /// Records that a site begins anew, with an empty database: it may have lost all its records.
     pub(crate) fn note_all_lost(txn: &dyn WriteTxn, site: SiteId) -> Result<()> {
         let before = Self::load(txn, site)?.map_or(Cursor(0), |known| known.before);
-        Self { before, known_at: txn.last_cursor()?, buffered_to: txn.newest_buffered()? }.store(txn, site)
+        Self { before, known_at: txn.last_cursor()?, buffered_to: newest_aside(txn, site)? }.store(txn, site)
     }
 
     /// Records that a site has a new database: its cursor after a restore of the former one says nothing about the
@@ -56,6 +56,14 @@ impl SiteRestore {
     /// True if the site may have lost its record with this cursor here.
     pub(crate) fn lost_logged(self, here: Cursor) -> bool {
         here <= self.known_at
+    }
+}
+
+/// The newest place in the sync buffer of a quarantined record of a site.
+fn newest_aside(txn: &dyn ReadTxn, site: SiteId) -> Result<u64> {
+    match txn.central()?.quarantine_of_sites()?.iter().any(|(of, ..)| *of == site) {
+        true => txn.newest_quarantined(Source::Site(site)),
+        false => Ok(0),
     }
 }
 
@@ -94,8 +102,7 @@ mod tests {
         assert_eq!(lost(known()), [true, false], "it stays known");
         SiteRestore::note_all_lost(txn.as_ref(), other).unwrap();
         let known = SiteRestore::load(txn.as_ref(), other).unwrap().unwrap();
-        let later = set_aside(txn.as_ref(), other, "y");
-        assert!(known.lost_buffered(of_another) && !known.lost_buffered(later));
+        assert!(known.lost_buffered(of_another) && !known.lost_buffered(after));
     }
 
     #[test]

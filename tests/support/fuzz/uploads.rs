@@ -9,9 +9,9 @@ use sync_core::protocol::v6::{Answer, WireError, decode_answer};
 use sync_core::record::RecordId;
 
 use super::promises::{assert_refusal, assert_text};
-use super::small_world::SmallWorld;
+use super::small_world::{B, SmallWorld};
 use crate::capture::captures;
-use crate::world::data;
+use crate::world::{asset, data};
 
 const CONTENT_TYPE: &str = "multipart/form-data; boundary=boundary0815";
 /// The file of the captured upload, and the hash of its bytes.
@@ -57,6 +57,7 @@ pub(super) fn run(input: &[u8]) {
     let reference = format!(
         r#"{{"id":"{ID}","table_name":"asset","record_id":"x3","file_name":"n","total_bytes":26,"created_datetime":"2025-02-11T08:41:55","sha256":"{HASH}"}}"#
     );
+    world.records.put("asset", [asset("x3", B.2, "")]).expect("an asset of the site");
     world.records.put("sync_file_reference", [data(&reference)]).expect("a reference");
     let mut body = Slow(input, 1 + input.len() % 97);
     let response = central.upload_file(Some(CONTENT_TYPE), &mut body, None).response;

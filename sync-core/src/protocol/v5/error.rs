@@ -32,7 +32,7 @@ impl V5ErrorBody {
             (Some(one), None) | (None, Some(one)) => format!(" ({one})"),
             (None, None) => String::new(),
         };
-        let colon = if self.message.is_empty() { "" } else { ": " };
+        let colon = if self.message.is_empty() || self.code.is_empty() { "" } else { ": " };
         format!("{}{colon}{}{record}", self.code, self.message)
     }
 }
@@ -52,7 +52,41 @@ fn named(data: &Value, names: [&str; 2]) -> Option<String> {
     }
 }
 
+/// The error as some servers state it: with a part missing, or a number for a text.
+#[derive(Deserialize)]
+struct LooseError {
+    error: LooseErrorBody,
+}
+
+#[derive(Deserialize)]
+struct LooseErrorBody {
+    #[serde(default)]
+    code: Value,
+    #[serde(default)]
+    message: Value,
+    #[serde(default)]
+    data: Value,
+}
+
 impl V5Error {
+    /// Reads the body of an answer, if it states an error: an object that has at least a code or a text. A bare text is what
+    /// machines on the way send.
+    pub(crate) fn read(text: &str) -> Option<Self> {
+        if let Ok(error) = serde_json::from_str(text) {
+            return Some(error);
+        }
+        let LooseErrorBody { code, message, data } = serde_json::from_str::<LooseError>(text).ok()?.error;
+        let text = |value: Value| match value {
+            Value::String(text) => text,
+            Value::Number(number) => number.to_string(),
+            _ => String::new(),
+        };
+        let (code, message) = (text(code), text(message));
+        let message = if message.is_empty() { data.as_str().unwrap_or_default().to_owned() } else { message };
+        let says_something = !code.is_empty() || !message.is_empty();
+        says_something.then_some(Self { error: V5ErrorBody { code, message, data } })
+    }
+
     /// An error without data.
     pub fn new(code: &str, message: &str) -> Self {
         Self {
@@ -82,5 +116,26 @@ mod tests {
             assert_eq!(body.summary(), summary);
         }
         assert_eq!(V5Error::new("c", "").error.summary(), "c");
+    }
+
+    #[test]
+    fn a_reason_is_read_although_a_part_of_it_is_missing() {
+        let read = |text| V5Error::read(text).map(|answer| answer.error.summary());
+        for (text, expected) in [
+            (
+                r#"{"error":{"message":"Site is being reset","data":{"table_name":"invoice","record_ID":"i"}}}"#,
+                "Site is being reset (invoice i)",
+            ),
+            (r#"{"error":{"code":null,"message":"FK fails"}}"#, "FK fails"),
+            (r#"{"error":{"code":17,"message":"x"}}"#, "17: x"),
+            (r#"{"error":{"code":"site_locked"}}"#, "site_locked"),
+        ] {
+            assert_eq!(read(text).as_deref(), Some(expected), "{text}");
+        }
+        for text in
+            [r#"{"error":"Bad Gateway"}"#, r#"{"error":{}}"#, r#"{"message":"Service Unavailable"}"#, "[]", "<html>"]
+        {
+            assert_eq!(read(text), None, "{text}: a machine on the way may have sent it");
+        }
     }
 }

@@ -17,14 +17,13 @@ use crate::record::{Cursor, TableName};
 use crate::site::Site;
 use crate::site::client::{Client, OpenPush, PushFault, RetryLimits};
 use crate::site::cycle::Cycle;
-use crate::site::failed_push::{AfterFailure, FailedBatch};
+use crate::site::failed_push::{AfterFailure, FailedBatch, refused_without_records};
 use crate::site::identity::Identity;
 use crate::site::observer::{Step, SyncEvent};
 use crate::site::outbox::{Gathered, PushSieve, count_to_push};
 use crate::site::sizing::{TransferKind, is_surely_no_outage};
 use crate::storage::{Selection, newest_gaps, state};
 use crate::text::sentences::cycle as says;
-use crate::text::sentences::error_detail;
 
 /// A push that is under way.
 struct RunningPush {
@@ -250,6 +249,14 @@ impl Cycle<'_, '_> {
         self.client.push(&self.identity, central, &body, retry, None)
     }
 
+    /// Pushes no records, in the midst of a push.
+    pub(crate) fn post_without_records(&mut self, central: &Url) -> Result<(), PushFault> {
+        let request = push_request(Batch { is_last_batch: false, ..Batch::empty(Cursor(0)) }, &self.identity);
+        let body = OpenPush::of(&request, self.client.gzip_from())?.with_chain(None)?;
+        let retry = self.client.indivisible();
+        self.client.push::<PushResult>(&self.identity, central, &body, retry, None).map(|_| ())
+    }
+
     /// Makes sure before a pull that central has integrated the last push. Before that, a pulled record that differs from
     /// the pushed one may be older. Returns true if central has integrated.
     pub(crate) fn confirm_before_pull(&mut self, central: &Url) -> Result<bool> {
@@ -274,13 +281,7 @@ impl Cycle<'_, '_> {
                     self.handle_reported_loss(&result.lost_history, None)?;
                 }
                 Err(PushFault::Error(error) | PushFault::Broke(error)) => return Err(error),
-                Err(PushFault::TooLarge) => {
-                    return Err(Error::Refused {
-                        server: Server::Central,
-                        status: 413,
-                        detail: error_detail::empty_batch().into(),
-                    });
-                }
+                Err(PushFault::TooLarge) => return Err(refused_without_records(Server::Central)),
             }
         }
         let began = self.site.clock.monotonic();

@@ -247,7 +247,15 @@ impl Cycle<'_, '_> {
 
     fn fetch_linked(&mut self, central: &Url, link: &Link) -> Result<()> {
         self.pull_patient(central, &link.patient)?;
-        self.drop_link(link)
+        let (table, id) = ("name".into(), RecordId::from(link.patient.as_str()));
+        let is_here = {
+            let txn = self.site.storage.read()?;
+            txn.has_record(&table, &id)? || !txn.buffered_versions(&table, &id)?.is_empty()
+        };
+        match is_here {
+            true => self.drop_link(link),
+            false => self.warn(says::patient_not_sent(link.patient.to_string(), link.store.to_string())),
+        }
     }
 
     fn keep_link(&self, link: &Link) -> Result<()> {

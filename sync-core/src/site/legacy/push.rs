@@ -8,7 +8,7 @@ use crate::protocol::v6::{Action, WireRecord};
 use crate::record::{Cursor, RecordData, owned_by_sites, record_type};
 use crate::site::Site;
 use crate::site::central::position::Position;
-use crate::site::client::RetryLimits;
+use crate::site::client::{PushFault, RetryLimits};
 use crate::site::cycle::Cycle;
 use crate::site::failed_push::{AfterFailure, FailedBatch};
 use crate::site::observer::{Step, SyncEvent};
@@ -93,6 +93,13 @@ impl Cycle<'_, '_> {
             let _ = self.confirm_at_legacy();
         }
         Err(error)
+    }
+
+    /// Pushes no rows, in the midst of a push.
+    pub(crate) fn post_no_rows(&mut self) -> Result<(), PushFault> {
+        let queue = PushedQueue { queue_length: 1, data: Vec::new() };
+        let retry = self.client.indivisible();
+        self.client.legacy_push::<PushedAnswer>(&self.identity, path::QUEUED_RECORDS, &queue, retry).map(|_| ())
     }
 
     /// True if the legacy server may not have integrated an earlier push.

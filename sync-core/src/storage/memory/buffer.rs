@@ -89,8 +89,10 @@ impl BufferReads for MemoryTxn<'_> {
         Ok(self.state.borrow().buffer.values().any(|row| row.incoming.quarantine.is_some()))
     }
 
-    fn newest_buffered(&self) -> Result<u64> {
-        Ok(self.state.borrow().buffer.last_key_value().map_or(0, |(sequence, _)| *sequence))
+    fn newest_quarantined(&self, source: Source) -> Result<u64> {
+        let state = self.state.borrow();
+        let mut of_source = state.buffer.iter().rev().filter(|(_, row)| row.incoming.source == source);
+        Ok(of_source.find(|(_, row)| row.incoming.quarantine.is_some()).map_or(0, |(sequence, _)| *sequence))
     }
 
     fn quarantine_counts(&self) -> Result<Vec<(QuarantineCause, u64)>> {

@@ -113,9 +113,11 @@ impl BufferReads for PostgresTxn<'_> {
         self.any("SELECT 1 FROM sync_buffer WHERE state <> 'staged' LIMIT 1", &[])
     }
 
-    fn newest_buffered(&self) -> Result<u64> {
-        let sql = "SELECT sequence FROM sync_buffer ORDER BY sequence DESC LIMIT 1";
-        Ok(self.first(sql, &[], |row| row.try_get::<_, i64>(0))?.unwrap_or(0).unsigned_abs())
+    fn newest_quarantined(&self, source: Source) -> Result<u64> {
+        let sql =
+            "SELECT sequence FROM sync_buffer WHERE source = $1 AND state <> 'staged' ORDER BY sequence DESC LIMIT 1";
+        let found = self.first(sql, &[&source_text(source)], |row| row.try_get::<_, i64>(0))?;
+        Ok(found.unwrap_or(0).unsigned_abs())
     }
 
     fn quarantine_counts(&self) -> Result<Vec<(QuarantineCause, u64)>> {

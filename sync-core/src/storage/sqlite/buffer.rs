@@ -106,9 +106,10 @@ impl<C: HoldsConnection> BufferReads for SqliteTxn<C> {
         Ok(self.first("SELECT 1 FROM sync_buffer WHERE state <> 'staged' LIMIT 1", (), |_| Ok(()))?.is_some())
     }
 
-    fn newest_buffered(&self) -> Result<u64> {
-        let sql = "SELECT sequence FROM sync_buffer ORDER BY sequence DESC LIMIT 1";
-        Ok(self.first(sql, (), |row| row.get::<_, i64>(0))?.unwrap_or(0).unsigned_abs())
+    fn newest_quarantined(&self, source: Source) -> Result<u64> {
+        let sql =
+            "SELECT sequence FROM sync_buffer WHERE source = ?1 AND state <> 'staged' ORDER BY sequence DESC LIMIT 1";
+        Ok(self.first(sql, [source_text(source)], |row| row.get::<_, i64>(0))?.unwrap_or(0).unsigned_abs())
     }
 
     fn quarantine_counts(&self) -> Result<Vec<(QuarantineCause, u64)>> {

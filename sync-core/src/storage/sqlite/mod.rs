@@ -53,7 +53,7 @@ pub use self::key::DatabaseKey;
 #[cfg(not(feature = "sqlcipher"))]
 pub(crate) use self::key::DatabaseKey;
 use self::key::{named, unlock};
-use self::place::{FileIdentity, create_private, real_path};
+use self::place::{FileIdentity, beside, create_private, real_path};
 #[cfg(feature = "sqlcipher")]
 pub(crate) use self::rekey::change_key;
 pub(crate) use self::restore::{check_backup, restore};
@@ -82,6 +82,8 @@ pub struct SqliteStorage {
     given: Option<PathBuf>,
     /// The id of the opened file.
     identity: Option<FileIdentity>,
+    /// The file with the last commits, and its id. It stays as long as a connection is open.
+    log: (PathBuf, Option<FileIdentity>),
     /// Fair: a waiting thread comes before the last holder.
     writer: Mutex<Writer>,
     writer_thread: WriterThread,
@@ -156,8 +158,11 @@ impl SqliteStorage {
     }
 
     fn over((given, path): (&Path, &Path), writer: Writer, only_reads: bool, key: Option<DatabaseKey>) -> Self {
+        let log = beside(path, "-wal");
+        let log_identity = if only_reads { None } else { FileIdentity::behind(&log) };
         Self {
             path: path.to_owned(),
+            log: (log, log_identity),
             given: std::path::absolute(given).ok().filter(|given| given != path),
             identity: FileIdentity::of(path),
             writer: Mutex::new(writer),
@@ -195,7 +200,7 @@ impl SqliteStorage {
         Ok(Self::over((given, path), writer, true, key))
     }
 
-    /// Checks that the opened file is still the one at its path, and at the name that was given for it. Another file
+    /// Checks that the opened file is still the one at its path, and at the name that was given for it, with its log. Another file
     /// there is another database, or a restored backup; writes to the opened one would be lost.
     ///
     /// # Errors
@@ -205,6 +210,12 @@ impl SqliteStorage {
         let replaced = |path: &Path| Err(Error::DatabaseReplaced { path: path.display().to_string() });
         if FileIdentity::of(&self.path) != Some(opened) {
             return replaced(&self.path);
+        }
+        // What is written now would be gone with this process.
+        if let (log, Some(opened)) = &self.log
+            && FileIdentity::behind(log) != Some(*opened)
+        {
+            return replaced(log);
         }
         match &self.given {
             Some(given) if FileIdentity::behind(given) != Some(opened) => replaced(given),

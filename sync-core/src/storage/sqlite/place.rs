@@ -99,6 +99,13 @@ pub(super) fn refuse_hard_links(path: &Path) -> Result<()> {
     Ok(())
 }
 
+/// A file beside another one, named after it.
+pub(super) fn beside(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    name.into()
+}
+
 /// Options to open a file for writing; a new file is only for its owner.
 pub(super) fn private() -> OpenOptions {
     let mut options = OpenOptions::new();
@@ -186,6 +193,29 @@ mod tests {
             for suffix in ["-wal", "-shm"] {
                 let _ = std::fs::remove_file(folder.path().join(format!("a{suffix}")));
             }
+        }
+    }
+
+    #[test]
+    fn a_log_that_was_removed_or_replaced_is_noticed_before_a_write_is_confirmed() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, log) = (folder.path().join("a"), folder.path().join("a-wal"));
+        for replaces in [false, true] {
+            let storage = SqliteStorage::open(&path).unwrap();
+            let other = SqliteStorage::open(&path).unwrap();
+            storage.write().unwrap().commit().unwrap();
+            drop(other);
+            storage.check_in_place().unwrap();
+            std::fs::remove_file(&log).unwrap();
+            if replaces {
+                std::fs::write(&log, "").unwrap();
+            }
+            let code = |error: Error| error.code();
+            assert_eq!(storage.write().map(|_| ()).map_err(code), Err("database_replaced"));
+            assert_eq!(storage.read().map(|_| ()).map_err(code), Err("database_replaced"));
+            drop(storage);
+            let _ = std::fs::remove_file(&log);
+            let _ = std::fs::remove_file(folder.path().join("a-shm"));
         }
     }
 

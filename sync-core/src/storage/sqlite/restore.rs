@@ -1,7 +1,7 @@
 //! Puts a backup in the place of a database.
 
 use std::fs::File;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags};
@@ -12,7 +12,7 @@ use super::cycle_lock::cycle_lock;
 use super::examine::{damage, examine, reading_connection};
 use super::fault::{at_path, database_error, file_error};
 use super::key::{DatabaseKey, named, unlock};
-use super::place::{create_private, real_path};
+use super::place::{beside, create_private, real_path};
 use crate::error::{Error, Result};
 
 /// How long to wait for another program that has the database open, in case it is about to end.
@@ -107,13 +107,6 @@ fn put_in_place(new: &Path, path: &Path, aside: &Path) -> Result<()> {
         let _ = folder.sync_all();
     }
     Ok(())
-}
-
-/// A file beside another one, named after it.
-pub(super) fn beside(path: &Path, suffix: &str) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(suffix);
-    name.into()
 }
 
 #[cfg(test)]

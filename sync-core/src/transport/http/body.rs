@@ -2,11 +2,15 @@
 
 use std::io::{self, BufRead as _, BufReader, Read};
 
-use flate2::bufread::MultiGzDecoder;
+use flate2::bufread::GzDecoder;
 use ureq::BodyReader;
 
 use super::apart;
 use crate::transport::{Stop, TransportError};
+
+/// The bytes with which a gzip member begins.
+const GZIP_1: u8 = 0x1f;
+const GZIP_2: u8 = 0x8b;
 
 /// The body of a response.
 pub(super) struct Body {
@@ -18,7 +22,9 @@ enum BodySource {
     Plain(BodyReader<'static>),
     /// Not started: an empty body is not gzipped, even if its head says so.
     Packed(Option<BufReader<LineReader>>),
-    Unpacking(MultiGzDecoder<BufReader<LineReader>>),
+    Unpacking(GzDecoder<BufReader<LineReader>>),
+    /// All of it is read.
+    Ended,
 }
 
 /// The bytes of the line, with its error, because an unpacker does not pass that on.
@@ -79,13 +85,37 @@ impl Body {
             let Some(mut packed) = begun.take() else { return Ok(0) };
             match packed.fill_buf() {
                 Ok([]) => return Ok(0),
-                Ok(_) => self.source = BodySource::Unpacking(MultiGzDecoder::new(packed)),
+                Ok(_) => self.source = BodySource::Unpacking(GzDecoder::new(packed)),
                 Err(error) => return Err(packed.into_inner().failed.unwrap_or_else(|| in_body(error))),
             }
         }
+        loop {
+            let unpacked = self.unpack(into)?;
+            if unpacked > 0 || !self.begin_next_member()? {
+                return Ok(unpacked);
+            }
+        }
+    }
+
+    /// After the end of a gzip member, begins the next one, if another follows. Other bytes behind a whole member mean nothing.
+    fn begin_next_member(&mut self) -> Result<bool, TransportError> {
+        let BodySource::Unpacking(decoder) = std::mem::replace(&mut self.source, BodySource::Ended) else {
+            return Ok(false);
+        };
+        let mut packed = decoder.into_inner();
+        match packed.fill_buf() {
+            Ok([GZIP_1, GZIP_2, ..]) => {}
+            Ok(_) => return Ok(false),
+            Err(error) => return Err(packed.into_inner().failed.unwrap_or_else(|| in_body(error))),
+        }
+        self.source = BodySource::Unpacking(GzDecoder::new(packed));
+        Ok(true)
+    }
+
+    fn unpack(&mut self, into: &mut [u8]) -> Result<usize, TransportError> {
         match &mut self.source {
             BodySource::Plain(reader) => reader.read(into).map_err(in_body),
-            BodySource::Packed(_) => Ok(0),
+            BodySource::Packed(_) | BodySource::Ended => Ok(0),
             BodySource::Unpacking(decoder) => {
                 decoder.read(into).map_err(|error| match decoder.get_mut().get_mut().failed.take() {
                     Some(failed) => failed,

@@ -296,6 +296,12 @@ fn packed_bodies_are_unpacked_and_damage_is_told_from_a_cut() {
         assert!(response.header("content-encoding").is_none() && response.header("content-length").is_none());
     }
     assert_eq!(received("gzip", Vec::new(), 0).unwrap().body, b"", "nothing is packed in nothing");
+    for behind in [b"\n".to_vec(), b"1234567".to_vec(), vec![b' '; 16], vec![0; 512]] {
+        let body = received("gzip", [packed.clone(), behind].concat(), 0).unwrap().body;
+        assert_eq!(body, b"{\"data\":null}", "what follows a whole member means nothing");
+    }
+    let members = [gzip(b"{\"data\":"), gzip(b"null}")].concat();
+    assert_eq!(received("gzip", members, 0).unwrap().body, b"{\"data\":null}");
     let damaged: Vec<u8> = packed.iter().rev().copied().collect();
     for (coding, body) in [("gzip", b"{\"data\":null}".to_vec()), ("gzip", damaged), ("br", packed.clone())] {
         let outcome = received(coding, body, 0);

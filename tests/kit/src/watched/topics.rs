@@ -161,9 +161,9 @@ impl<T: ReadTxn + ?Sized> BufferReads for WatchedTxn<'_, T> {
         self.inner.any_quarantined()
     }
 
-    fn newest_buffered(&self) -> Result<u64> {
-        self.call("newest_buffered")?;
-        self.inner.newest_buffered()
+    fn newest_quarantined(&self, source: Source) -> Result<u64> {
+        self.call("newest_quarantined")?;
+        self.inner.newest_quarantined(source)
     }
 
     fn quarantine_counts(&self) -> Result<Vec<(QuarantineCause, u64)>> {
