@@ -15,6 +15,14 @@ build:
 deb:
     packaging/build-deb.sh
 
+# Build one static file for any Linux of this processor. Needs the musl target of rustup, and musl-gcc.
+static:
+    packaging/build-static.sh
+
+# Build the program for Windows, on Linux. Needs the target x86_64-pc-windows-gnu of rustup, and mingw-w64.
+windows:
+    packaging/build-windows.sh
+
 # Run every test, doc tests included.
 test *args:
     cargo test --workspace {{ args }}
@@ -87,6 +95,10 @@ docs:
     UPDATE_DOCS=1 cargo test -p sync-cli --test explain
     UPDATE_DOCS=1 cargo test -p sync-cli --test help
     INSTA_UPDATE=always cargo test -p sync-tests snapshots
+
+# Take the pictures of the status page anew; look at them before you commit them. Needs chromium and chromedriver.
+pictures:
+    UPDATE_DOCS=1 OMS_SYNC_BROWSER=required cargo test -p sync-cli --test server the_pictures_in_the_description
 
 # Open the documentation of the library.
 doc:

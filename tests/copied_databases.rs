@@ -9,7 +9,7 @@ use sync_core::storage::{MemoryStorage, Storage as _, state};
 use sync_core::support::doctor::{Check, CheckOutcome};
 use sync_core::{Error, NoopObserver, Records, Replica, Settings, Site, SyncOptions, SyncReport};
 use sync_testkit::legacy_server::PASSWORD;
-use sync_tests::world::{CentralEnd, Kind, data};
+use sync_tests::world::{self, CentralEnd, Kind, data};
 
 use crate::legacy_half::{Country, End};
 
@@ -304,4 +304,27 @@ fn doctor_says_at_all_ends_which_copy_goes_on() {
     let (outcome, says) = doctor_says(&of_central);
     assert_eq!(outcome, CheckOutcome::Warning);
     assert!(says.contains("site a"), "{says}");
+}
+
+/// The administrator lets a site sign in from another machine; its database may well be the same.
+#[test]
+fn a_reset_of_the_machine_is_no_restore_for_the_database_that_goes_on() {
+    for kind in [Kind::Memory, Kind::Sqlite] {
+        let end = CentralEnd::over(kind);
+        let a = end.new_site("a");
+        a.sync();
+        let put = |id: &str| assert!(a.records.put("asset", [world::asset(id, "STORE_a", "")]).is_ok());
+        put("before");
+        a.sync();
+        let rests = a.sync();
+        assert_eq!((rests.pushed, rests.pulled), (0, 0));
+        for id in ["first", "second"] {
+            end.sites.reset_hardware("a").unwrap();
+            put(id);
+            let report = a.sync();
+            assert_eq!((report.pushed, report.pulled, report.warnings.len()), (1, 0, 0), "{:?}", report.warnings);
+            let rests = a.sync();
+            assert_eq!((rests.pushed, rests.pulled, rests.warnings.len()), (0, 0, 0), "{:?}", rests.warnings);
+        }
+    }
 }

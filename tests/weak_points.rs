@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex};
 use sync_core::protocol::PasswordHash;
 use sync_core::record::{Cursor, RecordData, RecordId, StoreId, record_types};
 use sync_core::site::Step;
-use sync_core::storage::{CycleLock, ReadTxn, Storage, WriteTxn};
+use sync_core::storage::{CycleLock, ReadTxn, SiteEntry, Storage, WriteTxn};
 use sync_core::transport::{HttpRequest, HttpResponse, Method, Transport, TransportError};
 use sync_core::{NoopObserver, Replica, Result, SyncConfig, SyncEvent, SyncOptions, SyncOutcome};
 use sync_tests::world::{CentralEnd, Kind, PASSWORD, SiteEnd, asset, data, get, put_class, settings};
@@ -344,11 +344,11 @@ fn a_site_may_get_another_password_but_not_become_another_site() {
 
     assert_eq!(set_up("b", PASSWORD).unwrap_err(), "other_site");
     a.sync();
-    // The site is made anew under its old name.
-    central.sites.add_store("a", "a", "b", Some(StoreId::from("STORE_a"))).unwrap();
-    central.sites.add_store("clinic", "clinic", "b", Some(StoreId::from(STORE))).unwrap();
-    central.sites.remove("a").unwrap();
-    central.sites.add("a", &PasswordHash::of_password("another")).unwrap();
+    // The site is made anew under its old name, as a server does that forgets a removed one.
+    let txn = central.storage.write().unwrap();
+    let known = txn.central().unwrap().site_named("a").unwrap().unwrap();
+    txn.central().unwrap().put_site(&SiteEntry { uuid: "another".to_owned(), ..known }).unwrap();
+    txn.commit().unwrap();
     let refused = a.site.sync(&SyncOptions::default(), &mut NoopObserver).unwrap();
     assert_eq!((refused.error.unwrap().code(), refused.requests), ("other_site", 1));
 }

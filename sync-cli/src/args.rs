@@ -17,7 +17,9 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args as ClapArgs, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum};
+use clap::error::ErrorKind;
+use clap::parser::ValueSource;
+use clap::{ArgMatches, Args as ClapArgs, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use oms_sync_inspect::compat::Release;
 
@@ -26,10 +28,10 @@ pub(crate) use self::database::Database;
 pub(crate) use self::records::{Changelog, Files, Records};
 pub(crate) use self::sites::{Site, SiteImport, Store};
 pub(crate) use self::support::{
-    Bundle, Cause, Confirm, CursorCommand, Doctor, Explain, Identity, Log, Net, Patient, Preview, Quarantine,
+    Bundle, Cause, Confirm, CursorCommand, Doctor, Explain, Identity, Log, Net, NewSite, Patient, Preview, Quarantine,
     QuarantineList, QuarantineRetry, Resend, Status, WhichCursor,
 };
-use self::values::{address, duration, one_line, path};
+use self::values::{address, duration, one_line, path, yes_or_no};
 
 /// The heading of the options that every command has.
 const EVERYWHERE: &str = "Options of every command";
@@ -95,7 +97,7 @@ pub(crate) struct Args {
     pub texts: Option<PathBuf>,
 
     /// Write records although an app keeps tables of its own in this database; the app has to replay its hook afterwards
-    #[arg(long, global = true, help_heading = EVERYWHERE, env = "OMS_SYNC_WITHOUT_HOOK", hide_env_values = true)]
+    #[arg(long, global = true, help_heading = EVERYWHERE, env = "OMS_SYNC_WITHOUT_HOOK", hide_env_values = true, value_parser = yes_or_no())]
     pub without_hook: bool,
 
     #[command(subcommand)]
@@ -123,12 +125,43 @@ impl Args {
             || typed.get(1).is_some_and(|one| ["help", "completions", "man"].iter().any(|help| one == help));
         // Help is there also where the file is what needs it.
         let config = if asks_for_help { None } else { config::Config::chosen(&typed, &mut command)? };
-        let Some(config) = config else {
-            return Self::from_arg_matches(&command.try_get_matches_from(&typed)?);
+        let parsed = match config {
+            None => command.try_get_matches_from_mut(&typed)?,
+            Some(config) => {
+                command = config.applied(command, &typed)?;
+                let parsed = command.try_get_matches_from_mut(&typed);
+                parsed.map_err(|error| config.named_in(error, &mut command, &typed))?
+            }
         };
-        let mut command = config.applied(command, &typed)?;
-        let parsed = command.try_get_matches_from_mut(&typed);
-        Self::from_arg_matches(&parsed.map_err(|error| config.named_in(error, &mut command, &typed))?)
+        unused_database(&mut command, &parsed)?;
+        Self::from_arg_matches(&parsed)
+    }
+}
+
+/// The commands that use no database.
+pub(crate) const WITHOUT_DATABASE: [&str; 8] =
+    ["check", "inspect", "decode", "errors", "compat", "demo", "completions", "man"];
+
+/// # Errors
+/// A database was named on the command line, and the command would leave it alone: who names one expects that it is used.
+fn unused_database(command: &mut clap::Command, parsed: &ArgMatches) -> Result<(), clap::Error> {
+    let is_typed = |matches: &ArgMatches, id: &str| matches.value_source(id) == Some(ValueSource::CommandLine);
+    let Some((name, of_command)) = parsed.subcommand() else { return Ok(()) };
+    if !(is_typed(parsed, "db") || is_typed(of_command, "db")) {
+        return Ok(());
+    }
+    let asks_without = matches!(name, "doctor" | "net") && is_typed(of_command, "legacy_url");
+    match () {
+        () if asks_without => {
+            let says = format!(
+                "`{name} --legacy-url` asks the servers for a new site and reads no database: leave --db out, or --legacy-url"
+            );
+            Err(command.error(ErrorKind::ArgumentConflict, says))
+        }
+        () if WITHOUT_DATABASE.contains(&name) => {
+            Err(command.error(ErrorKind::ArgumentConflict, format!("`{name}` uses no database: leave --db out")))
+        }
+        () => Ok(()),
     }
 }
 
@@ -271,9 +304,10 @@ pub(crate) struct Init {
 #[derive(Debug, ClapArgs)]
 #[command(after_help = examples::DISCOVER)]
 pub(crate) struct Discover {
-    /// Confirm the address of central that the legacy server gives, where it is under another host than before
-    #[arg(long)]
-    pub accept: bool,
+    /// Confirm the address of central that the legacy server gives, where it is under another host than before. With URL only if
+    /// it is this one; a script has to name it
+    #[arg(long, value_name = "URL", num_args = 0..=1, value_parser = one_line)]
+    pub accept: Option<Option<String>>,
 }
 
 /// Where a password comes from: never from the command line, where everybody on the machine could read it.

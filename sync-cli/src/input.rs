@@ -1,16 +1,41 @@
-//! Files from people, and standard input.
+//! Files from people, and standard input. A path on the command line may lead to anything, such as a device that never ends or a pipe
+//! into which nobody writes: what is read has a bound, and a pipe also a time.
 
-use std::io::{BufRead, Read as _};
-use std::path::Path;
+use std::fs::File;
+use std::io::{BufRead, Error as IoError, ErrorKind, Read};
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::time::{Duration, Instant};
 
 use oms_sync_inspect::database::unreadable;
 use sync_core::text_input::read_text;
 use sync_core::{Error, Result};
 
+use crate::signals::interrupted;
+
+/// The most bytes of a password, with all that is around it.
+pub(crate) const PASSWORD_MAX: u64 = 64 * 1024;
+
+/// The most bytes of settings, certificates, texts and tables.
+pub(crate) const TEXT_MAX: u64 = 16 * 1024 * 1024;
+
+/// The most bytes of records and messages.
+pub(crate) const RECORDS_MAX: u64 = 1024 * 1024 * 1024;
+
+/// Its name in messages.
+const STANDARD_INPUT: &str = "standard input";
+
+/// How long a pipe may be silent: a password manager behind it may ask for its own password first.
+const PIPE_ANSWERS: Duration = Duration::from_secs(60);
+
 /// Standard input up to the end of its first line, in any encoding. It does not wait for more.
 pub(crate) fn first_line_of_input() -> Result<Vec<u8>> {
     let io = |error: std::io::Error| Error::Io { what: "reading the password".to_owned(), source: error.into() };
-    first_line_of(&mut std::io::stdin().lock()).map_err(io)
+    let line = first_line_of(&mut std::io::stdin().lock().take(PASSWORD_MAX)).map_err(io)?;
+    match line.len() as u64 {
+        PASSWORD_MAX => Err(unreadable(Path::new(STANDARD_INPUT), too_large(PASSWORD_MAX))),
+        _ => Ok(line),
+    }
 }
 
 /// In UTF-16 a byte that ends a line of other text may be half of a letter, and the end of a line has another half.
@@ -35,20 +60,76 @@ fn first_line_of(input: &mut impl BufRead) -> std::io::Result<Vec<u8>> {
     }
 }
 
-/// The text of a file from a person, or of standard input for `-`.
-pub(crate) fn text_of(path: &Path) -> Result<String> {
-    text(path, &bytes_of(path)?)
+/// The text of a file from a person, or of standard input for `-`, of at most so many bytes.
+pub(crate) fn text_of(path: &Path, max: u64) -> Result<String> {
+    text(path, &bytes_of(path, max)?)
 }
 
-/// The bytes of a file, or of standard input for `-`.
-pub(crate) fn bytes_of(path: &Path) -> Result<Vec<u8>> {
-    if path != Path::new("-") {
-        return std::fs::read(path).map_err(|error| unreadable(path, error));
+/// The bytes of a file, or of standard input for `-`, at most so many.
+pub(crate) fn bytes_of(path: &Path, max: u64) -> Result<Vec<u8>> {
+    if path == Path::new("-") {
+        return at_most(std::io::stdin().lock(), max).map_err(|error| unreadable(Path::new(STANDARD_INPUT), error));
     }
+    bytes_of_file(path, max).map_err(|error| match error.kind() {
+        ErrorKind::Interrupted => Error::Cancelled,
+        _ => unreadable(path, error),
+    })
+}
+
+/// The bytes of a file or a pipe, at most so many.
+pub(crate) fn bytes_of_file(path: &Path, max: u64) -> std::io::Result<Vec<u8>> {
+    // Looked at before it is opened: opening a pipe waits for whoever writes into it.
+    let kind = std::fs::metadata(path)?.file_type();
+    match kind {
+        kind if kind.is_file() => at_most(File::open(path)?, max),
+        kind if is_pipe(kind) => bytes_of_pipe(path.to_owned(), max, PIPE_ANSWERS),
+        kind if kind.is_dir() => Err(ErrorKind::IsADirectory.into()),
+        _ => Err(IoError::other("it is neither a file nor a pipe")),
+    }
+}
+
+#[cfg(unix)]
+fn is_pipe(kind: std::fs::FileType) -> bool {
+    std::os::unix::fs::FileTypeExt::is_fifo(&kind)
+}
+
+#[cfg(not(unix))]
+fn is_pipe(_: std::fs::FileType) -> bool {
+    false
+}
+
+/// Reads a pipe on a thread, which may wait for ever and ends with the program.
+fn bytes_of_pipe(path: PathBuf, max: u64, time: Duration) -> std::io::Result<Vec<u8>> {
+    let (gives, takes) = channel();
+    std::thread::spawn(move || gives.send(File::open(path).and_then(|pipe| at_most(pipe, max))));
+    let began = Instant::now();
+    loop {
+        match takes.recv_timeout(Duration::from_millis(100)) {
+            Ok(read) => return read,
+            Err(RecvTimeoutError::Disconnected) => return Err(ErrorKind::BrokenPipe.into()),
+            Err(RecvTimeoutError::Timeout) if interrupted() => return Err(ErrorKind::Interrupted.into()),
+            Err(RecvTimeoutError::Timeout) if began.elapsed() < time => {}
+            Err(RecvTimeoutError::Timeout) => {
+                let seconds = time.as_secs();
+                return Err(IoError::other(format!("it is a pipe, and its content did not come within {seconds} s")));
+            }
+        }
+    }
+}
+
+/// All that is read, if it is not more.
+fn at_most(from: impl Read, max: u64) -> std::io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    let read = std::io::stdin().lock().read_to_end(&mut bytes);
-    read.map_err(|error| Error::Io { what: "reading standard input".to_owned(), source: error.into() })?;
-    Ok(bytes)
+    from.take(max + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > max { Err(too_large(max)) } else { Ok(bytes) }
+}
+
+fn too_large(max: u64) -> IoError {
+    let size = match max {
+        small if small < 1 << 20 => format!("{} KiB", small >> 10),
+        large => format!("{} MiB", large >> 20),
+    };
+    IoError::other(format!("it has more than {size}"))
 }
 
 /// The text of bytes from a person, in any encoding.
@@ -62,6 +143,30 @@ mod tests {
     use sync_core::text_input::first_line;
 
     use super::*;
+
+    #[cfg(unix)]
+    #[test]
+    fn what_never_ends_or_never_comes_is_given_up() {
+        let refused = |read: std::io::Result<Vec<u8>>| read.expect_err("it is refused").to_string();
+        assert_eq!(refused(bytes_of_file(Path::new("/dev/zero"), 9)), "it is neither a file nor a pipe");
+        assert_eq!(refused(at_most(std::io::repeat(b'x'), 2048)), "it has more than 2 KiB");
+        assert_eq!(at_most(&b"four"[..], 4).expect("it fits"), b"four");
+
+        let folder = tempfile::tempdir().expect("a folder");
+        let pipe = |name: &str| {
+            let pipe = folder.path().join(name);
+            assert!(std::process::Command::new("mkfifo").arg(&pipe).status().expect("mkfifo runs").success());
+            pipe
+        };
+        let (began, time) = (Instant::now(), Duration::from_secs(1));
+        assert!(refused(bytes_of_pipe(pipe("silent"), 9, time)).contains("did not come within 1 s"));
+        assert!(began.elapsed() < Duration::from_secs(5));
+        let pipe = pipe("of a password manager");
+        let to = pipe.clone();
+        let writes = std::thread::spawn(move || std::fs::write(to, "secret"));
+        assert_eq!(bytes_of_file(&pipe, 9).expect("it comes"), b"secret");
+        writes.join().expect("it ends").expect("written");
+    }
 
     #[test]
     fn the_first_line_of_input_ends_where_its_text_does() {

@@ -13,9 +13,9 @@ use sync_core::storage::LoggedError;
 use sync_core::text::Localize;
 use sync_core::{Error, Message, Role, Texts};
 
-use crate::args::{Args, ColorChoice};
+use crate::args::{Args, ColorChoice, WITHOUT_DATABASE};
 use crate::failure::Failure;
-use crate::input::text_of;
+use crate::input::{TEXT_MAX, text_of};
 use crate::palette::{Tone, painted};
 use crate::sentences::{self, common, input_given};
 
@@ -59,7 +59,7 @@ impl Output {
 
     /// Takes the texts from a file.
     pub(crate) fn take_texts(&mut self, file: &Path) -> Result<(), Error> {
-        let json = text_of(file)?;
+        let json = text_of(file, TEXT_MAX)?;
         self.texts = Texts::parse(&json, &sentences::all()).map_err(|error| match error {
             Error::BadInput { detail } => Error::bad_input(input_given::texts_file(file.display().to_string(), detail)),
             other => other,
@@ -159,8 +159,8 @@ impl Output {
         let mut named = parts.next().unwrap_or_default().to_owned();
         for part in parts {
             let is_command = part.starts_with(|c: char| c.is_ascii_lowercase());
-            let is_without =
-                ["errors", "compat", "decode", "inspect", "demo"].iter().any(|name| part.starts_with(name));
+            let before_set_up = ["doctor --legacy-url", "net --legacy-url"];
+            let is_without = WITHOUT_DATABASE.iter().chain(&before_set_up).any(|name| part.starts_with(name));
             named += NAME;
             if is_command && !is_without {
                 named += &format!("--db {db} ");

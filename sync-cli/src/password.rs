@@ -8,7 +8,7 @@ use sync_core::text_input::first_line;
 use sync_core::{Error, Result};
 
 use crate::args::Password;
-use crate::input::{first_line_of_input, text, text_of};
+use crate::input::{PASSWORD_MAX, first_line_of_input, text, text_of};
 use crate::output::Output;
 use crate::sentences::input_given as given;
 
@@ -22,7 +22,7 @@ pub(crate) fn password_if_given(from: &Password, site: &str, out: &Output) -> Re
 /// Takes the password of a site from the source in the flags, then from the environment, then from a hidden prompt.
 pub(crate) fn password(from: &Password, site: &str, out: &Output) -> Result<PasswordHash> {
     let text = if let Some(path) = &from.password_file {
-        text_of(path)?
+        text_of(path, PASSWORD_MAX)?
     } else if from.password_stdin {
         text(Path::new("-"), &first_line_of_input()?)?
     } else if let Some(value) = std::env::var_os("OMS_SYNC_PASSWORD") {

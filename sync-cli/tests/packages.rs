@@ -116,3 +116,18 @@ fn the_package_is_installed_upgraded_and_removed_and_the_databases_stay() {
     assert!(!defaults.exists());
     assert_eq!(std::fs::read_to_string(&database).expect("the database"), "kept");
 }
+
+/// The services for Windows start the program with flags that it has.
+#[test]
+fn the_services_for_windows_have_flags_of_the_program() {
+    let folder = tempfile::tempdir().expect("a folder");
+    for name in ["oms-sync-site", "oms-sync-central"] {
+        let text = std::fs::read_to_string(root().join(format!("packaging/windows/{name}.xml"))).expect(name);
+        let part =
+            |tag: &str| text.split_once(&format!("<{tag}>")).and_then(|(_, rest)| rest.split_once('<')).expect(tag).0;
+        assert_eq!(part("executable"), r"%BASE%\oms-sync.exe", "{name}");
+        let args = part("arguments").replace(r"C:\ProgramData\oms-sync", folder.path().to_str().expect("text"));
+        let (_, said) = run(Command::new(env!("CARGO_BIN_EXE_oms-sync")).args(args.split_whitespace()));
+        assert!(said.contains("no_database"), "{name}: {said}");
+    }
+}

@@ -130,7 +130,7 @@ fn sighup_begins_a_cycle_now_and_ends_nothing() {
 #[test]
 fn a_signal_ends_the_cycle_that_runs_in_good_order() {
     let desk = Desk::new();
-    clinic(&desk).stop().ends(0);
+    let _nobody = clinic(&desk).stop_for_good();
     let mut running = Running::start(&desk, &["run", "--json"]);
     // Without a server the cycle waits between its tries; it is there that the signal meets it.
     assert!(running.err.any(|line| line.contains("trying again")));

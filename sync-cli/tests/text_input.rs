@@ -61,3 +61,45 @@ fn records_messages_and_translations_may_begin_with_a_mark() {
     std::fs::write(desk.path("texts.json"), "\u{feff}{}").expect("a file");
     desk.run(&["--texts", "texts.json", "errors", "bad_input"]).ends(0);
 }
+
+/// A path may lead to what never ends, or to a pipe into which nobody writes.
+#[cfg(unix)]
+#[test]
+fn what_is_no_file_and_no_pipe_is_refused_at_once() {
+    let desk = Desk::new();
+    desk.run(&["--db", "central.sqlite", "site", "add", "clinic", "--password-file", "pw"]).ends(0);
+    assert!(std::process::Command::new("mkfifo").arg(desk.path("pipe")).status().expect("mkfifo runs").success());
+    let init = "init --legacy-url http://127.0.0.1:1 --site clinic --hardware-id m";
+    for (args, status) in [
+        (format!("{init} --password-file /dev/zero"), 2),
+        ("--config /dev/zero status".to_owned(), 2),
+        ("--texts /dev/zero status".to_owned(), 2),
+        ("decode /dev/zero".to_owned(), 2),
+        ("inspect /dev/zero".to_owned(), 2),
+        ("inspect pipe".to_owned(), 2),
+        ("inspect .".to_owned(), 2),
+        ("--db central.sqlite records put asset_class /dev/zero".to_owned(), 2),
+        ("--db central.sqlite site import /dev/zero --passwords p".to_owned(), 2),
+        ("--db central.sqlite site add other --password-file .".to_owned(), 2),
+        ("--db central.sqlite serve --listen 127.0.0.1:0 --tls-cert /dev/zero --tls-key /dev/zero".to_owned(), 2),
+        ("--db pipe status".to_owned(), 6),
+        ("--db /dev/zero status".to_owned(), 6),
+        ("check pipe".to_owned(), 6),
+    ] {
+        let began = std::time::Instant::now();
+        let said = desk.run(&args.split(' ').collect::<Vec<_>>());
+        assert_eq!(said.status, Some(status), "{args}: {said:?}");
+        assert!(began.elapsed() < std::time::Duration::from_secs(10), "{args}: {:?}", began.elapsed());
+    }
+    let long = "x".repeat(66_000);
+    let said = desk.feed(&["--db", "central.sqlite", "site", "add", "other", "--password-stdin"], &long).ends(2);
+    assert!(said.err.contains("more than 64 KiB"), "{said:?}");
+    std::fs::write(desk.path("long"), &long).expect("a file");
+    let said = desk.run(&["--db", "central.sqlite", "site", "add", "other", "--password-file", "long"]).ends(2);
+    assert!(said.err.contains("more than 64 KiB"), "{said:?}");
+    // A pipe that gives something is as good as a file.
+    let pipe = desk.path("pipe");
+    let writes = std::thread::spawn(move || std::fs::write(pipe, PASSWORD));
+    desk.run(&["--db", "central.sqlite", "site", "add", "other", "--password-file", "pipe"]).ends(0);
+    writes.join().expect("it ends").expect("written");
+}

@@ -1,5 +1,7 @@
 //! Addresses of servers, from people and from servers.
 
+use std::net::Ipv6Addr;
+
 use url::{Host, Url};
 
 use crate::error::{Error, Result};
@@ -31,11 +33,28 @@ pub(crate) fn is_readable_on_the_way(url: &Url) -> bool {
 
 /// True for an address of this machine itself.
 pub(crate) fn is_loopback(url: &Url) -> bool {
-    match url.host() {
-        Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
-        Some(Host::Ipv4(address)) => address.is_loopback(),
-        Some(Host::Ipv6(address)) => address.is_loopback(),
-        None => false,
+    url.host().is_some_and(|host| is_this_machine(&host))
+}
+
+/// The same for a host as it is written in a setting: a name, or an address with brackets or without.
+#[cfg_attr(
+    not(any(feature = "http", feature = "postgres")),
+    allow(dead_code, reason = "only proxies and databases are named so")
+)]
+pub(crate) fn is_loopback_host(host: &str) -> bool {
+    let bare = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(host);
+    match bare.parse::<Ipv6Addr>() {
+        Ok(address) => is_this_machine::<&str>(&Host::Ipv6(address)),
+        Err(_) => Host::parse(host).is_ok_and(|host| is_this_machine(&host)),
+    }
+}
+
+fn is_this_machine<S: AsRef<str>>(host: &Host<S>) -> bool {
+    match host {
+        Host::Domain(name) => name.as_ref() == "localhost" || name.as_ref().ends_with(".localhost"),
+        Host::Ipv4(address) => address.is_loopback(),
+        // Also the form of an IPv4 address that a socket for both shows.
+        Host::Ipv6(address) => address.to_canonical().is_loopback(),
     }
 }
 
@@ -68,6 +87,18 @@ mod tests {
             ("http://[::1]:8000/oms/", false),
         ] {
             assert_eq!(is_readable_on_the_way(&Url::parse(address).unwrap()), expected, "{address}");
+        }
+    }
+
+    #[test]
+    fn hosts_of_settings_are_judged_as_those_of_addresses() {
+        for here in
+            ["localhost", "LOCALHOST", "oms.localhost", "127.0.0.1", "127.8.0.1", "::1", "[::1]", "::ffff:127.0.0.1"]
+        {
+            assert!(is_loopback_host(here), "{here}");
+        }
+        for elsewhere in ["", "central.example.org", "localhost.example.org", "10.0.0.7", "::2", "[fd00::1]", "a b"] {
+            assert!(!is_loopback_host(elsewhere), "{elsewhere}");
         }
     }
 

@@ -196,7 +196,11 @@ fn of_library() -> Vec<MessageTemplate> {
     // Words and names are their own names.
     let words = words::all().map(|word| MessageTemplate::new(WORDS, word, word));
     #[cfg(feature = "support")]
-    let checks = doctor::OF_FILE.iter().chain(doctor::NAMES).map(|name| MessageTemplate::new(LABELS, name, name));
+    let checks = doctor::OF_FILE
+        .iter()
+        .chain([&doctor::APP])
+        .chain(doctor::NAMES)
+        .map(|name| MessageTemplate::new(LABELS, name, name));
     #[cfg(not(feature = "support"))]
     let checks = std::iter::empty();
     declared().flat_map(of_error).chain(sentences::ALL.iter().copied()).chain(words).chain(checks).collect()

@@ -17,6 +17,7 @@ use crate::integrate::kept_conflicts;
 use crate::record::{Cursor, Query, TypedRecord};
 use crate::role::Role;
 use crate::site::device::Device;
+use crate::site::identity::is_central_unconfirmed;
 use crate::site::{KeptConflict, Resolvers, Settings, Site};
 use crate::storage::{Storage, state};
 #[cfg(feature = "support")]
@@ -260,6 +261,15 @@ impl Replica {
         let hardware_id = state::HARDWARE_ID.find(txn)?.map(|here| secrets.hardware_id(here)).transpose()?;
         let https_only = Some(state::HTTPS_ONLY.get(txn)?);
         Ok(Some(Settings { legacy_url, site_name, password, hardware_id, https_only }))
+    }
+
+    /// True while the address of central that the legacy server gave last waits for
+    /// [`Site::confirm_central_url`]: a cycle sends nothing there before.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub fn is_central_unconfirmed(&self) -> Result<bool> {
+        is_central_unconfirmed(self.parts.storage.read()?.as_ref())
     }
 
     /// How this database stands: who it is, what waits to be pushed, how the last cycle ended.

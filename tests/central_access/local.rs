@@ -4,12 +4,12 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use sync_core::Replica;
 use sync_core::central::{Central, SiteRegistry};
 use sync_core::protocol::PasswordHash;
 use sync_core::record::{Cursor, SiteId};
 use sync_core::storage::{CycleLock, MemoryStorage, ReadTxn, Storage, WriteTxn};
-use sync_tests::world::{CentralEnd, Kind, PASSWORD};
+use sync_core::{NoopObserver, Replica, SyncOptions};
+use sync_tests::world::{CentralEnd, Kind, PASSWORD, asset};
 
 use super::{TestClock, credentials, credentials_of, json, pull_request, refusal, status_request};
 
@@ -197,4 +197,43 @@ fn the_number_of_a_site_that_was_removed_is_not_given_out_again() {
     end.sites.remove("b").unwrap();
     assert!(number("c") > last);
     assert_eq!(number("a"), first);
+}
+
+/// Its database knows it by its UUID, and has what it has not sent yet.
+#[test]
+fn a_site_that_was_removed_comes_back_as_the_same_one() {
+    let end = CentralEnd::over(Kind::Memory);
+    let (a, b) = (end.new_site("a"), end.new_site("b"));
+    a.sync();
+    b.sync();
+    let before = end.sites.list().unwrap().into_iter().find(|site| site.name == "a").unwrap();
+    a.records.put("asset", [asset("x", "STORE_a", "not sent yet")]).unwrap();
+    assert_eq!(end.sites.move_stores("a", "b").unwrap(), 1);
+    end.sites.remove("a").unwrap();
+    assert_eq!(end.sites.removed("a").unwrap(), Some(before.id));
+    let away = a.site.sync(&SyncOptions::default(), &mut NoopObserver).unwrap();
+    assert_eq!(away.error.as_ref().map(sync_core::Error::code), Some("site_name_not_found"));
+
+    let back = end.sites.add("a", &PasswordHash::of_password(PASSWORD)).unwrap();
+    assert_eq!((back.id, &back.uuid, end.sites.removed("a").unwrap()), (before.id, &before.uuid, None));
+    end.sites.add_store("a", "a", "a", Some("STORE_a".into())).unwrap();
+    assert_eq!(a.sync().pushed, 1);
+    end.central.integrate_waiting().unwrap();
+    assert!(end.records.get(&"asset".into(), &"x".into()).unwrap().is_some(), "what it had not sent arrives");
+    a.sync();
+}
+
+/// Sites of Open mSupply leave these stores out, and nobody could work in one.
+#[test]
+fn a_store_that_no_site_takes_is_not_added() {
+    let end = CentralEnd::over(Kind::Memory);
+    end.add_site("a");
+    for code in ["HIS", "SM", "DRG"] {
+        let refused = end.sites.add_store("Clinic", code, "a", None).unwrap_err();
+        assert_eq!(refused.code(), "bad_input");
+        assert!(refused.to_string().contains(code) && refused.to_string().contains("choose another code"), "{refused}");
+    }
+    for code in ["SMITH", "his"] {
+        end.sites.add_store("Clinic", code, "a", None).unwrap();
+    }
 }

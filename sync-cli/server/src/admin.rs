@@ -7,11 +7,13 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::http::header;
 use axum::http::request::Parts;
 use serde_json::json;
 use sync_core::Result;
+use sync_core::clock::{Clock as _, SystemClock, Timestamp};
 use sync_core::transport::HttpResponse;
 
 use crate::app::App;
@@ -96,17 +98,47 @@ fn misdirected() -> HttpResponse {
 
 fn health(app: &App) -> HttpResponse {
     let (check, disk) = (app.central.check(), disk(app));
-    let is_well = check.is_ok() && disk != Disk::Full;
+    // Of a database that does not answer nothing more is asked.
+    let seen =
+        check.as_ref().ok().and_then(|()| Some((app.views.get(&app.central).ok()?, app.central.integrations().ok()?)));
+    let now = SystemClock::new().now();
+    let certificate = app.options.tls.as_ref().map_or("none", |tls| certificate(tls.ends_at(), now));
+    let is_well = check.is_ok() && disk != Disk::Full && certificate != "ended";
     let document = json!({
         "ok": is_well,
         "version": env!("CARGO_PKG_VERSION"),
         "database": check.as_ref().map_or_else(|error| error.code(), |()| "reachable"),
         "disk": disk.as_str(),
+        "certificate": certificate,
+        "queue": seen.as_ref().map(|(_, integrations)| integrations.waiting),
+        "clock": seen.as_ref().map(|(view, _)| clock(view.sites.iter().filter_map(|site| site.seen_at).max(), now)),
+        "time": now,
     });
     let mut response = HttpResponse::json(if is_well { 200 } else { 503 }, document.to_string().into_bytes());
     not_kept(&mut response);
     response
 }
+
+/// How a certificate stands.
+fn certificate(ends_at: Option<Timestamp>, now: Timestamp) -> &'static str {
+    match ends_at {
+        None => "unknown",
+        Some(end) if end <= now => "ended",
+        Some(end) if end.since(now) < END_IS_NEAR => "ends_soon",
+        Some(_) => "ok",
+    }
+}
+
+/// The time before the end of a certificate in which the server warns of it.
+const END_IS_NEAR: Duration = Duration::from_secs(14 * 24 * 3600);
+
+/// Whether the clock went back since the newest visit of a site.
+fn clock(newest_visit: Option<Timestamp>, now: Timestamp) -> &'static str {
+    if newest_visit.is_some_and(|at| at.since(now) > CLOCK_MAY_STEP) { "behind" } else { "ok" }
+}
+
+/// By how much a clock may be set back without an alarm.
+const CLOCK_MAY_STEP: Duration = Duration::from_secs(3600);
 
 /// With less free space than this the next push may fail.
 const FREE_LITTLE: u64 = 200 * 1024 * 1024;
@@ -225,6 +257,15 @@ fn not_kept(response: &mut HttpResponse) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_certificate_near_its_end_and_a_clock_that_went_back_are_told() {
+        let day = |n: i64| Timestamp::from_unix_millis(n * 24 * 3_600_000);
+        let ends = [None, Some(day(99)), Some(day(100)), Some(day(113)), Some(day(115))];
+        let expected = ["unknown", "ended", "ended", "ends_soon", "ok"];
+        assert_eq!(ends.map(|end| certificate(end, day(100))), expected);
+        assert_eq!([None, Some(day(99)), Some(day(101))].map(|at| clock(at, day(100))), ["ok", "ok", "behind"]);
+    }
 
     #[test]
     fn the_disk_is_as_bad_as_the_worst_place() {

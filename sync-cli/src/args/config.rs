@@ -7,6 +7,7 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, ArgAction, Command, Error};
 use toml::{Table, Value};
 
+use crate::input::{TEXT_MAX, bytes_of_file};
 use crate::similar::similar;
 
 /// The file that counts if it is in the current folder and no other one is named.
@@ -14,6 +15,10 @@ const NAME: &str = "oms-sync.toml";
 
 /// Options that are no settings.
 const NO_SETTINGS: [&str; 5] = ["config", "help", "version", "password-stdin", "check"];
+
+/// Options by which a person confirms one thing once, or gives a protection up: a file would do so silently, and for ever.
+const CONFIRMATIONS: [&str; 8] =
+    ["yes", "reason", "accept", "allow-http", "without-hook", "give-up", "move-stores-to", "create"];
 
 /// The settings of a file.
 pub(super) struct Config {
@@ -30,7 +35,8 @@ impl Config {
         let of_environment = || std::env::var_os("OMS_SYNC_CONFIG").filter(|path| !path.is_empty());
         let named = typed_value(typed, "--config").or_else(of_environment).map(PathBuf::from);
         let path = named.clone().unwrap_or_else(|| PathBuf::from(NAME));
-        let text = match std::fs::read_to_string(&path) {
+        let read = bytes_of_file(&path, TEXT_MAX);
+        let text = match read.and_then(|bytes| String::from_utf8(bytes).map_err(std::io::Error::other)) {
             Ok(text) => text,
             Err(error) if named.is_none() && error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(fault(command, &path, &format!("cannot be read: {error}"))),
@@ -64,7 +70,14 @@ impl Config {
                 command = command.mut_subcommand(key, |_| sub);
                 continue;
             }
-            let is_setting = |arg: &&Arg| arg.get_long().is_some_and(|long| !NO_SETTINGS.contains(&long));
+            let is_setting = |arg: &&Arg| {
+                arg.get_long().is_some_and(|long| !NO_SETTINGS.contains(&long) && !CONFIRMATIONS.contains(&long))
+            };
+            let is_confirmation = CONFIRMATIONS.contains(&key.as_str());
+            if is_confirmation && command.get_arguments().any(|arg| arg.get_long() == Some(key)) {
+                let what = format!("{key} is no setting: it confirms something, so give --{key} on the command line");
+                return Err(fault(&mut command, &self.path, &what));
+            }
             let Some(arg) = command.get_arguments().filter(is_setting).find(|arg| arg.get_long() == Some(key)).cloned()
             else {
                 let known: Vec<_> = command.get_arguments().filter(is_setting).filter_map(Arg::get_long).collect();

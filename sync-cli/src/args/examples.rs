@@ -172,7 +172,7 @@ pub(super) const DISCOVER: &str = "\
 Examples:
   oms-sync discover
   oms-sync discover --json | jq .central_url
-  oms-sync discover --accept       # you know that central moved to another host";
+  oms-sync discover --accept https://central.example.org";
 
 pub(super) const SYNC: &str = "\
 Exit status 1 if any record is in quarantine; oms-sync quarantine list says why.
@@ -268,6 +268,9 @@ Examples:
   oms-sync --db central.sqlite resume";
 
 pub(super) const SITE_ADD: &str = "\
+A site that was removed comes back with the site id that it had: its database
+goes on, and sends what it has kept. Give its stores back with store add --id.
+
 Examples:
   oms-sync --db central.sqlite site add clinic
   oms-sync --db central.sqlite site add clinic --password-file clinic.password";
@@ -310,6 +313,9 @@ Examples:
   oms-sync --db central.sqlite site reset-hardware clinic";
 
 pub(super) const STORE_ADD: &str = "\
+HIS, SM and DRG are codes of the legacy server's own stores: sites of Open
+mSupply leave such stores out, so they are refused.
+
 Examples:
   oms-sync --db central.sqlite store add \"Clinic store\" --code CL1 --site clinic";
 

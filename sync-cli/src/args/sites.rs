@@ -10,7 +10,7 @@ use super::{Password, examples};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Site {
-    /// Add a site, or give one a new password
+    /// Add a site, bring one back that was removed, or give one a new password
     #[command(after_help = examples::SITE_ADD)]
     Add {
         /// The site's name
@@ -37,7 +37,7 @@ pub(crate) enum Site {
         #[command(flatten)]
         password: Password,
     },
-    /// Remove a site; its records stay
+    /// Remove a site; its records stay, and adding it again brings it back
     #[command(after_help = examples::SITE_REMOVE)]
     Remove {
         /// The site's name

@@ -36,6 +36,11 @@ pub(super) fn path() -> impl TypedValueParser<Value = PathBuf> {
     clap::builder::PathBufValueParser::new().map(without_line_end)
 }
 
+/// A flag that the environment may set too: 1, yes, true or on, and 0, no, false or off.
+pub(super) fn yes_or_no() -> impl TypedValueParser<Value = bool> {
+    clap::builder::BoolishValueParser::new()
+}
+
 /// A path without what a line of a file left at its end.
 pub(super) fn without_line_end(path: PathBuf) -> PathBuf {
     match path.to_str() {

@@ -7,12 +7,12 @@ use sync_core::text::Detail;
 use super::layout::{cut, pairs, say, wrapped};
 use crate::args::Decode;
 use crate::failure::{CommandOutcome, Failure};
-use crate::input::bytes_of;
+use crate::input::{RECORDS_MAX, bytes_of};
 use crate::output::Output;
 use crate::sentences::decoded_shown as shown;
 
 pub(super) fn run(options: &Decode, out: &Output) -> Result<CommandOutcome, Failure> {
-    let decoded = out.in_words(decode(&bytes_of(&options.file)?)?);
+    let decoded = out.in_words(decode(&bytes_of(&options.file, RECORDS_MAX)?)?);
     if out.json {
         out.document(&decoded)?;
     } else {

@@ -12,7 +12,7 @@ use sync_core::transport::{HttpTransport, Timeouts};
 use sync_core::{Error, Replica, Settings, Site};
 
 use super::layout::{WIDTH, folded, say};
-use crate::args::{Args, Doctor};
+use crate::args::{Args, Doctor, NewSite};
 use crate::failure::{CommandOutcome, Failure};
 use crate::output::Output;
 use crate::palette::Tone;
@@ -38,6 +38,7 @@ pub(super) fn run(args: &Args, options: &Doctor, out: &Output) -> Result<Command
         if interrupted() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     };
     let new = &options.new_site;
+    new.note_unread_database(args, out);
     let found = match (&new.legacy_url, &new.site) {
         (Some(url), Some(site)) => match password_if_given(&new.password, site, out)? {
             Some(password) => {
@@ -68,6 +69,15 @@ pub(super) fn run(args: &Args, options: &Doctor, out: &Output) -> Result<Command
         _ if found.checks.iter().any(is_of_left_behind) => CommandOutcome::LeftBehind,
         _ => CommandOutcome::Done,
     })
+}
+
+impl NewSite {
+    /// Says that a database that is there is not read, such as that of the environment.
+    pub(super) fn note_unread_database(&self, args: &Args, out: &Output) {
+        if self.legacy_url.is_some() && args.db.exists() {
+            out.hint_said(&common::database_not_read(args.db.display().to_string()));
+        }
+    }
 }
 
 /// True for a check that found records which did not get through.
@@ -109,8 +119,16 @@ pub(super) fn diagnosed(
     patience: Option<Duration>,
     each: &mut dyn FnMut(&Check) -> ControlFlow<()>,
 ) -> Result<Diagnosis, Error> {
+<<<<<<< HEAD
     let db: &Path = &args.db;
     let (mut checks, replica) = args.builder()?.examine(db, free_bytes(db));
+=======
+    let (mut checks, replica) = Replica::examine(db, free_bytes(db));
+    if let Some(replica) = replica.as_ref().filter(|replica| replica.is_hook_missing()) {
+        // A role that cannot be read has a check of its own.
+        checks.push(Check::of_missing_hook(replica.role().unwrap_or_default()));
+    }
+>>>>>>> baaa251 (What a stranger found with the program: a reset of a machine is no restore, a removed site comes back as itself, a file confirms nothing, and files from the command line have a limit)
     if let Some(check) = checks.first_mut().filter(|_| replica.is_none()) {
         name_open_msupply(db, check);
     }

@@ -21,6 +21,7 @@ pub(super) fn run(args: &Args, options: &Net, out: &Output) -> Result<CommandOut
     let patience = super::doctor::PATIENCE.min(options.max_time);
     let limits = NetLimits::new(options.max_time, options.max_bytes);
     let new = &options.new_site;
+    new.note_unread_database(args, out);
     let measured = match (&new.legacy_url, &new.site) {
         (Some(url), Some(site)) => {
             let settings = new.settings(url, site, password(&new.password, site, out)?);

@@ -31,6 +31,10 @@ pub(super) fn run(args: &Args, options: &Run, out: &Output) -> Result<CommandOut
         }
         None => return Err(Error::NotSetUp.into()),
     }
+    if workspace.replica.is_hook_missing() {
+        // Each cycle would push and integrate nothing.
+        return Err(Error::HookMissing.into());
+    }
     let mut config = DriverConfig::default();
     config.interval = options.interval;
     (config.options.max_time, config.options.max_bytes) = (options.max_time, options.max_bytes);
@@ -110,8 +114,11 @@ impl Lines<'_> {
 fn watch_settings(replica: &Replica, handle: DriverHandle, out: &Output) -> Result<(), Failure> {
     const EVERY: Duration = Duration::from_secs(1);
     let replica = Replica::with_storage(replica.storage().clone());
-    let now =
-        move || replica.settings().ok().flatten().map(|of| (of.legacy_url, of.site_name, of.password, of.hardware_id));
+    let now = move || {
+        let of = replica.settings().ok().flatten()?;
+        let waits = replica.is_central_unconfirmed().ok()?;
+        Some(((of.legacy_url, of.site_name, of.password, of.hardware_id, of.https_only), waits))
+    };
     let (mut before, said) = (now(), out.texts.say(&shown::settings_changed()));
     let is_quiet = out.is_quiet();
     // Ends with the program; it only reads.
@@ -119,8 +126,14 @@ fn watch_settings(replica: &Replica, handle: DriverHandle, out: &Output) -> Resu
         while !handle.is_stopped() {
             std::thread::sleep(EVERY);
             let after = now();
-            if after.is_some() && after != before {
-                before = after;
+            // An address of central that begins to wait was noticed by a cycle: only its confirmation is news.
+            let is_new = match (&before, &after) {
+                (_, None) => continue,
+                (Some((known, waited)), Some((settings, waits))) => known != settings || (*waited && !waits),
+                (None, Some(_)) => true,
+            };
+            before = after;
+            if is_new {
                 if !is_quiet {
                     let _ = writeln!(std::io::stderr(), "{said}");
                 }

@@ -1,5 +1,6 @@
 //! `init` and `discover`.
 
+use std::io::IsTerminal as _;
 use std::ops::ControlFlow;
 use std::time::Duration;
 
@@ -7,7 +8,7 @@ use serde_json::json;
 use sync_core::protocol::masked_url;
 use sync_core::site::Discovered;
 use sync_core::support::doctor::{Check, CheckOutcome};
-use sync_core::{Error, ErrorClass, Role, Settings};
+use sync_core::{Error, ErrorClass, Role, Settings, SyncEvent, SyncObserver as _};
 
 use super::doctor;
 use super::layout::{facts, say};
@@ -16,7 +17,7 @@ use crate::failure::{CommandOutcome, Failure};
 use crate::output::Output;
 use crate::password::password;
 use crate::progress::{Progress, until_interrupted};
-use crate::sentences::{common, set_up_shown as says};
+use crate::sentences::{common, input_given, set_up_shown as says};
 use crate::signals::{end_on_signals, interrupted};
 use crate::workspace::Workspace;
 
@@ -29,16 +30,6 @@ pub(super) fn init(args: &Args, init: &Init, out: &Output) -> Result<CommandOutc
         .hardware_id(init.hardware_id.clone());
     let existed = args.db.exists();
     let workspace = Workspace::open_or_make(args, out)?;
-    let before = match workspace.replica.settings() {
-        // This sets it up again.
-        Err(Error::SecretMissing { .. }) => None,
-        before => before?,
-    };
-    let allowed_http = before.is_some_and(|before| before.https_only == Some(false));
-    let allows_http = init.allow_http || (allowed_http && !init.https_only);
-    if allows_http && init.legacy_url.starts_with("http://") && !is_this_machine(&init.legacy_url) {
-        out.hint_said(&says::readable_on_the_way());
-    }
     // Without either flag a site that is set up already keeps what it has, and a new one uses https alone.
     let settings = match (init.https_only, init.allow_http) {
         (false, false) => settings,
@@ -76,7 +67,13 @@ pub(super) fn init(args: &Args, init: &Init, out: &Output) -> Result<CommandOutc
 fn set_up(workspace: &Workspace, settings: &Settings, out: &Output) -> sync_core::Result<Discovered> {
     let mut once = workspace.limits.config.clone();
     once.attempts = 1;
-    let first = workspace.site().with_config(once).set_up(settings, &mut until_interrupted);
+    let mut warned = |event: &SyncEvent| {
+        if let SyncEvent::Warning { message } = event {
+            out.hint_said(&common::warning(message));
+        }
+        until_interrupted(event)
+    };
+    let first = workspace.site().with_config(once).set_up(settings, &mut warned);
     let error = match first {
         Err(error) if is_of_the_way(&error) => error,
         ended => return ended,
@@ -92,7 +89,15 @@ fn set_up(workspace: &Workspace, settings: &Settings, out: &Output) -> sync_core
             }
             Err(error)
         }
-        None => workspace.site().set_up(settings, &mut Progress::new(out)),
+        None => {
+            let mut progress = Progress::new(out);
+            // It was warned of already.
+            let mut rest = |event: &SyncEvent| match event {
+                SyncEvent::Warning { .. } => until_interrupted(event),
+                _ => progress.on_event(event),
+            };
+            workspace.site().set_up(settings, &mut rest)
+        }
     }
 }
 
@@ -105,16 +110,17 @@ fn is_of_the_way(error: &Error) -> bool {
         )
 }
 
-fn is_this_machine(url: &str) -> bool {
-    ["http://localhost", "http://127.", "http://[::1]"].iter().any(|local| url.starts_with(local))
-}
-
 pub(super) fn discover(args: &Args, options: &Discover, out: &Output) -> Result<CommandOutcome, Failure> {
     end_on_signals();
     let site = Workspace::open(args, out)?.site();
     let mut discovered = out.in_words(site.discover(&mut until_interrupted)?);
-    if options.accept && discovered.central_unconfirmed {
-        site.confirm_central_url(&discovered.central_url)?;
+    if let (Some(expected), true) = (&options.accept, discovered.central_unconfirmed) {
+        // Somebody has to have seen the address: who typed it, or who reads the terminal.
+        if expected.is_none() && !std::io::stderr().is_terminal() {
+            return Err(Error::bad_input(input_given::name_central(&discovered.central_url)).into());
+        }
+        out.hint_said(&says::would_confirm(&discovered.central_url));
+        site.confirm_central_url(expected.as_deref().unwrap_or(&discovered.central_url))?;
         discovered.central_unconfirmed = false;
         out.hint_said(&says::confirmed(&discovered.central_url));
     }

@@ -57,12 +57,17 @@ pub(super) fn run_site(args: &Args, command: &Site, out: &Output) -> Result<Comm
             let hash = password(from, name, out)?;
             let sites = open_or_make(args, out)?;
             let known = sites.list()?.iter().any(|site| site.name == *name);
+            let is_back = !known && sites.removed(name)?.is_some();
             let site = sites.add(name, &hash)?;
             if out.json {
-                out.document(&json!({ "site_id": site.id, "name": site.name }))?;
+                out.document(&json!({ "site_id": site.id, "name": site.name, "is_back": is_back }))?;
             } else {
                 let (name, id) = (format!("{name:?}"), site.id.to_string());
-                let said = if known { says::new_password(name, id) } else { says::new_site(name, id) };
+                let said = match (known, is_back) {
+                    (true, _) => says::new_password(name, id),
+                    (false, true) => says::returned_site(name, id),
+                    (false, false) => says::new_site(name, id),
+                };
                 out.line_said(&said)?;
             }
         }
@@ -103,9 +108,13 @@ fn list(args: &Args, max_age: Option<Duration>, out: &Output) -> Result<CommandO
     };
     let entries = registry.as_ref().map_or(Ok(Vec::new()), SiteRegistry::list)?;
     let view = workspace.replica.stand_alone_central().view()?;
+    let is_removed = |site: &SiteView| registry.is_some() && entries.iter().all(|entry| entry.id != site.id);
     let is_silent = |site: &SiteView| match (max_age, site.seen_at) {
+        (None, _) => true,
+        // It is listed because of its records in quarantine, and comes no more.
+        (Some(_), _) if is_removed(site) => false,
         (Some(most), Some(at)) => view.at.since(at) > most,
-        (Some(_), None) | (None, _) => true,
+        (Some(_), None) => true,
     };
     let sites: Vec<&SiteView> = view.sites.iter().filter(|site| is_silent(site)).collect();
     // A column for what is rare would leave too little room for the names.
@@ -172,6 +181,8 @@ fn age(since: Duration) -> String {
 /// Adds the sites and stores of a table.
 fn import(args: &Args, options: &SiteImport, out: &Output) -> Result<CommandOutcome, Failure> {
     let wanted = site_table::wanted(&options.file)?;
+    // Before the first site is added.
+    wanted.iter().try_for_each(|line| SiteRegistry::check_code(&line.store_code))?;
     let workspace = Workspace::open_or_make(args, out)?;
     let sites = workspace.replica.site_registry()?;
     let known: BTreeSet<String> = sites.list()?.into_iter().map(|site| site.name).collect();

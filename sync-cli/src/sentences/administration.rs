@@ -4,6 +4,7 @@ sync_core::sentences! {
     /// Texts of `site` and `store`.
     sites_shown {
         new_site(name, id) = "site {name} is new; its site id is {id}";
+        returned_site(name, id) = "site {name} is back with the site id that it had, {id}: its database sends what it has kept";
         new_password(name, id) = "site {name} has a new password; its site id is {id}";
         paused() = "this central server is paused: sites are asked to come again later; end it with oms-sync resume";
         paused_before() = "this central server was paused already";
@@ -24,12 +25,11 @@ sync_core::sentences! {
     set_up_shown {
         asking(url, site) = "Asking {url} who site {site} is.";
         found_on_the_way(check, says, advice) = "{check}: {says}. {advice}";
-        readable_on_the_way() =
-            "warning: http:// sends the site's password hash readable to everybody on the way; prefer https://";
         is_set_up(db, site) = "{db} is set up as site {site}";
         central_answers() = "answers as a central server, and knows this site";
         changed(change) = "changed: {change}";
-        unconfirmed(url) = "Nothing is sent to {url} before it is confirmed: run oms-sync discover --accept.";
+        unconfirmed(url) = "Nothing is sent to {url} before it is confirmed: run oms-sync discover --accept {url}";
+        would_confirm(url) = "The legacy server names {url} as the central server.";
         confirmed(url) = "Confirmed: this site sends its credentials and records to {url} from now on.";
     }
 

@@ -27,7 +27,8 @@ pub(super) const ALL: &[MessageTemplate] = &[
     ),
     advice(
         "central_url_unconfirmed",
-        "Ask the network's administrator whether central moved there. If it did, run `oms-sync discover --accept`.",
+        "Ask the network's administrator whether central moved there. If it did, run `oms-sync discover --accept URL` with that \
+         address.",
     ),
     advice("incorrect_password", "Run `oms-sync init` again with the password that the server has for this site."),
     advice(
@@ -98,6 +99,12 @@ pub(super) const ALL: &[MessageTemplate] = &[
         "doctor",
         "correct_scheme_here",
         "Write {should}:// instead of {is}://. Run `oms-sync init` again with the right address.",
+    ),
+    text(
+        "doctor",
+        "ask_for_tls",
+        "Ask the server's administrator for its https:// address: what is sent to this one is not encrypted. Only if the server has \
+         no TLS, and the line is trusted, run `oms-sync init` with its http:// address and --allow-http.",
     ),
     text(
         "identity",

@@ -37,6 +37,7 @@ sync_core::sentences! {
         one_record() = "1 record";
         records(count) = "{count} records";
         nothing_changed() = "Nothing was changed.";
+        database_not_read(db) = "{db} is not read: the servers are asked for the site of --legacy-url and --site.";
         an_error(code, message, advice) = "[{code}] {message}. {advice}";
         labelled_error(label, code, message, advice) = "{label} [{code}]: {message}. {advice}";
         error() = "error";
@@ -433,6 +434,7 @@ sync_core::sentences! {
         records_not_json(error) = "the input is not JSON: {error}";
         nothing_to_compare() = "give --legacy or --central, or both: there is nothing to compare with";
 
+        name_central(url) = "nobody may have seen the address: if {url} is the central server, run oms-sync discover --accept {url}";
         no_cycles() = "a central server without a legacy server has no cycles; `site list --max-age` tells which sites are silent";
         public_url_unusable(why) = "--public-url: {why}";
         public_url_not_local() =

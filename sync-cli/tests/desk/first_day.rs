@@ -244,13 +244,25 @@ fn nothing_is_written_beside_an_app_with_a_hook_unless_that_is_wanted() {
     clinic.put_at_central("asset_class", r#"{"id":"cold","name":"Cold chain"}"#);
     assert_eq!(clinic.sync(6)["error"]["code"], "hook_missing");
     clinic.desk.run(&["records", "get", "asset_class", "cold"]).ends(2);
+    // It would fail at each cycle, for ever.
+    assert_eq!(clinic.desk.run(&["run", "--json"]).ends(6).error().0, "hook_missing");
+    for no in ["0", "no", "false"] {
+        clinic.desk.run_with(&[("OMS_SYNC_WITHOUT_HOOK", no)], &["sync", "-q"]).ends(6);
+    }
     let said = clinic.desk.run(&["sync"]).ends(6);
     holds(&said.err, &["Let the app synchronise", "add --without-hook, and let the app replay its hook afterwards"]);
     let verdict = clinic.json(&["doctor"], 6);
     assert_eq!((&verdict["party"], &verdict["finding"]["code"]), (&json!("device"), &json!("hook_missing")));
     clinic.json(&["status"], 0);
 
+    clinic.desk.run_with(&[("OMS_SYNC_WITHOUT_HOOK", "perhaps")], &["sync"]).ends(2);
     clinic.desk.run(&["--without-hook", "sync", "-q"]).ends(0);
+    for yes in ["1", "yes", "true"] {
+        clinic.desk.run_with(&[("OMS_SYNC_WITHOUT_HOOK", yes)], &["sync", "-q"]).ends(0);
+    }
+    let well = clinic.json(&["doctor"], 0);
+    assert_eq!(well["party"], "nobody", "its app synchronises it: {well}");
+    holds(&clinic.says(&["doctor", "-v"], 0), &["an app keeps tables of its own in this database"]);
     clinic.desk.run(&["records", "get", "asset_class", "cold"]).ends(0);
     let missed = rusqlite::Connection::open(clinic.desk.path("oms-sync.sqlite")).expect("the site's database");
     let sql = "SELECT value FROM sync_state WHERE key = 'hook_missed_from'";
@@ -268,4 +280,8 @@ fn nothing_is_written_beside_an_app_with_a_hook_unless_that_is_wanted() {
         let serve: Vec<&str> = serve.into_iter().chain(more).collect();
         assert_eq!(clinic.desk.run(&serve).ends(6).error().0, "hook_missing", "{more:?}");
     }
+    let doctor = clinic.desk.run(&["--db", "central.sqlite", "doctor", "--json"]).ends(0).json();
+    assert_eq!((&doctor["outcome"], &doctor["finding"]["code"]), (&json!("warning"), &json!("hook_missing")));
+    let doctor = clinic.desk.run(&["--db", "central.sqlite", "doctor"]).ends(0);
+    holds(&doctor.out, &["check this device", "add --without-hook"]);
 }

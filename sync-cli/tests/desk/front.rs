@@ -7,7 +7,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use tokio::net::TcpSocket;
 use tokio_rustls::rustls::{ServerConfig, ServerConnection, StreamOwned};
+
+use super::support::hold_port;
 
 /// The interference.
 #[derive(Debug, Clone, Default)]
@@ -89,6 +92,8 @@ pub(crate) struct Front {
     address: SocketAddr,
     shared: Arc<Shared>,
     listens: Option<JoinHandle<()>>,
+    /// Its port, once it is shut.
+    held_port: Option<TcpSocket>,
 }
 
 impl Front {
@@ -107,7 +112,7 @@ impl Front {
         let (doing, asked, stopped) = Default::default();
         let shared = Arc::new(Shared { behind, tls, doing, asked, stopped });
         let (address, listens) = listen(&shared);
-        Self { address, shared, listens: Some(listens) }
+        Self { address, shared, listens: Some(listens), held_port: None }
     }
 
     /// Opens a front that was shut, on any free port.
@@ -155,6 +160,7 @@ impl Front {
         // Wakes the loop, which then ends.
         drop(TcpStream::connect(self.address));
         listens.join().expect("the door shuts");
+        self.held_port = Some(hold_port(self.address));
     }
 }
 

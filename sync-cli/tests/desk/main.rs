@@ -23,13 +23,19 @@ mod translated;
 mod translated_commands;
 mod watched;
 
-use self::support::{Desk, HARDWARE_ID, Said, Server};
+use std::cell::OnceCell;
+
+use tokio::net::TcpSocket;
+
+use self::support::{Desk, HARDWARE_ID, Said, Server, hold_port};
 
 /// A running central server, and a site that is set up and has synchronised.
 struct Clinic {
     desk: Desk,
     server: Server,
     store: String,
+    /// The port of the central server, once that is stopped.
+    held_port: OnceCell<TcpSocket>,
 }
 
 impl Clinic {
@@ -41,7 +47,7 @@ impl Clinic {
         let server = desk.serve("central.sqlite");
         let from = ["--site", "clinic", "--password-file", "pw", "--hardware-id", HARDWARE_ID];
         desk.run(&[&["init", "--json", "--legacy-url", &server.address][..], &from].concat()).ends(0);
-        let clinic = Self { desk, server, store };
+        let clinic = Self { desk, server, store, held_port: OnceCell::new() };
         clinic.sync(0);
         clinic
     }
@@ -80,13 +86,10 @@ impl Clinic {
         assert_eq!(self.sync(1)["quarantined"], 1);
     }
 
-    /// Stops the central server, and waits until nobody answers there.
+    /// Stops the central server. From then on nobody answers there, no other test's server either.
     fn stop_central(&self) {
         self.server.terminate();
-        let address = self.server.address.trim_start_matches("http://");
-        while std::net::TcpStream::connect(address).is_ok() {
-            std::thread::sleep(std::time::Duration::from_millis(20));
-        }
+        self.held_port.set(hold_port(self.server.socket_address())).expect("it is stopped once");
     }
 
     /// The output of a command for people: it ends with this status, and fits 80 columns.

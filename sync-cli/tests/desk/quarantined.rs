@@ -105,6 +105,10 @@ fn an_edit_of_a_store_that_moved_away_is_refused_at_central_by_the_rule_that_is_
     let refused = check(&found);
     assert_eq!((&refused["outcome"], &refused["finding"]["code"]), (&json!("warning"), &json!("records_refused")));
     assert!(refused["says"].to_string().contains("the last is asset fridge: "), "{refused}");
+    // The verdict is that no store is left; the record is named beside it.
+    assert_eq!(found["also"], json!(["refused by central"]), "{found:#}");
+    let verdict = clinic.says(&["doctor", "-q"], 1);
+    holds(&verdict, &["No store is active on site 2", "Another problem is with a record", "asset fridge: "]);
     let audited = clinic.json(&["audit"], 1);
     assert_eq!(audited["explained"][0]["why"], "refused_by_central", "no loss: {audited}");
     let at_central = ["--db", "central.sqlite", "quarantine"];

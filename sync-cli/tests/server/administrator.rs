@@ -27,7 +27,10 @@ fn health_is_told_to_everybody() {
         assert_eq!((&health["ok"], &health["database"]), (&true.into(), &"reachable".into()));
         assert_eq!(health["version"], env!("CARGO_PKG_VERSION"));
         assert!(["ok", "nearly_full"].contains(&health["disk"].as_str().expect("a word")), "{health}");
-        assert_eq!(health.as_object().expect("an object").len(), 4, "and nothing more: {health}");
+        let rest = (&health["certificate"], &health["queue"], &health["clock"]);
+        assert_eq!(rest, (&"none".into(), &0.into(), &"ok".into()), "{health}");
+        assert!(health["time"].is_string(), "{health}");
+        assert_eq!(health.as_object().expect("an object").len(), 8, "and nothing more: {health}");
     }
 }
 

@@ -1,11 +1,13 @@
 //! The status page in a real browser. Without one the tests say so and pass.
 
+use std::path::Path;
 use std::time::Duration;
 
 use rusqlite::Connection;
 use serde_json::Value;
 use sync_core::protocol::PasswordHash;
 
+use crate::client::{PULL, ask, pull};
 use crate::seeds::{self, HOSTILE};
 use crate::support::{Desk, PASSWORD, Server};
 use crate::webdriver::Browser;
@@ -203,6 +205,50 @@ fn sites_are_found_and_paged_without_a_script() {
     comes("those of that name", 10, "");
     browser.open(&format!("{}/?name=nobody&page=77", server.address));
     assert_eq!((count(), browser.texts("main > p")), (0, vec!["No site fits.".to_owned()]));
+}
+
+/// The pictures of `docs/central.md`: `UPDATE_DOCS=1` takes them anew. The text beside them says which columns they show.
+#[test]
+fn the_pictures_in_the_description_show_the_columns_of_today() {
+    let Some(browser) = Browser::start() else { return };
+    let desk = Desk::new();
+    seeds::plant_for_pictures(&desk);
+    let server = desk.serve("central.sqlite");
+    for site in ["Daru clinic", "Daru clinic", "Banadir hospital"] {
+        let wrong = pull().replace(PasswordHash::of_password(PASSWORD).expose(), "wrong");
+        let wrong = wrong.replace("\"clinic\"", &format!("\"{site}\""));
+        assert_eq!(ask(&server.address, "POST", PULL, &[], wrong.as_bytes()).status, 200);
+    }
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/images");
+    let heads = || browser.texts("#sites thead th").join("\n") + "\n";
+    // The page may be two seconds old.
+    let shows = || {
+        browser.open(&server.address);
+        row(&browser, 5)[8] == "2"
+    };
+    browser.resize(1280);
+    until("the failed sign-ins", shows);
+    let of_today = heads();
+    for (width, name) in [(1280, "status-page.png"), (360, "status-page-phone.png")] {
+        browser.resize(width);
+        browser.open(&server.address);
+        let picture = browser.picture();
+        assert!(picture.starts_with(b"\x89PNG") && picture.len() > 10_000, "{width}: {} bytes", picture.len());
+        if std::env::var_os("UPDATE_DOCS").is_some() {
+            std::fs::write(folder.join(name), picture).expect("written");
+        }
+    }
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        std::fs::write(folder.join("status-page.txt"), &of_today).expect("written");
+    }
+    let shown = std::fs::read_to_string(folder.join("status-page.txt")).expect("the columns of the pictures");
+    assert_eq!(shown, of_today, "take the pictures again: just pictures");
+    let narrow = "return Math.min(...[...document.querySelectorAll('tbody th')].map(e => e.clientWidth))";
+    browser.resize(1280);
+    browser.open(&server.address);
+    let narrow = browser.run(narrow).as_u64().expect("a width");
+    assert!(narrow >= 200, "a name has room on a desktop: {narrow} px");
+    server.stop().ends(0);
 }
 
 /// The contrast of each text with what is behind it, lowest first.

@@ -52,17 +52,27 @@ const SEEDS: [Seed; 8] = [
 
 /// Writes a database named `central.sqlite` with these sites, and further ones up to a count.
 pub(crate) fn plant(desk: &Desk, count: usize) {
+    plant_these(desk, &SEEDS, count);
+}
+
+/// The same with sites as a country has them, for pictures.
+pub(crate) fn plant_for_pictures(desk: &Desk) {
+    let shown: Vec<Seed> = SEEDS.into_iter().filter(|seed| seed.name != HOSTILE && !seed.waits).collect();
+    plant_these(desk, &shown, shown.len());
+}
+
+fn plant_these(desk: &Desk, seeds: &[Seed], count: usize) {
     let clock = Arc::new(SystemClock::new());
     let storage = Arc::new(SqliteStorage::open(desk.path("central.sqlite")).expect("a database"));
     let replica = Replica::builder().clock(clock.clone()).with_storage(storage.clone());
     let sites = replica.site_registry().expect("a central database");
-    let first = sites.add(SEEDS[0].name, &PasswordHash::of_password(PASSWORD)).expect("a site");
+    let first = sites.add(seeds[0].name, &PasswordHash::of_password(PASSWORD)).expect("a site");
     let txn = storage.write().expect("a transaction");
     let now = clock.now();
     let before = |minutes: i64| Timestamp::from_unix_millis(now.unix_millis() - minutes * 60_000 - 2_000);
     // As if this version had run before: otherwise quarantined records are tried again at the start.
     state::LIBRARY_VERSION.set(txn.as_ref(), env!("CARGO_PKG_VERSION")).expect("a version");
-    for (seed, id) in SEEDS.iter().zip(2..) {
+    for (seed, id) in seeds.iter().zip(2..) {
         let mut entry = first.clone();
         (entry.id, entry.name, entry.uuid) = (SiteId(id), seed.name.to_owned(), format!("uuid of {id}"));
         txn.central().expect("central's part").put_site(&entry).expect("a site");
@@ -101,7 +111,7 @@ pub(crate) fn plant(desk: &Desk, count: usize) {
             txn.central().expect("central's part").request_integration(entry.id, now).expect("requested");
         }
     }
-    for id in SEEDS.len()..count {
+    for id in seeds.len()..count {
         let mut entry = first.clone();
         let number = 2 + i32::try_from(id).expect("few");
         (entry.id, entry.name, entry.uuid) = (SiteId(number), format!("Site {id:05}"), format!("uuid of {number}"));

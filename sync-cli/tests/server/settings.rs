@@ -52,6 +52,19 @@ fn what_is_no_setting_is_named_with_its_file() {
         ("db = \"x\"\n\nfiles = ", &["oms-sync.toml: line 3"]),
         ("[run]\ninterval = \"soon\"", &["oms-sync.toml: \"soon\" is no value for interval"]),
         ("[init]\npassword-stdin = true", &["init has no setting \"password-stdin\""]),
+        // A file confirms nothing, least of all the one that happens to be in the folder.
+        ("[resend]\nyes = true", &["yes is no setting", "give --yes on the command line"]),
+        ("[cursor.rewind]\nyes = true", &["yes is no setting"]),
+        ("[restore]\nyes = true", &["yes is no setting"]),
+        ("[quarantine.ignore]\nreason = \"x\"", &["reason is no setting"]),
+        ("[init]\nallow-http = true", &["allow-http is no setting"]),
+        ("[doctor]\nallow-http = true", &["allow-http is no setting"]),
+        ("[discover]\naccept = \"https://central.example.org\"", &["accept is no setting"]),
+        ("[patient.link]\ngive-up = true", &["give-up is no setting"]),
+        ("[site.remove]\nmove-stores-to = \"x\"", &["move-stores-to is no setting"]),
+        ("[serve]\ncreate = true", &["create is no setting"]),
+        ("without-hook = true", &["without-hook is no setting"]),
+        ("yes = true", &["oms-sync has no setting \"yes\""]),
     ] {
         write(&desk, "oms-sync.toml", text);
         let said = desk.run(&["run"]).ends(2);

@@ -28,6 +28,8 @@ fn the_list_says_how_each_site_is_and_alarms_for_those_that_stay_away() {
     assert_eq!((silent.len(), &silent[0]["name"]), (1, &json!("depot")));
     desk.run(&["--db", "central.sqlite", "site", "remove", "depot"]).ends(0);
     assert!(listed(&desk, &["--max-age", "1d"], 0).is_empty());
+    let back = desk.run(&["--db", "central.sqlite", "site", "add", "depot", "--password-file", "pw"]).ends(0);
+    assert!(back.out.contains(&format!("is back with the site id that it had, {}", silent[0]["site_id"])), "{back:?}");
 }
 
 #[test]
@@ -60,6 +62,11 @@ fn a_table_of_sites_is_imported_once() {
     assert_eq!(desk.run(&import).ends(0).json()["stores_changed"], 1, "the ward moved");
     std::fs::write(desk.path("sites.csv"), "site,store_code\n,X\n").expect("a table");
     assert_eq!(desk.run(&import).ends(2).error().0, "bad_input");
+    std::fs::write(desk.path("sites.csv"), "site,store_code,store_name\nnew,N,New\nnew,SM,Supervisor\n")
+        .expect("a table");
+    let refused = desk.run(&import).ends(2);
+    assert!(refused.out.contains("choose another code"), "{refused:?}");
+    assert!(listed(&desk, &[], 0).iter().all(|site| site["name"] != "new"), "nothing of the table is added");
 }
 
 #[test]
@@ -72,6 +79,7 @@ fn a_site_leaves_its_stores_to_another_and_a_password_is_changed() {
     administer(&["site", "remove", "clinic", "--move-stores-to", "nowhere"]).ends(2);
     administer(&["site", "remove", "clinic", "--move-stores-to", "district"]).ends(0);
     let stores = administer(&["store", "list", "--json"]).ends(0).json();
+    assert_eq!(listed(&desk, &[], 0).len(), 1, "the one that was removed is silent for good");
     let district = listed(&desk, &[], 0)[0].clone();
     assert_eq!((&stores["site"], &stores["name"]), (&district["site_id"], &json!("Clinic")));
 

@@ -4,6 +4,8 @@ use std::io::{BufRead as _, BufReader};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -154,9 +156,16 @@ impl Browser {
         self.devtools("Emulation.setEmulatedMedia", &wish);
     }
 
+    /// A picture of the whole page, in PNG.
     #[track_caller]
-    fn devtools(&self, command: &str, params: &Value) {
-        self.command("/goog/cdp/execute", &json!({ "cmd": command, "params": params }));
+    pub(crate) fn picture(&self) -> Vec<u8> {
+        let taken = self.devtools("Page.captureScreenshot", &json!({ "format": "png", "captureBeyondViewport": true }));
+        STANDARD.decode(taken["data"].as_str().expect("a picture")).expect("base64")
+    }
+
+    #[track_caller]
+    fn devtools(&self, command: &str, params: &Value) -> Value {
+        self.command("/goog/cdp/execute", &json!({ "cmd": command, "params": params }))
     }
 }
 

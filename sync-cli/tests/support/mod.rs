@@ -1,15 +1,17 @@
 //! Real runs of the real program, each in its own folder.
 
 use std::io::{BufRead as _, BufReader, Write as _};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 use sync_core::protocol::PasswordHash;
 use tempfile::TempDir;
+use tokio::net::TcpSocket;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_oms-sync");
 /// The password of every site here.
@@ -181,6 +183,21 @@ impl Desk {
     }
 }
 
+/// Holds a port on which nobody listens any more: connections are refused, and no other test's server gets it.
+pub(crate) fn hold_port(address: SocketAddr) -> TcpSocket {
+    let began = Instant::now();
+    loop {
+        let socket = TcpSocket::new_v4().expect("a socket");
+        // Connections that have just ended do not matter; one that listens does.
+        socket.set_reuseaddr(true).expect("an option");
+        match socket.bind(address) {
+            Ok(()) => return socket,
+            Err(error) => assert!(began.elapsed() < Duration::from_secs(60), "{address}: {error}"),
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
 /// A running central server.
 pub(crate) struct Server {
     child: Option<Child>,
@@ -196,6 +213,18 @@ impl Server {
         let child = self.child.take().expect("it runs");
         interrupt(&child);
         Said::by(child)
+    }
+
+    /// Interrupts it, waits until it has ended, and holds its port.
+    pub(crate) fn stop_for_good(self) -> TcpSocket {
+        let address = self.socket_address();
+        self.stop().ends(0);
+        hold_port(address)
+    }
+
+    /// Its address for a socket.
+    pub(crate) fn socket_address(&self) -> SocketAddr {
+        self.address.trim_start_matches("http://").parse().expect("an address")
     }
 
     /// Asks it to end, as a service manager does.

@@ -60,6 +60,9 @@ pub(crate) struct SiteDatabases {
     /// a database that was given up.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     replaced: Option<ReplacedDatabase>,
+    /// True from when the site may come from another machine until a push was accepted: any copy may continue.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    is_open_to_all: bool,
 }
 
 /// A database that another one may have replaced.
@@ -87,6 +90,7 @@ impl SiteDatabases {
             forgot_at: None,
             lost: None,
             replaced: None,
+            is_open_to_all: false,
         }
     }
 
@@ -138,6 +142,11 @@ impl SiteDatabases {
     /// True for the database that was set up last, if central has not accepted a push of it yet.
     fn is_expected(&self, chain: &PushChain) -> bool {
         self.taken.is_empty() && self.firsts.last() == Some(&chain.first)
+    }
+
+    /// True for the database whose push was accepted last, and for one that was set up since.
+    fn is_newest(&self, chain: &PushChain) -> bool {
+        self.is_expected(chain) || self.taken.contains(&chain.id) || self.taken.last() == Some(&chain.after)
     }
 
     /// True if a push that follows no other, and is not known, is one that this server lost: pushes of the same database
@@ -219,9 +228,16 @@ pub(crate) fn of_site(txn: &dyn ReadTxn, site: SiteId) -> Result<Option<SiteData
     Ok(COPIES.of(site).get(txn)?.map(|StoredJson(copies)| copies))
 }
 
-/// Forgets it: the next copy that pushes continues.
-pub(super) fn forget(txn: &dyn WriteTxn, site: SiteId) -> Result<()> {
-    COPIES.of(site).set(txn, None::<StoredJson<SiteDatabases>>)
+/// Lets the next copy that pushes continue. The pushes so far stay known: if the same database continues, on this machine or on
+/// another one, nothing is lost.
+pub(super) fn open_to_all(txn: &dyn WriteTxn, site: SiteId) -> Result<()> {
+    match of_site(txn, site)? {
+        Some(known) => {
+            let open = SiteDatabases { is_open_to_all: true, replaced: None, refused_at: None, ..known };
+            store(txn, site, &open)
+        }
+        None => Ok(()),
+    }
 }
 
 /// True if the ids are short enough to be kept; a chain with others counts as none.
@@ -245,6 +261,8 @@ pub(super) fn judge(
         Some(None) => return Ok(PushVerdict::Undecided),
         known => known.flatten(),
     };
+    // Another copy than the newest misses what that one sent: it reads everything again, as after a restore of this server.
+    let known = known.filter(|known| !known.is_open_to_all || known.is_newest(chain));
     let mut lost = known.as_ref().and_then(|known| known.lost);
     let mut forgot_at = known.as_ref().and_then(|known| known.forgot_at);
     let newest =
@@ -302,6 +320,7 @@ pub(super) fn judge(
         forgot_at,
         lost,
         replaced: None,
+        is_open_to_all: false,
     };
     now_known.note_first(chain);
     store(txn, site, &now_known)?;
@@ -316,9 +335,8 @@ pub(super) fn judge_pull(txn: &dyn ReadTxn, site: SiteId, chain: &PushChain, now
     };
     let Some(known) = known.settled(chain, now) else { return Ok(PullVerdict::Undecided) };
     let central_restored = changelog_gaps(txn)?.iter().map(|lost| lost.before).max().unwrap_or(Cursor(0));
-    let goes_on = known.is_expected(chain)
-        || known.taken.last() == Some(&chain.after)
-        || known.taken.contains(&chain.id)
+    let goes_on = known.is_open_to_all
+        || known.is_newest(chain)
         || (central_restored > known.central_restored || known.went_back(chain)) && !known.is_former(chain);
     Ok(match goes_on {
         true => PullVerdict::Continues,
@@ -367,6 +385,7 @@ fn replace(
     stage: PullStage,
     now: Timestamp,
 ) -> Result<SiteDatabases> {
+    let known = known.filter(|known| !known.is_open_to_all);
     let had_others = known.is_some();
     let mut known = known.unwrap_or_else(|| SiteDatabases::none(now));
     let taken = std::mem::take(&mut known.taken);

@@ -279,6 +279,7 @@ impl Central {
         for entry in txn.central()?.sites()? {
             sites.insert(entry.id, unseen(entry.id, entry.name));
         }
+        let listed: HashSet<SiteId> = sites.keys().copied().collect();
         for (id, visit) in visits {
             let behind = visit.read_to.map(|read_to| newest.next().0.saturating_sub(read_to.0));
             let site = sites.entry(id).or_insert_with(|| unseen(id, visit.name));
@@ -297,6 +298,10 @@ impl Central {
                 QuarantineCause::Refused => site.refused += count,
                 _ => site.quarantined += count,
             }
+        }
+        // A site that was removed is silent for good. A legacy server keeps its list itself.
+        if !state::LEGACY_URL.is_set(txn.as_ref())? {
+            sites.retain(|id, site| listed.contains(id) || site.is_integrating || site.refused + site.quarantined > 0);
         }
         // It signs in to check that sites find it.
         if let Some(own) = state::SITE_ID.find(txn.as_ref())? {

@@ -9,9 +9,11 @@ use super::store_records;
 use super::v6::push::close_open_push;
 use crate::clock::Clock;
 use crate::error::{Error, Result};
+use crate::integrate::is_code_of_system;
 use crate::protocol::PasswordHash;
 use crate::record::{RecordData, RecordId, SiteId, StoreId, TableName};
 use crate::role::Role;
+use crate::storage::state::{RemovedSite, StoredJson};
 use crate::storage::{SiteEntry, Storage, WriteTxn, note_act, state};
 use crate::text::quoted;
 use crate::text::sentences::input;
@@ -123,7 +125,8 @@ impl SiteRegistry {
         Ok(entry)
     }
 
-    /// Adds a site with a new number; an existing one gets the new password.
+    /// Adds a site with a new number; an existing one gets the new password. A site that was [removed](Self::remove) comes back
+    /// with the number and the UUID that it had, so that its database may send what it has not sent yet.
     ///
     /// # Errors
     /// The name or the password is empty or too long.
@@ -135,20 +138,21 @@ impl SiteRegistry {
         let secret = stored_secret(password)?;
         let txn = self.storage.write()?;
         let known = txn.central()?.site_named(name)?;
-        let what = if known.is_some() { "has a new password" } else { "is new" };
-        let entry = match known {
-            Some(known) => SiteEntry { secret, ..known },
-            None => {
+        let removed = state::removed_site(name).get(txn.as_ref())?.map(|StoredJson(removed)| removed);
+        let (entry, what) = match (known, removed) {
+            (Some(known), _) => (SiteEntry { secret, ..known }, "has a new password"),
+            (None, Some(RemovedSite { id, uuid, last_pull_at })) => {
+                // As after a reset of its machine: whichever copy of its database comes first goes on.
+                super::copied_databases::open_to_all(txn.as_ref(), id)?;
+                state::removed_site(name).set(txn.as_ref(), None)?;
+                (SiteEntry { id, uuid, name: name.to_owned(), secret, hardware_id: None, last_pull_at }, "is back")
+            }
+            (None, None) => {
                 let id = SiteId(highest_site(txn.as_ref())?.0 + 1);
                 state::HIGHEST_SITE.set(txn.as_ref(), id)?;
-                SiteEntry {
-                    id,
-                    uuid: uuid::Uuid::new_v4().simple().to_string().to_uppercase(),
-                    name: name.to_owned(),
-                    secret,
-                    hardware_id: None,
-                    last_pull_at: None,
-                }
+                let uuid = uuid::Uuid::new_v4().simple().to_string().to_uppercase();
+                let name = name.to_owned();
+                (SiteEntry { id, uuid, name, secret, hardware_id: None, last_pull_at: None }, "is new")
             }
         };
         txn.central()?.put_site(&entry)?;
@@ -166,6 +170,16 @@ impl SiteRegistry {
         self.storage.read()?.central()?.sites()
     }
 
+    /// The number that a site had when it was [removed](Self::remove), and gets when it is [added](Self::add) again; `None` if no site of
+    /// this name was removed, or it is back.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub fn removed(&self, name: &str) -> Result<Option<SiteId>> {
+        let removed = state::removed_site(name).get(self.storage.read()?.as_ref())?;
+        Ok(removed.map(|StoredJson(removed)| removed.id))
+    }
+
     /// The number of records withheld from a site because its release cannot read them.
     ///
     /// # Errors
@@ -174,7 +188,7 @@ impl SiteRegistry {
         super::v6::withheld::count_withheld(self.storage.as_ref(), site)
     }
 
-    /// Removes a site; its records stay.
+    /// Removes a site; its records stay. Its number and its UUID stay known under its name, for when it is [added](Self::add) again.
     ///
     /// # Errors
     /// There is no such site, or stores are still active on it.
@@ -191,6 +205,8 @@ impl SiteRegistry {
         }
         state::HIGHEST_SITE.set(txn.as_ref(), highest_site(txn.as_ref())?)?;
         txn.central()?.remove_site(site.id)?;
+        let removed = RemovedSite { id: site.id, uuid: site.uuid, last_pull_at: site.last_pull_at };
+        state::removed_site(name).set(txn.as_ref(), Some(StoredJson(removed)))?;
         // Central accepted these records. Nobody sends the last batch of their push any more.
         close_open_push(txn.as_ref(), site.id, self.clock.now())?;
         let changed = format!("site {} is removed", site.id);
@@ -233,7 +249,7 @@ impl SiteRegistry {
     pub fn reset_hardware(&self, name: &str) -> Result<()> {
         let txn = self.storage.write()?;
         let site = named(txn.as_ref(), name)?;
-        super::copied_databases::forget(txn.as_ref(), site.id)?;
+        super::copied_databases::open_to_all(txn.as_ref(), site.id)?;
         SiteRestore::note_new_database(txn.as_ref(), site.id)?;
         let changed = format!("site {} may come from another machine", site.id);
         note_act(txn.as_ref(), self.clock.now(), format!("site reset-hardware {name}"), changed)?;
@@ -241,15 +257,25 @@ impl SiteRegistry {
         txn.commit()
     }
 
+    /// Checks the code of a store that is to be added.
+    ///
+    /// # Errors
+    /// [`Error::BadInput`]: `HIS`, `SM` and `DRG` are the codes of stores of the legacy server itself. Every site of Open mSupply leaves a
+    /// store with such a code out, so nobody could work in it.
+    pub fn check_code(code: &str) -> Result<()> {
+        if is_code_of_system(code) { Err(Error::bad_input(input::store_of_system(code))) } else { Ok(()) }
+    }
+
     /// Adds a store that is active on a site, and its name record. An existing store moves to that site.
     ///
     /// # Errors
-    /// There is no such site, or the name or code is empty or too long.
+    /// There is no such site, the name or code is empty or too long, or [no site takes](Self::check_code) a store with that code.
     pub fn add_store(&self, name: &str, code: &str, site: &str, id: Option<StoreId>) -> Result<StoreId> {
         let fits = |text: &str| !text.is_empty() && text.len() <= TEXT_MAX && !text.chars().any(char::is_control);
         if !fits(name) || !fits(code) || id.as_ref().is_some_and(|id| !fits(id.as_str())) {
             return Err(Error::bad_input(input::store_names(TEXT_MAX)));
         }
+        Self::check_code(code)?;
         let now = self.clock.now();
         let new_id = || uuid::Uuid::new_v4().simple().to_string().to_uppercase();
         let store_id = id.unwrap_or_else(|| StoreId::new(new_id()));

@@ -10,6 +10,8 @@ use crate::error::{Error, ErrorClass};
 pub(super) fn needs_person(error: &Error) -> bool {
     match error {
         Error::NotAServer { .. } | Error::NotCentral { .. } | Error::CertificateRefused { .. } => false,
+        // The app has to synchronise, or somebody has to decide otherwise.
+        Error::HookMissing => true,
         _ => matches!(error.class(), ErrorClass::Configure | ErrorClass::Upgrade),
     }
 }
@@ -115,6 +117,7 @@ mod tests {
             Error::OtherSite { ours: site(), theirs: site() },
             Error::LegacyVersionMismatch { sent: 14 },
             Error::NotSetUp,
+            Error::HookMissing,
         ] {
             assert_eq!(seconds(&mut Backoff::default(), Some(&error), false, 0.0), 3600.0, "{error}");
         }

@@ -287,7 +287,7 @@ pub enum Error {
         code: "not_an_msupply_server", class: Configure,
         message: "what answers at {url} is not {server}: it sent {found}",
         cause: "A proxy, a log-in page of the network, or another program answers at this address and port.",
-        advice: "Check the address, its port, and whether it begins with http:// or https://; a proxy or a log-in page of the network may be in between.",
+        advice: "Check the address and its port; a proxy or a log-in page of the network may be in between.",
     }
 
     /// A certificate that is not trusted.
@@ -317,8 +317,11 @@ pub enum Error {
         fields: { ours: String = "\"clinic\"".into(), theirs: String = "\"warehouse\"".into() },
         code: "other_site", class: Configure, upstream: "SITE_UUID_IS_BEING_CHANGED",
         message: "this database belongs to site {ours}, but the legacy server says these credentials are those of {theirs}",
-        cause: "The credentials of another site were entered; one database stays one site for ever.",
-        advice: "Use the credentials of this site, or a new database for the other one; nothing was changed.",
+        cause: "The credentials of another site were entered, or this site was deleted on the server and made again there; one database \
+                stays one site for ever.",
+        advice: "Nothing was changed, and what was not pushed is kept here. Use the credentials of this site, or a new database for the \
+                 other one. If the site was deleted and made again, ask the server's administrator to put the former one back: until then \
+                 what is kept here arrives nowhere.",
     }
 
     /// An operation for the other role.

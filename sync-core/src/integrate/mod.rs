@@ -29,6 +29,7 @@ pub(crate) use integrated::Integrated;
 pub(crate) use local_state::seen_at_central;
 pub use noted_conflicts::KeptConflict;
 pub(crate) use noted_conflicts::kept_conflicts;
+pub(crate) use plan::is_code_of_system;
 pub(crate) use provenance::Provenance;
 pub(crate) use pushed::receive_push;
 pub(crate) use receive::receive;

@@ -197,11 +197,16 @@ fn without_type(incoming: &Incoming, operation: Operation) -> Decision {
     document(incoming, operation)
 }
 
+/// True for the code of a store of the legacy server itself (hospital information, supervisor, drug registration), which no site takes.
+pub(crate) fn is_code_of_system(code: &str) -> bool {
+    matches!(code, "HIS" | "SM" | "DRG")
+}
+
 /// Why a record of the legacy server is of no use here (`legacy-tables`, *store*).
 fn ignored(incoming: &Incoming) -> Option<String> {
     let fields = incoming.data.fields().filter(|_| incoming.table == *"store")?;
     let text = |key| fields.text(key).unwrap_or_default();
-    if matches!(text("code").as_ref(), "HIS" | "SM" | "DRG") {
+    if is_code_of_system(&text("code")) {
         return Some(format!("store {} is one of the legacy server's own", text("code")));
     }
     text("name_ID").is_empty().then(|| "a store without a name of its own is not in use".to_owned())

@@ -328,6 +328,14 @@ pub(crate) fn confirmed_central(txn: &dyn ReadTxn, stored: Option<String>) -> Re
     }
 }
 
+/// True while the address of central that the legacy server gave last waits to be confirmed.
+pub(crate) fn is_central_unconfirmed(txn: &dyn ReadTxn) -> Result<bool> {
+    let known = confirmed_central(txn, state::CENTRAL_CONFIRMED.find(txn)?)?;
+    let read = |text: Option<String>| text.and_then(|text| parse_url(CENTRAL, &text).ok());
+    let both = read(known).zip(read(state::CENTRAL_URL.find(txn)?));
+    Ok(both.is_some_and(|(known, offered)| is_elsewhere(&known, &offered)))
+}
+
 /// Reads an address to which credentials may go.
 fn allowed(https_only: bool, what: &'static str, text: &str) -> Result<Url> {
     let url = parse_url(what, text)?;

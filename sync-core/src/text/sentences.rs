@@ -56,6 +56,8 @@ crate::sentences! {
         cursors_well_at(servers) = "no cursor is beyond the end at {servers}";
         or_at(one, other) = "{one} or at {other}";
 
+        app_follows() = "an app keeps tables of its own in this database, so the app alone synchronises it";
+
         // Why a check was not made.
         no_question() = "no server was to be asked";
         own_list() = "this central server keeps the list of sites itself";
@@ -117,6 +119,10 @@ crate::sentences! {
             "Write {should}:// instead of {is}://: set this site up again with the right address.";
         correct_scheme_there(is, should) = "Write {should}:// instead of {is}://. Ask the legacy server's \
             administrator to correct central's address there.";
+        ask_for_tls() = "Ask the server's administrator for its https:// address: what is sent to this one is not encrypted. Only \
+            if the server has no TLS, and the line is trusted, set this site up again and allow http.";
+        ask_for_tls_there() = "Ask central's administrator for its https:// address: what is sent to this one is not encrypted. The \
+            legacy server's administrator corrects it there.";
         certificate_untrusted(url) =
             "the certificate at {url} is refused: it was not issued by an authority that this machine trusts";
         install_authority() = "If the server's administrator made the certificate, install their certificate authority \
@@ -312,6 +318,8 @@ crate::sentences! {
         not_offered(meant, offered) = "the legacy server does not name {meant} as the central server; now it names {offered}";
         site_name(max) = "a site's name has 1 to {max} bytes, no colon and no control characters";
         store_names(max) = "a store's name, code and id have 1 to {max} bytes and no control characters";
+        store_of_system(code) = "a store cannot have the code {code}: HIS, SM and DRG are stores of the legacy server itself, and every \
+            site leaves them out; choose another code";
         store_still_active(site) = "1 store is still active on site \"{site}\"";
         no_hook() = "this replica was opened without a hook";
         store_has_records(store) = "records belong to store \"{store}\": it cannot be removed, only move to another site";

@@ -25,6 +25,10 @@ impl Database {
     pub(super) fn open(path: &Path) -> Result<Self> {
         use std::io::Read as _;
         let mut head = Vec::new();
+        // Looked at before it is opened: opening a pipe waits for whoever writes into it.
+        if !std::fs::metadata(path).map_err(|error| unreadable(path, error))?.is_file() {
+            return Err(unreadable(path, "it is not a file"));
+        }
         let read = std::fs::File::open(path).and_then(|file| file.take(MAGIC.len() as u64).read_to_end(&mut head));
         read.map_err(|error| unreadable(path, error))?;
         if head != MAGIC {

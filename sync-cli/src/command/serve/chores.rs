@@ -9,7 +9,7 @@ use sync_core::clock::{Clock as _, SystemClock};
 use sync_core::{Error, Message, Replica, Site, SyncOptions, Texts};
 
 use crate::backup::{Plan, newest_age, take};
-use crate::input::text_of;
+use crate::input::{TEXT_MAX, text_of};
 use crate::progress::until_interrupted;
 use crate::sentences::{common, input_given, serving as says};
 use crate::signals::{asked_to_reload, interrupted};
@@ -94,6 +94,7 @@ impl CertificateFiles {
     /// # Errors
     /// They cannot be used, or the certificate has ended.
     pub(super) fn read(&self) -> Result<Tls, Error> {
+        let text_of = |file: &Path| text_of(file, TEXT_MAX);
         let (chain, secret) = (text_of(&self.certificates)?, text_of(&self.key)?);
         let tls =
             Tls::from_pem(Pem { path: &self.certificates, text: &chain }, Pem { path: &self.key, text: &secret })?;

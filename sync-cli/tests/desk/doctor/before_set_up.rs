@@ -7,6 +7,9 @@ use super::super::{Clinic, fits, holds};
 /// What is wrong, the arguments beside the password, the party, the exit status and the code.
 type Case = (&'static str, fn(&mut Front, &mut Vec<String>), &'static str, i32, &'static str);
 
+/// A database that is not there.
+const NEW: [(&str, &str); 1] = [("OMS_SYNC_DB", "new.sqlite")];
+
 const CASES: &[Case] = &[
     ("nothing is wrong", |_, _| {}, "nobody", 0, ""),
     ("the server is stopped", |front, _| front.shut(), "legacy_server", 4, "unreachable"),
@@ -27,7 +30,7 @@ fn a_set_up_that_would_fail_is_diagnosed_and_leaves_no_database() {
         let mut args = given.map(str::to_owned).to_vec();
         break_it(&mut front, &mut args);
         let args: Vec<&str> = args.iter().map(String::as_str).collect();
-        let asked = |how: &[&str]| clinic.desk.run(&[&["--db", "new.sqlite", "doctor"], &args[..], how].concat());
+        let asked = |how: &[&str]| clinic.desk.run_with(&NEW, &[&["doctor"], &args[..], how].concat());
         let (found, said) = (asked(&["--json"]), asked(&[]));
         assert_eq!((found.status, said.status), (Some(*status), Some(*status)), "{what}: {found:?}");
         let found = found.json();
@@ -48,7 +51,7 @@ fn a_set_up_that_would_fail_is_diagnosed_and_leaves_no_database() {
 #[test]
 fn without_a_password_the_way_and_the_name_are_checked() {
     let clinic = Clinic::new();
-    let asked = |args: &[&str]| clinic.desk.run(&[&["--db", "new.sqlite", "doctor"][..], args].concat());
+    let asked = |args: &[&str]| clinic.desk.run_with(&NEW, &[&["doctor"][..], args].concat());
     let address = clinic.server.address.as_str();
     let known = asked(&["--legacy-url", address, "--site", "clinic", "--json"]).ends(0).json();
     assert_eq!((&known["party"], &known["finding"]), (&"nobody".into(), &serde_json::Value::Null), "{known:#}");
@@ -70,17 +73,39 @@ fn net_needs_no_database() {
     clinic.put_at_central("asset_class", r#"{"id":"cold","name":"Cold chain"}"#);
     std::fs::write(clinic.desk.path("broken.sqlite"), "no database").expect("a file");
     let unread = clinic.desk.run(&["--db", "broken.sqlite", "net"]).ends(6);
-    holds(&unread.err, &["Without this database: oms-sync --db broken.sqlite net --legacy-url"]);
+    holds(&unread.err, &["Without this database: oms-sync net --legacy-url"]);
     let from = ["--legacy-url", &clinic.server.address, "--site", "clinic", "--password-file", "pw"];
     let more = ["--hardware-id", HARDWARE_ID, "--max-time", "2s", "--json"];
-    let found = clinic.desk.run(&[&["--db", "broken.sqlite", "net"][..], &from, &more].concat()).ends(0).json();
+    let broken = [("OMS_SYNC_DB", "broken.sqlite")];
+    let measured = clinic.desk.run_with(&broken, &[&["net"][..], &from, &more].concat()).ends(0);
+    holds(&measured.err, &["broken.sqlite is not read"]);
+    let found = measured.json();
     let servers: Vec<_> = found["servers"].as_array().expect("servers").iter().map(|line| &line["server"]).collect();
     assert_eq!(servers, ["legacy", "central"], "{found:#}");
     assert!(found["servers"][1]["total_records"].as_u64().is_some_and(|records| records >= 1), "{found:#}");
     assert!(found["first_sync"].is_object(), "{found:#}");
     std::fs::write(clinic.desk.path("wrong"), "wrong").expect("a file");
     let wrong = ["--legacy-url", &clinic.server.address, "--site", "clinic", "--password-file", "wrong", "--json"];
-    let refused = clinic.desk.run(&[&["--db", "new.sqlite", "net"][..], &wrong].concat()).ends(3).json();
+    let refused = clinic.desk.run_with(&NEW, &[&["net"][..], &wrong].concat()).ends(3).json();
     assert_eq!(refused["servers"][0]["error"]["code"], "incorrect_password", "{refused:#}");
     assert!(!clinic.desk.path("new.sqlite").exists());
+}
+
+/// Who names a database expects that it is used.
+#[test]
+fn a_database_is_not_named_for_what_reads_none() {
+    let clinic = Clinic::new();
+    let new = ["--legacy-url", &clinic.server.address, "--site", "clinic", "--password-file", "pw"];
+    for command in ["doctor", "net"] {
+        let said = clinic.desk.run(&[&["--db", "oms-sync.sqlite", command, "--json"], &new[..]].concat()).ends(2);
+        assert_eq!(said.error().0, "usage");
+        assert!(said.out.contains("leave --db out"), "{said:?}");
+        let said = clinic.desk.run(&[&[command, "--db=oms-sync.sqlite", "--json"], &new[..]].concat()).ends(2);
+        assert_eq!(said.error().0, "usage");
+    }
+    let said = clinic.desk.run(&["--db", "oms-sync.sqlite", "compat", "--json"]).ends(2);
+    assert!(said.out.contains("`compat` uses no database"), "{said:?}");
+    // The one in the folder was not named.
+    let said = clinic.desk.run(&[&["doctor", "--hardware-id", HARDWARE_ID], &new[..]].concat()).ends(0);
+    holds(&said.err, &["oms-sync.sqlite is not read"]);
 }

@@ -192,10 +192,7 @@ const BROKEN: &[Case] = &[
     ),
     (
         "the site was deleted and made again",
-        |ward| {
-            remove_site(ward);
-            ward.at_server(&["site", "add", "clinic", "--password-file", "pw"]);
-        },
+        |ward| ward.make_site_anew(),
         "legacy_server",
         3,
         "other_site",

@@ -79,6 +79,13 @@ impl Ward {
         self.clinic.desk.run(&[&["--db", "central.sqlite", "-q"], args].concat()).ends(0);
     }
 
+    /// The site was deleted and made again, at a server that forgets a deleted one.
+    pub(super) fn make_site_anew(&self) {
+        let central = rusqlite::Connection::open(self.clinic.desk.path("central.sqlite")).expect("central's database");
+        let anew = "UPDATE sync_site SET uuid = 'ANOTHER' WHERE name = 'clinic'";
+        assert_eq!(central.execute(anew, ()).expect("SQL"), 1);
+    }
+
     /// Another machine signs in as this site.
     fn take_over(&self, db: &str) {
         self.at_server(&["site", "reset-hardware", "clinic"]);

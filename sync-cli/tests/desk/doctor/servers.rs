@@ -2,7 +2,7 @@
 
 use sync_core::protocol::v6::{WireError, encode_error};
 
-use super::{ADDRESS_PASSWORD, Answer, Says, Ward, of};
+use super::{ADDRESS_PASSWORD, Answer, Says, Ward, holds, of};
 
 const EVERYTHING: &str = "/";
 
@@ -202,7 +202,7 @@ fn something_else_answers() {
                 3,
                 "central server",
                 "not_an_msupply_server",
-                &["a web page", "Check the address, its port"],
+                &["a web page", "Check the address and its port"],
             ),
         ),
         (
@@ -213,13 +213,19 @@ fn something_else_answers() {
                 3,
                 "legacy server",
                 "not_an_msupply_server",
-                &["a web page", "Check the address, its port"],
+                &["a web page", "Check the address and its port"],
             ),
         ),
         (
             "the port of some other program",
             |ward| ward.legacy.instead(EVERYTHING, Answer::new(404, "text/plain", "no")),
-            of("device", 3, "legacy server", "not_an_msupply_server", &["no such page", "Check the address, its port"]),
+            of(
+                "device",
+                3,
+                "legacy server",
+                "not_an_msupply_server",
+                &["no such page", "Check the address and its port"],
+            ),
         ),
         (
             "https asked of a port that speaks http",
@@ -330,6 +336,13 @@ fn a_site_that_was_removed_and_one_that_took_its_place() {
     let unknown = &["does not know", "Check the site name"];
     ward.doctor("removed", &of("legacy_server", 3, "legacy sign-in", "site_name_not_found", unknown));
     ward.at_server(&["site", "add", "clinic", "--password-file", "pw"]);
+    ward.at_server(&["store", "add", "Clinic", "--code", "C", "--site", "clinic", "--id", &store]);
+    ward.doctor("back", &of("nobody", 0, "", "", &["No problem found"]));
+    ward.make_site_anew();
+    let sync = ward.clinic.desk.run(&["sync", "-q"]).ends(3);
+    let words =
+        ["another site \"clinic\", with the number 2", "what was not pushed is kept here", "put the former one back"];
+    holds(&sync.err, &words);
     let other = &["deleted on the legacy server and made again", "put the former site back"];
     ward.doctor("replaced", &of("legacy_server", 3, "identity", "other_site", other));
 }

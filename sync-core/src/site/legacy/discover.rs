@@ -202,6 +202,8 @@ fn store(txn: &dyn WriteTxn, info: &SiteInfo, now: Timestamp, is_vouched_for: bo
         let name = state::SITE_NAME.find(txn)?.unwrap_or(ours);
         let theirs = match excerpt(info.name.as_bytes()) {
             name if name.is_empty() => format!("site {}", info.site_id),
+            // It was deleted there and made again.
+            same if same == name => format!("another site {same:?}, with the number {}", info.site_id),
             name => format!("{name:?}"),
         };
         return Err(Error::OtherSite { ours: format!("{name:?}"), theirs });

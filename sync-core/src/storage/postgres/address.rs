@@ -2,7 +2,6 @@
 
 use std::env;
 use std::fmt;
-use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::str::FromStr as _;
 use std::time::Duration;
@@ -10,6 +9,7 @@ use std::time::Duration;
 use postgres::Config;
 use postgres::config::{Host, SslMode};
 
+use crate::address::is_loopback_host;
 use crate::error::{Error, Result};
 use crate::text::Detail;
 use crate::text::sentences::input;
@@ -140,6 +140,10 @@ impl PostgresAddress {
                 return Err(Error::bad_input(input::password_file_open(&file)));
             }
         }
+        // Opening a pipe would wait for whoever writes into it.
+        if !std::fs::metadata(path).map_err(unreadable)?.is_file() {
+            return Err(Error::bad_input(input::not_a_file(&file)));
+        }
         let text = std::fs::read_to_string(path).map_err(unreadable)?;
         let user = self.config.get_user().unwrap_or_default();
         let database = self.config.get_dbname().unwrap_or(user);
@@ -192,7 +196,7 @@ fn causes(error: &postgres::Error) -> String {
 /// True if a host is this machine.
 fn is_here(host: &Host) -> bool {
     match host {
-        Host::Tcp(name) => name == "localhost" || name.parse::<IpAddr>().is_ok_and(|address| address.is_loopback()),
+        Host::Tcp(name) => is_loopback_host(name),
         #[cfg(unix)]
         Host::Unix(_) => true,
     }

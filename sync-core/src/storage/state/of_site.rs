@@ -38,6 +38,11 @@ pub(crate) const fn copies_of_site<T>() -> SiteSetting<Option<StoredJson<T>>> {
     SiteSetting::new("copies_of_site_")
 }
 
+/// What a site of the local list was before it was removed: who adds it again means the same one.
+pub(crate) fn removed_site(name: &str) -> Setting<Option<StoredJson<RemovedSite>>> {
+    Setting::new("removed_site_").of(name)
+}
+
 /// The stores that moved to another site and whose records are still to be logged again.
 pub(crate) const fn moved_stores<T>() -> Setting<JsonList<T>> {
     Setting::new("moved_stores")
@@ -52,6 +57,14 @@ pub(crate) fn store_left_site(site: SiteId, store: &str) -> Setting<Cursor> {
 /// back.
 pub(crate) fn written_by(table: &TableName, id: &RecordId) -> Setting<WrittenBy> {
     Setting::lenient("written_by ").of(format_args!("{table} {id}"))
+}
+
+/// The identity of a site that was removed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct RemovedSite {
+    pub id: SiteId,
+    pub uuid: String,
+    pub last_pull_at: Option<Timestamp>,
 }
 
 /// The refused sign-ins under a site's name, since it was added.

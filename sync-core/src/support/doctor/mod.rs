@@ -10,6 +10,7 @@ pub(crate) mod over_network;
 use serde::Serialize;
 
 use crate::error::{Error, ErrorClass};
+use crate::role::Role;
 use crate::text::sentences::doctor as say;
 use crate::text::{Localize, Message};
 
@@ -122,6 +123,16 @@ impl Check {
         Self { name, outcome: CheckOutcome::NotChecked, says: why, finding: None }
     }
 
+    /// The check of a database that an app with a [hook](crate::ReplicaBuilder::hook) keeps, for a program without the hook; see
+    /// [`Replica::is_hook_missing`](crate::Replica::is_hook_missing). A central server cannot be run by such a program, but nothing is
+    /// wrong with a site that its app synchronises.
+    pub fn of_missing_hook(role: Option<Role>) -> Self {
+        match role {
+            Some(Role::Central) => Self::fault(APP, &Error::HookMissing, Party::Device).into_warning(),
+            _ => Self::ok(APP, say::app_follows()),
+        }
+    }
+
     /// A fault that is an error: its code, class and advice.
     pub(crate) fn fault(name: &'static str, error: &Error, party: Party) -> Self {
         let finding = Finding {
@@ -183,7 +194,8 @@ pub struct Diagnosis {
     pub says: Message,
     /// Its fault, with the advice.
     pub finding: Option<Finding>,
-    /// The names of checks with a fault of another party, which does not follow from that one.
+    /// The names of checks with a fault of another party, which does not follow from that one, and of those that found records which
+    /// did not get through.
     pub also: Vec<&'static str>,
     /// All checks, in order.
     pub checks: Vec<Check>,
@@ -191,6 +203,9 @@ pub struct Diagnosis {
 
 /// The names of the checks of the database file.
 pub(crate) const OF_FILE: &[&str] = &["database", "integrity", "disk space"];
+
+/// The name of the check of an app's tables.
+pub(crate) const APP: &str = "app's tables";
 
 /// The names of the checks of the legacy server, in order.
 pub(crate) const LEGACY: [&str; 6] =
@@ -280,7 +295,7 @@ impl Diagnosis {
             deciding = checks.iter().find(is_wrong_clock).or(deciding);
         }
         Self {
-            also: deciding.map_or_else(Vec::new, |deciding| other_faults(&checks, deciding)),
+            also: deciding.map_or_else(Vec::new, |deciding| others(&checks, deciding)),
             outcome: deciding.map_or(CheckOutcome::Ok, |check| check.outcome),
             party: deciding.and_then(|check| check.finding.as_ref()).map_or(Party::Nobody, |finding| finding.party),
             check: deciding.map(|check| check.name),
@@ -289,6 +304,17 @@ impl Diagnosis {
             checks,
         }
     }
+}
+
+/// What is to be told beside the deciding check.
+fn others(checks: &[Check], deciding: &Check) -> Vec<&'static str> {
+    let is_left_behind = |check: &&Check| {
+        matches!(check.name, "quarantine" | "refused by central")
+            && check.outcome == CheckOutcome::Warning
+            && check.name != deciding.name
+    };
+    let left_behind = checks.iter().filter(is_left_behind).map(|check| check.name);
+    other_faults(checks, deciding).into_iter().chain(left_behind).collect()
 }
 
 /// The faults at the other server. A fault of the network is one fault, whatever it keeps away.

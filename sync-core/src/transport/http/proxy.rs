@@ -10,7 +10,7 @@ use base64::engine::general_purpose::STANDARD;
 use ureq::ProxyProtocol;
 use url::Url;
 
-use crate::address::is_loopback;
+use crate::address::{is_loopback, is_loopback_host};
 use crate::redaction::masked_url;
 use crate::text::Detail;
 use crate::text::sentences::error_detail as words;
@@ -50,11 +50,6 @@ struct UnusableProxy {
     /// Without user name and password.
     url: String,
     reason: Detail,
-}
-
-/// True for a proxy on this machine.
-fn is_here(host: &str) -> bool {
-    Url::parse(&format!("http://{host}")).is_ok_and(|url| is_loopback(&url))
 }
 
 type ProxySetting = Option<Result<Proxy, UnusableProxy>>;
@@ -111,7 +106,7 @@ impl Proxies {
             return Ok(None);
         }
         // A proxy on another machine cannot reach this one, and would read what is sent to it.
-        if is_loopback(&url) && setting.as_ref().is_ok_and(|proxy| !is_here(&proxy.host)) {
+        if is_loopback(&url) && setting.as_ref().is_ok_and(|proxy| !is_loopback_host(&proxy.host)) {
             return Ok(None);
         }
         setting.as_ref().map(Some).map_err(|UnusableProxy { variable, url, reason }| TransportError::ProxyUnusable {

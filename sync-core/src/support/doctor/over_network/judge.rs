@@ -3,7 +3,7 @@
 use url::Url;
 
 use super::watch::ObservedResponse;
-use crate::address::shown;
+use crate::address::{is_loopback, shown};
 use crate::error::{Error, ErrorClass, Server};
 use crate::support::doctor::{Check, CheckOutcome, Party};
 use crate::text::sentences::doctor as say;
@@ -86,9 +86,13 @@ pub(crate) fn party(error: &Error, asked: Server) -> Party {
 pub(crate) fn wrong_scheme(name: &'static str, server: Server, url: &Url) -> Check {
     let (is, should) = if url.scheme() == "http" { ("http", "https") } else { ("https", "http") };
     let says = say::wrong_scheme(shown(url), is, should);
-    let advice = match server {
-        Server::Legacy => say::correct_scheme_here(is, should),
-        Server::Central => say::correct_scheme_there(is, should),
+    // Nobody gives TLS up because of an advice: the records and the hash of the password would travel in the clear.
+    let is_safe = should == "https" || is_loopback(url);
+    let advice = match (server, is_safe) {
+        (Server::Legacy, true) => say::correct_scheme_here(is, should),
+        (Server::Central, true) => say::correct_scheme_there(is, should),
+        (Server::Legacy, false) => say::ask_for_tls(),
+        (Server::Central, false) => say::ask_for_tls_there(),
     };
     let code = ("wrong_scheme", ErrorClass::Configure, party_of_address(server));
     Check::found(name, CheckOutcome::Fault, says, code, advice)
@@ -172,6 +176,24 @@ mod tests {
             (ObservedResponse::default(), false),
         ] {
             assert_eq!(is_foreign_page(&seen), foreign, "{seen:?}");
+        }
+    }
+
+    #[test]
+    fn nobody_is_advised_to_give_tls_up_for_another_machine() {
+        let advice = |server, url: &str| {
+            let check = wrong_scheme("legacy TLS", server, &Url::parse(url).unwrap());
+            check.finding.unwrap().advice.to_string()
+        };
+        for server in [Server::Legacy, Server::Central] {
+            for here in ["https://localhost:8000", "https://127.0.0.1:2048"] {
+                assert!(advice(server, here).contains("Write http:// instead of https://"), "{here}");
+            }
+            for elsewhere in ["https://msupply.example.org:2048", "https://10.0.0.7:8000"] {
+                let said = advice(server, elsewhere);
+                assert!(!said.contains("Write http") && said.contains("https:// address"), "{said}");
+            }
+            assert!(advice(server, "http://msupply.example.org").contains("Write https:// instead of http://"));
         }
     }
 
