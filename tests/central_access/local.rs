@@ -211,6 +211,8 @@ fn a_site_that_was_removed_comes_back_as_the_same_one() {
     assert_eq!(end.sites.move_stores("a", "b").unwrap(), 1);
     end.sites.remove("a").unwrap();
     assert_eq!(end.sites.removed("a").unwrap(), Some(before.id));
+    let shown: Vec<String> = end.central.view().unwrap().sites.into_iter().map(|site| site.name).collect();
+    assert_eq!(shown, ["b"], "who comes no more is not silent");
     let away = a.site.sync(&SyncOptions::default(), &mut NoopObserver).unwrap();
     assert_eq!(away.error.as_ref().map(sync_core::Error::code), Some("site_name_not_found"));
 

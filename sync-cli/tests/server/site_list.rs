@@ -79,7 +79,6 @@ fn a_site_leaves_its_stores_to_another_and_a_password_is_changed() {
     administer(&["site", "remove", "clinic", "--move-stores-to", "nowhere"]).ends(2);
     administer(&["site", "remove", "clinic", "--move-stores-to", "district"]).ends(0);
     let stores = administer(&["store", "list", "--json"]).ends(0).json();
-    assert_eq!(listed(&desk, &[], 0).len(), 1, "the one that was removed is silent for good");
     let district = listed(&desk, &[], 0)[0].clone();
     assert_eq!((&stores["site"], &stores["name"]), (&district["site_id"], &json!("Clinic")));
 
