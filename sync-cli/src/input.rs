@@ -30,12 +30,14 @@ const PIPE_ANSWERS: Duration = Duration::from_secs(60);
 
 /// Standard input up to the end of its first line, in any encoding. It does not wait for more.
 pub(crate) fn first_line_of_input() -> Result<Vec<u8>> {
-    let io = |error: std::io::Error| Error::Io { what: "reading the password".to_owned(), source: error.into() };
-    let line = first_line_of(&mut std::io::stdin().lock().take(PASSWORD_MAX)).map_err(io)?;
-    match line.len() as u64 {
-        PASSWORD_MAX => Err(unreadable(Path::new(STANDARD_INPUT), too_large(PASSWORD_MAX))),
-        _ => Ok(line),
-    }
+    let failed = |error: IoError| unreadable(Path::new(STANDARD_INPUT), error);
+    short_first_line(std::io::stdin().lock()).map_err(failed)
+}
+
+/// The first line, if it is not longer than a password.
+fn short_first_line(input: impl BufRead) -> std::io::Result<Vec<u8>> {
+    let line = first_line_of(&mut input.take(PASSWORD_MAX))?;
+    if line.len() as u64 == PASSWORD_MAX { Err(too_large(PASSWORD_MAX)) } else { Ok(line) }
 }
 
 /// In UTF-16 a byte that ends a line of other text may be half of a letter, and the end of a line has another half.
@@ -151,6 +153,10 @@ mod tests {
         assert_eq!(refused(bytes_of_file(Path::new("/dev/zero"), 9)), "it is neither a file nor a pipe");
         assert_eq!(refused(at_most(std::io::repeat(b'x'), 2048)), "it has more than 2 KiB");
         assert_eq!(at_most(&b"four"[..], 4).expect("it fits"), b"four");
+        assert_eq!(
+            refused(short_first_line(std::io::BufReader::new(std::io::repeat(b'x')))),
+            "it has more than 64 KiB"
+        );
 
         let folder = tempfile::tempdir().expect("a folder");
         let pipe = |name: &str| {

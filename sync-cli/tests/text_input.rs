@@ -92,8 +92,6 @@ fn what_is_no_file_and_no_pipe_is_refused_at_once() {
         assert!(began.elapsed() < std::time::Duration::from_secs(10), "{args}: {:?}", began.elapsed());
     }
     let long = "x".repeat(66_000);
-    let said = desk.feed(&["--db", "central.sqlite", "site", "add", "other", "--password-stdin"], &long).ends(2);
-    assert!(said.err.contains("more than 64 KiB"), "{said:?}");
     std::fs::write(desk.path("long"), &long).expect("a file");
     let said = desk.run(&["--db", "central.sqlite", "site", "add", "other", "--password-file", "long"]).ends(2);
     assert!(said.err.contains("more than 64 KiB"), "{said:?}");
