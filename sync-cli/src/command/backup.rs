@@ -93,7 +93,7 @@ pub(super) fn restore(args: &Args, options: &args::Restore, out: &Output) -> Res
                 say(out, "", &shown::kept_in())?;
                 out.line(&format!("  {}", aside.display()))?;
             }
-            if Replica::builder().open_to_read(&args.db)?.role()? != Some(Role::Central) {
+            if args.builder()?.open_to_read(&args.db)?.role()? != Some(Role::Central) {
                 out.hint_said(&common::next_sync());
             }
         }

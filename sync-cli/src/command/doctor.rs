@@ -119,16 +119,12 @@ pub(super) fn diagnosed(
     patience: Option<Duration>,
     each: &mut dyn FnMut(&Check) -> ControlFlow<()>,
 ) -> Result<Diagnosis, Error> {
-<<<<<<< HEAD
     let db: &Path = &args.db;
     let (mut checks, replica) = args.builder()?.examine(db, free_bytes(db));
-=======
-    let (mut checks, replica) = Replica::examine(db, free_bytes(db));
     if let Some(replica) = replica.as_ref().filter(|replica| replica.is_hook_missing()) {
         // A role that cannot be read has a check of its own.
         checks.push(Check::of_missing_hook(replica.role().unwrap_or_default()));
     }
->>>>>>> baaa251 (What a stranger found with the program: a reset of a machine is no restore, a removed site comes back as itself, a file confirms nothing, and files from the command line have a limit)
     if let Some(check) = checks.first_mut().filter(|_| replica.is_none()) {
         name_open_msupply(db, check);
     }
