@@ -111,6 +111,8 @@ fn put_in_place(new: &Path, path: &Path, aside: &Path) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use std::path::PathBuf;
+
     use super::super::SqliteStorage;
     use super::*;
     use crate::storage::state::SITE_NAME;
