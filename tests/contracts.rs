@@ -1,4 +1,4 @@
-//! The promises of a storage, tested on each one and on each wrapper; and budgets of transactions.
+//! Tests the promises of a storage on each storage and on each wrapper, and the budgets of transactions.
 
 mod budgets;
 
@@ -13,7 +13,7 @@ use sync_core::storage::{CycleLock, MemoryStorage, ReadTxn, SqliteStorage, Stora
 use sync_testkit::{CountingStorage, FaultyStorage, RemoteOnlyStorage};
 use tempfile::TempDir;
 
-/// A database that goes with its folder.
+/// A database whose folder is removed with it.
 struct InFolder {
     storage: SqliteStorage,
     _folder: TempDir,
@@ -77,7 +77,7 @@ fn a_central_server_over_a_storage_for_remote_sites_says_so() {
 }
 
 #[test]
-fn every_promise_is_stamped() {
+fn storage_contract_lists_every_promise() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("kit/src/storage_contract");
     let stamped = std::fs::read_to_string(folder.join("mod.rs")).unwrap();
     let mut written = BTreeSet::new();

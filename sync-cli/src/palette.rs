@@ -7,7 +7,7 @@ use clap::builder::styling::{Ansi256Color, AnsiColor, Style};
 /// The meaning of a colour.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Tone {
-    /// This is a central server's database.
+    /// The bar that marks a central server's database.
     Bar,
     /// Something is wrong.
     Alarm,

@@ -1,7 +1,7 @@
 //! Bugs that can be planted into the engine, to test whether the simulator finds them (feature `planted-bugs`).
 //!
-//! Each is at one place of the engine, as `planted!(Name)`, which is `false` without the feature. One bug at a time is
-//! planted, in the thread that plants it.
+//! Each bug is at one or a few places of the engine, as `planted!(Name)`, which is `false` without the feature. A thread plants one
+//! bug at a time, for itself.
 
 use std::cell::Cell;
 
@@ -18,7 +18,7 @@ macro_rules! bugs {
             /// All bugs.
             pub const ALL: &[Self] = &[$(Self::$name),*];
 
-            /// True if it is in the legacy part, where only a world with a legacy server shows it.
+            /// True if the bug is in the legacy half: only a world with a legacy server shows it.
             pub fn is_of_legacy(self) -> bool {
                 matches!(
                     self,
@@ -34,7 +34,7 @@ macro_rules! bugs {
                 )
             }
 
-            /// True if it concerns files, which only a world with files shows.
+            /// True if the bug concerns files: only a world with files shows it.
             pub fn is_of_files(self) -> bool {
                 matches!(
                     self,
@@ -48,7 +48,7 @@ macro_rules! bugs {
                 )
             }
 
-            /// Its effect.
+            /// The effect of the bug.
             pub fn what(self) -> &'static str {
                 match self {
                     $(Self::$name => concat!($($what),+).trim_ascii(),)*
@@ -67,33 +67,33 @@ bugs! {
     EmptyBatchMovesCursor,
     /// The push cursor moves before central has answered.
     PushCursorBeforeAnswer,
-    /// The push cursor jumps over what was written during the push.
+    /// The push cursor jumps over records that were written during the push.
     PushWithoutBound,
     /// Central says that it took a push although nothing was committed.
     AnswerWithoutCommit,
-    /// A push that comes twice is taken twice.
+    /// Central accepts the same push twice.
     RepeatedPushTaken,
-    /// A push that was held up on its way replaces what came since.
+    /// A push that arrives late replaces newer versions.
     LatePushTaken,
-    /// Central takes what each copy of a site's database pushes.
+    /// Central accepts pushes from every copy of a site's database.
     CopiesNotTold,
-    /// What a restored site pushes bears the id of a push that its backup holds.
+    /// A restored site pushes under the id of a push that is in its backup.
     BackupPushIsKnown,
-    /// What was sent counts as integrated at once.
+    /// The site treats a pushed record as integrated before central has confirmed it.
     UnconfirmedIsSafe,
     /// A pulled record replaces an edit that is not pushed yet.
     LocalEditOverwritten,
-    /// A delete made here is forgotten when a newer version comes.
+    /// A site forgets its own delete when a newer version of the record comes.
     LocalDeleteForgotten,
-    /// Central asks no rule of ownership.
+    /// Central checks no rule of ownership.
     OwnershipNotAsked,
-    /// A site that tells central of a backup is told of any record whose id it names.
+    /// Central tells a restored site the newer version of any record whose id the site names.
     NewerToldToAnyone,
     /// Every site may point the reference of any file to a record of its own.
     FileIsAnyones,
-    /// A site replaces what another wrote, if it is of no store.
+    /// A site may replace a record without a store that another site wrote.
     WrittenElsewhereTaken,
-    /// Where it is forgotten who wrote a record, it is another's, and its own writer is refused.
+    /// If central has forgotten who wrote a record, it treats every site as a stranger and refuses even the writer.
     ForgottenIsAnothers,
     /// Every site may change and remove any patient.
     PatientIsAnyones,
@@ -101,95 +101,95 @@ bugs! {
     SourceForgotten,
     /// Central sends the records of all stores to each site.
     EveryStoreSelected,
-    /// The site that loses a record to another store is not told.
+    /// Central does not tell a site that one of its records moved to another store.
     FormerStoreNotTold,
-    /// Records of two tables with one id are taken for the same in a batch.
+    /// Two records of a batch with the same id in different tables are treated as one record.
     TableIgnored,
-    /// What cannot be integrated is dropped.
+    /// A record that cannot be integrated is dropped.
     FailedIsDropped,
-    /// What waits for a record is not woken when it arrives.
+    /// Records that wait for another record are not tried again when it arrives.
     WaitingNotWoken,
-    /// A site's integration counts as finished although more was staged meanwhile.
+    /// Central reports the integration of a site as finished although more of its records were staged meanwhile.
     IntegrationFinishedEarly,
     /// Central asks whether an integration waits before the transaction that stages a push.
     WaitAskedBefore,
-    /// Nothing is read again when a store comes to a site, and central logs nothing anew.
+    /// When a site gets a store, the site reads nothing again and central logs nothing again.
     GainedStoreIgnored,
     /// The children of a record that moves to another store stay behind.
     ChildrenStay,
-    /// A patient who becomes visible brings nothing.
+    /// When a patient becomes visible on a site, central does not send the patient's earlier records.
     PatientHistoryIgnored,
-    /// A restored site goes on as if nothing had happened.
+    /// A site does not notice that its database was restored.
     SiteRestoreIgnored,
-    /// Nothing is sent again to a restored central server.
+    /// Sites send nothing again to a restored central server.
     CentralRestoreIgnored,
-    /// What the legacy server has queued is acknowledged before it is stored.
+    /// A site acknowledges records of the legacy server's queue before it has stored them.
     AcknowledgedBeforeStored,
-    /// A newer version from the legacy server's queue counts as known where its entry was in the batch before.
+    /// A site skips a newer version in the legacy server's queue if the batch before had the same entry.
     QueueKnownById,
     /// The push cursor of the legacy half moves before the legacy server has answered.
     LegacyCursorBeforeAnswer,
-    /// What comes after a merge still names the record that was merged.
+    /// Records that arrive after a merge keep the id of the merged record.
     MergeForgetsLateRecords,
-    /// A record that was merged into another one is stored where it arrives after the merge.
+    /// A merged record that arrives after the merge is stored again.
     MergedComesBack,
-    /// What waited, was refused or came before takes the place of what was written since.
+    /// A waiting, refused or earlier version replaces a newer one.
     OlderVersionWins,
-    /// A site is refused for what it could not know.
+    /// Central refuses a site's record because of a move that the site could not know of.
     RefusedUnknowing,
     /// What central sent counts as read, although the answer may have been lost.
     SentIsRead,
-    /// An edit of a site that comes back to it is logged again as one that is not pushed.
+    /// A site that gets its own edit back logs it as an unpushed edit.
     OwnEditLoggedAgain,
-    /// What a record was when it left a store is not kept: whoever reads again gets it as it is today.
+    /// Central does not keep the last version of a record before it left a store: a site that reads again gets today's version.
     LeftAsToday,
     /// The hash of a file is not compared.
     FileHashIgnored,
-    /// What came of a file that was cut gets the name of the file.
+    /// The received part of a broken download gets the name of the complete file.
     FileNamedTooSoon,
-    /// The rest of a file is asked for whatever version it is of.
+    /// A site requests the rest of a file without a check that it is the same version.
     ResumeWithoutMatch,
     /// A file counts as sent before central has answered.
     FileDoneBeforeAnswer,
-    /// A file that fails by itself ends the turn of all behind it.
+    /// If one file fails, the files behind it in the queue are not tried.
     BadFileStopsQueue,
-    /// A record that a peer cannot read is taken, and sent to every site.
+    /// Central accepts a record that a peer cannot read, and sends it to every site.
     DoorStandsOpen,
     /// A large record whose connection breaks at each try counts as too large, and is never sent.
     BrokenLineIsTooLarge,
-    /// What broke on its way is tried again as it is, never smaller.
+    /// A site sends a broken batch again in the same size.
     BatchNeverShrinks,
-    /// A record that breaks the line holds up all that were written after it.
+    /// One record that breaks the connection stops all later records.
     LargeRecordHoldsUpAll,
-    /// An answer of central from further back than was asked is taken for no progress.
+    /// An answer that starts before the requested cursor counts as no progress.
     AnswerFromBeforeIsStuck,
-    /// What central withheld from an older release of a site does not come with the newer one.
+    /// A site that was upgraded does not get the records that central withheld from its older release.
     WithheldForgotten,
-    /// Some batches without records, each further on, are taken for a fault of the peer.
+    /// Several empty batches in a row, each with a later end, count as a fault of the peer.
     EmptyBatchesAreAFault,
-    /// The newest row that is gone from a changelog is taken for a restore.
+    /// A site takes the loss of central's newest changelog row for a restore.
     NewestGoneIsRestore,
-    /// After central was started anew, a late copy of a push undoes what came since.
+    /// After a restart of central, a late copy of a push replaces newer versions.
     LateForgottenAtRestart,
-    /// Once a site has pushed many rows, late copies of all that were before them are taken.
+    /// After a site has pushed many rows, central accepts late copies of the earlier ones.
     ManyRowsForgetAll,
-    /// A record at which central's database fails is tried again and again, with all that is staged beside it.
+    /// If central's database fails at one record, central tries that record and all that are staged with it again without end.
     FailingSliceRepeats,
-    /// A push with a cursor beyond all numbers is taken.
+    /// Central accepts a push with an impossible cursor.
     ImpossibleCursorTaken,
-    /// A negative cursor of 32 bits is taken for one beyond the end.
+    /// Central takes a negative cursor of 32 bits for a cursor beyond the end of its changelog.
     NegativeCursorsAreBeyond,
-    /// Central does not ask the legacy server for a patient that is to be linked.
+    /// Central does not ask the legacy server for a patient who is to be linked.
     PatientNotAskedFor,
-    /// The id of a machine is drawn anew for each database.
+    /// Each database gets a random machine id.
     MachineIdByChance,
-    /// Any news of a store of its own lets a site read everything again.
+    /// A site reads everything again after any change of one of its stores.
     AnyStoreNewsIsGain,
-    /// What breaks on its way to or from the legacy server is tried again as it is, never smaller.
+    /// A batch that breaks on the way to or from the legacy server is tried again in the same size.
     LegacyNeverShrinks,
-    /// A part with a file is written to the disk before it is known who brings it.
+    /// Central writes an uploaded file to the disk before it has checked the sender.
     FileBeforeCredentials,
-    /// Sites and stores may be added by hand where a legacy server gives out the numbers.
+    /// A central server lets people add sites and stores although a legacy server gives out their numbers.
     NumbersGivenTwice,
     /// Every site may link a patient to any store.
     LinkIsAnyones,

@@ -60,7 +60,7 @@ pub(crate) enum Quarantine {
     Ignore {
         /// Its number, from the list
         number: u64,
-        /// The reason, which is kept in the log
+        /// The reason, which is kept with the record
         #[arg(long, value_name = "TEXT")]
         reason: String,
     },

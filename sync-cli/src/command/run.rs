@@ -1,4 +1,4 @@
-//! `run`: cycles at an interval until a signal comes, one line a cycle.
+//! `run`: runs cycles at an interval until a signal comes, and prints one line for each cycle.
 
 use std::io::Write as _;
 use std::ops::ControlFlow;
@@ -22,7 +22,7 @@ use crate::workspace::Workspace;
 
 pub(super) fn run(args: &Args, options: &Run, out: &Output) -> Result<CommandOutcome, Failure> {
     let workspace = Workspace::open(args, out)?;
-    // Without a legacy server there is nobody to ask: retrying would hide that.
+    // Without a legacy server a cycle has no server to ask, and the driver would retry for ever and hide that.
     match workspace.replica.site_list()? {
         Some(SiteList::Legacy) => {}
         Some(SiteList::Local) => {
@@ -62,11 +62,11 @@ struct Lines<'o> {
     out: &'o Output,
     handle: DriverHandle,
     workspace: &'o Workspace,
-    /// How files are moved after each cycle, if they are.
+    /// The options for the transfer of files after each cycle; `None` if no files are transferred.
     files: Option<FilesOptions>,
     /// The file with figures.
     metrics: Option<&'o Path>,
-    /// Why nothing can be printed any more.
+    /// The reason why `run` has to end, such as an output that cannot be written.
     failure: Option<Failure>,
 }
 
@@ -98,7 +98,7 @@ impl Lines<'_> {
         Some(moved.unwrap_or_else(FilesReport::from))
     }
 
-    /// Writes the figures whole or not at all: a reader never meets half of them.
+    /// Writes the file of figures completely or not at all, so that no reader gets half of it.
     fn write_metrics(&self, end: &CycleEnd) {
         let Some(file) = self.metrics else { return };
         let beside = file.with_extension("tmp");
@@ -110,7 +110,8 @@ impl Lines<'_> {
     }
 }
 
-/// Wakes the driver when the site is set up anew, such as with the right password: it may wait for an hour.
+/// Wakes the driver when somebody changes the settings of the site, such as the password. Without that the driver might wait for an
+/// hour.
 fn watch_settings(replica: &Replica, handle: DriverHandle, out: &Output) -> Result<(), Failure> {
     const EVERY: Duration = Duration::from_secs(1);
     let replica = Replica::with_storage(replica.storage().clone());
@@ -121,7 +122,7 @@ fn watch_settings(replica: &Replica, handle: DriverHandle, out: &Output) -> Resu
     };
     let (mut before, said) = (now(), out.texts.say(&shown::settings_changed()));
     let is_quiet = out.is_quiet();
-    // Ends with the program; it only reads.
+    // This thread ends with the program. It only reads.
     std::thread::spawn(move || {
         while !handle.is_stopped() {
             std::thread::sleep(EVERY);
@@ -186,14 +187,15 @@ impl DriverObserver for Lines<'_> {
         };
         self.failure = printed.err();
         self.write_metrics(end);
-        // Its output would be lost: the program that started it can start it again.
+        // The records that this process receives would be lost with the replaced file, so it ends. The service that started it can
+        // start it again.
         if let Some(Error::DatabaseReplaced { path }) = end.error() {
             self.failure = Some(Error::DatabaseReplaced { path: path.clone() }.into());
         }
         if self.failure.is_some() || self.out.is_unread() {
             self.handle.stop();
         }
-        // Once in a row of failures is enough for people; the lines continue.
+        // People need the advice only once in a row of failures; the line of each cycle is still printed.
         if let (Some(error), true) = (end.error(), end.failures <= 1 || end.needs_person)
             && end.failures > 0
         {

@@ -1,4 +1,4 @@
-//! The texts of [`Error::NotAllowed`]: they are declared with its refusal.
+//! The texts of [`Error::NotAllowed`]. They are declared with the [`Refusal`] that it holds.
 
 use super::Error;
 use crate::ownership::Refusal;

@@ -1,4 +1,4 @@
-//! What a host chooses before a database is opened.
+//! The choices of a host before it opens a database.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -56,8 +56,8 @@ impl ReplicaBuilder {
         Self { clock: Some(clock), ..self }
     }
 
-    /// Says which machine this is, where the host knows it better than the system does, as an app on Android: pass it each
-    /// time, so that a database that was copied to another machine is noticed.
+    /// Gives the id of this machine, if the host knows it better than the system does, such as an app on Android. Pass it at each
+    /// opening, so that the library notices a database that was copied to another machine.
     #[must_use]
     pub fn machine_id(self, id: impl Into<String>) -> Self {
         let device = Device { machine: Machine::Given(id.into()), ..self.device };
@@ -72,20 +72,21 @@ impl ReplicaBuilder {
         Self { device, ..self }
     }
 
-    /// Says how servers see the app. The default is a release of Open mSupply with the behaviour of this library, which every server
-    /// knows. [`AppIdentity`] says what servers do with it.
+    /// Sets the name and version that servers see. The default is the release of Open mSupply whose behaviour this library has;
+    /// every server knows it. [`AppIdentity`] says what servers do with it.
     #[must_use]
     pub fn app_identity(self, app: AppIdentity) -> Self {
         let device = Device { app, ..self.device };
         Self { device, ..self }
     }
 
-    /// Decides the conflicts of a table: whenever a pull brings a record that was edited here, and that edit is not pushed yet. Without
-    /// a resolver the local edit stays. An edit that is on its way to a server stays too, because it may have arrived. The
+    /// Sets the function that decides the conflicts of a table. It is called whenever a pull brings a record that was edited here
+    /// and whose edit is not pushed yet. Without a resolver the local edit stays. An edit that is on its way to a
+    /// server stays too, because it may have arrived. The
     /// [report](crate::SyncReport::conflicts) of the cycle names each conflict and how it ended.
     ///
-    /// A resolver is for data that two people may both edit in good faith. Sites of a network that decide differently give each
-    /// other work: a merge should give the same result at each of them.
+    /// A resolver is for data that two people may both edit in good faith. It should give the same result at each site of a
+    /// network; otherwise the sites replace each other's results again and again.
     ///
     /// ```
     /// use sync_core::Replica;
@@ -111,7 +112,7 @@ impl ReplicaBuilder {
         self
     }
 
-    /// Puts a replica over a storage of the host's own. What is chosen for a database file does not concern it.
+    /// Makes a replica over a storage of the host's own. It ignores the choices for a database file.
     pub fn with_storage(self, storage: Arc<dyn Storage>) -> Replica {
         self.build(
             storage,
@@ -136,7 +137,7 @@ impl ReplicaBuilder {
     }
 }
 
-/// What is chosen for a database file.
+/// The choices for a database file.
 #[cfg(feature = "sqlite")]
 impl ReplicaBuilder {
     /// Calls this hook for each record that this replica writes or removes, in the transaction that does it. The database
@@ -161,10 +162,10 @@ impl ReplicaBuilder {
         Self { tables: Some(sql.into()), ..self }
     }
 
-    /// Keeps an index on a field of a record type, so that SQL which asks for it by the [view](crate::Replica::read_sql) of the type
-    /// reads no whole table. It is made when the file is opened for the first time with it, which takes as long as the table
-    /// is large; it stays when this library is upgraded, and is made anew if the view changed.
-    /// `DROP INDEX IF EXISTS "host_index_asset_store_id"` among the [host's SQL](Self::host_tables) removes that of
+    /// Keeps an index on a field of a record type, so that an SQL query for that field through the [view](crate::Replica::read_sql)
+    /// of the type does not read the whole table. The first opening with this choice makes the index, and takes the longer the
+    /// larger the table is. The index stays when this library is upgraded, and is made again if the view changed.
+    /// `DROP INDEX IF EXISTS "host_index_asset_store_id"` among the [host's SQL](Self::host_tables) removes the index of
     /// `("asset", "store_id")`.
     ///
     /// ```
@@ -182,12 +183,11 @@ impl ReplicaBuilder {
         self
     }
 
-    /// Opens a database file, and makes it if it does not exist. One of an older version of this library is brought up to
-    /// date.
+    /// Opens a database file, and makes it if it does not exist. A file of an older version of this library is upgraded.
     ///
     /// # Errors
     /// As [`SqliteStorage::open`]; [`Error::Database`] if a statement of [`host_tables`](Self::host_tables) fails;
-    /// [`Error::UnknownTable`] and [`Error::BadInput`] for an [`index`](Self::index) on what no record type has.
+    /// [`Error::UnknownTable`] and [`Error::BadInput`] for an [`index`](Self::index) on a table or field that no record type has.
     pub fn open(self, path: impl AsRef<Path>) -> Result<Replica> {
         let file = SqliteStorage::open_keyed(path.as_ref(), self.key.clone())?;
         self.over_written(file)
@@ -215,14 +215,16 @@ impl ReplicaBuilder {
     /// and changes nothing.
     ///
     /// # Errors
-    /// [`Error::BackupDamaged`]; [`Error::NoDatabase`], [`Error::NotADatabase`], [`Error::DatabaseKeyRefused`]; a newer version wrote it; it
-    /// cannot be read.
+    /// [`Error::BackupDamaged`]; [`Error::NoDatabase`], [`Error::NotADatabase`], [`Error::DatabaseKeyRefused`]; or a
+    /// newer version wrote the file; or
+    /// the file cannot be read.
     pub fn check_backup(&self, backup: impl AsRef<Path>) -> Result<()> {
         crate::storage::check_backup(backup.as_ref(), self.key.as_ref())
     }
 
-    /// Puts a backup in the place of the database at `path`, which moves to `aside`. The database is then recognised as restored
-    /// when it is opened, and the servers fill what it lacks. The backup has the key of this builder, if it has one.
+    /// Puts a backup in the place of the database at `path`, which moves to `aside`. The next opening
+    /// recognises the database as restored, and the next cycle reads the missing records from the servers. The backup
+    /// has the key of this builder, if it has one.
     ///
     /// # Errors
     /// Those of [`check_backup`](Self::check_backup); [`Error::CycleRunning`] or [`Error::DatabaseBusy`]: a program has the database
@@ -257,11 +259,11 @@ impl ReplicaBuilder {
     }
 }
 
-/// What is chosen for an encrypted database file.
+/// The choices for an encrypted database file.
 #[cfg(feature = "sqlcipher")]
 impl ReplicaBuilder {
-    /// Opens a database file that is encrypted with this key, and makes a new one so. Pass it each time; a file that is there and not
-    /// encrypted gets its first key by [`change_key`](Self::change_key).
+    /// Opens a database file that is encrypted with this key; a new file is encrypted with it. Pass the key at each opening. To
+    /// encrypt an existing file for the first time, use [`change_key`](Self::change_key).
     ///
     /// ```
     /// use sync_core::Replica;
@@ -288,10 +290,11 @@ impl ReplicaBuilder {
     }
 
     /// Encrypts a database file with a new key, in the place of the key of this builder; without one the file is encrypted for the first
-    /// time. All of it is written anew. Nobody else may have it open. A break in between leaves it with the old key or the new one, and
-    /// whole. Backups keep the key that they were made with.
+    /// time. The whole file is written again. No other program may have it open. If the work is interrupted, the file
+    /// is complete and has either the old
+    /// key or the new one. Backups keep the key that they were made with.
     ///
-    /// Where the file was not encrypted, the disk may still hold parts of the old one.
+    /// If the file was not encrypted before, the disk may still hold parts of the old file.
     ///
     /// # Errors
     /// [`Error::NoDatabase`], [`Error::NotADatabase`], [`Error::DatabaseKeyRefused`]; [`Error::CycleRunning`] or [`Error::DatabaseBusy`]: a

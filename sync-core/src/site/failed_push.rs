@@ -85,7 +85,7 @@ impl Cycle<'_, '_> {
         })
     }
 
-    /// Puts a record that a server refuses in a batch of its own into quarantine, where it blocks no other. If it was
+    /// Puts a record that is too large for a server into quarantine, where it blocks no other. If it was
     /// edited again since, the newer version is pushed in its turn, and the record does not go into quarantine. Returns
     /// the number of records that were skipped, which are pushed later.
     fn set_aside_too_large<E>(&mut self, server: Server, record: WireRecord, outgoing: &Gathered<E>) -> Result<u64> {

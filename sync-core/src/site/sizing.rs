@@ -1,8 +1,8 @@
 //! The sizes of batches. One policy for every direction: halve a size that broke, return to one that worked, grow a
 //! little after several successes.
 //!
-//! A line that breaks each body after some bytes, or a proxy with a limit, looks like any other broken line. So already
-//! the first broken body counts: the same size is not retried. The sizes are kept across cycles, for each server and
+//! A line that breaks each body after some bytes, or a proxy with a limit, looks like any other broken line. So the first broken
+//! body already counts, and the same size is not tried again. The sizes are stored for the next cycles, for each server and
 //! direction.
 
 use std::time::Duration;
@@ -39,7 +39,7 @@ pub(crate) struct SizeBounds {
 pub(crate) struct Sizing {
     /// The next size.
     size: u64,
-    /// The largest size that worked since the last break that disproved a smaller one; 0 for none.
+    /// The largest size that worked; 0 if none did. A break at a smaller size resets it.
     worked: u64,
     /// The size that broke last; `None` if the line never broke, or carries more by now.
     broke: Option<u64>,
@@ -47,7 +47,7 @@ pub(crate) struct Sizing {
     successes: u32,
     /// Successes needed before a larger size is tried.
     patience: u32,
-    /// The state before the breaks that no success has followed yet.
+    /// The state before the newest breaks, as long as no success has followed them.
     before: Option<SizeBasis>,
 }
 
@@ -75,7 +75,7 @@ impl Sizing {
         self.broke.is_some()
     }
 
-    /// Records that a body of this size passed in this time. A body much smaller than allowed proves little.
+    /// Records that a body of this size passed in this time. A body much smaller than the allowed size does not count as a success.
     pub(crate) fn passed(&mut self, used: u64, took: Duration, limits: SizeBounds) {
         self.worked = self.worked.max(used);
         self.before = None;
@@ -118,7 +118,7 @@ impl Sizing {
         self.successes = 0;
         self.broke = Some(used);
         if self.worked < used && self.worked >= used.div_ceil(2) {
-            // It grew too far: the size before was good.
+            // The size had grown too far; the size before it was good.
             self.size = self.worked;
             self.patience = (self.patience * 2).min(PATIENCE_MAX);
         } else {
@@ -129,8 +129,8 @@ impl Sizing {
         true
     }
 
-    /// Records that even the smallest size failed: the line itself was at fault, so the next cycle begins with the size
-    /// before.
+    /// Records that even the smallest size failed. The line itself was at fault, so the next cycle begins with the size that was
+    /// used before the breaks.
     pub(crate) fn gave_up(&mut self) {
         if let Some(SizeBasis { size, worked, broke }) = self.before.take() {
             (self.size, self.worked, self.broke, self.successes) = (size, worked, broke, 0);
@@ -331,7 +331,7 @@ pub(crate) struct PullBatchSize {
 }
 
 impl PullBatchSize {
-    /// The number of records to ask for; that of a first batch while their size is unknown.
+    /// The number of records to request. While the size of a record is unknown, it is the number for a first batch.
     pub(crate) fn next(&self, sizes: &mut Sizes, config: &SyncConfig) -> u32 {
         let fitting = match self.each {
             None => u64::from(config.pull_records),
@@ -341,12 +341,12 @@ impl PullBatchSize {
         u32::try_from(size).unwrap_or(u32::MAX)
     }
 
-    /// Records a batch that came.
+    /// Records the size and duration of a received batch.
     pub(crate) fn note(&mut self, asked: &SizedBatch, took: Duration, sizes: &mut Sizes, config: &SyncConfig) {
         let records = asked.batch.records.len() as u64;
         self.each = (asked.bytes as u64).checked_div(records).or(self.each);
-        // What came is what the line carried. Fewer than requested prove nothing of larger batches: there may be no more,
-        // or central read only a part of its changelog, which held few of this site, or none.
+        // Counts the received records, not the requested ones: fewer than requested do not show that a larger batch would pass.
+        // There may be no more records, or central read only a part of its changelog, with few records of this site or none.
         sizes.passed(TransferKind::CentralPull, records, took, config);
     }
 }
@@ -378,8 +378,8 @@ fn limits(kind: TransferKind, config: &SyncConfig) -> SizeBounds {
     }
 }
 
-/// True if an exchange may have failed because it was too large. A slow server may have too much to gather, and a proxy
-/// before it may answer with its own status, or with 413.
+/// True if an exchange may have failed because it was too large. A slow server may have too much to gather, and a proxy in front of
+/// it may answer with a status of its own.
 pub(crate) fn may_be_the_size(error: &Error) -> bool {
     is_surely_no_outage(error) || matches!(error, Error::ServerTrouble { status: 500.., .. })
 }

@@ -29,18 +29,18 @@ pub(crate) struct CentralSnapshot<'s> {
 }
 
 impl CentralSnapshot<'_> {
-    /// Records that central's changelog has a row for a record at this cursor.
+    /// Notes the cursor of a record's row in central's changelog.
     pub(crate) fn note(scratch: &dyn WriteTxn, table: &TableName, id: &RecordId, at: Cursor) -> Result<()> {
         scratch.note_pushed(CENTRAL, table, id, at)
     }
 
-    /// Records that the next pull would bring a record.
+    /// Notes that the next pull would bring a record.
     pub(crate) fn note_waiting(scratch: &dyn WriteTxn, table: &TableName, id: &RecordId) -> Result<()> {
         scratch.note_pushed(WAITING, table, id, Cursor(1))
     }
 }
 
-/// Compares.
+/// Compares the records here with central's.
 pub(crate) fn compare(
     here: &dyn ReadTxn,
     central: &CentralSnapshot<'_>,
@@ -106,7 +106,8 @@ fn aside(table: &TableName, id: &RecordId) -> Setting<String> {
     state::named(format_args!("set aside {table}\n{id}"))
 }
 
-/// The quarantine here is copied into the scratch storage, to look it up by record without keeping it in memory.
+/// Copies the quarantine of this database into the scratch storage, so that it can be looked up by record and need not be kept in
+/// memory.
 fn note_set_aside(here: &dyn ReadTxn, scratch: &dyn Storage) -> Result<()> {
     let txn = scratch.write()?;
     each_set_aside(here, |row, why| {
@@ -130,7 +131,7 @@ fn note_set_aside(here: &dyn ReadTxn, scratch: &dyn Storage) -> Result<()> {
     txn.commit()
 }
 
-/// The results during the comparison.
+/// The results so far.
 struct AuditTally {
     audit: Audit,
     types: BTreeMap<TableName, AuditedType>,
@@ -206,8 +207,8 @@ impl Comparison<'_> {
             Some(ours) => (DifferenceKind::Differing, differing_fields(table, &ours, &theirs)),
         };
         let is_same = kind == DifferenceKind::Differing && fields.is_empty();
-        // Central still has the row of a record that left a store of this site, as it was then: neither that version
-        // nor the one in the other store is for this site.
+        // A record may have left a store of this site. Central still has its row, with the version from before. Neither that
+        // version nor the one in the other store is for this site.
         let is_elsewhere = self.is_of_another_store(table, &theirs)?;
         if !is_elsewhere {
             found.of(table).at_central += 1;
@@ -270,7 +271,7 @@ impl Comparison<'_> {
         })
     }
 
-    /// True if a record with this data belongs to a store that is not active here, or to none although it needs one.
+    /// True if a record with this data belongs to a store that is not active here, or needs a store and has none.
     fn is_of_another_store(&self, table: &TableName, data: &RecordData) -> Result<bool> {
         let Some(kind) = record_type(table.as_str()) else { return Ok(false) };
         let (store, name) = write::scope(self.here, table, data)?;

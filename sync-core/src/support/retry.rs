@@ -39,13 +39,13 @@ pub struct Retried {
     pub sent_again: u64,
     /// Records that cannot be tried again.
     pub not_retried: Vec<NotRetried>,
-    /// True if the staged records were tried at once. Otherwise a cycle runs, and the next one tries them.
+    /// True if the staged records were tried at once. Otherwise another cycle is running, and the next cycle tries them.
     pub tried: bool,
     /// Integrated records, including those that waited for them.
     pub integrated: u64,
     /// Records that yielded to a local edit.
     pub kept_local: u64,
-    /// Conflicts with a local edit that a [resolver](crate::ReplicaBuilder::resolver) of the host decided otherwise.
+    /// Conflicts with a local edit in which a [resolver](crate::ReplicaBuilder::resolver) of the host did not keep that edit.
     pub resolved: u64,
     /// Records that are in quarantine again, for any cause.
     pub set_aside_again: u64,
@@ -76,7 +76,7 @@ impl Support {
     /// database, the next cycle integrates them.
     ///
     /// # Errors
-    /// [`Error::NotFound`] if there is no such number; the database failed. Records that were staged then stay staged.
+    /// [`Error::NotFound`] if there is no such number; or the database failed. Records that were already staged stay staged.
     pub fn retry(&self, which: RetrySelection) -> Result<Retried> {
         let mut retried = Retried::default();
         match which {
@@ -97,7 +97,7 @@ impl Support {
                 stage_causes(self.storage.as_ref(), self.clock.as_ref(), &all, &mut retried)?;
             }
         }
-        // Other records may be staged already, waiting for the next cycle.
+        // Records of other calls may be staged already; they are integrated too.
         self.integrate_now(&mut retried)?;
         Ok(retried)
     }
@@ -127,7 +127,7 @@ fn stage_causes(
     txn.commit()
 }
 
-/// A record that was written here and refused there goes out again if its version is still the stored one.
+/// Logs a record again that was written here and refused by a server, if the refused version is still the stored one.
 fn send_again(txn: &dyn WriteTxn, clock: &dyn Clock, row: Buffered, retried: &mut Retried) -> Result<()> {
     let Incoming { table, id, action, data, .. } = row.incoming;
     let is_still_here = action != Action::Delete && txn.record(&table, &id)?.as_ref() == Some(&data);
@@ -143,7 +143,8 @@ fn send_again(txn: &dyn WriteTxn, clock: &dyn Clock, row: Buffered, retried: &mu
 }
 
 impl Support {
-    /// Integrates staged records as a cycle does, unless a cycle runs, which will do it.
+    /// Integrates staged records as a cycle does. If a cycle is running, this does nothing, because that cycle or the next one
+    /// integrates them.
     fn integrate_now(&self, retried: &mut Retried) -> Result<()> {
         let (storage, clock) = (self.storage.as_ref(), self.clock.as_ref());
         let lock = match storage.lock_cycle() {
@@ -184,7 +185,7 @@ impl Support {
         let txn = self.storage.write()?;
         let (_, why) = row_of(txn.as_ref(), number)?;
         let before = match why.cause {
-            // Ignored once more: the new reason replaces the old one, the original cause stays.
+            // The record was ignored before: the new reason replaces the old one, and the original cause stays.
             QuarantineCause::Ignored => {
                 let before = why.reason.split_once(BEFORE).map_or(why.reason.as_str(), |(_, before)| before);
                 before.strip_suffix(')').unwrap_or(before).to_owned()
@@ -233,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn what_still_waits_is_set_aside_again_and_nothing_is_lost() {
+    fn a_record_that_still_waits_goes_back_into_quarantine() {
         let support = stored(&[child("a"), child("b")]);
         for which in [RetrySelection::One(1), RetrySelection::Cause(QuarantineCause::Waiting), RetrySelection::All] {
             let retried = support.retry(which).unwrap();
@@ -246,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cycle_that_runs_keeps_what_was_staged_for_itself() {
+    fn staged_records_wait_while_a_cycle_runs() {
         let support = stored(&[child("a")]);
         let _lock = support.storage.lock_cycle().unwrap();
         let retried = support.retry(RetrySelection::All).unwrap();
@@ -255,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_ignored_is_kept_with_both_reasons_and_left_alone() {
+    fn an_ignored_record_keeps_both_reasons_and_is_not_tried_again() {
         let support = stored(&[child("a")]);
         assert_eq!(support.ignore(1, "  ").unwrap_err().code(), "bad_input");
         support.ignore(1, "of a clinic that closed").unwrap();
@@ -269,7 +270,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_written_here_goes_out_again_only_if_it_is_still_what_is_here() {
+    fn a_refused_record_is_sent_again_only_if_its_version_is_still_stored() {
         let local = |id: &str| Incoming { source: Source::Local, ..child(id) };
         let support = stored(&[local("same"), local("other")]);
         let txn = support.storage.write().unwrap();
@@ -290,6 +291,6 @@ mod tests {
         let txn = support.storage.read().unwrap();
         let local = crate::storage::Selection::Local;
         assert_eq!(txn.changes(&local, crate::record::Cursor(0), 9).unwrap().len(), 1);
-        assert_eq!(txn.quarantined(0, 9).unwrap().len(), 1, "what could not be tried stays to be seen");
+        assert_eq!(txn.quarantined(0, 9).unwrap().len(), 1, "the other record stays in quarantine");
     }
 }

@@ -337,14 +337,21 @@ crate::sentences! {
         no_field(table, field) = "records of {table} have no field \"{field}\"";
         not_local_only(table, id) = "{table} {id} is synchronised, so that it cannot be written as local only";
         writes_already() = "this thread is in a writing transaction of this database already, and would wait for itself";
+        #[cfg_attr(not(feature = "postgres"), allow(dead_code, reason = "only PostgreSQL says it"))]
         postgres_address(why) = "the address of the database cannot be used: {why}";
+        #[cfg_attr(not(feature = "postgres"), allow(dead_code, reason = "only PostgreSQL says it"))]
         postgres_scheme() = "it begins with postgres:// and names a server and a database";
+        #[cfg_attr(not(feature = "postgres"), allow(dead_code, reason = "only PostgreSQL says it"))]
         postgres_host() = "it names a server; a character such as @ or / in a user or a password is written as %40 or %2F";
+        #[cfg_attr(not(feature = "postgres"), allow(dead_code, reason = "only PostgreSQL says it"))]
         postgres_sslmode(mode) = "sslmode is disable or verify-full, not \"{mode}\"";
+        #[cfg_attr(not(feature = "postgres"), allow(dead_code, reason = "only PostgreSQL says it"))]
         postgres_tls(error) = "the connection to the database cannot be encrypted: {error}";
+        #[cfg_attr(not(feature = "postgres"), allow(dead_code, reason = "only PostgreSQL says it"))]
         no_certificate(file) = "{file} holds no certificate";
-        #[cfg_attr(not(unix), allow(dead_code, reason = "only Unix has modes"))]
+        #[cfg_attr(not(all(unix, feature = "postgres")), allow(dead_code, reason = "only Unix has modes"))]
         password_file_open(file) = "others can read the passwords in {file}: take their rights away with chmod 600";
+        #[cfg_attr(not(feature = "postgres"), allow(dead_code, reason = "only PostgreSQL says it"))]
         key_too_long(max) = "the table and the id of a record have more than {max} bytes together";
         request_unwritable(error) = "a request cannot be written: {error}";
         schema_older(found, known) = "the database has schema {found}, and this version reads {known}";

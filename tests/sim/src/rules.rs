@@ -1,5 +1,5 @@
-//! The judge's own rules: who may write a record, who receives it, what it needs. Written from `docs/model.md`, and
-//! never asked of the engine.
+//! The judge's own rules: who may write a record, who receives it, what it needs. They are written from the source of Open mSupply
+//! and `docs/model.md`, and never read from the engine.
 
 use serde_json::{Map, Value};
 

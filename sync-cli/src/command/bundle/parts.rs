@@ -57,7 +57,7 @@ pub(super) struct Source<'s> {
     cycles: usize,
     is_offline: bool,
     pub now: Timestamp,
-    /// The database, or why it cannot be opened: the rest is gathered anyway.
+    /// The database, or the reason why it cannot be opened. The other parts are gathered anyway.
     pub workspace: Result<Workspace>,
     folder: PathBuf,
 }
@@ -66,7 +66,7 @@ impl<'s> Source<'s> {
     /// Opens the database, if possible.
     ///
     /// # Errors
-    /// There is none.
+    /// [`Error::NoDatabase`].
     pub(super) fn new(args: &'s Args, options: &Bundle, out: &Output) -> Result<Self> {
         if !args.db.exists() {
             return Err(Error::NoDatabase { path: args.db.display().to_string() });
@@ -81,7 +81,7 @@ impl<'s> Source<'s> {
     fn replica(&self) -> Result<&Replica> {
         match &self.workspace {
             Ok(workspace) => Ok(&workspace.replica),
-            // Opened again to get its error again: an error can be returned only once.
+            // The stored error cannot be returned from a reference, so the database is opened once more for its error.
             Err(_) => Err(self.args.builder()?.open_existing(&self.args.db).err().unwrap_or(Error::NotSetUp)),
         }
     }
@@ -114,7 +114,7 @@ fn read_me(from: &Source<'_>) -> Result<String> {
     for part in PARTS {
         text.push_str(&format!("{:<18}{}\n", part.name, (part.what)()));
     }
-    text.push_str("\nNo password, hash or machine id is in it, nor what stands in a record.\n");
+    text.push_str("\nIt holds no password, hash or machine id, and no content of a record.\n");
     Ok(text)
 }
 
@@ -166,8 +166,8 @@ fn files(from: &Source<'_>) -> Result<String> {
     lines(&from.replica()?.support().redacted_files(MOST)?)
 }
 
-/// The environment of the program. Values of variables may contain names and passwords of proxies: only their names are
-/// shown.
+/// The environment of the program. Only the names of variables are shown, because their values may contain users and passwords of
+/// proxies.
 fn environment(from: &Source<'_>) -> Result<String> {
     const NAMED: &[&str] = &[
         "OMS_SYNC_DB",

@@ -1,12 +1,12 @@
-//! `om_sync_message`: messages & contact forms.
+//! `om_sync_message`: messages between stores and central.
 
 use crate::record::datetime::DateTime;
 use crate::record::id::StoreId;
 use crate::record::record_type::{Deletion, Scope, record_type};
 
 record_type! {
-    /// A record of `om_sync_message` (messages & contact forms). Who edits it: the site of the store that sends it; the
-    /// site of the store that receives it, which changes the status; and central.
+    /// A record of `om_sync_message` (messages & contact forms). Three may edit it: the site of the store that sends it, the site
+    /// of the store that receives it (to change the status), and central.
     ///
     /// Deletion: never deleted.
     pub struct OmSyncMessage("om_sync_message", OmSyncMessageId) {
@@ -23,13 +23,13 @@ record_type! {
         fields: {
             /// Primary key; equals the envelope recordId.
             id: OmSyncMessageId = "id",
-            /// The store that receives it; null = central.
+            /// The store that receives it; null if central receives it.
             to_store_id: Option<StoreId> = "to_store_id",
             /// The store that sends it.
             from_store_id: Option<StoreId> = "from_store_id",
             /// Any text, often JSON.
             body: String = "body",
-            /// Created datetime.
+            /// The time at which it was made.
             created_datetime: DateTime = "created_datetime",
             /// New, InProgress or Processed. Text, because later releases may have more.
             status: String = "status",

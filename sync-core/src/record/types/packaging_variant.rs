@@ -5,10 +5,9 @@ use crate::record::datetime::DateTime;
 use crate::record::record_type::{Deletion, Scope, record_type};
 
 record_type! {
-    /// A record of `packaging_variant` (item & packaging variants). Who edits it: open mSupply central server only
-    /// (central-only mutations).
+    /// A record of `packaging_variant` (item & packaging variants). Only the Open mSupply central server edits it.
     ///
-    /// Deletion: soft delete carried by an ordinary upsert.
+    /// Deletion: an ordinary upsert sets a mark.
     pub struct PackagingVariant("packaging_variant", PackagingVariantId) {
         group: ItemVariants,
         style: Central,
@@ -25,7 +24,7 @@ record_type! {
             id: PackagingVariantId = "id",
             /// Name.
             name: String = "name",
-            /// Item_variant.id.
+            /// The id of the record of `item_variant` to which it belongs.
             item_variant_id: ItemVariantId = "item_variant_id".parent("item_variant"),
             /// 1 = primary, 2 = secondary, 3 = tertiary.
             packaging_level: i32 = "packaging_level",

@@ -1,4 +1,4 @@
-//! What happens to records and edits that a restore made outdated, here or at central.
+//! Compares records and edits that a restore, here or at central, made outdated, and keeps the right version.
 
 use super::push::is_pushed;
 use crate::changelog::Change;
@@ -14,9 +14,9 @@ use crate::write;
 /// Changelog rows that are logged again in one transaction.
 const ROWS: usize = 1000;
 
-/// While everything is read again because central went back: if central has an edit of ours, it counts as pushed; if
-/// central has a version that we had read before the edit, the edit is sent again. Any other version may be later: it
-/// wins, and ours goes into quarantine.
+/// Decides about our edits while the site reads everything again because central was restored. If central has the edit, the edit
+/// counts as pushed. If central has a version that we had read before the edit, the edit is sent again. Any other version may be
+/// later than the edit: it wins, and our version goes into quarantine.
 pub(crate) fn compare_with_central(site: &Site, txn: &dyn WriteTxn, batch: &ReadBatch) -> Result<()> {
     let CentralRestore::Rereading { reading, resend: Some(ResendRange { from, below }) } = CentralRestore::load(txn)?
     else {
@@ -30,7 +30,7 @@ pub(crate) fn compare_with_central(site: &Site, txn: &dyn WriteTxn, batch: &Read
         }
         let ours = txn.record(table, id)?;
         if write::is_same(table, record.action, &record.record_data, ours.as_ref()) {
-            // It stays an edit of this site, in case central goes back once more.
+            // The record stays marked as an edit of this site, because central may be restored once more.
             txn.note_pushed(own_site(txn)?, table, id, below)?;
         } else if element.cursor <= reading.after.min(reading.seen) {
             write::reassert_local(txn, table, id, &record.record_data, site.clock.now())?;
@@ -41,12 +41,12 @@ pub(crate) fn compare_with_central(site: &Site, txn: &dyn WriteTxn, batch: &Read
     Ok(())
 }
 
-/// The number under which a site notes its own records that it saw at central.
+/// The number under which this site notes which of its own records it saw at central.
 pub(crate) fn own_site(txn: &dyn ReadTxn) -> Result<SiteId> {
     Ok(site_id(txn)?.unwrap_or(SiteId(0)))
 }
 
-/// Logs the next of the edits that central lost again; returns whether there are more.
+/// Logs again the next page of edits that central lost. Returns whether there are more.
 pub(super) fn requeue_next(site: &Site) -> Result<bool> {
     let is_resending = |restore| matches!(restore, CentralRestore::Resending { .. });
     if !is_resending(CentralRestore::load(site.storage.read()?.as_ref())?) {
@@ -58,7 +58,7 @@ pub(super) fn requeue_next(site: &Site) -> Result<bool> {
     let rows = txn.changes(&Selection::Local, from, ROWS)?;
     let next = rows.last().map(|row| row.cursor.next()).filter(|next| rows.len() == ROWS && *next < below);
     let own = own_site(txn.as_ref())?;
-    // A separate legacy server lost nothing: edits sent to it long ago would undo later ones.
+    // A separate legacy server lost nothing. If old edits were sent to it again, they would undo later ones.
     let one_server = state::central_is_legacy(txn.as_ref())?;
     let is_lost = |row: &Change| is_pushed(row) || (one_server && is_pushed_to_legacy(row, one_server));
     for row in rows.into_iter().filter(|row| row.cursor < below && is_lost(row)) {
@@ -75,8 +75,8 @@ pub(super) fn requeue_next(site: &Site) -> Result<bool> {
     Ok(next.is_some())
 }
 
-/// In a restored site, edits from the backup yield to versions that central received later: those are the same edits,
-/// or later ones of this site. If another site's edit came in between, ours is not lost but goes into quarantine.
+/// In a restored site, an edit from the backup gives way to a version that central received later. That version is the same edit or
+/// a later one of this site. It may also be an edit of another site; then ours is not lost but goes into quarantine.
 pub(crate) fn yield_to_newer(site: &Site, txn: &dyn WriteTxn, batch: &ReadBatch, since: RestorePoint) -> Result<()> {
     if planted!(OwnEditLoggedAgain) {
         return Ok(());
@@ -101,14 +101,15 @@ pub(crate) fn yield_to_newer_at_legacy(site: &Site, txn: &dyn WriteTxn, incoming
     Ok(())
 }
 
-/// The own edits from a restored backup that were not pushed when it was made.
+/// This site's edits in a restored backup that were not pushed when the backup was made.
 struct BackupEdits {
     unpushed: Cursor,
     made_since: Cursor,
 }
 
 impl BackupEdits {
-    /// If a record has such an edit, the server's version counts.
+    /// Marks a record that has such an edit as synchronised, because the server's version counts; a different version of ours goes
+    /// into quarantine.
     fn yield_to(
         &self,
         site: &Site,

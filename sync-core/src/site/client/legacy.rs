@@ -27,8 +27,8 @@ impl Client<'_> {
         self.with_retries(Server::Legacy, |client| client.legacy_once(identity, &request))
     }
 
-    /// Asks the legacy server for a batch of at most so many records, and for fewer while the line breaks. Returns the
-    /// number that it finally asked for, and the duration.
+    /// Requests a batch from the legacy server, in the size that the line carries, and in smaller sizes while the connection
+    /// breaks. Returns the batch, the number of records in the last request, and its duration.
     pub(crate) fn legacy_batch<T: DeserializeOwned>(
         &mut self,
         identity: &Identity,
@@ -106,8 +106,8 @@ impl Client<'_> {
         })
     }
 
-    /// Sends such a POST gzipped, once, because it is unknown whether the server reads gzip. `None` if it refuses; what
-    /// it does later shows whether it has understood.
+    /// Sends such a POST gzipped, and only once, because it is not known whether the server reads gzip. Returns `None` if the
+    /// server refuses. Whether it understood the request shows only later, in what it sends.
     pub(crate) fn legacy_notify_gzipped(
         &mut self,
         identity: &Identity,
@@ -129,14 +129,14 @@ impl Client<'_> {
         }
         let response = self.send(Server::Legacy, &url, &gzipped(request)?)?;
         if matches!(response.status, 400 | 415) {
-            // Another server, or a proxy before it.
+            // The address now leads to another server, or to a proxy in front of it, which does not read gzip.
             self.sizes.note_legacy_gzip(&url, false);
             return self.send(Server::Legacy, &url, request);
         }
         Ok(response)
     }
 
-    /// Like [`legacy_post`](Self::legacy_post), but tried once: for work that the server begins anew each time.
+    /// Like [`legacy_post`](Self::legacy_post), but tried only once, because the server starts the work again at each request.
     pub(crate) fn legacy_post_once<T: DeserializeOwned>(
         &mut self,
         identity: &Identity,

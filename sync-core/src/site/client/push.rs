@@ -1,4 +1,4 @@
-//! Pushes to central. The body of one is made while the push before it is under way.
+//! Pushes to central. The body of a push is made while the push before it is on its way.
 
 use std::borrow::Cow;
 use std::io::{Read as _, Write as _};
@@ -19,23 +19,23 @@ use crate::site::identity::Identity;
 use crate::site::sizing::may_be_the_size;
 use crate::transport::HttpRequest;
 
-/// The body of a push without its end: the chain names the push before it, which may not be answered yet.
+/// The body of a push without its end. The end is the chain, which names the push before; that push may not be answered yet.
 pub(crate) enum OpenPush {
     Plain(Vec<u8>),
-    /// Compressed, with the bytes of its JSON.
+    /// The compressed body, and the number of bytes of its JSON.
     Gzipped(GzEncoder<Vec<u8>>, usize),
 }
 
-/// A body as it is sent: only that is kept, since two bodies are in memory at once.
+/// A body in the form in which it is sent. The JSON of a compressed body is not kept, because two bodies are in memory at once.
 pub(crate) struct PushBody {
     bytes: Vec<u8>,
     is_gzipped: bool,
-    /// The bytes of its JSON.
+    /// The number of bytes of its JSON.
     json_bytes: usize,
 }
 
 impl OpenPush {
-    /// The body of a request without a chain; compressed if it has so many bytes.
+    /// The body of a request without a chain; compressed if it has `gzip_from` bytes or more.
     pub(crate) fn of(request: &PushRequest, gzip_from: Option<usize>) -> Result<Self> {
         debug_assert!(request.push_chain.is_none(), "the chain comes last");
         let mut json = to_json(request)?;
@@ -85,11 +85,11 @@ impl PushBody {
 }
 
 impl Client<'_> {
-    /// Pushes to central. A refusal for its size is returned, not retried. A server that answers 413 and closes before
-    /// it has read the body may look like a broken pipe, so a broken pipe counts as such a refusal too, but only if it
-    /// breaks at each try and the body is larger than central servers accept.
+    /// Pushes to central. If the server refuses the body for its size, that is returned and not retried. A server that answers 413
+    /// and closes before it has read the body may look like a broken connection. So a broken connection counts as a refusal for
+    /// size too, if every try breaks and the body is larger than central servers accept.
     ///
-    /// `meanwhile` is done once, while the first request is under way if the transport can do that.
+    /// `meanwhile` is called once: during the first request if the transport is concurrent, else before it.
     pub(crate) fn push<T: DeserializeOwned>(
         &mut self,
         identity: &Identity,
@@ -153,7 +153,7 @@ mod tests {
     use crate::record::Cursor;
 
     #[test]
-    fn it_is_the_body_that_is_made_at_once() {
+    fn a_body_completed_later_equals_the_body_made_in_one_step() {
         let request = PushRequest {
             batch: Batch::empty(Cursor(7)),
             sync_v5_settings: Credentials {

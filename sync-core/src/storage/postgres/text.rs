@@ -1,13 +1,13 @@
-//! Texts of peers, which may hold the character U+0000, in columns that cannot.
+//! Stores texts of peers in PostgreSQL. Such a text may hold the character U+0000, which a column cannot.
 
 use std::error::Error as StdError;
 
 use postgres::types::private::BytesMut;
 use postgres::types::{FromSql, IsNull, ToSql, Type, accepts, to_sql_checked};
 
-/// Stands before a character that is written otherwise.
+/// The mark before a replaced character.
 const MARK: u8 = 1;
-/// What U+0000 and U+0001 become behind the mark. The order of texts by their bytes stays as it was.
+/// The bytes that stand for U+0000 and U+0001 after the mark. They keep the order of texts by bytes.
 const ZERO: u8 = 1;
 const ONE: u8 = 2;
 
@@ -70,7 +70,7 @@ mod tests {
     }
 
     #[test]
-    fn every_text_comes_back_in_its_order_and_none_holds_a_zero() {
+    fn every_text_is_read_as_it_was_written_in_the_same_order_and_without_a_zero_byte() {
         let mut texts = ["", "a", "a\0", "a\0\0", "a\u{1}", "a\u{1}\u{2}", "a\u{2}", "\0", "\u{1}", "ä\0b", "plain"];
         texts.sort_unstable();
         let all: Vec<Vec<u8>> = texts.iter().map(|text| stored(text)).collect();

@@ -35,7 +35,7 @@ pub(in crate::storage) struct BufferRow {
     pub reason: Option<String>,
     pub waits_for: (Option<String>, Option<String>),
     pub cursor: Option<i64>,
-    /// What was known here, and by the sender.
+    /// The end of this changelog when the row came, and the position up to which the sender had read this changelog.
     pub known: (i64, Option<i64>),
     pub was_set_aside: bool,
 }
@@ -45,7 +45,7 @@ impl BufferRow {
     pub(in crate::storage) const COLUMNS: &'static str = "sequence, source, table_name, record_id, action, data, \
         received_at, state, reason, waits_for_table, waits_for_id, cursor, known_here, known_by_sender, was_set_aside";
 
-    /// The bytes of its data.
+    /// The number of bytes of its data.
     #[cfg(feature = "sqlite")]
     pub(in crate::storage) fn bytes(&self) -> usize {
         self.texts[4].len()

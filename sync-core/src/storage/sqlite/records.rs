@@ -28,7 +28,7 @@ impl<C: HoldsConnection> RecordReads for SqliteTxn<C> {
         if let Some(known) = self.lately.borrow().record(table, id) {
             return Ok(known.is_some());
         }
-        // Whether a parent is here is asked before its store is: a small one is kept at once.
+        // A caller that asks whether a parent is here reads the parent's store next. So a small record is kept in memory now.
         let sql = "SELECT CASE WHEN octet_length(data) <= ?3 THEN data END FROM sync_record \
                    WHERE table_name = ?1 AND record_id = ?2";
         let found: Option<Option<String>> =
@@ -51,7 +51,7 @@ impl<C: HoldsConnection> RecordReads for SqliteTxn<C> {
         after: Option<&RecordId>,
         limit: usize,
     ) -> Result<Vec<(RecordId, RecordData)>> {
-        // No id is empty, so everything comes after "".
+        // No id is empty, so every id is greater than "".
         let sql = "SELECT record_id, data FROM sync_record WHERE table_name = ?1 AND record_id > ?2 \
                    ORDER BY record_id LIMIT ?3";
         let after = after.map_or("", RecordId::as_str);

@@ -11,10 +11,11 @@ use super::txn::{HoldsConnection, SqliteTxn};
 use crate::error::Result;
 use crate::storage::COUNTED_EXACTLY;
 
-/// From so many parts on. Fewer are read one after the other, each with rows of the whole batch.
+/// The number of parts from which this method is used. Fewer parts are read one after the other, each with the rows of a whole
+/// batch.
 pub(super) const MANY: usize = 16;
 
-/// Rows that are read of a part at once.
+/// The number of rows that are read from a part at once.
 const ROWS: usize = 32;
 
 /// The rows of a part in one table, from its first one on.
@@ -32,7 +33,7 @@ struct PartsOfKind<'p> {
 }
 
 impl<'p> PartsOfKind<'p> {
-    /// Those for audiences, and those for the patients whom stores see.
+    /// The parts by audience, and the parts of the patients whom stores see.
     fn of(parts: &'p [SelectionPart]) -> [Self; 2] {
         [false, true].map(|of_patients| {
             let parts: Vec<_> = parts.iter().filter(|part| part.of_patients == of_patients).collect();
@@ -85,12 +86,12 @@ impl<C: HoldsConnection> SqliteTxn<C> {
             }
             let Some(place) = stream.rows.front().copied() else { continue };
             if place.0 > head {
-                // Others may come before it.
+                // Rows of other parts may come before this one.
                 heads.push(Reverse((place.0, number)));
                 continue;
             }
             stream.rows.pop_front();
-            // A patient whom several stores see.
+            // Several stores may see one patient; the row counts once.
             if places.last() != Some(&place) {
                 places.push(place);
             }
@@ -132,8 +133,8 @@ impl<C: HoldsConnection> SqliteTxn<C> {
         Ok(rows.into())
     }
 
-    /// The number of rows of many parts: exact if there are few in all. Otherwise rows that came from `except` count too,
-    /// and a patient's row counts for each store that sees it.
+    /// The number of rows of many parts. It is exact if the total is small. Otherwise it also counts rows that came from `except`,
+    /// and counts the row of a patient once for each store that sees the patient.
     pub(super) fn number_of_many(&self, parts: &[SelectionPart], except: Option<i32>, from: i64) -> Result<u64> {
         self.write_counts()?;
         let mut total = 0;
@@ -176,7 +177,8 @@ mod tests {
 
     const STORES: u64 = 40;
 
-    /// Rows for everyone, of forty stores and about twenty patients whom up to six stores see; a tenth are deletions.
+    /// A changelog with rows for everyone, for forty stores, and for twenty patients whom up to six stores see. A tenth of the rows
+    /// are deletes.
     fn changelog() -> (SqliteStorage, tempfile::TempDir) {
         let folder = tempfile::tempdir().unwrap();
         let storage = SqliteStorage::open(folder.path().join("central.sqlite")).unwrap();
@@ -224,7 +226,7 @@ mod tests {
         Selection::ForSite { stores: stores.map(|n| StoreId::new(format!("S{n}"))).collect(), except_from }
     }
 
-    /// The rows of a few stores at a time, put together.
+    /// The same rows, read for three stores at a time and put together.
     fn by_few(txn: &dyn ChangelogReads, stores: u64, except: Option<SiteId>, from: Cursor) -> Vec<Change> {
         let few = (0..stores).step_by(3).flat_map(|first| {
             let selection = of_stores(first..(first + 3).min(stores), except);
@@ -237,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn many_stores_have_the_rows_of_each_of_them_in_order() {
+    fn a_selection_of_many_stores_returns_the_rows_of_each_in_order() {
         let (storage, _folder) = changelog();
         let txn = storage.read().unwrap();
         let newest = txn.last_cursor().unwrap().0;

@@ -4,7 +4,7 @@ use super::Setting;
 use super::stored::StoredLine;
 use crate::record::{RecordId, TableName};
 
-/// Merges that still need rewriting. Empty once that is done, missing if there was never a merge.
+/// Merges whose records still have to be rewritten. Empty when all are rewritten, missing if there was never a merge.
 pub(crate) const MERGES_PENDING: Setting<Vec<PendingMerge>> = Setting::new("merges_pending");
 
 /// The id of the record that remains for a merged one.
@@ -20,7 +20,7 @@ pub(crate) fn merge_target(table: &str, id: &str) -> Setting<bool> {
 /// The rewriting that is left to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum PendingMerge {
-    /// References to merged records of this table have to be rewritten, and for names also their joins checked.
+    /// References to merged records of this table have to be rewritten. If the table is `name`, the joins have to be checked too.
     Into(TableName, RecordId),
     /// The joins of a name have to be checked.
     JoinsOf(RecordId),
@@ -31,7 +31,7 @@ const JOINS_OF: &str = "joins-of";
 
 impl StoredLine for PendingMerge {
     fn from_line(line: &str) -> Option<Self> {
-        // An older version wrote any id, even an empty one.
+        // An older version accepted every id, so an id may be empty.
         let (table, id) = line.split_once(' ').unwrap_or((line, ""));
         let id = RecordId::new(id.to_owned());
         Some(if table == JOINS_OF { Self::JoinsOf(id) } else { Self::Into(table.into(), id) })

@@ -1,4 +1,4 @@
-//! The topics that every storage has.
+//! `WatchedTxn` for the topics that every storage has.
 
 use super::WatchedTxn;
 use sync_core::Result;
