@@ -301,3 +301,44 @@ fn what_is_written_is_a_date_for_every_reader() {
         a.records.put("asset", [data(&dated("\"2026-01-01\"", good))]).unwrap();
     });
 }
+
+/// The dates of a patient may be empty or with a blank in place of the `T`, as the legacy server writes them; a day of one digit is as
+/// wrong as in any other record.
+#[test]
+fn the_dates_of_a_patient_are_dates_for_every_reader_too() {
+    each_storage(|central| {
+        let a = central.new_site("a");
+        a.sync();
+        for field in ["date_of_birth", "created_date", "om_created_datetime", "om_date_of_death"] {
+            let dated = |id: &str, at: &str| document("name", &[("ID", id), ("type", "patient"), (field, at)]);
+            for bad in ["2026-1-1", "2026-01-1", "2026-1-01T00:00:00", "2026-1-1 00:00:00", "2026-01-01T00:00:60"] {
+                let error = a.records.put("name", [dated("bad", bad)]).unwrap_err();
+                let Error::InvalidRecord { source, .. } = error else { panic!("{error}") };
+                let says = format!("$.{field}: expected a date or date-time, found a spelling");
+                assert!(source.to_string().starts_with(&says), "{bad} {source}");
+                let pushed = dated("bad", bad);
+                push(
+                    &central,
+                    &format!(
+                        r#"{{"tableName":"name","recordId":"bad","action":"Update","recordData":{}}}"#,
+                        pushed.as_str()
+                    ),
+                );
+                let (_, _, why) = set_aside(central.storage.as_ref()).pop().unwrap();
+                assert!(why.cause == QuarantineCause::Malformed && why.reason.starts_with(&says), "{}", why.reason);
+                // The same in a document of the legacy server.
+                let invoice = format!(r#"{{"ID":"t","store_ID":"STORE_a","entry_date":"{bad}"}}"#);
+                let error = a.records.put("transact", [data(&invoice)]).unwrap_err();
+                assert_eq!(error.code(), "invalid_record", "{bad}");
+            }
+            for (number, good) in
+                ["", "0000-00-00", "2026-01-01", "2026-01-01T00:00:00", "2026-01-01 00:00:00"].into_iter().enumerate()
+            {
+                let id = format!("{field}{number}");
+                a.records.put("name", [dated(&id, good)]).unwrap();
+                a.sync();
+                assert!(get(&central.records, "name", &id).is_some(), "{good}");
+            }
+        }
+    });
+}

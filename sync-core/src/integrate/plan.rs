@@ -4,6 +4,7 @@ use super::merge::Merge;
 use crate::error::Result;
 use crate::ownership::{Operation, Refusal, StoreOwner, may_arrive, may_push, may_replace};
 use crate::protocol::v6::Action;
+use crate::record::field::check_document;
 use crate::record::file_reference::{Reference, TABLE as REFERENCES};
 use crate::record::types::is_patient;
 use crate::record::{
@@ -104,12 +105,8 @@ const NAME_DELETED: &str = "deleted_datetime";
 type Decision = std::result::Result<Plan, Quarantine>;
 
 fn decide(incoming: &Incoming, facts: &dyn Facts) -> Result<Decision> {
-    for (name, text) in [("tableName", incoming.table.as_str()), ("recordId", incoming.id.as_str())] {
-        let bytes = text.len();
-        if bytes == 0 || bytes > RecordId::BYTES_MAX {
-            let reason = format!("{name} has {bytes} bytes; 1 to {} are allowed", RecordId::BYTES_MAX);
-            return Ok(Err(aside(QuarantineCause::Malformed, reason)));
-        }
+    if let Some(reason) = portable::length_fault(&incoming.table, &incoming.id) {
+        return Ok(Err(aside(QuarantineCause::Malformed, reason)));
     }
     if let Err(error) = admit(incoming) {
         return Ok(reduced(incoming).ok_or_else(|| bad_shape(&error)));
@@ -224,14 +221,9 @@ fn from_legacy(incoming: &Incoming, kind: &RecordType, operation: Operation) -> 
 fn document(incoming: &Incoming, operation: Operation) -> Decision {
     match operation {
         Operation::Delete => Ok(Plan::Delete),
-        Operation::Upsert => match incoming.data.fields() {
-            // It would replace the stored record by nothing.
-            Some(fields) if fields.iter().next().is_none() => {
-                let (path, expected, found) = ("$".to_owned(), "the data of the record".into(), "none".into());
-                Err(bad_shape(&FieldError { path, expected, found, unsupported: false }))
-            }
-            Some(_) => Ok(Plan::Upsert),
-            None => Err(bad_shape(&crate::record::field::not_an_object(&incoming.data))),
+        Operation::Upsert => match check_document(&incoming.data) {
+            Ok(()) => Ok(Plan::Upsert),
+            Err(error) => Err(bad_shape(&error)),
         },
     }
 }

@@ -74,6 +74,21 @@ pub(crate) fn is_written_date_time(text: &str) -> bool {
     DateTime::parse(text).is_some_and(|read| read.second < 60) && date.is_some_and(is_written_date) && fraction <= 9
 }
 
+/// The spellings of the legacy server for no date.
+const NO_LEGACY_DATE: [&str; 4] = ["", "0000-00-00", "0000-00-00T00:00:00", "0000-00-00 00:00:00"];
+
+/// True if a text is a date or a date-time as the legacy server may write it, or none.
+pub(crate) fn is_legacy_date(text: &str) -> bool {
+    let is_date_time = || DateTime::parse(&text.replacen(' ', "T", 1)).is_some();
+    NO_LEGACY_DATE.contains(&text) || Date::parse(text).is_some() || is_date_time()
+}
+
+/// True if a text is a date in the format to write, or none.
+pub(crate) fn is_written_legacy_date(text: &str) -> bool {
+    let is_date_time = || is_written_date_time(&text.replacen(' ', "T", 1));
+    NO_LEGACY_DATE.contains(&text) || is_written_date(text) || is_date_time()
+}
+
 /// A date-time in UTC without a zone: `YYYY-MM-DDTHH:MM:SS` and, only if not zero, a fraction of 3, 6 or 9 digits. The
 /// default is of the date `0000-00-00`, which no record may have.
 ///

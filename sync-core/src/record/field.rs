@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use serde_json::value::RawValue;
 
-use super::datetime::{Date, DateTime, is_written_date, is_written_date_time};
+use super::datetime::{Date, DateTime, is_legacy_date, is_written_date, is_written_date_time, is_written_legacy_date};
 use super::json::{Fields, RecordData, string};
 use super::portable::{Flaw, flaw, is_portable};
 use crate::text::Message;
@@ -114,6 +114,7 @@ impl Field {
         let is_written = match self.kind {
             FieldKind::Date => is_written_date,
             FieldKind::DateTime => is_written_date_time,
+            FieldKind::LegacyDate => is_written_legacy_date,
             _ => return self.check(fields),
         };
         match self.find(fields).and_then(string) {
@@ -331,11 +332,6 @@ pub(crate) fn describe(raw: &RawValue) -> Cow<'static, str> {
     }
 }
 
-pub(super) fn is_legacy_date(text: &str) -> bool {
-    let none = ["", "0000-00-00", "0000-00-00T00:00:00", "0000-00-00 00:00:00"].contains(&text);
-    none || Date::parse(text).is_some() || DateTime::parse(&text.replacen(' ', "T", 1)).is_some()
-}
-
 /// A Rust type for a field of a typed record.
 #[diagnostic::on_unimplemented(
     message = "a field of a record cannot have the type `{Self}`",
@@ -521,6 +517,16 @@ impl Flaw {
 pub(crate) fn unreadable(path: String, found: &'static str) -> FieldError {
     let expected = Cow::Borrowed("a value that every peer can read");
     FieldError { path, expected, found: Cow::Borrowed(found), unsupported: false }
+}
+
+/// Checks the data of a record that is kept whole: an object with a key. Without one it would replace the stored record by nothing.
+pub(crate) fn check_document(data: &RecordData) -> Result<(), FieldError> {
+    let Some(fields) = data.fields() else { return Err(not_an_object(data)) };
+    if fields.iter().next().is_some() {
+        return Ok(());
+    }
+    let (path, expected, found) = ("$".to_owned(), "the data of the record".into(), "none".into());
+    Err(FieldError { path, expected, found, unsupported: false })
 }
 
 pub(crate) fn not_an_object(data: &RecordData) -> FieldError {

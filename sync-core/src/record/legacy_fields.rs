@@ -6,7 +6,8 @@
 
 use serde_json::value::RawValue;
 
-use super::field::{FieldError, describe, is_legacy_date};
+use super::datetime::is_written_legacy_date;
+use super::field::{FieldError, describe};
 use super::json::{Fields, string};
 use super::legacy_table::LegacyTable;
 
@@ -149,7 +150,7 @@ impl LegacyKind {
             Text => text.is_some(),
             Number => is_number(raw.get()) || text.is_some_and(|text| text.is_empty() || is_number(text.trim())),
             Flag => matches!(raw.get(), "true" | "false"),
-            Date => text.is_some_and(|text| is_legacy_date(&text)),
+            Date => text.is_some_and(|text| is_written_legacy_date(&text)),
             Time => is_number(raw.get()) || text.is_some_and(|text| is_time(&text)),
         }
     }

@@ -82,6 +82,16 @@ pub(crate) fn admit(table: &TableName, id: &RecordId, data: Option<&RecordData>)
     data.map_or(Ok(()), RecordData::check_portable)
 }
 
+/// What is wrong with the length of a record's table or id.
+pub(crate) fn length_fault(table: &TableName, id: &RecordId) -> Option<String> {
+    let fault = |(name, text): (&str, &str)| {
+        let bytes = text.len();
+        (bytes == 0 || bytes > RecordId::BYTES_MAX)
+            .then(|| format!("{name} has {bytes} bytes; 1 to {} are allowed", RecordId::BYTES_MAX))
+    };
+    [("tableName", table.as_str()), ("recordId", id.as_str())].into_iter().find_map(fault)
+}
+
 /// An open array or object.
 #[derive(Clone, Copy)]
 struct OpenContainer {
