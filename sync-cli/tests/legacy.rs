@@ -126,6 +126,7 @@ fn a_central_server_beside_a_legacy_server() {
         &["site", "set-password", "clinic", "--password-file", "pw"],
         &["store", "add", "New", "--code", "N", "--site", "clinic"],
         &["serve", "--listen", "127.0.0.1:0", "--auth", "local"],
+        &["serve", "--listen", "127.0.0.1:0", "--auth", "local", "--check"],
     ] {
         let refused = desk.run(&[&["--db", "central.sqlite", "--json"][..], command].concat());
         assert_eq!(refused.ends(3).error().0, "legacy_keeps_sites", "{command:?}");

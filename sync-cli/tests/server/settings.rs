@@ -108,6 +108,18 @@ fn a_server_is_checked_before_it_starts() {
     desk.run(&[&init[..], &["--hardware-id", HARDWARE_ID]].concat()).ends(0);
     assert_eq!(desk.run(&["--db", "site.sqlite", "serve", "--check", "--json"]).ends(3).error().0, "wrong_role");
     server.stop().ends(0);
+    write(&desk, "oms-sync.toml", "");
+    // What the check refuses, the start refuses in the same words, and nothing is made.
+    for (db, more, code) in [
+        ("central.sqlite", vec!["--auth", "legacy"], "wrong_role"),
+        ("new.sqlite", vec!["--auth", "legacy", "--create"], "no_database"),
+        ("site.sqlite", vec!["--auth", "local"], "wrong_role"),
+    ] {
+        let serve = [&["--db", db, "serve", "--json", "--listen", "127.0.0.1:0"][..], &more].concat();
+        let checked = desk.run(&[&serve[..], &["--check"]].concat()).ends(3).error();
+        assert_eq!((checked.0.as_str(), desk.run(&serve).ends(3).error() == checked), (code, true), "{db} {more:?}");
+    }
+    assert!(!desk.path("new.sqlite").exists());
 
     // Without a flag, it is started by the same file; half of the settings for TLS never start it without TLS.
     let text = "[serve]\nlisten = \"127.0.0.1:0\"\ntls-cert = \"cert.pem\"\n";

@@ -4,12 +4,13 @@
 use std::path::Path;
 
 use serde_json::json;
+use sync_core::central::SiteList;
 use sync_core::storage::PostgresStorage;
 use sync_core::support::ConfigWarning;
 use sync_core::{Error, Replica, Role};
 
-use super::certificate_files;
-use crate::args::{Args, Serve};
+use super::{certificate_files, site_list};
+use crate::args::{Args, Authentication, Serve};
 use crate::failure::{CommandOutcome, Failure};
 use crate::output::Output;
 use crate::sentences::{input_given, serving as says};
@@ -40,21 +41,26 @@ pub(super) fn run(args: &Args, options: &Serve, out: &Output) -> Result<CommandO
 
 /// Whether the database is there, and a central server's.
 fn database(args: &Args, options: &Serve) -> Result<bool, Error> {
+    // A database of a legacy server is set up by `init`.
+    let may_be_made = options.create && options.auth != Some(Authentication::Legacy);
     let replica = match args.db.server()? {
         Some(address) => Replica::with_storage(std::sync::Arc::new(PostgresStorage::open_to_read(&address)?)),
         None => match args.builder()?.open_to_read(&args.db) {
-            Err(Error::NoDatabase { .. }) if options.create => return Ok(false),
+            Err(Error::NoDatabase { .. }) if may_be_made => return Ok(false),
             opened => opened?,
         },
     };
     if replica.is_hook_missing() && !args.without_hook {
         return Err(Error::HookMissing);
     }
-    match replica.role()? {
-        // A database that was only set up at a legacy server learns its part from it.
-        Some(Role::Central) | None => Ok(true),
-        Some(Role::Remote) => Err(Error::WrongRole { needed: "central server", found: "remote site" }),
+    // A database that was only set up at a legacy server learns its part from it.
+    if replica.role()? == Some(Role::Remote) {
+        return Err(Error::WrongRole { needed: "central server", found: "remote site" });
     }
+    if site_list(&replica, options)? == SiteList::Legacy && replica.settings()?.is_none() {
+        return Err(Error::NotSetUp);
+    }
+    Ok(true)
 }
 
 /// A folder in which files can be made, or that can be made itself.

@@ -58,14 +58,9 @@ pub(super) fn run(args: &Args, options: &Serve, out: &Output) -> Result<CommandO
     }
     // The real paths, behind symbolic links: their disk may be full.
     let (on_server, folder) = (workspace.server.clone(), workspace.folder.clone());
-    let (central, replica, site) = match options.auth {
-        Some(Authentication::Local) => local(workspace, options, out)?,
-        Some(Authentication::Legacy) => legacy(workspace, options, out)?,
-        // As the database was set up: never a list of its own beside that of a legacy server.
-        None => match workspace.replica.site_list()? {
-            Some(SiteList::Legacy) => legacy(workspace, options, out)?,
-            Some(SiteList::Local) | None => local(workspace, options, out)?,
-        },
+    let (central, replica, site) = match site_list(&workspace.replica, options)? {
+        SiteList::Legacy => legacy(workspace, out)?,
+        SiteList::Local => local(workspace, options, out)?,
     };
     if options.paused {
         replica.support().pause_central(true)?;
@@ -163,6 +158,32 @@ fn tell_where(server: &Server, options: &Serve, out: &Output) -> Result<(), Fail
 /// A central server, its database, and its own site at the legacy server.
 type Served = (Central, Replica, Option<Site>);
 
+/// Who keeps the list of sites, as the database was set up: never a list of its own beside that of a legacy server.
+///
+/// # Errors
+/// `--auth` says otherwise, or `--public-url` is given beside a legacy server.
+fn site_list(replica: &Replica, options: &Serve) -> Result<SiteList, Error> {
+    let known = replica.site_list()?;
+    let list = match (options.auth, known) {
+        (Some(Authentication::Local), Some(SiteList::Legacy)) => {
+            // It refuses, with the reason.
+            replica.site_registry()?;
+            SiteList::Local
+        }
+        (Some(Authentication::Legacy), Some(SiteList::Local)) => {
+            let (needed, found) = ("central server with a legacy server", "central server without one");
+            return Err(Error::WrongRole { needed, found });
+        }
+        (Some(Authentication::Local), _) => SiteList::Local,
+        (Some(Authentication::Legacy), _) => SiteList::Legacy,
+        (None, known) => known.unwrap_or(SiteList::Local),
+    };
+    if list == SiteList::Legacy && options.public_url.is_some() {
+        return Err(Error::bad_input(input_given::public_url_not_local()));
+    }
+    Ok(list)
+}
+
 /// A central server that keeps the list of sites itself.
 fn local(workspace: Workspace, options: &Serve, out: &Output) -> Result<Served, Failure> {
     workspace.replica.site_registry()?;
@@ -177,10 +198,7 @@ fn local(workspace: Workspace, options: &Serve, out: &Output) -> Result<Served, 
 }
 
 /// A central server by the word of the legacy server, which also identifies its sites.
-fn legacy(workspace: Workspace, options: &Serve, out: &Output) -> Result<Served, Failure> {
-    if options.public_url.is_some() {
-        return Err(Error::bad_input(input_given::public_url_not_local()).into());
-    }
+fn legacy(workspace: Workspace, out: &Output) -> Result<Served, Failure> {
     let site = workspace.site();
     let is_known = workspace.role()? == Some(Role::Central);
     let began = Instant::now();
