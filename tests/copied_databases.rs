@@ -3,9 +3,11 @@
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
+use sync_core::central::RefusedCopy;
 use sync_core::protocol::PasswordHash;
 use sync_core::record::RecordData;
 use sync_core::storage::{MemoryStorage, Storage as _, state};
+use sync_core::support::ConfigWarning;
 use sync_core::support::doctor::{Check, CheckOutcome};
 use sync_core::{Error, NoopObserver, Records, Replica, Settings, Site, SyncOptions, SyncReport};
 use sync_testkit::legacy_server::PASSWORD;
@@ -281,7 +283,12 @@ fn doctor_says_at_all_ends_which_copy_goes_on() {
     a.sync();
     put(&a.records, "before");
     a.sync();
-    let of_central = Replica::with_storage(central.storage.clone()).site(central.transport());
+    let replica = Replica::with_storage(central.storage.clone());
+    let of_central = replica.site(central.transport());
+    assert_eq!(
+        (central.central.refused_copies().unwrap(), replica.status().unwrap().config_warnings),
+        (vec![], vec![])
+    );
     for site in [&a.site, &of_central] {
         assert_eq!(doctor_says(site).0, CheckOutcome::Ok);
     }
@@ -293,7 +300,13 @@ fn doctor_says_at_all_ends_which_copy_goes_on() {
     assert_eq!(code(&copied.sync(&SyncOptions::default(), &mut NoopObserver).unwrap()), Some("database_copied"));
     put(&a.records, "of a, later");
     a.sync();
-    central.central.flush_activity().unwrap();
+    // Visits are stored later; a refusal is known at once.
+    let refused = central.central.refused_copies().unwrap();
+    let [RefusedCopy { name, goes_on_since, refused_at, .. }] = &refused[..] else { panic!("{refused:?}") };
+    assert!(name == "a" && goes_on_since >= refused_at);
+    let warnings = replica.status().unwrap().config_warnings;
+    let [warning @ ConfigWarning::CopyRefused { .. }] = &warnings[..] else { panic!("{warnings:?}") };
+    assert!(warning.to_string().contains("The people at that site must find the other copy"), "{warning}");
 
     let (outcome, says) = doctor_says(&copied);
     assert_eq!(outcome, CheckOutcome::Fault);

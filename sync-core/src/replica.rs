@@ -277,7 +277,7 @@ impl Replica {
     /// # Errors
     /// The database failed.
     pub fn status(&self) -> Result<Status> {
-        status(self.parts.storage.as_ref())
+        status(self.parts.storage.as_ref(), self.parts.clock.now())
     }
 
     #[cfg(feature = "support")]

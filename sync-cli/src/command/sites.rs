@@ -107,7 +107,8 @@ fn list(args: &Args, max_age: Option<Duration>, out: &Output) -> Result<CommandO
         _ => Some(workspace.replica.site_registry()?),
     };
     let entries = registry.as_ref().map_or(Ok(Vec::new()), SiteRegistry::list)?;
-    let view = workspace.replica.stand_alone_central().view()?;
+    let central = workspace.replica.stand_alone_central();
+    let (view, copies) = (central.view()?, central.refused_copies()?);
     let is_removed = |site: &SiteView| registry.is_some() && entries.iter().all(|entry| entry.id != site.id);
     let is_silent = |site: &SiteView| match (max_age, site.seen_at) {
         (None, _) => true,
@@ -123,18 +124,24 @@ fn list(args: &Args, max_age: Option<Duration>, out: &Output) -> Result<CommandO
     if has_failed {
         head.insert(7, "FAILED");
     }
+    let has_copies = sites.iter().any(|site| copies.iter().any(|copy| copy.site == site.id));
+    if has_copies {
+        head.insert(7, "COPY");
+    }
     if out.verbose() {
         head.extend(["MACHINE", "HELD BACK"]);
     }
     let mut rows = vec![head.into_iter().map(str::to_owned).collect::<Vec<_>>()];
     for site in &sites {
         let entry = entries.iter().find(|entry| entry.id == site.id);
+        let copy = copies.iter().find(|copy| copy.site == site.id);
         let held_back = registry.as_ref().map_or(Ok(0), |registry| registry.withheld(site.id))?;
         if out.json {
             let mut document = serde_json::to_value(site).map_err(std::io::Error::other)?;
             document["bound"] = json!(entry.map(|entry| entry.hardware_id.is_some()));
             document["first_sync_at"] = json!(entry.and_then(|entry| entry.last_pull_at));
             document["held_back"] = json!(held_back);
+            document["copy_refused_at"] = json!(copy.map(|copy| copy.refused_at));
             out.document(&document)?;
             continue;
         }
@@ -146,7 +153,7 @@ fn list(args: &Args, max_age: Option<Duration>, out: &Output) -> Result<CommandO
         };
         let mut row = vec![
             site.id.to_string(),
-            short(&site.name, if has_failed { 12 } else { 20 }),
+            short(&site.name, if has_failed || has_copies { 12 } else { 20 }),
             ago(site.seen_at),
             ago(site.pulled_at),
             ago(site.pushed_at),
@@ -157,6 +164,9 @@ fn list(args: &Args, max_age: Option<Duration>, out: &Output) -> Result<CommandO
         if has_failed {
             row.insert(7, site.failed_sign_ins.to_string());
         }
+        if has_copies {
+            row.insert(7, copy.map(|copy| age(view.at.since(copy.refused_at))).unwrap_or_default());
+        }
         if out.verbose() {
             row.extend([machine, held_back.to_string()]);
         }
@@ -164,6 +174,10 @@ fn list(args: &Args, max_age: Option<Duration>, out: &Output) -> Result<CommandO
     }
     if !out.json && (max_age.is_none() || !sites.is_empty()) {
         out.table(&rows)?;
+        for copy in copies.iter().filter(|copy| sites.iter().any(|site| site.id == copy.site)) {
+            let (name, ago) = (format!("{:?}", copy.name), age(view.at.since(copy.refused_at)));
+            out.hint_said(&says::copy_refused(name, ago));
+        }
     }
     Ok(if max_age.is_some() && !sites.is_empty() { CommandOutcome::LeftBehind } else { CommandOutcome::Done })
 }

@@ -18,6 +18,8 @@ sync_core::sentences! {
         store(id, name, site) = "new store {id} is {name}, active on site {site}";
         known_store(id, name, site) = "store {id} is {name} now, active on site {site}";
         store_removed(id) = "store {id} is removed";
+        copy_refused(site, ago) = "Site {site}: two copies of its database run, and one was refused {ago} ago. The people there must find that \
+            copy and stop it; what is entered in it does not arrive.";
         same_code(id, code) = "Store {id} has the code {code} too; to move that one to another site, give its --id.";
     }
 

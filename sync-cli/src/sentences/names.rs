@@ -61,6 +61,7 @@ const LABELS: &[&str] = &[
     "STEP",
     "STORE",
     "STORE ID",
+    "COPY",
     "FAILED",
     "STYLE",
     "TABLE",

@@ -33,6 +33,38 @@ fn the_list_says_how_each_site_is_and_alarms_for_those_that_stay_away() {
 }
 
 #[test]
+fn the_list_names_the_sites_of_which_two_copies_run() {
+    let (desk, server, _file) = sent(100, &[]);
+    let table = || desk.run(&["--db", "central.sqlite", "site", "list"]).ends(0);
+    assert!(!table().out.contains("COPY") && listed(&desk, &[], 0)[0]["copy_refused_at"].is_null());
+    // The clinic's machine is copied with all its files, and both copies go on.
+    for end in ["", "-wal", "-shm", ".watermark"] {
+        let from = desk.path(&format!("oms-sync.sqlite{end}"));
+        if from.exists() {
+            std::fs::copy(from, desk.path(&format!("copy.sqlite{end}"))).expect("a copy");
+        }
+    }
+    let class = r#"{"id":"A","store_id":"S","notes":"","created_datetime":"2026-01-01T00:00:00","modified_datetime":"2026-01-01T00:00:00"}"#;
+    let store =
+        desk.run(&["identity", "--json"]).ends(0).json()["stores"][0]["id"].as_str().expect("a store").to_owned();
+    for (db, ends) in [("oms-sync.sqlite", 0), ("copy.sqlite", 3)] {
+        let asset = class.replace("\"S\"", &format!("\"{store}\"")).replace("\"A\"", &format!("\"{db}\""));
+        std::fs::write(desk.path("asset.json"), asset).expect("a file");
+        desk.run(&["--db", db, "records", "put", "asset", "asset.json"]).ends(0);
+        desk.run(&["--db", db, "sync", "-q"]).ends(ends);
+    }
+    server.stop().ends(0);
+    assert!(listed(&desk, &[], 0)[0]["copy_refused_at"].is_string());
+    let said = table();
+    assert!(
+        said.out.contains("COPY") && said.err.contains("Site \"clinic\": two copies of its database run"),
+        "{said:?}"
+    );
+    let status = desk.run(&["--db", "central.sqlite", "status"]).ends(0);
+    assert!(status.out.contains("two copies of the database of site clinic run"), "{status:?}");
+}
+
+#[test]
 fn a_table_of_sites_is_imported_once() {
     let desk = Desk::new();
     std::fs::write(

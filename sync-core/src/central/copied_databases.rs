@@ -4,6 +4,8 @@
 //! names the push before it ([`PushChain`]). If that one already has another successor, the push comes from another
 //! copy and is refused. The copy whose push was accepted last continues.
 
+pub(crate) mod refused;
+
 use serde::{Deserialize, Serialize};
 
 use super::replay_window::may_still_arrive;

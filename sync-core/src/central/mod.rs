@@ -31,6 +31,7 @@ pub use auth::authenticator::{AuthenticationError, CredentialRefusal, SiteAuthen
 pub use auth::legacy::LegacyAuthenticator;
 pub use auth::local::LocalAuthenticator;
 pub use caller::{Caller, Checked, CredentialCheck, Gate, Handled, UploadHead};
+pub use copied_databases::refused::RefusedCopy;
 pub use handled_request::{Endpoint, HandledRequest};
 pub use in_process::InProcess;
 use request_log::RequestTrace;

@@ -5,6 +5,9 @@ use std::fmt;
 use serde::Serialize;
 
 use crate::address::parse_url;
+#[cfg(feature = "central")]
+use crate::central::RefusedCopy;
+use crate::clock::Timestamp;
 use crate::error::Result;
 use crate::protocol::v6::release;
 use crate::record::{Cursor, RecordId, StoreId, TableName};
@@ -32,6 +35,8 @@ pub enum ConfigWarning {
     ChangelogNearsItsEnd { newest: Cursor, percent: u64 },
     /// A site of a release that pulls over V6, and by a fault of its own pushes nothing.
     SitePushesNothing { site: String, release: String },
+    /// A site of which another copy of the database was refused.
+    CopyRefused { site: String, goes_on_since: Timestamp, refused_at: Timestamp },
 }
 
 impl fmt::Display for ConfigWarning {
@@ -49,6 +54,9 @@ impl ConfigWarning {
             }
             Self::OwnUrlUnusable { url, reason } => say::own_url_unusable(quoted(url), reason.clone()),
             Self::SitePushesNothing { site, release } => say::site_pushes_nothing(quoted(site), release),
+            Self::CopyRefused { site, goes_on_since, refused_at } => {
+                say::copy_refused(quoted(site), goes_on_since.to_string(), refused_at.to_string())
+            }
             Self::ChangelogNearsItsEnd { newest, percent } => say::changelog_nears_its_end(newest.0, *percent),
         }
     }
@@ -87,7 +95,7 @@ impl Localize for ConfigWarning {
 
 /// The faults of a central server's own stores and of the address that the legacy server has for it. Empty for a remote
 /// site.
-pub(crate) fn config_warnings(txn: &dyn ReadTxn) -> Result<Vec<ConfigWarning>> {
+pub(crate) fn config_warnings(txn: &dyn ReadTxn, now: Timestamp) -> Result<Vec<ConfigWarning>> {
     if role(txn)? != Some(Role::Central) {
         return Ok(Vec::new());
     }
@@ -96,6 +104,7 @@ pub(crate) fn config_warnings(txn: &dyn ReadTxn) -> Result<Vec<ConfigWarning>> {
         config_warnings.extend(ConfigWarning::of_own_url(&state::CENTRAL_URL.find(txn)?.unwrap_or_default()));
     }
     config_warnings.extend(pushing_nothing(txn)?);
+    config_warnings.extend(refused_copies(txn, now)?);
     let stores = site_id(txn)?.map_or(Ok(Vec::new()), |site| txn.stores_of_site(site))?;
     for store_id in stores {
         let data = txn.record(&TableName::from("store"), &RecordId::from(store_id.as_str()))?;
@@ -110,6 +119,24 @@ pub(crate) fn config_warnings(txn: &dyn ReadTxn) -> Result<Vec<ConfigWarning>> {
     Ok(config_warnings)
 }
 
+/// The sites of which two copies of the database run.
+#[cfg(feature = "central")]
+fn refused_copies(txn: &dyn ReadTxn, now: Timestamp) -> Result<Vec<ConfigWarning>> {
+    let refused = crate::central::copied_databases::refused::refused_copies(txn, now)?.into_iter();
+    let warning = |RefusedCopy { name, goes_on_since, refused_at, .. }| ConfigWarning::CopyRefused {
+        site: name,
+        goes_on_since,
+        refused_at,
+    };
+    Ok(refused.map(warning).collect())
+}
+
+/// Only a central server refuses copies.
+#[cfg(not(feature = "central"))]
+fn refused_copies(_: &dyn ReadTxn, _: Timestamp) -> Result<Vec<ConfigWarning>> {
+    Ok(Vec::new())
+}
+
 /// The sites of Open mSupply 3.0 and 3.1: these look for rows with no source, and push none over V6.
 fn pushing_nothing(txn: &dyn ReadTxn) -> Result<Vec<ConfigWarning>> {
     let visits = txn.as_central().map_or(Ok(Vec::new()), |central| central.activity())?;
@@ -121,7 +148,6 @@ fn pushing_nothing(txn: &dyn ReadTxn) -> Result<Vec<ConfigWarning>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::clock::Timestamp;
     use crate::record::SiteId;
     use crate::storage::{MemoryStorage, SiteActivity, Storage as _};
 

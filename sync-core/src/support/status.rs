@@ -92,7 +92,7 @@ pub struct LastSync {
 ///
 /// # Errors
 /// The database failed.
-pub(crate) fn status(storage: &dyn Storage) -> Result<Status> {
+pub(crate) fn status(storage: &dyn Storage, now: Timestamp) -> Result<Status> {
     let txn = storage.read()?;
     let role = role(txn.as_ref())?;
     let site_id = site_id(txn.as_ref())?;
@@ -123,7 +123,7 @@ pub(crate) fn status(storage: &dyn Storage) -> Result<Status> {
             .sum(),
         quarantined_by_cause: by_cause,
         refused_by_central: refused_by_central(txn.as_ref())?,
-        config_warnings: config_warnings(txn.as_ref())?,
+        config_warnings: config_warnings(txn.as_ref(), now)?,
         files: txn.file_counts()?.into_iter().map(|(state, count)| (state.as_str(), count)).collect(),
         records: txn.record_counts()?.into_iter().map(|(table, count)| (table.to_string(), count)).collect(),
     })

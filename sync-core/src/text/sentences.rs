@@ -222,6 +222,9 @@ crate::sentences! {
             "the address that sites get for this server, \"{url}\", cannot be used: {reason}";
         site_pushes_nothing(site, release) = "site {site} runs Open mSupply {release}, which by a known fault pushes \
             nothing over V6: its edits stay there; upgrade it to 3.2 or later";
+        copy_refused(site, goes_on, refused) = "two copies of the database of site {site} run: the one that pushed at {goes_on} goes \
+            on, and another one was refused at {refused}. The people at that site must find the other copy and stop it: what is entered there \
+            does not arrive";
         changelog_nears_its_end(newest, percent) = "the changelog is at {newest}, {percent} % of the numbers that sites of Open mSupply 2.x can count: beyond 2147483648 they lose their place each time. Bring the sites to a release that counts \
             further, and find out what writes so many changes";
         no_url() = "there is none, so no site finds this server";

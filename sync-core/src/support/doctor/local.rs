@@ -150,8 +150,8 @@ pub(crate) fn settings(support: &Support) -> Result<Check> {
 }
 
 /// Checks whether a central server's changelog is more than halfway to the limit of 2.x sites.
-fn changelog_nears_its_end(storage: &dyn Storage) -> Result<Option<Check>> {
-    let all = config_warnings(storage.read()?.as_ref())?;
+fn changelog_nears_its_end(storage: &dyn Storage, now: Timestamp) -> Result<Option<Check>> {
+    let all = config_warnings(storage.read()?.as_ref(), now)?;
     let concern = all.into_iter().find(|concern| matches!(concern, ConfigWarning::ChangelogNearsItsEnd { .. }));
     Ok(concern.map(|concern| {
         let about = ("changelog_nears_its_end", ErrorClass::Configure, Party::Device);
@@ -172,13 +172,10 @@ pub(crate) fn copies(storage: &dyn Storage, now: Timestamp) -> Result<Check> {
     let known = ("database_copied", ErrorClass::Configure, Party::Device);
     let warning = |says| Check::found(NAME, CheckOutcome::Warning, says, known, say::stop_the_other());
     #[cfg(feature = "central")]
-    for site in txn.as_central().map_or(Ok(Vec::new()), |central| central.activity())? {
-        if let Some(copies) = crate::central::copied_databases::of_site(txn.as_ref(), site.site)?
-            && let Some(at) = copies.refused_at.filter(|at| is_recent(*at))
-        {
-            let (goes_on, refused) = (copies.taken_at.to_string(), at.to_string());
-            return Ok(warning(say::copies_of_site(site.name, goes_on, refused)));
-        }
+    if let Some(copy) = crate::central::copied_databases::refused::refused_copies(txn.as_ref(), now)?.into_iter().next()
+    {
+        let (goes_on, refused) = (copy.goes_on_since.to_string(), copy.refused_at.to_string());
+        return Ok(warning(say::copies_of_site(copy.name, goes_on, refused)));
     }
     let refused = state::COPY_REFUSED_AT.get(txn.as_ref())?.filter(|at| is_recent(*at));
     Ok(match refused {
@@ -192,7 +189,7 @@ pub(crate) fn copies(storage: &dyn Storage, now: Timestamp) -> Result<Check> {
 pub(crate) fn cursors_here(support: &Support) -> Result<Option<Check>> {
     let beyond = support.cursors()?.into_iter().find(|shown| shown.end.is_some_and(|end| shown.position > end));
     if beyond.is_none() {
-        return changelog_nears_its_end(support.storage.as_ref());
+        return changelog_nears_its_end(support.storage.as_ref(), support.clock.now());
     }
     Ok(beyond.map(|shown| {
         let (at, end) = (shown.position, shown.end.unwrap_or(Cursor(0)));

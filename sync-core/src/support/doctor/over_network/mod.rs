@@ -290,7 +290,7 @@ impl Doctor<'_> {
         if role != Some(Role::Central) {
             return Ok(Check::ok(NAME, say::dispensary_not_central()));
         }
-        let all = config_warnings(self.site.storage.read()?.as_ref())?;
+        let all = config_warnings(self.site.storage.read()?.as_ref(), self.site.clock.now())?;
         let wrong = all.iter().find(|concern| matches!(concern, ConfigWarning::StoreNotInDispensaryMode { .. }));
         Ok(match wrong {
             None => Check::ok(NAME, say::dispensary_well()),

@@ -1,0 +1,60 @@
+//! For the administrator: the sites of which another copy of the database was refused.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::{SiteDatabases, of_site};
+use crate::central::Central;
+use crate::clock::Timestamp;
+use crate::error::Result;
+use crate::record::SiteId;
+use crate::storage::{ReadTxn, state};
+
+/// A refusal that is this old no longer counts.
+const COPY_RECENT: Duration = Duration::from_secs(7 * 24 * 3600);
+
+/// Another copy of a site's database, which was refused.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct RefusedCopy {
+    /// The site's number.
+    pub site: SiteId,
+    /// The site's name.
+    pub name: String,
+    /// When the copy that goes on as the site pushed last.
+    pub goes_on_since: Timestamp,
+    /// When another copy was refused last.
+    pub refused_at: Timestamp,
+}
+
+/// The copies that were refused at most seven days before `now`, by the number of their site.
+pub(crate) fn refused_copies(txn: &dyn ReadTxn, now: Timestamp) -> Result<Vec<RefusedCopy>> {
+    let Some(central) = txn.as_central() else { return Ok(Vec::new()) };
+    let mut names: BTreeMap<SiteId, String> =
+        central.sites()?.into_iter().map(|entry| (entry.id, entry.name)).collect();
+    // Sites of a legacy server are known by their visits only. The visits to a server with a list of its own may be of sites that
+    // were removed since.
+    if state::LEGACY_URL.is_set(txn)? {
+        names.extend(central.activity()?.into_iter().map(|visit| (visit.site, visit.name)));
+    }
+    let mut refused = Vec::new();
+    for (site, name) in names {
+        if let Some(SiteDatabases { taken_at, refused_at: Some(refused_at), .. }) = of_site(txn, site)?
+            && now.since(refused_at) < COPY_RECENT
+        {
+            refused.push(RefusedCopy { site, name, goes_on_since: taken_at, refused_at });
+        }
+    }
+    Ok(refused)
+}
+
+impl Central {
+    /// The sites of which another copy of the database was refused in the last seven days. Somebody must find that copy and stop it:
+    /// its edits do not arrive.
+    ///
+    /// # Errors
+    /// The storage failed.
+    pub fn refused_copies(&self) -> Result<Vec<RefusedCopy>> {
+        refused_copies(self.storage.read()?.as_ref(), self.clock.now())
+    }
+}
