@@ -25,6 +25,7 @@ mod layers;
 mod legacy_half;
 mod legacy_half_later;
 mod legacy_merges;
+mod legacy_mirror;
 mod legacy_queue;
 mod machines;
 mod names;

@@ -9,13 +9,17 @@ use std::collections::HashSet;
 use super::Central;
 use super::v6::push::late_copy::{Replay, note_legacy_row};
 use crate::changelog::ChangeAction;
+use crate::clock::Timestamp;
 use crate::error::Result;
 use crate::protocol::v5::{Acknowledged, PushedAnswer, QueueBatch, QueueLength, QueuedRecord};
 use crate::protocol::v6::{Action, WireRecord};
+use crate::record::field::check_document;
 use crate::record::types::is_patient;
-use crate::record::{FieldError, NameId, RecordData, RecordId, SiteId, StoreId, TableName, portable};
+use crate::record::{NameId, RecordData, RecordId, SiteId, StoreId, TableName, portable};
 use crate::storage::state::{Numbers, QueueLeft};
-use crate::storage::{Incoming, MirroredRecord, Quarantine, QuarantineCause, ReadTxn, Source, WriteTxn, state};
+use crate::storage::{
+    Buffered, Incoming, MirroredRecord, Quarantine, QuarantineCause, ReadTxn, Source, WriteTxn, state,
+};
 use crate::write;
 use crate::write::outgoing::is_readable;
 
@@ -28,29 +32,96 @@ const MIRRORED_AT_ONCE: usize = 16;
 /// Joins that are read at once.
 const PAGE: usize = 500;
 
-/// Links of a site that are still stored under its number: the site may have pushed a newer version since.
-fn linked(txn: &dyn ReadTxn, site: SiteId) -> Result<Vec<MirroredRecord>> {
-    let mut records = Vec::new();
+/// The most records of linked patients that wait for a site beside its queue: two for each patient. A site that reads its queue
+/// has nearly none.
+const LINKED_MAX: usize = 1000;
+
+/// Calls `each` for the records of linked patients that are still stored under their numbers: a newer version may have come since.
+/// One is read at a time, because each may be large.
+fn each_linked(txn: &dyn ReadTxn, site: SiteId, mut each: impl FnMut(MirroredRecord) -> Result<()>) -> Result<()> {
     for number in state::LINKED_OF_SITE.of(site).get(txn)?.0 {
         let next = txn.central()?.legacy_mirror(site, number.saturating_sub(1), 1)?;
-        records.extend(next.into_iter().filter(|record| record.number == number));
+        next.into_iter().filter(|record| record.number == number).try_for_each(&mut each)?;
     }
-    Ok(records)
+    Ok(())
+}
+
+/// What begins the ids of a queue's entries. Its numbers are the same in each queue of a site.
+struct Epoch(String);
+
+impl Epoch {
+    fn of(txn: &dyn ReadTxn, site: SiteId) -> Result<Self> {
+        state::QUEUE_EPOCH_OF_SITE.of(site).get(txn).map(Self)
+    }
+
+    fn begin(txn: &dyn WriteTxn, site: SiteId) -> Result<()> {
+        let mut random = uuid::Uuid::new_v4().simple().to_string();
+        random.truncate(12);
+        state::QUEUE_EPOCH_OF_SITE.of(site).set(txn, random)
+    }
+
+    /// The id of an entry: its number, as older versions wrote it, in a queue that began with one.
+    fn entry(&self, number: u64) -> String {
+        if self.0.is_empty() { number.to_string() } else { format!("{}-{number}", self.0) }
+    }
+
+    /// The number in an entry's id; `None` for one of another queue.
+    fn number(&self, entry: &str) -> Option<u64> {
+        let number = match self.0.as_str() {
+            "" => entry,
+            epoch => entry.strip_prefix(epoch)?.strip_prefix('-')?,
+        };
+        number.parse().ok()
+    }
 }
 
 impl Central {
-    /// Stores a record of a patient whom a site links, and queues it for the site.
+    /// True if so many records of linked patients wait for a site that it has to read its queue before it links more. Asked before
+    /// the only writer of the database is held.
+    pub(crate) fn too_many_links_wait(&self, site: SiteId) -> Result<bool> {
+        let txn = self.storage.read()?;
+        if state::LINKED_OF_SITE.of(site).get(txn.as_ref())?.0.len() < LINKED_MAX {
+            return Ok(false);
+        }
+        let mut waiting = 0;
+        each_linked(txn.as_ref(), site, |_| {
+            waiting += 1;
+            Ok(())
+        })?;
+        Ok(waiting >= LINKED_MAX)
+    }
+
+    /// Stores a record of a patient whom a site links, and queues it for the site. Returns false if so many wait already that the
+    /// site has to read its queue first.
     pub(crate) fn queue_for_site(
         &self,
         txn: &dyn WriteTxn,
         site: SiteId,
         (table, id): (&TableName, &RecordId),
         data: &RecordData,
-    ) -> Result<()> {
-        txn.central()?.mirror_record(site, table, id, data)?;
-        let (_, number) = txn.central()?.count_mirrored(site, 0)?;
-        let still_stored = linked(txn, site)?.into_iter().map(|record| record.number);
-        state::LINKED_OF_SITE.of(site).set(txn, Numbers(still_stored.chain([number]).collect()))
+    ) -> Result<bool> {
+        mirror_if_newer(txn, site, (table, id), data)?;
+        let Some(MirroredRecord { number, .. }) = txn.central()?.mirrored_record(site, table, id)? else {
+            return Ok(true);
+        };
+        let setting = state::LINKED_OF_SITE.of(site);
+        let mut listed = setting.get(txn)?.0;
+        if listed.contains(&number) {
+            return Ok(true);
+        }
+        if listed.len() >= LINKED_MAX {
+            listed.clear();
+            each_linked(txn, site, |record| {
+                listed.push(record.number);
+                Ok(())
+            })?;
+        }
+        if listed.len() >= LINKED_MAX {
+            return Ok(false);
+        }
+        listed.push(number);
+        setting.set(txn, Numbers(listed))?;
+        Ok(true)
     }
 
     /// Stores a push. The site gets its answer once it is on the disk. `None` if a newer version of one of its records came a
@@ -75,14 +146,15 @@ impl Central {
                 Replay::Duplicate => continue,
                 Replay::Stale => return Ok(None),
             }
-            let WireRecord { table_name: table, record_id: id, action, record_data: data } = record;
-            if action == Action::Delete {
-                txn.central()?.drop_mirrored(site, &table, &id)?;
+            if let Some(fault) = fault(&record) {
+                set_aside(txn.as_ref(), site, record, fault, self.clock.now())?;
                 continue;
             }
-            match portable::admit(&table, &id, Some(&data)) {
-                Ok(()) => txn.central()?.mirror_record(site, &table, &id, &data)?,
-                Err(error) => txn.stage(&set_aside(site, (table, id), data, &error), self.clock.now())?,
+            let WireRecord { table_name: table, record_id: id, action, record_data: data } = record;
+            settle_faulty(txn.as_ref(), site, (&table, &id))?;
+            match action {
+                Action::Delete => txn.central()?.drop_mirrored(site, &table, &id)?,
+                _ => txn.central()?.mirror_record(site, &table, &id, &data)?,
             }
         }
         txn.commit()?;
@@ -95,13 +167,15 @@ impl Central {
         let txn = self.storage.write()?;
         let (queue_length, through) = txn.central()?.count_mirrored(site, 0)?;
         state::QUEUE_OF_SITE.of(site).set(txn.as_ref(), QueueLeft { after: 0, through })?;
+        Epoch::begin(txn.as_ref(), site)?;
         // They are among all stored records.
         state::LINKED_OF_SITE.of(site).set(txn.as_ref(), Numbers::default())?;
         txn.commit()?;
         Ok(QueueLength { queue_length })
     }
 
-    /// Adds the patients whom the stores of a site see, and the joins by which they do, to the records that are returned.
+    /// Adds the patients whom the stores of a site see, and the joins by which they do, to the records that are returned. What is
+    /// stored already is not written again, and other writers get their turns: a site may begin anew very often.
     fn mirror_patients(&self, site: SiteId) -> Result<()> {
         let joins = TableName::from(JOINS);
         let mut after = None;
@@ -110,7 +184,16 @@ impl Central {
                 let txn = self.storage.read()?;
                 let stores = txn.stores_of_site(site)?;
                 let page = txn.records(&joins, after.as_ref(), PAGE)?;
-                (page.last().map(|(last, _)| last.clone()), patients_of(txn.as_ref(), &stores, page)?)
+                let last = page.last().map(|(last, _)| last.clone());
+                let mut of_site = Vec::new();
+                for (table, id) in patients_of(txn.as_ref(), &stores, page)? {
+                    if let Some(data) = txn.record(&table, &id)?.filter(is_readable)
+                        && !is_mirrored(txn.as_ref(), site, (&table, &id), &data)?
+                    {
+                        of_site.push((table, id));
+                    }
+                }
+                (last, of_site)
             };
             if page.is_none() {
                 return Ok(());
@@ -122,10 +205,11 @@ impl Central {
             let txn = self.storage.write()?;
             for (table, id) in of_site {
                 if let Some(data) = txn.record(&table, &id)?.filter(is_readable) {
-                    txn.central()?.mirror_record(site, &table, &id, &data)?;
+                    mirror_if_newer(txn.as_ref(), site, (&table, &id), &data)?;
                 }
             }
             txn.commit()?;
+            self.clock.sleep(write::PAUSE);
         }
     }
 
@@ -134,10 +218,7 @@ impl Central {
         let txn = self.storage.read()?;
         let left = state::QUEUE_OF_SITE.of(site).get(txn.as_ref())?;
         if left.after >= left.through {
-            let linked = linked(txn.as_ref(), site)?;
-            let (queue_length, stores) = (linked.len() as u64, txn.stores_of_site(site)?);
-            let data = linked.into_iter().take(limit).map(|record| queued(txn.as_ref(), &stores, record));
-            return Ok(QueueBatch { queue_length, data: data.collect::<Result<_>>()? });
+            return linked_batch(txn.as_ref(), site, limit, bytes_max);
         }
         let data = next_mirrored(txn.as_ref(), site, left, limit, bytes_max)?;
         let queue_length = if data.is_empty() { 0 } else { txn.central()?.count_mirrored(site, left.after)?.0 };
@@ -146,12 +227,17 @@ impl Central {
 
     /// The site has stored the returned records, up to the first that it does not name.
     pub(crate) fn acknowledge_queue(&self, site: SiteId, acknowledged: &Acknowledged) -> Result<()> {
-        let stored: HashSet<u64> = acknowledged.sync_ids.iter().filter_map(|id| id.parse().ok()).collect();
         let txn = self.storage.write()?;
+        let epoch = Epoch::of(txn.as_ref(), site)?;
+        let stored: HashSet<u64> = acknowledged.sync_ids.iter().filter_map(|id| epoch.number(id)).collect();
         let mut queue = state::QUEUE_OF_SITE.of(site).get(txn.as_ref())?;
         if queue.after >= queue.through {
             let mut linked = state::LINKED_OF_SITE.of(site).get(txn.as_ref())?;
+            let before = linked.0.len();
             linked.0.retain(|number| !stored.contains(number));
+            if linked.0.len() == before {
+                return Ok(());
+            }
             state::LINKED_OF_SITE.of(site).set(txn.as_ref(), linked)?;
             return txn.commit();
         }
@@ -170,15 +256,88 @@ impl Central {
     }
 }
 
-/// A record that not every peer can read is not returned to the site, which could not read past it. It is shown in the
-/// quarantine.
-fn set_aside(site: SiteId, (table, id): (TableName, RecordId), data: RecordData, error: &FieldError) -> Incoming {
-    let quarantine = Quarantine { cause: QuarantineCause::Malformed, reason: error.to_string(), waits_for: None };
-    let (source, action) = (Source::Site(site), Action::Update);
-    Incoming {
-        quarantine: Some(quarantine),
-        ..Incoming::new(source, WireRecord { table_name: table, record_id: id, action, record_data: data })
+/// True if this version of a record is stored for a site.
+fn is_mirrored(
+    txn: &dyn ReadTxn,
+    site: SiteId,
+    (table, id): (&TableName, &RecordId),
+    data: &RecordData,
+) -> Result<bool> {
+    Ok(txn.central()?.mirrored_record(site, table, id)?.is_some_and(|stored| stored.data == *data))
+}
+
+/// Stores a version of a record for a site, unless it is stored: that would only give it a new number.
+fn mirror_if_newer(
+    txn: &dyn WriteTxn,
+    site: SiteId,
+    (table, id): (&TableName, &RecordId),
+    data: &RecordData,
+) -> Result<()> {
+    if is_mirrored(txn, site, (table, id), data)? {
+        return Ok(());
     }
+    txn.central()?.mirror_record(site, table, id, data)
+}
+
+/// What keeps a pushed record from being stored for its site.
+fn fault(record: &WireRecord) -> Option<String> {
+    let WireRecord { table_name: table, record_id: id, action, record_data: data } = record;
+    match action {
+        Action::Delete => None,
+        Action::Merge => Some("only the legacy server merges records".to_owned()),
+        Action::Insert | Action::Update => portable::length_fault(table, id).or_else(|| {
+            let checked = portable::admit(table, id, Some(data)).and_then(|()| check_document(data));
+            checked.err().map(|error| error.to_string())
+        }),
+    }
+}
+
+/// True for a version of a legacy record that a site pushed over V5: only pushes over V6 have cursors here.
+fn is_of_legacy_push(site: SiteId, row: &Buffered) -> bool {
+    row.incoming.source == Source::Site(site) && row.incoming.cursor.is_none()
+}
+
+/// Puts a record into quarantine that cannot be stored for its site, which could not read past it. A version that came over V6
+/// stays in its place: it is the same record.
+fn set_aside(txn: &dyn WriteTxn, site: SiteId, record: WireRecord, reason: String, now: Timestamp) -> Result<()> {
+    let source = Source::Site(site);
+    let versions = txn.buffered_versions(&record.table_name, &record.record_id)?;
+    if versions.iter().any(|row| row.incoming.source == source && !is_of_legacy_push(site, row)) {
+        return Ok(());
+    }
+    let quarantine = Some(Quarantine { cause: QuarantineCause::Malformed, reason, waits_for: None });
+    let record = WireRecord { action: Action::Update, ..record };
+    txn.stage(&Incoming { quarantine, ..Incoming::new(source, record) }, now)
+}
+
+/// Removes the earlier versions of a record that were set aside, because a newer one came.
+fn settle_faulty(txn: &dyn WriteTxn, site: SiteId, (table, id): (&TableName, &RecordId)) -> Result<()> {
+    if !txn.any_quarantined()? {
+        return Ok(());
+    }
+    let is_faulty = |row: &Buffered| is_of_legacy_push(site, row) && row.incoming.quarantine.is_some();
+    let versions = txn.buffered_versions(table, id)?;
+    let faulty: Vec<u64> = versions.iter().filter(|row| is_faulty(row)).map(|row| row.sequence).collect();
+    if faulty.is_empty() { Ok(()) } else { txn.settle(&faulty) }
+}
+
+/// The records of linked patients that a site gets beside its queue, at least one.
+fn linked_batch(txn: &dyn ReadTxn, site: SiteId, limit: usize, bytes_max: usize) -> Result<QueueBatch> {
+    let (epoch, stores) = (Epoch::of(txn, site)?, txn.stores_of_site(site)?);
+    let (mut queue_length, mut bytes, mut data) = (0, 0, Vec::new());
+    each_linked(txn, site, |record| {
+        queue_length += 1;
+        if data.len() >= limit || bytes > bytes_max {
+            return Ok(());
+        }
+        let record = queued(txn, &stores, &epoch, record)?;
+        bytes += record.record_data.as_str().len();
+        if bytes <= bytes_max || data.is_empty() {
+            data.push(record);
+        }
+        Ok(())
+    })?;
+    Ok(QueueBatch { queue_length, data })
 }
 
 /// The next records, a few at a time, because one may be as large as a whole answer. At least one.
@@ -190,12 +349,12 @@ fn next_mirrored(
     bytes_max: usize,
 ) -> Result<Vec<QueuedRecord>> {
     let (mut data, mut bytes) = (Vec::new(), 0);
-    let stores = txn.stores_of_site(site)?;
+    let (epoch, stores) = (Epoch::of(txn, site)?, txn.stores_of_site(site)?);
     while data.len() < limit {
         let some = txn.central()?.legacy_mirror(site, after, MIRRORED_AT_ONCE.min(limit - data.len()))?;
         let Some(last) = some.last().map(|record| record.number) else { break };
         for record in some.into_iter().filter(|record| record.number <= through) {
-            let record = queued(txn, &stores, record)?;
+            let record = queued(txn, &stores, &epoch, record)?;
             bytes += record.record_data.as_str().len();
             if bytes > bytes_max && !data.is_empty() {
                 return Ok(data);
@@ -233,13 +392,13 @@ fn patients_of(
 
 /// The element of a queue for a stored record. A patient and a join of names are returned as they are now, which may be newer
 /// than what is stored for the site: a site that edited the old version would undo the newer one.
-fn queued(txn: &dyn ReadTxn, stores: &[StoreId], record: MirroredRecord) -> Result<QueuedRecord> {
+fn queued(txn: &dyn ReadTxn, stores: &[StoreId], epoch: &Epoch, record: MirroredRecord) -> Result<QueuedRecord> {
     let (action, data) = match current_version(txn, stores, &record)? {
         CurrentVersion::AsStored => (Action::Update, record.data),
         CurrentVersion::Newer(data) => (Action::Update, data),
         CurrentVersion::Deleted => (Action::Delete, RecordData::empty()),
     };
-    let (sync_out_id, table_name, record_id) = (record.number.to_string(), record.table, record.id);
+    let (sync_out_id, table_name, record_id) = (epoch.entry(record.number), record.table, record.id);
     Ok(QueuedRecord { sync_out_id, table_name, record_id, action, record_data: data })
 }
 

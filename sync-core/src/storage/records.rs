@@ -27,6 +27,9 @@ pub trait RecordReads {
     fn stores_of_site(&self, site: SiteId) -> Result<Vec<StoreId>>;
     /// True if a name is joined to any of these stores by a record of `name_store_join` that is not inactive.
     fn is_visible(&self, name: &NameId, stores: &[StoreId]) -> Result<bool>;
+    /// The id of the record of `name_store_join` that joins a name to a store and is not inactive; of several, the first by the
+    /// bytes of their ids.
+    fn join_of(&self, name: &NameId, store: &StoreId) -> Result<Option<RecordId>>;
 }
 
 /// Writes records together with their changelog rows.

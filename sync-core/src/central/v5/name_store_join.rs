@@ -2,17 +2,33 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use crate::central::replay_window::may_still_arrive;
 use crate::central::{Central, Endpoint, EnvelopeError, RequestTrace};
+use crate::changelog::{ChangeAction, NewChange};
 use crate::error::ErrorClass;
 use crate::protocol::v6::{Action, NameStoreJoinRequest, WireError};
 use crate::record::{NameId, RecordData, RecordId, SiteId, StoreId, TableName, portable};
-use crate::storage::{Source, WriteTxn};
+use crate::storage::{QuarantineCause, Source, WriteTxn};
 use crate::transport::{HttpRequest, HttpResponse};
 use crate::write;
-use crate::write::Origin;
+use crate::write::{Origin, record_owner};
 
 /// The most requests for patients to the legacy server at once: each holds a thread for up to half a minute.
 const QUERIES_MAX: usize = 8;
+
+/// Why a join that was just deleted is not made: the request may be older than the deletion.
+pub(super) const DELETED_LATELY: &str =
+    "The join was deleted here a short time ago, so this request may be a late copy; try again in a quarter of an hour";
+
+/// What stands under the id that a join is to have.
+pub(super) enum JoinId {
+    /// Nothing, or the join itself.
+    Free,
+    /// Another record, or the claim of one.
+    Taken,
+    /// The join was deleted so lately that the request may have been sent before.
+    DeletedLately,
+}
 
 /// A slot among the requests for patients to the legacy server; freed when dropped.
 struct PatientQuerySlot<'c>(&'c AtomicUsize);
@@ -52,6 +68,7 @@ impl Central {
         match joined {
             Ok(()) => HttpResponse { status: 200, headers: Vec::new(), body: Vec::new() },
             Err(EnvelopeError(WireError::OtherServerError(text))) => HttpResponse::text(500, text),
+            Err(EnvelopeError(WireError::IntegrationInProgress)) => HttpResponse::text(503, DELETED_LATELY),
             Err(EnvelopeError(WireError::SyncApiPaused)) => {
                 HttpResponse::text(503, "The central server is paused for maintenance")
             }
@@ -88,10 +105,11 @@ impl Central {
         name_id: &NameId,
         store_id: &StoreId,
     ) -> Result<(), EnvelopeError> {
-        if id.as_str().is_empty() || id.as_str().len() > RecordId::BYTES_MAX {
+        let table = TableName::from("name_store_join");
+        if portable::length_fault(&table, id).is_some() {
             return Err(wrong("the id of the join is empty or too long"));
         }
-        if portable::admit(&TableName::from("name_store_join"), id, None).is_err() {
+        if portable::admit(&table, id, None).is_err() {
             return Err(wrong("the id of the join holds what not every peer can read"));
         }
         if !txn.stores_of_site(site)?.contains(store_id) && !planted!(LinkIsAnyones) {
@@ -103,7 +121,11 @@ impl Central {
         if txn.is_visible(name_id, std::slice::from_ref(store_id))? {
             return Ok(());
         }
-        let table = TableName::from("name_store_join");
+        match self.join_id(txn, site, id, (name_id, store_id))? {
+            JoinId::Free => {}
+            JoinId::Taken => return Err(wrong("another join has this id")),
+            JoinId::DeletedLately => return Err(WireError::IntegrationInProgress.into()),
+        }
         let wanted = (Some(store_id.clone()), Some(name_id.clone()));
         // The site may have pushed this join, which waits for the patient: its version would find a newer one here.
         let mut pushed = None;
@@ -115,14 +137,42 @@ impl Central {
         }
         let made = || serde_json::json!({"ID": id, "name_ID": name_id, "store_ID": store_id, "inactive": false});
         let data = pushed.unwrap_or_else(|| RecordData::of(&made()));
-        if let Some(held) = txn.record(&table, id)?
-            && write::scope(txn, &table, &held)? != wanted
-        {
-            return Err(wrong("another join has this id"));
-        }
         write::upsert_with_fanout(txn, &table, id, &data, Origin::Sync(Some(site)), self.clock.now())?;
         txn.wake_waiting(&table, id)?;
         Ok(())
+    }
+
+    /// Whether a join of a name and a store of the site may have an id. As for a push, the id of a deleted record stays
+    /// reserved for its store, and that of a waiting one for the site that sent it.
+    pub(super) fn join_id(
+        &self,
+        txn: &dyn WriteTxn,
+        site: SiteId,
+        id: &RecordId,
+        (name, store): (&NameId, &StoreId),
+    ) -> Result<JoinId, EnvelopeError> {
+        let (table, stores) = (TableName::from("name_store_join"), txn.stores_of_site(site)?);
+        let wanted = (Some(store.clone()), Some(name.clone()));
+        if let Some(held) = txn.record(&table, id)? {
+            let is_same = write::scope(txn, &table, &held)? == wanted;
+            return Ok(if is_same { JoinId::Free } else { JoinId::Taken });
+        }
+        if record_owner::was_deleted_elsewhere(txn, (&table, id), &stores)?
+            || record_owner::is_set_aside_elsewhere(txn, (&table, id), (site, &stores))?
+        {
+            return Ok(JoinId::Taken);
+        }
+        for version in txn.buffered_versions(&table, id)?.into_iter().map(|version| version.incoming) {
+            let is_of_site = version.source == Source::Site(site) && version.action != Action::Delete;
+            let is_refused = version.quarantine.is_some_and(|aside| aside.cause == QuarantineCause::Refused);
+            if is_of_site && !is_refused && write::scope(txn, &table, &version.data)? != wanted {
+                return Ok(JoinId::Taken);
+            }
+        }
+        let now = self.clock.now();
+        let is_late = |row: &NewChange| row.action == ChangeAction::Delete && may_still_arrive(row.changed_at, now);
+        let is_deleted_lately = txn.tombstones(&table, id)?.iter().any(|(row, _)| is_late(row));
+        Ok(if is_deleted_lately { JoinId::DeletedLately } else { JoinId::Free })
     }
 }
 

@@ -4,6 +4,7 @@
 use serde::Serialize;
 
 use super::legacy_api::{admitted, answer, credentials, refusal, unreadable};
+use super::name_store_join::{DELETED_LATELY, JoinId};
 use crate::central::legacy_mirror::is_deleted;
 use crate::central::{Central, EnvelopeError, RequestTrace};
 use crate::error::Result;
@@ -12,11 +13,19 @@ use crate::protocol::v5::{NewJoin, PatientQuery, SiteHeaders, path};
 use crate::protocol::v6::WireError;
 use crate::record::types::is_patient;
 use crate::record::{NameId, RecordData, RecordId, SiteId, StoreId, TableName};
+use crate::storage::WriteTxn;
 use crate::text_input::as_utf8;
 use crate::transport::{HttpRequest, HttpResponse, Method};
 
 /// The most patients of one answer, for any request.
 const FOUND_MAX: usize = 100;
+
+/// How many digests are tried as the id of a join, before a random one.
+const DIGESTS: u32 = 4;
+
+/// Why a patient is not linked now.
+const QUEUE_FULL: &str =
+    "The records of many linked patients wait for this site; it has to read its queue before it links more";
 
 /// Names that are read at once.
 const PAGE: usize = 500;
@@ -102,37 +111,73 @@ impl Central {
     }
 
     /// Joins a patient to a store of the site, and queues name and join for the site. An existing join is returned
-    /// again.
+    /// again, whoever made it.
     fn link(&self, site: SiteId, join: NewJoin) -> HttpResponse {
         match self.try_to_link(site, join) {
-            Ok(join) => answer(Ok(join)),
+            Ok(Some(join)) => answer(Ok(join)),
+            Ok(None) => refusal(503, "integration_in_progress", QUEUE_FULL),
+            Err(EnvelopeError(WireError::IntegrationInProgress)) => {
+                refusal(503, "integration_in_progress", DELETED_LATELY)
+            }
             Err(EnvelopeError(WireError::OtherServerError(text))) => refusal(400, "bad_request", &text),
             Err(_) => refusal(500, "internal_error", "Internal error"),
         }
     }
 
+    /// The join; `None` if too many linked patients wait for the site.
     fn try_to_link(
         &self,
         site: SiteId,
         NewJoin { name_id, store_id }: NewJoin,
-    ) -> std::result::Result<Join, EnvelopeError> {
+    ) -> std::result::Result<Option<Join>, EnvelopeError> {
         let (joins, names) = (TableName::from("name_store_join"), TableName::from("name"));
+        if self.too_many_links_wait(site)? {
+            return Ok(None);
+        }
         let txn = self.storage.write()?;
-        let id = join_id(&name_id, &store_id);
+        let id = match txn.join_of(&name_id, &store_id)? {
+            Some(id) => id,
+            None => self.free_join_id(txn.as_ref(), site, (&name_id, &store_id))?,
+        };
         self.join(txn.as_ref(), site, &id, &name_id, &store_id)?;
         let name = RecordId::from(name_id.as_str());
         for (table, id) in [(&names, &name), (&joins, &id)] {
-            if let Some(data) = txn.record(table, id)? {
-                self.queue_for_site(txn.as_ref(), site, (table, id), &data)?;
+            if let Some(data) = txn.record(table, id)?
+                && !self.queue_for_site(txn.as_ref(), site, (table, id), &data)?
+            {
+                return Ok(None);
             }
         }
         txn.commit()?;
         self.announce_work();
-        Ok(Join { id, name_id, store_id, inactive: false })
+        Ok(Some(Join { id, name_id, store_id, inactive: false }))
+    }
+
+    /// An id for the join of a name and a store: a digest of both, so that a late copy of the request is known after the join
+    /// was deleted. Anybody can compute a digest and push a record under it, so it may be taken; then another one is used.
+    fn free_join_id(
+        &self,
+        txn: &dyn WriteTxn,
+        site: SiteId,
+        (name, store): (&NameId, &StoreId),
+    ) -> std::result::Result<RecordId, EnvelopeError> {
+        for number in 0..DIGESTS {
+            let id = join_id(name, store, number);
+            match self.join_id(txn, site, &id, (name, store))? {
+                JoinId::Free => return Ok(id),
+                JoinId::Taken => {}
+                JoinId::DeletedLately => return Err(WireError::IntegrationInProgress.into()),
+            }
+        }
+        Ok(RecordId::new(uuid::Uuid::new_v4().simple().to_string().to_uppercase()))
     }
 }
 
-/// The id of the join of a name and a store: always the same.
-fn join_id(name: &NameId, store: &StoreId) -> RecordId {
-    RecordId::new(digest_of(&[name.as_str(), store.as_str()]).to_uppercase())
+/// The id with this number for the join of a name and a store.
+fn join_id(name: &NameId, store: &StoreId, number: u32) -> RecordId {
+    let digest = match number {
+        0 => digest_of(&[name.as_str(), store.as_str()]),
+        more => digest_of(&[name.as_str(), store.as_str(), &more.to_string()]),
+    };
+    RecordId::new(digest.to_uppercase())
 }

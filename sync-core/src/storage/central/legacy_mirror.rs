@@ -24,6 +24,8 @@ pub trait LegacyMirrorReads {
     /// Up to `limit` mirrored records of a site, by number after `after`. Ends early once their data exceed
     /// [`CHUNK_BYTES`](crate::storage::CHUNK_BYTES), but not before the first.
     fn legacy_mirror(&self, site: SiteId, after: u64, limit: usize) -> Result<Vec<MirroredRecord>>;
+    /// The version of one record that is mirrored for a site.
+    fn mirrored_record(&self, site: SiteId, table: &TableName, id: &RecordId) -> Result<Option<MirroredRecord>>;
     /// The number of a site's records with a number above `after`, and the highest of their numbers; 0 and 0 if there
     /// are none.
     fn count_mirrored(&self, site: SiteId, after: u64) -> Result<(u64, u64)>;

@@ -52,6 +52,12 @@ impl RecordReads for MemoryTxn<'_> {
     fn is_visible(&self, name: &NameId, stores: &[StoreId]) -> Result<bool> {
         Ok(self.state.borrow().is_visible(name, stores))
     }
+
+    fn join_of(&self, name: &NameId, store: &StoreId) -> Result<Option<RecordId>> {
+        let state = self.state.borrow();
+        let joins = |found: &Found| found.join.as_ref().is_some_and(|(of, to)| of == name && to == store);
+        Ok(state.all(JOINS).find(|(_, found)| joins(found)).map(|(id, _)| id.clone()))
+    }
 }
 
 impl State {

@@ -64,6 +64,12 @@ impl LegacyMirrorReads for MemoryTxn<'_> {
         Ok(within(mirrored, CHUNK_BYTES, |record| record.data.as_str().len()))
     }
 
+    fn mirrored_record(&self, site: SiteId, table: &TableName, id: &RecordId) -> Result<Option<MirroredRecord>> {
+        let state = self.state.borrow();
+        let number = state.mirror_numbers.get(&(site, table.clone(), id.clone()));
+        Ok(number.and_then(|number| state.mirror.get(&(site, *number)).cloned()))
+    }
+
     fn count_mirrored(&self, site: SiteId, after: u64) -> Result<(u64, u64)> {
         let state = self.state.borrow();
         let beyond = state.mirror.range((Bound::Excluded((site, after)), Bound::Included((site, u64::MAX))));

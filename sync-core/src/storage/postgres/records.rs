@@ -68,4 +68,10 @@ impl RecordReads for PostgresTxn<'_> {
         let sql = "SELECT 1 FROM sync_record WHERE join_name = $1 AND join_store = ANY ($2) LIMIT 1";
         self.any(sql, &[&Text(name.as_str()), &stores])
     }
+
+    fn join_of(&self, name: &NameId, store: &StoreId) -> Result<Option<RecordId>> {
+        let sql =
+            "SELECT record_id FROM sync_record WHERE join_name = $1 AND join_store = $2 ORDER BY record_id LIMIT 1";
+        self.first(sql, &[&Text(name.as_str()), &Text(store.as_str())], |row| text(row, 0).map(RecordId::new))
+    }
 }

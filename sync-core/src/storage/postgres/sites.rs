@@ -114,15 +114,16 @@ impl LegacyMirrorReads for PostgresTxn<'_> {
         let rows = self.all(&sql, &[&site.0, &signed(after), &limited(limit)], |row| {
             Ok((row.try_get::<_, i64>(0)?, text(row, 1)?, text(row, 2)?, row.try_get::<_, String>(3)?))
         })?;
-        let record = |(number, table, id, json): (i64, String, String, String)| {
-            Ok(MirroredRecord {
-                number: number.unsigned_abs(),
-                table: TableName::new(table),
-                id: RecordId::new(id),
-                data: data(json, "a kept record")?,
-            })
-        };
-        rows.into_iter().map(record).collect()
+        rows.into_iter().map(mirrored).collect()
+    }
+
+    fn mirrored_record(&self, site: SiteId, table: &TableName, id: &RecordId) -> Result<Option<MirroredRecord>> {
+        let sql = "SELECT number, table_name, record_id, data FROM sync_kept \
+                   WHERE site_id = $1 AND table_name = $2 AND record_id = $3";
+        let found = self.first(sql, &[&site.0, &Text(table.as_str()), &Text(id.as_str())], |row| {
+            Ok((row.try_get::<_, i64>(0)?, text(row, 1)?, text(row, 2)?, row.try_get::<_, String>(3)?))
+        })?;
+        found.map(mirrored).transpose()
     }
 
     fn count_mirrored(&self, site: SiteId, after: u64) -> Result<(u64, u64)> {
@@ -145,4 +146,13 @@ impl LegacyMirrorWrites for PostgresTxn<'_> {
         let sql = "DELETE FROM sync_kept WHERE site_id = $1 AND table_name = $2 AND record_id = $3";
         self.execute(sql, &[&site.0, &Text(table.as_str()), &Text(id.as_str())]).map(drop)
     }
+}
+
+fn mirrored((number, table, id, json): (i64, String, String, String)) -> Result<MirroredRecord> {
+    Ok(MirroredRecord {
+        number: number.unsigned_abs(),
+        table: TableName::new(table),
+        id: RecordId::new(id),
+        data: data(json, "a kept record")?,
+    })
 }

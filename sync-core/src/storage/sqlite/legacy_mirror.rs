@@ -22,15 +22,14 @@ impl<C: HoldsConnection> LegacyMirrorReads for SqliteTxn<C> {
             first || bytes <= CHUNK_BYTES
         };
         let rows = self.all_while(sql, (site.0, signed(after), limit as i64), read, within)?;
-        let record = |(number, [table, id, text]): (i64, [String; 3])| {
-            Ok(MirroredRecord {
-                number: number.unsigned_abs(),
-                table: TableName::new(table),
-                id: RecordId::new(id),
-                data: data(text, "a kept record")?,
-            })
-        };
-        rows.into_iter().map(record).collect()
+        rows.into_iter().map(mirrored).collect()
+    }
+
+    fn mirrored_record(&self, site: SiteId, table: &TableName, id: &RecordId) -> Result<Option<MirroredRecord>> {
+        let sql = "SELECT number, table_name, record_id, data FROM sync_kept \
+                   WHERE site_id = ?1 AND table_name = ?2 AND record_id = ?3";
+        let read = |row: &Row<'_>| Ok((row.get(0)?, [row.get(1)?, row.get(2)?, row.get(3)?]));
+        self.first(sql, (site.0, table.as_str(), id.as_str()), read)?.map(mirrored).transpose()
     }
 
     fn count_mirrored(&self, site: SiteId, after: u64) -> Result<(u64, u64)> {
@@ -54,4 +53,13 @@ impl LegacyMirrorWrites for SqliteTxn<WriteTurn<'_>> {
         self.execute(sql, (site.0, table.as_str(), id.as_str()))?;
         Ok(())
     }
+}
+
+fn mirrored((number, [table, id, text]): (i64, [String; 3])) -> Result<MirroredRecord> {
+    Ok(MirroredRecord {
+        number: number.unsigned_abs(),
+        table: TableName::new(table),
+        id: RecordId::new(id),
+        data: data(text, "a kept record")?,
+    })
 }

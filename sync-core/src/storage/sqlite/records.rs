@@ -84,4 +84,10 @@ impl<C: HoldsConnection> RecordReads for SqliteTxn<C> {
         }
         Ok(false)
     }
+
+    fn join_of(&self, name: &NameId, store: &StoreId) -> Result<Option<RecordId>> {
+        let sql =
+            "SELECT record_id FROM sync_record WHERE join_name = ?1 AND join_store = ?2 ORDER BY record_id LIMIT 1";
+        self.first(sql, [name.as_str(), store.as_str()], |row| text(row).map(RecordId::new))
+    }
 }

@@ -25,6 +25,9 @@ pub const OPEN_PUSH_OF_SITE: SiteSetting<bool> = SiteSetting::new("open_push_of_
 pub(crate) const RESTORED_SITE: SiteSetting<SiteRestore> = SiteSetting::new("restored_site_");
 /// Without a legacy server: the stored records that are left to return to a site, once it asked for initialisation.
 pub(crate) const QUEUE_OF_SITE: SiteSetting<QueueLeft> = SiteSetting::new("queue_of_site_");
+/// What begins the ids of the entries of a site's queue, new with each initialisation, so that a late acknowledgement of an earlier
+/// queue changes nothing. Empty before the first initialisation, and with an older version.
+pub(crate) const QUEUE_EPOCH_OF_SITE: SiteSetting<String> = SiteSetting::new("queue_epoch_of_site_");
 /// Numbers of records that a site gets beside its queue.
 pub(crate) const LINKED_OF_SITE: SiteSetting<Numbers> = SiteSetting::new("linked_of_site_");
 

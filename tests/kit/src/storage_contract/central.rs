@@ -157,6 +157,12 @@ pub fn what_is_kept_for_a_site_comes_back_in_its_order(make: Make<'_>) {
     let shown: Vec<_> = all.iter().map(|(_, table, id, data)| (table.as_str(), id.as_str(), data.as_str())).collect();
     assert_eq!(shown, [("transact", "a", "2"), ("item_line", "b", r#"{"ID" : "b"}"#), ("item_line", "a", "4")]);
     assert!(all.is_sorted_by_key(|(number, ..)| *number));
+    let one = |site, id: &str| {
+        let found =
+            read(&storage, |txn| txn.central().unwrap().mirrored_record(SiteId(site), &table, &id.into()).unwrap());
+        found.map(|kept| (kept.number, kept.table, kept.id.to_string(), kept.data))
+    };
+    assert_eq!((one(2, "a"), one(2, "b"), one(3, "b")), (Some(all[2].clone()), Some(all[1].clone()), None));
     assert_eq!(
         (kept(2, all[0].0, 1), kept(2, all[2].0, 10), kept(2, u64::MAX, 10)),
         (vec![all[1].clone()], vec![], vec![])

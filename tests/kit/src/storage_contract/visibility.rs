@@ -20,6 +20,10 @@ fn sees(storage: &Arc<dyn Storage>, stores: &[&str], name: &str) -> bool {
     read(storage, |txn| txn.is_visible(&name.into(), &stores).unwrap())
 }
 
+fn joined_by(storage: &Arc<dyn Storage>, name: &str, store: &str) -> Option<String> {
+    read(storage, |txn| txn.join_of(&name.into(), &store.into()).unwrap()).map(|id| id.to_string())
+}
+
 fn stores(storage: &Arc<dyn Storage>, site: i32) -> Vec<String> {
     let stores = read(storage, |txn| txn.stores_of_site(SiteId(site)).unwrap());
     stores.iter().map(ToString::to_string).collect()
@@ -36,6 +40,8 @@ pub fn a_name_is_visible_where_it_is_joined(make: Make<'_>) {
     assert!(sees(&storage, &["B"], "q"), "a join that does not say whether it is active is");
     assert!(!sees(&storage, &["B"], "p") && !sees(&storage, &["C"], "p"));
     assert!(!sees(&storage, &["A"], "q") && !sees(&storage, &["A"], "P") && !sees(&storage, &[], "p"));
+    let found = |name: &str, store: &str| joined_by(&storage, name, store);
+    assert_eq!((found("p", "A"), found("q", "B"), found("p", "B")), (Some("j".into()), Some("k".into()), None));
 }
 
 /// A join that is inactive hides the name, unless another one is active.
@@ -47,6 +53,9 @@ pub fn an_inactive_join_hides(make: Make<'_>) {
     assert!(sees(&storage, &["A"], "p"));
     join(&storage, "k", "p", "A", "null");
     assert!(sees(&storage, &["A"], "p"), "null is not inactive");
+    assert_eq!(joined_by(&storage, "p", "A"), Some("k".into()), "the one that is active");
+    join(&storage, "a", "p", "A", "false");
+    assert_eq!(joined_by(&storage, "p", "A"), Some("a".into()), "the first");
 }
 
 /// Visibility follows a join that changes, moves or goes, also within the transaction that changes it.

@@ -78,6 +78,11 @@ impl<T: ReadTxn + ?Sized> LegacyMirrorReads for WatchedTxn<'_, T> {
         self.central()?.legacy_mirror(site, after, limit)
     }
 
+    fn mirrored_record(&self, site: SiteId, table: &TableName, id: &RecordId) -> Result<Option<MirroredRecord>> {
+        self.call("mirrored_record")?;
+        self.central()?.mirrored_record(site, table, id)
+    }
+
     fn count_mirrored(&self, site: SiteId, after: u64) -> Result<(u64, u64)> {
         self.call("count_mirrored")?;
         self.central()?.count_mirrored(site, after)

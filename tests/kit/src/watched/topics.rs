@@ -51,6 +51,11 @@ impl<T: ReadTxn + ?Sized> RecordReads for WatchedTxn<'_, T> {
         self.call("is_visible")?;
         self.inner.is_visible(name, stores)
     }
+
+    fn join_of(&self, name: &NameId, store: &StoreId) -> Result<Option<RecordId>> {
+        self.call("join_of")?;
+        self.inner.join_of(name, store)
+    }
 }
 
 impl<T: ReadTxn + ?Sized> ChangelogReads for WatchedTxn<'_, T> {
