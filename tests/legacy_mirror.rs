@@ -395,3 +395,24 @@ fn links_that_a_site_does_not_read_have_a_limit() {
     assert!(read.contains(&names[500]));
     assert!(end.records.get(&"name".into(), &RecordId::from(names[500].as_str())).unwrap().is_some());
 }
+
+/// The request to be initialised may come late, after the site took away its join and wrote the patient once more.
+#[test]
+fn the_writer_of_a_patient_gets_its_own_newest_version_although_it_sees_the_patient_no_more() {
+    let central = CentralEnd::over(Kind::Memory);
+    let a = central.new_site("a");
+    a.sync();
+    let patient = |last: &str| document("name", &[("ID", "p"), ("type", "patient"), ("last", last)]);
+    a.records.put("name", [patient("first")]).unwrap();
+    let join = json!({ "ID": "j", "name_ID": "p", "store_ID": "STORE_a", "inactive": false });
+    a.records.put("name_store_join", [RecordData::of(&join)]).unwrap();
+    a.sync();
+    assert_eq!(ask(&central, "a", Method::Post, "/sync/v5/initialise", &json!({})).status, 200);
+    a.records.delete("name_store_join", &"j".into()).unwrap();
+    a.records.put("name", [patient("second")]).unwrap();
+    a.sync();
+    a.sync();
+    for records in [&a.records, &central.records] {
+        assert!(get(records, "name", "p").unwrap().contains("second"));
+    }
+}

@@ -17,9 +17,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::error::ErrorKind;
-use clap::parser::ValueSource;
-use clap::{ArgMatches, Args as ClapArgs, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum};
+use clap::{Args as ClapArgs, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use oms_sync_inspect::compat::Release;
 
@@ -133,7 +131,6 @@ impl Args {
                 parsed.map_err(|error| config.named_in(error, &mut command, &typed))?
             }
         };
-        unused_database(&mut command, &parsed)?;
         Self::from_arg_matches(&parsed)
     }
 }
@@ -141,29 +138,6 @@ impl Args {
 /// The commands that use no database.
 pub(crate) const WITHOUT_DATABASE: [&str; 8] =
     ["check", "inspect", "decode", "errors", "compat", "demo", "completions", "man"];
-
-/// # Errors
-/// A database was named on the command line, and the command would leave it alone: who names one expects that it is used.
-fn unused_database(command: &mut clap::Command, parsed: &ArgMatches) -> Result<(), clap::Error> {
-    let is_typed = |matches: &ArgMatches, id: &str| matches.value_source(id) == Some(ValueSource::CommandLine);
-    let Some((name, of_command)) = parsed.subcommand() else { return Ok(()) };
-    if !(is_typed(parsed, "db") || is_typed(of_command, "db")) {
-        return Ok(());
-    }
-    let asks_without = matches!(name, "doctor" | "net") && is_typed(of_command, "legacy_url");
-    match () {
-        () if asks_without => {
-            let says = format!(
-                "`{name} --legacy-url` asks the servers for a new site and reads no database: leave --db out, or --legacy-url"
-            );
-            Err(command.error(ErrorKind::ArgumentConflict, says))
-        }
-        () if WITHOUT_DATABASE.contains(&name) => {
-            Err(command.error(ErrorKind::ArgumentConflict, format!("`{name}` uses no database: leave --db out")))
-        }
-        () => Ok(()),
-    }
-}
 
 /// When to use colour.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

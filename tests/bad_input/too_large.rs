@@ -6,7 +6,7 @@ use sync_core::storage::{QuarantineCause, Source, Storage as _};
 use sync_core::transport::{HttpRequest, HttpResponse, Transport, TransportError};
 use sync_core::{Replica, SyncOutcome};
 use sync_tests::raw_server::Reply;
-use sync_tests::world::{CentralEnd, Kind, asset, get};
+use sync_tests::world::{CentralEnd, Kind, SiteEnd, asset, get};
 
 use super::{Bench, PUSH, assert_error, fast};
 
@@ -85,18 +85,21 @@ fn one_record_that_is_too_large_is_set_aside_and_holds_up_no_other() {
 /// A filter on the way refuses whatever is pushed. That says nothing of a record.
 #[test]
 fn a_server_that_refuses_every_push_makes_no_record_too_large() {
-    let bench = plain_bench();
-    let ids = ["1", "2", "3"];
-    bench.records.put("asset", ids.map(|id| asset(id, "STORE_a", "small"))).unwrap();
-    bench.server.always(PUSH, Reply::Whole(HttpResponse::text(413, "<html>Request Entity Too Large</html>")));
-    let report = bench.sync();
-    let error = report.error.as_ref().unwrap();
-    assert_eq!((error.code(), report.refused), ("refused", 0));
-    assert!(error.to_string().contains("even a push without records"), "{error}");
-    assert!(bench.quarantined().is_empty());
-    bench.server.heal();
-    assert_eq!(bench.sync_well().pushed, 3);
-    assert!(ids.iter().all(|id| bench.central_has("asset", id)));
+    for (notes, says) in [("small".to_owned(), "less than 16 kB"), ("n".repeat(20_000), "even a push without records")]
+    {
+        let bench = plain_bench();
+        let ids = ["1", "2", "3"];
+        bench.records.put("asset", ids.map(|id| asset(id, "STORE_a", &notes))).unwrap();
+        bench.server.always(PUSH, Reply::Whole(HttpResponse::text(413, "<html>Request Entity Too Large</html>")));
+        let report = bench.sync();
+        let error = report.error.as_ref().unwrap();
+        assert_eq!((error.code(), report.refused), ("refused", 0));
+        assert!(error.to_string().contains(says), "{error}");
+        assert!(bench.quarantined().is_empty());
+        bench.server.heal();
+        assert_eq!(bench.sync_well().pushed, 3);
+        assert!(ids.iter().all(|id| bench.central_has("asset", id)));
+    }
 }
 
 #[test]
@@ -158,13 +161,26 @@ impl Transport for SmallBodiesOnly {
     }
 }
 
+/// A text that some server may refuse for its size.
+fn enormous() -> String {
+    "enormous ".repeat(3000)
+}
+
+/// The site, which sends bodies as they are.
+fn sending_plainly(mut site: SiteEnd) -> SiteEnd {
+    let mut config = fast();
+    config.gzip_from = usize::MAX;
+    site.site = site.site.with_config(config);
+    site
+}
+
 #[test]
 fn what_was_sent_is_integrated_though_the_last_record_is_too_large() {
     let central = CentralEnd::over(Kind::Memory);
     central.add_site("a");
-    let a = central.set_up_in("a", "a", Arc::new(SmallBodiesOnly(central.transport())));
+    let a = sending_plainly(central.set_up_in("a", "a", Arc::new(SmallBodiesOnly(central.transport()))));
     a.sync();
-    a.records.put("asset", [asset("x", "STORE_a", "small"), asset("y", "STORE_a", "enormous")]).unwrap();
+    a.records.put("asset", [asset("x", "STORE_a", "small"), asset("y", "STORE_a", &enormous())]).unwrap();
     let report = a.sync();
     assert_eq!((report.pushed, report.refused), (1, 1));
     assert!(get(&central.records, "asset", "x").is_some(), "central was told that nothing more comes");
@@ -192,9 +208,9 @@ fn what_is_written_again_while_it_is_found_too_large_is_no_other_record() {
     let central = CentralEnd::over(Kind::Memory);
     central.add_site("a");
     let line = Arc::new(WritesMeanwhile(SmallBodiesOnly(central.transport()), Mutex::default()));
-    let a = central.set_up_in("a", "a", line.clone());
+    let a = sending_plainly(central.set_up_in("a", "a", line.clone()));
     a.sync();
-    a.records.put("asset", [asset("x", "STORE_a", "enormous"), asset("y", "STORE_a", "small")]).unwrap();
+    a.records.put("asset", [asset("x", "STORE_a", &enormous()), asset("y", "STORE_a", "small")]).unwrap();
     let storage = a.storage.clone();
     *line.1.lock().unwrap() = Some(Box::new(move || {
         Replica::with_storage(storage).records().put("asset", [asset("x", "STORE_a", "small now")]).unwrap();

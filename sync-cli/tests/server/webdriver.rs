@@ -159,7 +159,13 @@ impl Browser {
     /// A picture of the whole page, in PNG.
     #[track_caller]
     pub(crate) fn picture(&self) -> Vec<u8> {
-        let taken = self.devtools("Page.captureScreenshot", &json!({ "format": "png", "captureBeyondViewport": true }));
+        let params = json!({ "format": "png", "captureBeyondViewport": true });
+        let command = json!({ "cmd": "Page.captureScreenshot", "params": params }).to_string();
+        let path = format!("{}/goog/cdp/execute", self.session);
+        // A page that refreshes itself at that moment ends the command with an error.
+        let mut replies = (0..5).map(|_| ask(&self.address, "POST", &path, &[], command.as_bytes()));
+        let reply = replies.find(|reply| reply.status == 200).expect("a picture within five tries");
+        let taken = reply.json()["value"].take();
         STANDARD.decode(taken["data"].as_str().expect("a picture")).expect("base64")
     }
 

@@ -22,6 +22,7 @@ use crate::storage::{
 };
 use crate::write;
 use crate::write::outgoing::is_readable;
+use crate::write::record_owner::{self, WriterOnRecord};
 
 const NAMES: &str = "name";
 const JOINS: &str = "name_store_join";
@@ -330,7 +331,7 @@ fn linked_batch(txn: &dyn ReadTxn, site: SiteId, limit: usize, bytes_max: usize)
         if data.len() >= limit || bytes > bytes_max {
             return Ok(());
         }
-        let record = queued(txn, &stores, &epoch, record)?;
+        let record = queued(txn, (site, &stores), &epoch, record)?;
         bytes += record.record_data.as_str().len();
         if bytes <= bytes_max || data.is_empty() {
             data.push(record);
@@ -354,7 +355,7 @@ fn next_mirrored(
         let some = txn.central()?.legacy_mirror(site, after, MIRRORED_AT_ONCE.min(limit - data.len()))?;
         let Some(last) = some.last().map(|record| record.number) else { break };
         for record in some.into_iter().filter(|record| record.number <= through) {
-            let record = queued(txn, &stores, &epoch, record)?;
+            let record = queued(txn, (site, &stores), &epoch, record)?;
             bytes += record.record_data.as_str().len();
             if bytes > bytes_max && !data.is_empty() {
                 return Ok(data);
@@ -392,8 +393,13 @@ fn patients_of(
 
 /// The element of a queue for a stored record. A patient and a join of names are returned as they are now, which may be newer
 /// than what is stored for the site: a site that edited the old version would undo the newer one.
-fn queued(txn: &dyn ReadTxn, stores: &[StoreId], epoch: &Epoch, record: MirroredRecord) -> Result<QueuedRecord> {
-    let (action, data) = match current_version(txn, stores, &record)? {
+fn queued(
+    txn: &dyn ReadTxn,
+    (site, stores): (SiteId, &[StoreId]),
+    epoch: &Epoch,
+    record: MirroredRecord,
+) -> Result<QueuedRecord> {
+    let (action, data) = match current_version(txn, (site, stores), &record)? {
         CurrentVersion::AsStored => (Action::Update, record.data),
         CurrentVersion::Newer(data) => (Action::Update, data),
         CurrentVersion::Deleted => (Action::Delete, RecordData::empty()),
@@ -409,7 +415,11 @@ enum CurrentVersion {
     Deleted,
 }
 
-fn current_version(txn: &dyn ReadTxn, stores: &[StoreId], record: &MirroredRecord) -> Result<CurrentVersion> {
+fn current_version(
+    txn: &dyn ReadTxn,
+    (site, stores): (SiteId, &[StoreId]),
+    record: &MirroredRecord,
+) -> Result<CurrentVersion> {
     let (table, id) = (&record.table, &record.id);
     let is_name = *table == *NAMES;
     if !is_name && *table != *JOINS {
@@ -423,11 +433,14 @@ fn current_version(txn: &dyn ReadTxn, stores: &[StoreId], record: &MirroredRecor
     if is_name && is_patient(&data) && is_deleted(&data) {
         return Ok(CurrentVersion::Deleted);
     }
-    // A site learns nothing new of a patient whom none of its stores sees, and of the joins of other stores.
+    // A site learns nothing new of a patient whom none of its stores sees, unless it wrote the newest version itself, and of
+    // the joins of other stores.
     let may_learn = match is_name {
         true => {
             let is_seen = txn.is_visible(&NameId::from(id.as_str()), stores)? || planted!(QueueTellsAnyPatient);
-            is_patient(&data) && is_seen
+            let wrote_it =
+                || record_owner::writer(txn, (site, &[]), (table, id)).map(|by| by == WriterOnRecord::Itself);
+            is_patient(&data) && (is_seen || wrote_it()?)
         }
         false => write::scope(txn, table, &data)?.0.is_some_and(|store| stores.contains(&store)),
     };

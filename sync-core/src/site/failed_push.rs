@@ -10,6 +10,9 @@ use crate::record::Cursor;
 use crate::storage::{Incoming, Quarantine, QuarantineCause, Source, state};
 use crate::text::sentences::{cycle as says, error_detail};
 
+/// No server accepts less than this, in bytes.
+const LIMIT_LEAST: u64 = 16 * 1024;
+
 /// A batch that was not accepted.
 pub(super) struct FailedBatch<'b, E> {
     pub(super) kind: TransferKind,
@@ -50,6 +53,11 @@ impl Cycle<'_, '_> {
                 true
             }
             (PushFault::Error(error), _) => return Err(error),
+            // No server has so small a limit: a machine on the way refuses what it should not. The record is pushed later.
+            (PushFault::TooLarge, Some((_, at))) if outgoing.bytes < LIMIT_LEAST => {
+                let (server, detail) = (kind.server(), error_detail::small_and_too_large().into());
+                sieve.broke(at, outgoing.bytes, Error::Refused { server, status: 413, detail })
+            }
             (PushFault::TooLarge, Some((record, _))) => {
                 self.check_that_pushes_are_taken(kind.server())?;
                 let passed_over = self.set_aside_too_large(kind.server(), record, outgoing)?;

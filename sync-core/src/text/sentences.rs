@@ -400,6 +400,7 @@ crate::sentences! {
         empty() = "it is empty";
         position_out_of_range() = "a position in it is out of range";
         cursor_out_of_range() = "a cursor in it is out of range";
+        small_and_too_large() = "a record of less than 16 kB counts as too large: something on the way refuses pushes";
         push_without_records() = "it refuses even a push without records, so no record is too large: something on the way refuses every push";
         legacy_says(code) = "the legacy server says {code}";
         another_join() = "it answered with a join of another patient or store";
