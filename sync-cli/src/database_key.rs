@@ -52,7 +52,7 @@ impl Args {
 pub(crate) fn key_of_file(path: &Path) -> Result<DatabaseKey> {
     let shown = || path.display().to_string();
     let failed = |error: std::io::Error| unreadable(path, error);
-    // Looked at before it is opened: opening a pipe would wait for a writer.
+    // The kind of the file is checked before it is opened, because opening a pipe waits for a writer.
     let is_file = std::fs::metadata(path).map_err(failed)?.is_file();
     let no_file = || Error::bad_input(given::key_is_no_file(shown()));
     if !is_file {

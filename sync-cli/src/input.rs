@@ -1,5 +1,5 @@
-//! Files from people, and standard input. A path on the command line may lead to anything, such as a device that never ends or a pipe
-//! into which nobody writes: what is read has a bound, and a pipe also a time.
+//! Files from people, and standard input. Each read has a limit of bytes, and a pipe also a limit of time, because a path on the command
+//! line may lead to a device that never ends or to a pipe without a writer.
 
 use std::fs::File;
 use std::io::{BufRead, Error as IoError, ErrorKind, Read};
@@ -80,7 +80,7 @@ pub(crate) fn bytes_of(path: &Path, max: u64) -> Result<Vec<u8>> {
 
 /// The bytes of a file or a pipe, at most so many.
 pub(crate) fn bytes_of_file(path: &Path, max: u64) -> std::io::Result<Vec<u8>> {
-    // Looked at before it is opened: opening a pipe waits for whoever writes into it.
+    // The kind of the file is checked before it is opened, because opening a pipe waits for a writer.
     let kind = std::fs::metadata(path)?.file_type();
     match kind {
         kind if kind.is_file() => at_most(File::open(path)?, max),

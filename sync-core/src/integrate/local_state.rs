@@ -108,7 +108,7 @@ impl Facts for LocalState<'_> {
         match (owner, self.came_at, self.provenance.source) {
             // Central accepted it while the store was the site's.
             (StoreOwner::Other, Some(came_at), Source::Site(site))
-                if record_owner::left_after(self.txn, site, (table, data), came_at)? =>
+                if record_owner::has_owner_left(self.txn, site, (table, data), came_at.next())? =>
             {
                 Ok(StoreOwner::Own)
             }
@@ -156,7 +156,7 @@ impl Facts for LocalState<'_> {
                     (Source::Site(site), Some(read_to))
                         if patient.is_some()
                             && !self.txn.has_record(table, id)?
-                            && record_owner::is_given_in_store_that_left(self.txn, site, (table, data), read_to)? =>
+                            && record_owner::has_named_store_left(self.txn, site, (table, data), read_to)? =>
                     {
                         Ok(None)
                     }

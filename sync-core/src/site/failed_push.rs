@@ -8,6 +8,7 @@ use crate::error::{Error, Result, Server};
 use crate::protocol::v6::WireRecord;
 use crate::record::Cursor;
 use crate::storage::{Incoming, Quarantine, QuarantineCause, Source, state};
+use crate::text::Message;
 use crate::text::sentences::{cycle as says, error_detail};
 
 /// No server accepts less than this, in bytes.
@@ -55,8 +56,7 @@ impl Cycle<'_, '_> {
             (PushFault::Error(error), _) => return Err(error),
             // No server has so small a limit: a machine on the way refuses what it should not. The record is pushed later.
             (PushFault::TooLarge, Some((_, at))) if outgoing.bytes < LIMIT_LEAST => {
-                let (server, detail) = (kind.server(), error_detail::small_and_too_large().into());
-                sieve.broke(at, outgoing.bytes, Error::Refused { server, status: 413, detail })
+                sieve.broke(at, outgoing.bytes, refused_for_size(kind.server(), error_detail::small_and_too_large()))
             }
             (PushFault::TooLarge, Some((record, _))) => {
                 self.check_that_pushes_are_taken(kind.server())?;
@@ -122,5 +122,9 @@ impl Cycle<'_, '_> {
 
 /// The error where a server refuses for its size even a push that has no record.
 pub(super) fn refused_without_records(server: Server) -> Error {
-    Error::Refused { server, status: 413, detail: error_detail::push_without_records().into() }
+    refused_for_size(server, error_detail::push_without_records())
+}
+
+fn refused_for_size(server: Server, detail: Message) -> Error {
+    Error::Refused { server, status: 413, detail: detail.into() }
 }

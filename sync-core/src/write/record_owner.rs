@@ -38,21 +38,28 @@ pub(crate) fn owner<T: ReadTxn + ?Sized>(
     })
 }
 
-/// On central, true if the store that owns a record with this data left a site after this position.
-pub(crate) fn left_after<T: ReadTxn + ?Sized>(
+/// On central, true if the store that owns a record with this data left a site at this position or later.
+pub(crate) fn has_owner_left<T: ReadTxn + ?Sized>(
     txn: &T,
     site: SiteId,
-    (table, data): (&TableName, &RecordData),
-    position: Cursor,
+    record: (&TableName, &RecordData),
+    since: Cursor,
 ) -> Result<bool> {
-    if *table == *REFERENCES {
-        return match record_with_file(txn, data)? {
-            Some((table, data)) => left_after(txn, site, (&table, &data), position),
-            None => Ok(false),
-        };
-    }
-    let Some(store) = scope(txn, table, data)?.0 else { return Ok(false) };
-    Ok(state::store_left_site(site, store.as_str()).find(txn)?.is_some_and(|left| left > position))
+    let Some((table, data)) = described_record(txn, record)? else { return Ok(false) };
+    scope(txn, &table, &data)?.0.map_or(Ok(false), |store| has_store_left(txn, site, store.as_str(), since))
+}
+
+/// On central, true if a store left a site at this position or later.
+pub(crate) fn has_store_left<T: ReadTxn + ?Sized>(txn: &T, site: SiteId, store: &str, since: Cursor) -> Result<bool> {
+    Ok(state::store_left_site(site, store).find(txn)?.is_some_and(|left| left >= since))
+}
+
+/// The record itself, or the one with the file if it is the reference of a file; `None` if that one is not here.
+fn described_record<T: ReadTxn + ?Sized>(
+    txn: &T,
+    (table, data): (&TableName, &RecordData),
+) -> Result<Option<(TableName, RecordData)>> {
+    if *table == *REFERENCES { record_with_file(txn, data) } else { Ok(Some((table.clone(), data.clone()))) }
 }
 
 /// True if one of these stores sent the record to another store.
@@ -282,22 +289,17 @@ pub(crate) fn unseen_patient<T: ReadTxn + ?Sized>(
     }
 }
 
-/// On central, true if a record about a patient names a store that left the site after this position.
-pub(crate) fn is_given_in_store_that_left<T: ReadTxn + ?Sized>(
+/// On central, true if a record about a patient, or its file, names a store that left the site at this position or later.
+pub(crate) fn has_named_store_left<T: ReadTxn + ?Sized>(
     txn: &T,
     site: SiteId,
-    (table, data): (&TableName, &RecordData),
-    position: Cursor,
+    record: (&TableName, &RecordData),
+    since: Cursor,
 ) -> Result<bool> {
-    if *table == *REFERENCES {
-        return match record_with_file(txn, data)? {
-            Some((table, data)) => is_given_in_store_that_left(txn, site, (&table, &data), position),
-            None => Ok(false),
-        };
-    }
+    let Some((_, data)) = described_record(txn, record)? else { return Ok(false) };
     let Some(fields) = data.fields() else { return Ok(false) };
     for store in ["store_id", "given_store_id"].into_iter().filter_map(|field| fields.text(field)) {
-        if state::store_left_site(site, &store).find(txn)?.is_some_and(|left| left >= position) {
+        if has_store_left(txn, site, &store, since)? {
             return Ok(true);
         }
     }

@@ -1,11 +1,12 @@
 //! On central: the moves that a site could not know yet when it wrote a record.
 
 use super::record::scope;
+use super::record_owner::has_store_left;
 use super::relog::relog_leaving;
 use crate::error::Result;
 use crate::record::file_reference::{Reference, TABLE as REFERENCES};
 use crate::record::{Cursor, RecordData, RecordId, RecordType, Scope, SiteId, StoreId, TableName, record_type};
-use crate::storage::{QuarantineCause, ReadTxn, Source, WriteTxn, state};
+use crate::storage::{QuarantineCause, ReadTxn, Source, WriteTxn};
 
 /// What had moved to another site before a site wrote a record without knowing it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -50,7 +51,7 @@ pub(crate) fn unseen_move(
         // A store that moved to another site unseen still counts as the site's own.
         let mut own = site.stores.to_vec();
         for store in txn.tombstones(&of_table, &of_id)?.into_iter().filter_map(|(row, _)| row.store) {
-            if has_store_moved_unseen(txn, site, &store)? {
+            if has_store_left(txn, site.id, store.as_str(), site.read_to)? {
                 own.push(store);
             }
         }
@@ -60,7 +61,7 @@ pub(crate) fn unseen_move(
         let of = if of_table == *table { Some(version.clone()) } else { txn.record(&of_table, &of_id)? };
         let store = of.map(|of| scope(txn, &of_table, &of)).transpose()?.and_then(|(store, _)| store);
         if let Some(store) = store
-            && has_store_moved_unseen(txn, site, &store)?
+            && has_store_left(txn, site.id, store.as_str(), site.read_to)?
         {
             found = UnseenMove::Store;
         }
@@ -123,9 +124,4 @@ fn decided_by(
         _ => None,
     };
     Ok(parent.unwrap_or_else(|| (TableName::from(kind.table), id.clone())))
-}
-
-/// True if a store moved to another site after the part that its former site had read.
-fn has_store_moved_unseen(txn: &dyn ReadTxn, site: &WritingSite<'_>, store: &StoreId) -> Result<bool> {
-    Ok(state::store_left_site(site.id, store.as_str()).find(txn)?.is_some_and(|left| left >= site.read_to))
 }
