@@ -1,7 +1,7 @@
 //! Logging again: writes changelog rows anew, so that a site that has read past a record receives it.
 
 use super::record::{Origin, change, scope, upsert};
-use super::record_owner::{note_writer, was_deleted_elsewhere};
+use super::record_owner::{has_owner_left, note_writer, was_deleted_elsewhere};
 use super::restored_site::SiteRestore;
 use crate::changelog::{Audience, ChangeAction, NewChange};
 use crate::clock::Timestamp;
@@ -135,9 +135,13 @@ pub(crate) fn notify_stale_site(
     let (table, id) = (&theirs.table_name, &theirs.record_id);
     let Some(ours) = txn.record(table, id)? else {
         // If central deleted it in another site's store, a deletion in another store would give its children to the site of
-        // that one. But central may not have read yet that the store of both is on this site.
+        // that one. But central may not have read yet that the store of both is on this site. A store that left the site is on
+        // another one, which never had the record.
         let scope = scope(txn, table, &theirs.record_data)?;
-        let its_store: Vec<_> = scope.0.iter().cloned().collect();
+        let mut its_store: Vec<_> = scope.0.iter().cloned().collect();
+        if has_owner_left(txn, site, (table, &theirs.record_data), Cursor(0))? {
+            its_store.clear();
+        }
         let is_elsewhere = was_deleted_elsewhere(txn, (table, id), &[stores, &its_store].concat())?;
         if is_pending || is_elsewhere || !(is_sent_to(txn, stores, theirs)? || is_sent_to(txn, &its_store, theirs)?) {
             return Ok(());
@@ -205,7 +209,7 @@ fn append(txn: &dyn WriteTxn, change: &NewChange, left_as: Option<&RecordData>) 
 mod tests {
     use super::*;
     use crate::protocol::v6::Action;
-    use crate::storage::{MemoryStorage, Storage as _};
+    use crate::storage::{MemoryStorage, Storage as _, state};
     use crate::write;
 
     /// A preference was deleted in a store and is for every site since: the site that the store comes to keeps it.
@@ -228,6 +232,24 @@ mod tests {
         assert_eq!(told, [ChangeAction::Delete, ChangeAction::Upsert]);
         assert_eq!(txn.record(&table, &id).unwrap(), Some(of_all));
         assert_eq!(rows(&Selection::Store(store)).len(), 1, "only the tombstone is of the store");
+    }
+
+    /// The site that has the store now never had the record.
+    #[test]
+    fn nobody_is_told_of_a_deletion_in_a_store_that_left_the_restored_site() {
+        let (site, now) = (SiteId(2), Timestamp::from_unix_millis(0));
+        for has_left in [false, true] {
+            let storage = MemoryStorage::new();
+            let txn = storage.write().unwrap();
+            if has_left {
+                state::store_left_site(site, "STORE").set(txn.as_ref(), Cursor(0)).unwrap();
+            }
+            let record_data = RecordData::of(&serde_json::json!({ "id": "x", "store_id": "STORE" }));
+            let (table_name, record_id) = (TableName::from("asset"), RecordId::from("x"));
+            let theirs = WireRecord { table_name, record_id, action: Action::Update, record_data };
+            notify_stale_site(txn.as_ref(), (site, &[]), &theirs, false, now).unwrap();
+            assert_eq!(txn.last_cursor().unwrap(), Cursor(u64::from(!has_left)), "{has_left}");
+        }
     }
 
     /// Beside a legacy server, central may read later than the site that a store has come to the site.

@@ -184,7 +184,8 @@ impl Sim {
     }
 
     /// Of each record counts what its writers hold, and what central holds again; all else is void. What a restored site
-    /// read back is central's word, and no longer the site's: if central is restored too, it may be gone.
+    /// read back is central's word, and no longer the site's: if central is restored too, it may be gone. So is what central
+    /// had set aside, and gave back to its writer later.
     fn central_went_back(&self) {
         let held = world::held(self);
         let central = &held[0];
@@ -207,6 +208,7 @@ impl Sim {
                     .any(|aside| aside.from == From::Site(by) && aside.key == key && is_it(aside.content.as_ref()));
                 // What somebody wrote on top of, and central gave back when it was restored before, is central's word.
                 let came_back = ledger.on_top_of(number).any(|(_, later)| later.by != by);
+                let came_back = came_back || ledger.came_back_from_central(number);
                 let is_own = by > 0 && by < held.len() && !ledger.is_from_before_a_restore(number) && !came_back;
                 let at_its_writer = is_own && content.is_some() && is_it(held[by].records.get(&key));
                 if in_buffer || at_its_writer {

@@ -74,6 +74,11 @@ pub struct Ledger {
     begun_anew: BTreeMap<usize, usize>,
     /// How many versions there were when each site last asked to be initialised.
     initialised: BTreeMap<usize, usize>,
+    /// When central last gave a site a version of a record that another end wrote: how many versions there were then.
+    given_anothers: BTreeMap<(usize, Key), usize>,
+    /// The versions that central gave back to their writers after it had given them another end's. They are central's word
+    /// now: a site holds them as any other record that it was given.
+    given_back: BTreeSet<usize>,
     /// The sites that were removed from central's list.
     pub removed: BTreeSet<usize>,
     /// Joins of a patient with a store that its staff made, or that sites asked it for.
@@ -274,6 +279,21 @@ impl Ledger {
     /// Whether a site may have lost a version that it wrote, because it has begun anew since.
     pub fn may_be_lost(&self, site: usize, version: usize) -> bool {
         self.begun_anew.get(&site).is_some_and(|at| version < *at)
+    }
+
+    /// Notes that central gave a site a version of a record.
+    pub fn was_given(&mut self, site: usize, key: Key, number: usize) {
+        let place = (site, key);
+        if self.versions[number].by != site {
+            self.given_anothers.insert(place, self.versions.len());
+        } else if self.given_anothers.get(&place).is_some_and(|at| number < *at) {
+            self.given_back.insert(number);
+        }
+    }
+
+    /// Whether a site had a version of its own replaced by central, and then back from there.
+    pub fn came_back_from_central(&self, number: usize) -> bool {
+        self.given_back.contains(&number)
     }
 
     /// Notes that a site was sent an answer, to a pull or of stores.

@@ -213,6 +213,7 @@ impl Sim {
             if wire::begins_anew(&unzipped(request)) {
                 lock(&self.ledger).begins_anew(site);
             }
+            wire::note_given(&mut lock(&self.ledger), site, &response.body);
             lock(&self.ledger).was_answered(site);
             for violation in found {
                 self.violate(violation.promise, violation.what);

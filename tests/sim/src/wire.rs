@@ -47,6 +47,17 @@ pub fn pulled(ledger: &Ledger, site: usize, is_initialised: bool, body: &[u8]) -
     found
 }
 
+/// Notes the versions in the body of an answer to a pull.
+pub fn note_given(ledger: &mut Ledger, site: usize, body: &[u8]) {
+    let Ok(answer) = serde_json::from_slice::<Answer<'_>>(body) else { return };
+    for Element { record } in answer.data.records {
+        let key = (record.table, record.id);
+        if let Some(number) = ledger.version(&key, record.data.get()) {
+            ledger.was_given(site, key, number);
+        }
+    }
+}
+
 #[derive(Deserialize)]
 struct Answer<'a> {
     #[serde(borrow)]
@@ -98,7 +109,7 @@ fn is_of_a_later_time(ledger: &Ledger, site: usize, key: &Key, content: &str) ->
 }
 
 /// Whether a site is sent back what it wrote itself, and nobody after it. Not where the record is told again for a reason:
-/// its parent was written since and may have moved, its patient may have become visible, it was in several stores (what tells
+/// its parent or the record with its file was written since and may have moved, its patient may have become visible, it was in several stores (what tells
 /// a former store of its loss carries the newest content), some end was restored, the site has begun anew since, or central
 /// integrated it late.
 fn is_echo(ledger: &Ledger, site: usize, key: &Key, content: Option<&str>) -> bool {
@@ -130,7 +141,7 @@ fn is_echo(ledger: &Ledger, site: usize, key: &Key, content: Option<&str>) -> bo
             let parent = text(&fields(content), field);
             written_since(table, &|key| Some(&key.1) == parent.as_ref())
         }
-        _ => false,
+        _ => record_of_file(key, content).is_some_and(|of| written_since(&of.0, &|key| *key == of)),
     };
     let patient_shown = rule.audience == Audience::Patient && written_since("name_store_join", &|_| true);
     !parent_written
@@ -143,11 +154,15 @@ fn is_echo(ledger: &Ledger, site: usize, key: &Key, content: Option<&str>) -> bo
 /// before central knew of that was refused until the store came, and the site may have been given meanwhile what stood at
 /// central: it is to have its own back.
 fn its_store_came(ledger: &Ledger, site: usize, key: &Key, content: &str) -> bool {
-    let content = fields(content);
-    let of_file = text(&content, "table_name").zip(text(&content, "record_id"));
-    let of_file = of_file.filter(|_| key.0 == "sync_file_reference");
+    let of_file = record_of_file(key, content);
     let of_record = std::iter::once(key).chain(&of_file).flat_map(|key| ledger.stores_ever(key)).flatten();
     of_record.into_iter().any(|store| ledger.came_to(&store, site))
+}
+
+/// The record with the file that a content describes, if it is a reference.
+fn record_of_file(key: &Key, content: &str) -> Option<Key> {
+    let content = Some(fields(content)).filter(|_| key.0 == "sync_file_reference")?;
+    text(&content, "table_name").zip(text(&content, "record_id"))
 }
 
 /// Whether central may have set a version aside, and given its site another end's meanwhile: of the name or the properties of a

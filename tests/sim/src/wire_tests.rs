@@ -49,6 +49,41 @@ fn a_record_whose_parent_was_written_may_come_again() {
 }
 
 #[test]
+fn a_reference_whose_record_was_written_may_come_again() {
+    let mut ledger = Ledger::default();
+    ledger.store_is_on("s1", 1);
+    let (asset, reference) = (key("asset", "a"), key("sync_file_reference", "f"));
+    let of_asset = r#"{"id":"a","notes":"v1","store_id":"s1"}"#;
+    let of_file = r#"{"id":"f","table_name":"asset","record_id":"a","file_name":"v2"}"#;
+    ledger.wrote(1, asset.clone(), None, Some(of_asset.to_owned()));
+    ledger.wrote(1, reference.clone(), None, Some(of_file.to_owned()));
+    let another = r#"{"id":"b","notes":"v3","store_id":"s1"}"#;
+    ledger.wrote(0, key("asset", "b"), None, Some(another.to_owned()));
+    assert_eq!(broken(&ledger, 1, true, &reference, of_file), [Promise::NoEcho]);
+    let moved = r#"{"id":"a","notes":"v4","store_id":"s1"}"#;
+    ledger.wrote(0, asset, Some(of_asset), Some(moved.to_owned()));
+    assert_eq!(broken(&ledger, 1, true, &reference, of_file), []);
+}
+
+#[test]
+fn a_version_is_given_back_if_another_came_between() {
+    let mut ledger = Ledger::default();
+    ledger.store_is_on("s1", 1);
+    let key = key("asset", "a");
+    let (theirs, ours) = (r#"{"id":"a","notes":"v1","store_id":"s1"}"#, r#"{"id":"a","notes":"v2","store_id":"s1"}"#);
+    ledger.wrote(0, key.clone(), None, Some(theirs.to_owned()));
+    let give = |ledger: &mut Ledger, content: &str| note_given(ledger, 1, &answer(&key, content));
+    give(&mut ledger, theirs);
+    let number = ledger.wrote(1, key.clone(), Some(theirs), Some(ours.to_owned()));
+    give(&mut ledger, ours);
+    assert!(!ledger.came_back_from_central(number), "it held that one all the time");
+    give(&mut ledger, theirs);
+    assert!(!ledger.came_back_from_central(number));
+    give(&mut ledger, ours);
+    assert!(ledger.came_back_from_central(number));
+}
+
+#[test]
 fn what_may_have_waited_while_another_version_was_given_out_may_come_back() {
     let mut ledger = Ledger::default();
     ledger.store_is_on("s1", 1);
