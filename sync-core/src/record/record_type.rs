@@ -259,7 +259,8 @@ impl RecordType {
     }
 }
 
-/// Declares a record type: its rules, and the struct that reads, checks and builds its data.
+/// Declares a record type: its rules, and the struct that reads, checks and builds its data. Without a word, its key is
+/// `id`, its scope is `Scope::None`, and no table is integrated before it.
 macro_rules! record_type {
     (
         $(#[$doc:meta])*
@@ -271,11 +272,11 @@ macro_rules! record_type {
             pushed: $pushed:literal,
             writers: $writers:ident,
             deletion: $deletion:expr,
-            scope: $scope:expr,
-            after: [$($after:literal),* $(,)?],
+            $(scope: $scope:expr,)?
+            $(after: [$($after:literal),* $(,)?],)?
             since: $since:literal,
             $(removed: $removed:literal,)?
-            key: $key:literal,
+            $(key: $key:literal,)?
             fields: {
                 $(
                     $(#[$field_doc:meta])*
@@ -286,6 +287,7 @@ macro_rules! record_type {
     ) => {
         $(#[$doc])*
         #[derive(Debug, Clone, Default)]
+        #[allow(missing_docs, reason = "a field without a sentence is what its key on the wire says")]
         pub struct $name {
             $($(#[$field_doc])* pub $field: $type,)*
             /// Keys that this version does not know, kept as they came.
@@ -306,11 +308,11 @@ macro_rules! record_type {
                     pushed: $pushed,
                     writers: $crate::record::Writers::$writers,
                     deletion: $deletion,
-                    scope: $scope,
-                    after: &[$($after),*],
+                    scope: record_type!(@first $($scope,)? $crate::record::Scope::None),
+                    after: &[$($($after),*)?],
                     since: $since,
                     removed: record_type!(@option $($removed)?),
-                    key: $key,
+                    key: record_type!(@first $($key,)? "id"),
                     fields: &[
                         $($crate::record::Field::of::<$type>($wire)$(.$rule($($arg),*))*,)*
                     ],
@@ -342,7 +344,7 @@ macro_rules! record_type {
             }
         }
     };
-    (@first $first:literal $(, $rest:literal)*) => { $first };
+    (@first $first:expr $(, $rest:expr)*) => { $first };
     (@option) => { None };
     (@option $value:literal) => { Some($value) };
 }

@@ -2,7 +2,7 @@
 
 use crate::record::datetime::DateTime;
 use crate::record::id::RecordId;
-use crate::record::record_type::{Deletion, Scope, record_type};
+use crate::record::record_type::{Deletion, record_type};
 
 record_type! {
     /// A record of `ancillary_item` (item & packaging variants). Who edits it: open mSupply central server only
@@ -16,12 +16,9 @@ record_type! {
         pushed: false,
         writers: Central,
         deletion: Deletion::Soft("deleted_datetime"),
-        scope: Scope::None,
         after: ["item"],
         since: "2.19.0",
-        key: "id",
         fields: {
-            /// Primary key; equals the envelope recordId.
             id: AncillaryItemId = "id",
             /// Left side of the ratio; must be > 0 when created through the API.
             item_quantity: f64 = "item_quantity",

@@ -27,34 +27,24 @@ record_type! {
         scope: Scope::Store("store_id"),
         after: ["store", "asset_catalogue_item", "asset_category", "asset_class", "asset_catalogue_type"],
         since: "2.0.0",
-        key: "id",
         fields: {
-            /// Primary key; equals the envelope recordId.
             id: AssetId = "id",
-            /// Notes.
             notes: Option<String> = "notes",
             /// Unique per site by API check, not by the database.
             asset_number: Option<String> = "asset_number",
-            /// Asset_category.id.
             asset_category_id: Option<AssetCategoryId> = "asset_category_id",
-            /// Asset_class.id.
             asset_class_id: Option<AssetClassId> = "asset_class_id",
-            /// Asset_catalogue_type.id (database column is named asset_catalogue_type_id; the wire key is
+            /// `asset_catalogue_type.id` (database column is named asset_catalogue_type_id; the wire key is
             /// asset_type_id).
             asset_type_id: Option<AssetCatalogueTypeId> = "asset_type_id",
             /// Owning store; decides which site gets the record; null = unassigned, stays on central.
             store_id: Option<StoreId> = "store_id",
-            /// Serial number.
             serial_number: Option<String> = "serial_number",
-            /// Asset_catalogue_item.id (database column asset_catalogue_item_id).
+            /// `asset_catalogue_item.id` (database column asset_catalogue_item_id).
             catalogue_item_id: Option<AssetCatalogueItemId> = "catalogue_item_id",
-            /// Installation date.
             installation_date: Option<Date> = "installation_date",
-            /// Replacement date.
             replacement_date: Option<Date> = "replacement_date",
-            /// Created datetime.
             created_datetime: DateTime = "created_datetime",
-            /// Modified datetime.
             modified_datetime: DateTime = "modified_datetime",
             /// Soft-delete marker: null = live, set = deleted.
             deleted_datetime: Option<DateTime> = "deleted_datetime",
@@ -62,11 +52,8 @@ record_type! {
             properties: Option<JsonText> = "properties",
             /// Name id of the donor; stored in a column that references name_link, and sent unresolved.
             donor_name_id: Option<NameId> = "donor_name_id",
-            /// Warranty start.
             warranty_start: Option<Date> = "warranty_start",
-            /// Warranty end.
             warranty_end: Option<Date> = "warranty_end",
-            /// Needs replacement.
             needs_replacement: Option<bool> = "needs_replacement",
             /// JSON object of booleans serial_number, catalogue_item_id, warranty_start, warranty_end.
             locked_fields_json: Option<JsonText> = "locked_fields_json",

@@ -5,7 +5,7 @@ use super::asset_category::AssetCategoryId;
 use super::asset_class::AssetClassId;
 use crate::record::datetime::DateTime;
 use crate::record::field::JsonText;
-use crate::record::record_type::{Deletion, Scope, record_type};
+use crate::record::record_type::{Deletion, record_type};
 
 record_type! {
     /// A record of `asset_catalogue_item` (asset catalogue). Who edits it: open mSupply central server only (central-
@@ -19,26 +19,18 @@ record_type! {
         pushed: false,
         writers: Central,
         deletion: Deletion::Soft("deleted_datetime"),
-        scope: Scope::None,
         after: ["asset_category", "asset_catalogue_type", "asset_class"],
         since: "2.0.0",
-        key: "id",
         fields: {
-            /// Primary key; equals the envelope recordId.
             id: AssetCatalogueItemId = "id",
             /// E.g. WHO PQS for the seeded items.
             sub_catalogue: String = "sub_catalogue",
-            /// Asset_category.id.
             category_id: AssetCategoryId = "category_id",
-            /// Asset_class.id.
             class_id: AssetClassId = "class_id",
             /// Unique in the receiving database.
             code: String = "code",
-            /// Manufacturer.
             manufacturer: Option<String> = "manufacturer",
-            /// Model.
             model: String = "model",
-            /// Asset_catalogue_type.id.
             type_id: AssetCatalogueTypeId = "type_id",
             /// JSON object of property key to value, encoded as a string.
             properties: Option<JsonText> = "properties",

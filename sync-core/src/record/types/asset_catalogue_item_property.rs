@@ -2,7 +2,7 @@
 
 use super::asset_catalogue_item::AssetCatalogueItemId;
 use super::asset_catalogue_property::AssetCataloguePropertyId;
-use crate::record::record_type::{Deletion, Scope, record_type};
+use crate::record::record_type::{Deletion, record_type};
 
 record_type! {
     /// A record of `asset_catalogue_item_property` (asset catalogue). Who edits it: central only.
@@ -16,25 +16,16 @@ record_type! {
         pushed: false,
         writers: Central,
         deletion: Deletion::Never,
-        scope: Scope::None,
         after: ["asset_catalogue_item", "asset_catalogue_property"],
         since: "2.0.0",
         removed: "2.1.0",
-        key: "id",
         fields: {
-            /// Primary key; equals the envelope recordId.
             id: AssetCatalogueItemPropertyId = "id",
-            /// Asset_catalogue_item.id.
             catalogue_item_id: AssetCatalogueItemId = "catalogue_item_id",
-            /// Asset_catalogue_property.id.
             catalogue_property_id: AssetCataloguePropertyId = "catalogue_property_id",
-            /// Value string.
             value_string: Option<String> = "value_string",
-            /// Value int.
             value_int: Option<i32> = "value_int",
-            /// Value float.
             value_float: Option<f64> = "value_float",
-            /// Value bool.
             value_bool: Option<bool> = "value_bool",
         }
     }

@@ -1,7 +1,7 @@
 //! `asset_catalogue_type`: asset catalogue.
 
 use super::asset_category::AssetCategoryId;
-use crate::record::record_type::{Deletion, Scope, record_type};
+use crate::record::record_type::{Deletion, record_type};
 
 record_type! {
     /// A record of `asset_catalogue_type` (asset catalogue). Who edits it: nobody in practice: only seeded reference
@@ -15,16 +15,13 @@ record_type! {
         pushed: false,
         writers: Central,
         deletion: Deletion::Never,
-        scope: Scope::None,
         after: ["asset_category"],
         since: "2.0.0",
-        key: "id",
         fields: {
-            /// Primary key; equals the envelope recordId.
             id: AssetCatalogueTypeId = "id",
             /// Unique inside its category.
             name: String = "name",
-            /// Asset_category.id (column asset_category_id).
+            /// `asset_category.id` (column asset_category_id).
             category_id: AssetCategoryId = "category_id",
         }
     }

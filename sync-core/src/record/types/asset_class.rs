@@ -1,6 +1,6 @@
 //! `asset_class`: asset catalogue.
 
-use crate::record::record_type::{Deletion, Scope, record_type};
+use crate::record::record_type::{Deletion, record_type};
 
 record_type! {
     /// A record of `asset_class` (asset catalogue). Who edits it: nobody in practice: only seeded reference data, no
@@ -14,12 +14,8 @@ record_type! {
         pushed: false,
         writers: Central,
         deletion: Deletion::Never,
-        scope: Scope::None,
-        after: [],
         since: "2.0.0",
-        key: "id",
         fields: {
-            /// Primary key; equals the envelope recordId.
             id: AssetClassId = "id",
             /// Unique.
             name: String = "name",

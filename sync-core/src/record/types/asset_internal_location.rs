@@ -20,11 +20,8 @@ record_type! {
         scope: Scope::ParentStore("asset_id", "asset", "store_id"),
         after: ["Location", "asset"],
         since: "2.13.1",
-        key: "id",
         fields: {
-            /// Primary key; equals the envelope recordId.
             id: AssetInternalLocationId = "id",
-            /// Asset.id.
             asset_id: AssetId = "asset_id".parent("asset"),
             /// Location id (the location record itself travels over V5 as table 'Location'); UNIQUE in the receiving
             /// database.

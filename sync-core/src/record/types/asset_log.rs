@@ -22,21 +22,15 @@ record_type! {
         scope: Scope::ParentStore("asset_id", "asset", "store_id"),
         after: ["asset", "asset_log_reason"],
         since: "2.0.0",
-        key: "id",
         fields: {
-            /// Primary key; equals the envelope recordId.
             id: AssetLogId = "id",
-            /// Asset.id.
             asset_id: AssetId = "asset_id".parent("asset"),
             /// User id; not enforced by a foreign key.
             user_id: RecordId = "user_id",
-            /// Status.
             status: Option<AssetLogStatus> = "status",
-            /// Comment.
             comment: Option<String> = "comment",
             /// New rows always carry a value (default STATUS_UPDATE).
             kind: Option<AssetLogType> = "type",
-            /// Asset_log_reason.id.
             reason_id: Option<AssetLogReasonId> = "reason_id",
             /// When the event happened.
             log_datetime: DateTime = "log_datetime",

@@ -1,7 +1,7 @@
 //! `backend_plugin`: plugins.
 
 use crate::record::enums::{PluginType, PluginVariantType};
-use crate::record::record_type::{Deletion, Scope, record_type};
+use crate::record::record_type::{Deletion, record_type};
 
 record_type! {
     /// A record of `backend_plugin` (plugins). Who edits it: open mSupply central server only (central-only
@@ -15,14 +15,9 @@ record_type! {
         pushed: false,
         writers: Central,
         deletion: Deletion::Wire,
-        scope: Scope::None,
-        after: [],
         since: "2.6.0",
-        key: "id",
         fields: {
-            /// Primary key; equals the envelope recordId.
             id: BackendPluginId = "id",
-            /// Code.
             code: String = "code",
             /// Plugin version, e.g. 1.2.0.
             version: String = "version".added_in("2.16.0", "\"\""),
@@ -30,7 +25,6 @@ record_type! {
             bundle_base64: String = "bundle_base64",
             /// JSON array of enum:PluginType values; an unknown value rejects the whole record.
             types: Vec<PluginType> = "types",
-            /// Variant type.
             variant_type: PluginVariantType = "variant_type",
         }
     }

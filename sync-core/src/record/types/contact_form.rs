@@ -20,23 +20,16 @@ record_type! {
         scope: Scope::Store("store_id"),
         after: ["user", "store"],
         since: "2.5.0",
-        key: "id",
         fields: {
-            /// Primary key; equals the envelope recordId.
             id: ContactFormId = "id",
-            /// Reply email.
             reply_email: String = "reply_email",
             /// Text.
             body: String = "body",
-            /// Created datetime.
             created_datetime: DateTime = "created_datetime",
-            /// User id.
             user_id: RecordId = "user_id",
-            /// Username.
             username: String = "username",
             /// Store of the user who wrote it.
             store_id: StoreId = "store_id",
-            /// Contact type.
             contact_type: ContactType = "contact_type",
         }
     }

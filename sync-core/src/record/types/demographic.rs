@@ -1,6 +1,6 @@
 //! `demographic`: demographics.
 
-use crate::record::record_type::{Deletion, Scope, record_type};
+use crate::record::record_type::{Deletion, record_type};
 
 record_type! {
     /// A record of `demographic` (demographics). Who edits it: open mSupply central server only (central-only
@@ -14,16 +14,10 @@ record_type! {
         pushed: false,
         writers: Central,
         deletion: Deletion::Never,
-        scope: Scope::None,
-        after: [],
         since: "2.3.1",
-        key: "id",
         fields: {
-            /// Primary key; equals the envelope recordId.
             id: DemographicId = "id",
-            /// Name.
             name: String = "name",
-            /// Population percentage.
             population_percentage: f64 = "population_percentage".added_in("2.8.0", "0.0"),
         }
     }

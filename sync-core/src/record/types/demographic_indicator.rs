@@ -1,6 +1,6 @@
 //! `demographic_indicator`: demographics.
 
-use crate::record::record_type::{Deletion, Scope, record_type};
+use crate::record::record_type::{Deletion, record_type};
 
 record_type! {
     /// A record of `demographic_indicator` (demographics). Who edits it: central only.
@@ -15,31 +15,18 @@ record_type! {
         pushed: false,
         writers: Central,
         deletion: Deletion::Never,
-        scope: Scope::None,
-        after: [],
         since: "2.3.0",
         removed: "2.3.1",
-        key: "id",
         fields: {
-            /// Primary key; equals the envelope recordId.
             id: DemographicIndicatorId = "id",
-            /// Name.
             name: String = "name",
-            /// Base year.
             base_year: i32 = "base_year",
-            /// Base population.
             base_population: i32 = "base_population",
-            /// Population percentage.
             population_percentage: f64 = "population_percentage",
-            /// Year 1 projection.
             year_1_projection: i32 = "year_1_projection",
-            /// Year 2 projection.
             year_2_projection: i32 = "year_2_projection",
-            /// Year 3 projection.
             year_3_projection: i32 = "year_3_projection",
-            /// Year 4 projection.
             year_4_projection: i32 = "year_4_projection",
-            /// Year 5 projection.
             year_5_projection: i32 = "year_5_projection",
         }
     }

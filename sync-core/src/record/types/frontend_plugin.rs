@@ -1,7 +1,7 @@
 //! `frontend_plugin`: plugins.
 
 use crate::record::field::Json;
-use crate::record::record_type::{Deletion, Scope, record_type};
+use crate::record::record_type::{Deletion, record_type};
 
 record_type! {
     /// A record of `frontend_plugin` (plugins). Who edits it: open mSupply central server only (central-only
@@ -15,16 +15,10 @@ record_type! {
         pushed: false,
         writers: Central,
         deletion: Deletion::Wire,
-        scope: Scope::None,
-        after: [],
         since: "2.6.0",
-        key: "id",
         fields: {
-            /// Primary key; equals the envelope recordId.
             id: FrontendPluginId = "id",
-            /// Code.
             code: String = "code",
-            /// Version.
             version: String = "version".added_in("2.16.0", "\"\""),
             /// File name of the entry script.
             entry_point: String = "entry_point",

@@ -1,7 +1,7 @@
 //! `help_document`: help documents.
 
 use crate::record::datetime::DateTime;
-use crate::record::record_type::{Deletion, Scope, record_type};
+use crate::record::record_type::{Deletion, record_type};
 
 record_type! {
     /// A record of `help_document` (help documents). Who edits it: open mSupply central server only (central-only
@@ -15,16 +15,10 @@ record_type! {
         pushed: false,
         writers: Central,
         deletion: Deletion::Soft("deleted_datetime"),
-        scope: Scope::None,
-        after: [],
         since: "2.21.0",
-        key: "id",
         fields: {
-            /// Primary key; equals the envelope recordId.
             id: HelpDocumentId = "id",
-            /// Title.
             title: String = "title",
-            /// Created datetime.
             created_datetime: DateTime = "created_datetime",
             /// Soft-delete marker: null = live, set = deleted.
             deleted_datetime: Option<DateTime> = "deleted_datetime",

@@ -3,7 +3,7 @@
 use super::name::NameId;
 use crate::record::datetime::DateTime;
 use crate::record::id::RecordId;
-use crate::record::record_type::{Deletion, Scope, record_type};
+use crate::record::record_type::{Deletion, record_type};
 
 record_type! {
     /// A record of `item_variant` (item & packaging variants). Who edits it: open mSupply central server only
@@ -17,14 +17,10 @@ record_type! {
         pushed: false,
         writers: Central,
         deletion: Deletion::Soft("deleted_datetime"),
-        scope: Scope::None,
         after: ["item", "name", "Location_type"],
         since: "2.4.0",
-        key: "id",
         fields: {
-            /// Primary key; equals the envelope recordId.
             id: ItemVariantId = "id",
-            /// Name.
             name: String = "name",
             /// Item_link id, sent unresolved (equals the item id unless items were merged).
             item_link_id: RecordId = "item_link_id",
@@ -32,9 +28,7 @@ record_type! {
             cold_storage_type_id: Option<RecordId> = "cold_storage_type_id",
             /// Soft-delete marker: null = live, set = deleted.
             deleted_datetime: Option<DateTime> = "deleted_datetime",
-            /// Vvm type.
             vvm_type: Option<String> = "vvm_type",
-            /// Created datetime.
             created_datetime: DateTime = "created_datetime".added_in("2.8.0", "\"1970-01-01T00:00:00\""),
             /// User id.
             created_by: Option<RecordId> = "created_by",

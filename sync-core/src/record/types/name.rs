@@ -4,7 +4,7 @@ use crate::record::RecordData;
 use crate::record::enums::LegacyGender;
 use crate::record::field::{Json, LegacyDate};
 use crate::record::id::{RecordId, StoreId};
-use crate::record::record_type::{Deletion, Scope, record_type};
+use crate::record::record_type::{Deletion, record_type};
 
 record_type! {
     /// A record of `name` (names & store joins). Who edits it: on V6: the remote site that creates or edits a
@@ -23,22 +23,16 @@ record_type! {
         pushed: true,
         writers: Everyone,
         deletion: Deletion::Wire,
-        scope: Scope::None,
         after: ["currency"],
         since: "2.7.0",
         key: "ID",
         fields: {
-            /// Primary key.
             id: NameId = "ID",
-            /// Name.
             name: String = "name",
-            /// Code.
             code: String = "code",
             /// Always patient when sent over V6.
             kind: String = "type",
-            /// Customer.
             customer: bool = "customer",
-            /// Supplier.
             supplier: bool = "supplier",
             /// Empty string reads as null; key must be present.
             supplying_store_id: Option<StoreId> = "supplying_store_id".present(),
@@ -68,11 +62,8 @@ record_type! {
             email: Option<String> = "email".present(),
             /// Website; key must be present.
             url: Option<String> = "url".present(),
-            /// Manufacturer.
             manufacturer: bool = "manufacturer",
-            /// Donor.
             donor: bool = "donor",
-            /// Hold.
             hold: bool = "hold",
             /// Key must be present.
             next_of_kin_id: Option<NameId> = "NEXT_OF_KIN_ID".added_in("2.6.0", "null"),
@@ -82,7 +73,6 @@ record_type! {
             created_date: Option<LegacyDate> = "created_date".present(),
             /// Key must be present.
             national_health_number: Option<String> = "national_health_number".present(),
-            /// Isdeceased.
             is_deceased: bool = "isDeceased",
             /// Empty string reads as null; falls back to created_date at midnight; key must be present.
             om_created_datetime: Option<LegacyDate> = "om_created_datetime".present(),
@@ -96,9 +86,7 @@ record_type! {
             hsh_code: Option<String> = "HSH_code",
             /// Empty string reads as null.
             hsh_name: Option<String> = "HSH_name",
-            /// Margin.
             margin: Option<f64> = "margin",
-            /// Freightfac.
             freightfac: Option<f64> = "freightfac",
             /// Empty string reads as null; cleared (and a system log written) if the currency is unknown to the
             /// receiver.

@@ -1,7 +1,7 @@
 //! `name_oms_fields`: store properties.
 
 use crate::record::field::JsonText;
-use crate::record::record_type::{Deletion, Scope, record_type};
+use crate::record::record_type::{Deletion, record_type};
 
 record_type! {
     /// A record of `name_oms_fields` (store properties). Who edits it: any site (a user with the mutate-name-
@@ -17,10 +17,8 @@ record_type! {
         pushed: true,
         writers: Everyone,
         deletion: Deletion::Never,
-        scope: Scope::None,
         after: ["name"],
         since: "2.1.0",
-        key: "id",
         fields: {
             /// Name id of the store/facility (same id as the name record).
             id: NameOmsFieldsId = "id",

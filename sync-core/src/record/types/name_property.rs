@@ -1,7 +1,7 @@
 //! `name_property`: store properties.
 
 use super::property::PropertyId;
-use crate::record::record_type::{Deletion, Scope, record_type};
+use crate::record::record_type::{Deletion, record_type};
 
 record_type! {
     /// A record of `name_property` (store properties). Who edits it: open mSupply central server only (central-only
@@ -15,14 +15,10 @@ record_type! {
         pushed: false,
         writers: Central,
         deletion: Deletion::Never,
-        scope: Scope::None,
         after: ["property"],
         since: "2.1.0",
-        key: "id",
         fields: {
-            /// Primary key; equals the envelope recordId.
             id: NamePropertyId = "id",
-            /// Property.id.
             property_id: PropertyId = "property_id".parent("property"),
             /// Advice to the user interface; the server does not enforce it.
             remote_editable: bool = "remote_editable",

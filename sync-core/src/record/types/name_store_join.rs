@@ -25,7 +25,6 @@ record_type! {
         since: "2.7.0",
         key: "ID",
         fields: {
-            /// Primary key.
             id: NameStoreJoinId = "ID",
             /// Store that can see the name.
             store_id: StoreId = "store_ID",

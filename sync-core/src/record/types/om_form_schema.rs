@@ -1,7 +1,7 @@
 //! `om_form_schema`: reports & form schemas.
 
 use crate::record::field::Json;
-use crate::record::record_type::{Deletion, Scope, record_type};
+use crate::record::record_type::{Deletion, record_type};
 
 record_type! {
     /// A record of `om_form_schema` (reports & form schemas). Who edits it: open mSupply central server only
@@ -18,12 +18,8 @@ record_type! {
         pushed: false,
         writers: Central,
         deletion: Deletion::Wire,
-        scope: Scope::None,
-        after: [],
         since: "2.6.0",
-        key: "id",
         fields: {
-            /// Primary key; equals the envelope recordId.
             id: OmFormSchemaId = "id",
             /// E.g. reportArgument.
             kind: String = "type",

@@ -3,7 +3,7 @@
 use super::om_form_schema::OmFormSchemaId;
 use crate::record::enums::ReportContext;
 use crate::record::field::{Json, JsonText};
-use crate::record::record_type::{Deletion, Scope, record_type};
+use crate::record::record_type::{Deletion, record_type};
 
 record_type! {
     /// A record of `om_report` (reports & form schemas). Who edits it: open mSupply central server only (central-only
@@ -19,32 +19,21 @@ record_type! {
         pushed: false,
         writers: Central,
         deletion: Deletion::Wire,
-        scope: Scope::None,
         after: ["om_form_schema"],
         since: "2.6.0",
-        key: "id",
         fields: {
-            /// Primary key; equals the envelope recordId.
             id: OmReportId = "id",
-            /// Name.
             name: String = "name",
             /// Report definition, usually large.
             template: JsonText = "template",
-            /// Context.
             context: ReportContext = "context",
-            /// Comment.
             comment: Option<String> = "comment",
-            /// Sub context.
             sub_context: Option<String> = "sub_context",
             /// Om_form_schema id.
             argument_schema_id: Option<OmFormSchemaId> = "argument_schema_id",
-            /// Is custom.
             is_custom: bool = "is_custom",
-            /// Version.
             version: String = "version",
-            /// Code.
             code: String = "code",
-            /// Is active.
             is_active: bool = "is_active",
             /// Binary file as a JSON array of integers 0-255.
             excel_template_buffer: Option<Json> = "excel_template_buffer",

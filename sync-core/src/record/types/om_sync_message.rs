@@ -19,9 +19,7 @@ record_type! {
         scope: Scope::Correspondence("to_store_id", "from_store_id"),
         after: ["store"],
         since: "2.20.0",
-        key: "id",
         fields: {
-            /// Primary key; equals the envelope recordId.
             id: OmSyncMessageId = "id",
             /// The store that receives it; null if central receives it.
             to_store_id: Option<StoreId> = "to_store_id",

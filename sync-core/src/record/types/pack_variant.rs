@@ -1,7 +1,7 @@
 //! `pack_variant`: item & packaging variants.
 
 use crate::record::id::RecordId;
-use crate::record::record_type::{Deletion, Scope, record_type};
+use crate::record::record_type::{Deletion, record_type};
 
 record_type! {
     /// A record of `pack_variant` (item & packaging variants). Who edits it: central only.
@@ -16,23 +16,16 @@ record_type! {
         pushed: false,
         writers: Central,
         deletion: Deletion::Never,
-        scope: Scope::None,
         after: ["item"],
         since: "2.0.0",
         removed: "2.4.0",
-        key: "id",
         fields: {
-            /// Primary key; equals the envelope recordId.
             id: PackVariantId = "id",
-            /// Itemid.
             item_id: RecordId = "itemId",
-            /// Shortname.
             short_name: String = "shortName",
-            /// Longname.
             long_name: String = "longName",
             /// An integer (i32) in v2.0.x, a float from v2.1.0.
             pack_size: f64 = "packSize",
-            /// Isactive.
             is_active: bool = "isActive",
         }
     }

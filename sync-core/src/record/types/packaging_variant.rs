@@ -2,7 +2,7 @@
 
 use super::item_variant::ItemVariantId;
 use crate::record::datetime::DateTime;
-use crate::record::record_type::{Deletion, Scope, record_type};
+use crate::record::record_type::{Deletion, record_type};
 
 record_type! {
     /// A record of `packaging_variant` (item & packaging variants). Only the Open mSupply central server edits it.
@@ -15,22 +15,16 @@ record_type! {
         pushed: false,
         writers: Central,
         deletion: Deletion::Soft("deleted_datetime"),
-        scope: Scope::None,
         after: ["item_variant"],
         since: "2.4.0",
-        key: "id",
         fields: {
-            /// Primary key; equals the envelope recordId.
             id: PackagingVariantId = "id",
-            /// Name.
             name: String = "name",
             /// The id of the record of `item_variant` to which it belongs.
             item_variant_id: ItemVariantId = "item_variant_id".parent("item_variant"),
             /// 1 = primary, 2 = secondary, 3 = tertiary.
             packaging_level: i32 = "packaging_level",
-            /// Pack size.
             pack_size: Option<f64> = "pack_size",
-            /// Volume per unit.
             volume_per_unit: Option<f64> = "volume_per_unit",
             /// Soft-delete marker: null = live, set = deleted.
             deleted_datetime: Option<DateTime> = "deleted_datetime",

@@ -19,21 +19,15 @@ record_type! {
         scope: Scope::Store("store_id"),
         after: ["store"],
         since: "2.6.0",
-        key: "id",
         fields: {
-            /// Primary key; equals the envelope recordId.
             id: PluginDataId = "id",
             /// Null = global data.
             store_id: Option<StoreId> = "store_id",
-            /// Plugin code.
             plugin_code: String = "plugin_code",
-            /// Related record id.
             related_record_id: Option<RecordId> = "related_record_id",
-            /// Data identifier.
             data_identifier: String = "data_identifier",
             /// Opaque to the server; plugins usually store JSON text.
             data: String = "data",
-            /// Datetime.
             datetime: Option<DateTime> = "datetime".optional_since("2.20.0"),
         }
     }

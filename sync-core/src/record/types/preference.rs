@@ -20,9 +20,7 @@ record_type! {
         scope: Scope::Store("store_id"),
         after: ["store"],
         since: "2.7.0",
-        key: "id",
         fields: {
-            /// Primary key; equals the envelope recordId.
             id: PreferenceId = "id",
             /// Preference name, snake_case.
             key: String = "key",

@@ -1,7 +1,7 @@
 //! `property`: store properties.
 
 use crate::record::enums::PropertyValueType;
-use crate::record::record_type::{Deletion, Scope, record_type};
+use crate::record::record_type::{Deletion, record_type};
 
 record_type! {
     /// A record of `property` (store properties). Who edits it: open mSupply central server only (central-only
@@ -17,18 +17,12 @@ record_type! {
         pushed: false,
         writers: Central,
         deletion: Deletion::Never,
-        scope: Scope::None,
-        after: [],
         since: "2.1.0",
-        key: "id",
         fields: {
-            /// Primary key; equals the envelope recordId.
             id: PropertyId = "id",
             /// Unique by API check.
             key: String = "key",
-            /// Name.
             name: String = "name",
-            /// Value type.
             value_type: PropertyValueType = "value_type",
             /// Comma-separated list, not JSON.
             allowed_values: Option<String> = "allowed_values",

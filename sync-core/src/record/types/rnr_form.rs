@@ -22,27 +22,17 @@ record_type! {
         scope: Scope::StoreAndName("store_id", "name_id"),
         after: ["list_master", "period", "store", "name", "requisition"],
         since: "2.2.0",
-        key: "id",
         fields: {
-            /// Primary key; equals the envelope recordId.
             id: RnrFormId = "id",
             /// Owning store.
             store_id: StoreId = "store_id",
-            /// Period id.
             period_id: RecordId = "period_id",
-            /// Program id.
             program_id: RecordId = "program_id",
-            /// Created datetime.
             created_datetime: DateTime = "created_datetime",
-            /// Finalised datetime.
             finalised_datetime: Option<DateTime> = "finalised_datetime",
-            /// Status.
             status: RnRFormStatus = "status",
-            /// Linked requisition id.
             linked_requisition_id: Option<RecordId> = "linked_requisition_id",
-            /// Their reference.
             their_reference: Option<String> = "their_reference",
-            /// Comment.
             comment: Option<String> = "comment",
             /// Resolved name id of the supplying party; key was name_link_id before v2.17.0.
             name_id: NameId = "name_id".formerly(&["name_link_id"]),

@@ -21,57 +21,34 @@ record_type! {
         scope: Scope::ParentStore("rnr_form_id", "rnr_form", "store_id"),
         after: ["rnr_form", "item", "requisition_line"],
         since: "2.2.0",
-        key: "id",
         fields: {
-            /// Primary key; equals the envelope recordId.
             id: RnrFormLineId = "id",
-            /// Rnr_form.id.
             rnr_form_id: RnrFormId = "rnr_form_id".parent("rnr_form"),
             /// Item_link id, unresolved.
             item_link_id: RecordId = "item_link_id",
-            /// Requisition line id.
             requisition_line_id: Option<RecordId> = "requisition_line_id",
             /// Comma-separated decimal numbers, may be empty; not JSON.
             previous_monthly_consumption_values: String = "previous_monthly_consumption_values",
-            /// Average monthly consumption.
             average_monthly_consumption: f64 = "average_monthly_consumption",
-            /// Initial balance.
             initial_balance: f64 = "initial_balance",
-            /// Snapshot quantity received.
             snapshot_quantity_received: f64 = "snapshot_quantity_received",
-            /// Snapshot quantity consumed.
             snapshot_quantity_consumed: f64 = "snapshot_quantity_consumed",
-            /// Snapshot adjustments.
             snapshot_adjustments: f64 = "snapshot_adjustments",
-            /// Entered quantity received.
             entered_quantity_received: Option<f64> = "entered_quantity_received",
-            /// Entered quantity consumed.
             entered_quantity_consumed: Option<f64> = "entered_quantity_consumed",
-            /// Entered losses.
             entered_losses: Option<f64> = "entered_losses",
-            /// Entered adjustments.
             entered_adjustments: Option<f64> = "entered_adjustments",
-            /// Adjusted quantity consumed.
             adjusted_quantity_consumed: f64 = "adjusted_quantity_consumed",
             /// Days.
             stock_out_duration: i32 = "stock_out_duration",
-            /// Final balance.
             final_balance: f64 = "final_balance",
-            /// Minimum quantity.
             minimum_quantity: f64 = "minimum_quantity".added_in("2.3.1", "0.0"),
-            /// Maximum quantity.
             maximum_quantity: f64 = "maximum_quantity",
-            /// Expiry date.
             expiry_date: Option<Date> = "expiry_date",
-            /// Calculated requested quantity.
             calculated_requested_quantity: f64 = "calculated_requested_quantity",
-            /// Entered requested quantity.
             entered_requested_quantity: Option<f64> = "entered_requested_quantity",
-            /// Low stock.
             low_stock: RnRFormLowStock = "low_stock",
-            /// Comment.
             comment: Option<String> = "comment",
-            /// Confirmed.
             confirmed: bool = "confirmed",
         }
     }

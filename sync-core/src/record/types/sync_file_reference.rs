@@ -2,7 +2,7 @@
 
 use crate::record::datetime::DateTime;
 use crate::record::id::RecordId;
-use crate::record::record_type::{Deletion, Scope, record_type};
+use crate::record::record_type::{Deletion, record_type};
 
 record_type! {
     /// A record of `sync_file_reference` (files). Who edits it: any site for a record it holds; whoever attaches the
@@ -16,10 +16,8 @@ record_type! {
         pushed: true,
         writers: Holder,
         deletion: Deletion::Soft("deleted_datetime"),
-        scope: Scope::None,
         after: ["asset"],
         since: "2.0.0",
-        key: "id",
         fields: {
             /// Primary key; also the file id of the upload and download calls.
             id: SyncFileReferenceId = "id",
@@ -27,13 +25,10 @@ record_type! {
             table_name: String = "table_name",
             /// Id of that record.
             record_id: RecordId = "record_id",
-            /// File name.
             file_name: String = "file_name",
-            /// Mime type.
             mime_type: Option<String> = "mime_type",
             /// A missing key reads as 0.
             total_bytes: i32 = "total_bytes".missing_is("0"),
-            /// Created datetime.
             created_datetime: DateTime = "created_datetime",
             /// Soft-delete marker: null = live, set = deleted.
             deleted_datetime: Option<DateTime> = "deleted_datetime",

@@ -2,7 +2,7 @@
 
 use crate::record::datetime::DateTime;
 use crate::record::enums::SystemLogType;
-use crate::record::record_type::{Deletion, Scope, record_type};
+use crate::record::record_type::{Deletion, record_type};
 
 record_type! {
     /// A record of `system_log` (system logs). Who edits it: every site, for itself; append-only, so a write
@@ -17,22 +17,14 @@ record_type! {
         pushed: true,
         writers: Author,
         deletion: Deletion::Never,
-        scope: Scope::None,
-        after: [],
         since: "2.4.1",
-        key: "id",
         fields: {
-            /// Primary key; equals the envelope recordId.
             id: SystemLogId = "id",
-            /// Type.
             kind: SystemLogType = "type",
             /// Site id of the writer; null before the site knows its id.
             sync_site_id: Option<i32> = "sync_site_id",
-            /// Datetime.
             datetime: DateTime = "datetime",
-            /// Message.
             message: Option<String> = "message",
-            /// Is error.
             is_error: bool = "is_error",
         }
     }

@@ -22,29 +22,20 @@ record_type! {
         scope: Scope::Patient("patient_id"),
         after: ["om_document", "user", "clinician", "store", "trans_line", "name"],
         since: "2.3.0",
-        key: "id",
         fields: {
-            /// Primary key; equals the envelope recordId.
             id: VaccinationId = "id",
             /// Store where the record was created.
             store_id: StoreId = "store_id",
             /// Store where the dose was marked given.
             given_store_id: Option<StoreId> = "given_store_id",
-            /// Program enrolment id.
             program_enrolment_id: RecordId = "program_enrolment_id",
-            /// Encounter id.
             encounter_id: RecordId = "encounter_id",
-            /// User id.
             user_id: RecordId = "user_id",
-            /// Vaccine_course_dose.id; the only enforced foreign key.
+            /// `vaccine_course_dose.id`; the only enforced foreign key.
             vaccine_course_dose_id: VaccineCourseDoseId = "vaccine_course_dose_id".parent("vaccine_course_dose"),
-            /// Created datetime.
             created_datetime: DateTime = "created_datetime",
-            /// Facility free text.
             facility_free_text: Option<String> = "facility_free_text",
-            /// Invoice id.
             invoice_id: Option<RecordId> = "invoice_id",
-            /// Stock line id.
             stock_line_id: Option<RecordId> = "stock_line_id",
             /// Item_link id, unresolved.
             item_link_id: Option<RecordId> = "item_link_id",
@@ -52,11 +43,8 @@ record_type! {
             clinician_link_id: Option<RecordId> = "clinician_link_id",
             /// Event date.
             vaccination_date: Date = "vaccination_date",
-            /// Given.
             given: bool = "given",
-            /// Not given reason.
             not_given_reason: Option<String> = "not_given_reason",
-            /// Comment.
             comment: Option<String> = "comment",
             /// Resolved name id of the patient; key was patient_link_id from v2.7.0 to v2.16.x.
             patient_id: NameId = "patient_id".formerly(&["patient_link_id"]),

@@ -3,7 +3,7 @@
 use super::demographic::DemographicId;
 use crate::record::datetime::DateTime;
 use crate::record::id::RecordId;
-use crate::record::record_type::{Deletion, Scope, record_type};
+use crate::record::record_type::{Deletion, record_type};
 
 record_type! {
     /// A record of `vaccine_course` (immunisation programs and vaccine courses). Who edits it: open mSupply central
@@ -19,28 +19,19 @@ record_type! {
         pushed: false,
         writers: Central,
         deletion: Deletion::Soft("deleted_datetime"),
-        scope: Scope::None,
         after: ["list_master", "demographic"],
         since: "2.3.0",
-        key: "id",
         fields: {
-            /// Primary key; equals the envelope recordId.
             id: VaccineCourseId = "id",
-            /// Name.
             name: String = "name",
-            /// Program id.
             program_id: RecordId = "program_id",
-            /// Demographic.id.
             demographic_id: Option<DemographicId> = "demographic_id",
-            /// Coverage rate.
             coverage_rate: f64 = "coverage_rate",
             /// Internally 'use in gaps calculations'; the old wire key was kept.
             is_active: bool = "is_active",
-            /// Wastage rate.
             wastage_rate: f64 = "wastage_rate",
             /// Soft-delete marker: null = live, set = deleted.
             deleted_datetime: Option<DateTime> = "deleted_datetime",
-            /// Can skip dose.
             can_skip_dose: bool = "can_skip_dose".added_in("2.12.0", "false"),
         }
     }

@@ -2,7 +2,7 @@
 
 use super::vaccine_course::VaccineCourseId;
 use crate::record::datetime::DateTime;
-use crate::record::record_type::{Deletion, Scope, record_type};
+use crate::record::record_type::{Deletion, record_type};
 
 record_type! {
     /// A record of `vaccine_course_dose` (immunisation programs and vaccine courses). Who edits it: open mSupply
@@ -16,24 +16,17 @@ record_type! {
         pushed: false,
         writers: Central,
         deletion: Deletion::Soft("deleted_datetime"),
-        scope: Scope::None,
         after: ["vaccine_course"],
         since: "2.3.0",
-        key: "id",
         fields: {
-            /// Primary key; equals the envelope recordId.
             id: VaccineCourseDoseId = "id",
-            /// Vaccine_course.id.
             vaccine_course_id: VaccineCourseId = "vaccine_course_id".parent("vaccine_course"),
-            /// Label.
             label: String = "label",
             /// Months.
             min_age: f64 = "min_age",
             /// Months.
             max_age: f64 = "max_age",
-            /// Custom age label.
             custom_age_label: Option<String> = "custom_age_label",
-            /// Min interval days.
             min_interval_days: i32 = "min_interval_days",
             /// Soft-delete marker: null = live, set = deleted.
             deleted_datetime: Option<DateTime> = "deleted_datetime",

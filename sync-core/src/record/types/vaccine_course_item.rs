@@ -3,7 +3,7 @@
 use super::vaccine_course::VaccineCourseId;
 use crate::record::datetime::DateTime;
 use crate::record::id::RecordId;
-use crate::record::record_type::{Deletion, Scope, record_type};
+use crate::record::record_type::{Deletion, record_type};
 
 record_type! {
     /// A record of `vaccine_course_item` (immunisation programs and vaccine courses). Who edits it: open mSupply
@@ -17,14 +17,10 @@ record_type! {
         pushed: false,
         writers: Central,
         deletion: Deletion::Soft("deleted_datetime"),
-        scope: Scope::None,
         after: ["vaccine_course", "item"],
         since: "2.3.0",
-        key: "id",
         fields: {
-            /// Primary key; equals the envelope recordId.
             id: VaccineCourseItemId = "id",
-            /// Vaccine_course.id.
             vaccine_course_id: VaccineCourseId = "vaccine_course_id".parent("vaccine_course"),
             /// Item_link id, unresolved.
             item_link_id: RecordId = "item_link_id",

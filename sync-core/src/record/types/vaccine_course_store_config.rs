@@ -19,17 +19,12 @@ record_type! {
         scope: Scope::Store("store_id"),
         after: ["vaccine_course", "store"],
         since: "2.17.0",
-        key: "id",
         fields: {
-            /// Primary key; equals the envelope recordId.
             id: VaccineCourseStoreConfigId = "id",
-            /// Vaccine_course.id.
             vaccine_course_id: VaccineCourseId = "vaccine_course_id".parent("vaccine_course"),
             /// Store the override applies to.
             store_id: StoreId = "store_id",
-            /// Wastage rate.
             wastage_rate: Option<f64> = "wastage_rate",
-            /// Coverage rate.
             coverage_rate: Option<f64> = "coverage_rate",
         }
     }

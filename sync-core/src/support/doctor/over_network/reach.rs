@@ -13,7 +13,7 @@ pub(crate) enum Reachability {
     /// The connection gets no answer.
     NoConnection,
     /// It accepts the connection, but no whole answer comes.
-    NoopObserver,
+    NoAnswer,
     /// The answer is a page that is not the server's.
     Page,
     /// The answer has an untrusted certificate.

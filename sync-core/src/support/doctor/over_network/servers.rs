@@ -65,7 +65,7 @@ impl Doctor<'_> {
             } else if matches!(error, Error::Unreachable { .. }) {
                 asked.reach = Reachability::NoConnection;
             } else if matches!(error, Error::TimedOut { .. } | Error::CutOff { .. }) && !is_wrong_scheme {
-                asked.reach = Reachability::NoopObserver;
+                asked.reach = Reachability::NoAnswer;
             } else if judge::is_untrusted(error) {
                 asked.reach = Reachability::Untrusted;
             }
@@ -226,8 +226,8 @@ impl Doctor<'_> {
                 Reachability::Open | Reachability::Refused => continue,
                 Reachability::NoName if other_is_reached && !identity.initialised => party_of_address(server),
                 Reachability::NoName | Reachability::NoConnection if other_is_reached => party_of_server(server),
-                Reachability::NoopObserver if other_is_reached => party_of_server(server),
-                Reachability::NoopObserver if !(of_two_hosts && other.reach == Reachability::NoopObserver) => continue,
+                Reachability::NoAnswer if other_is_reached => party_of_server(server),
+                Reachability::NoAnswer if !(of_two_hosts && other.reach == Reachability::NoAnswer) => continue,
                 // The address was right when this site was set up.
                 Reachability::Page if other_is_reached && identity.initialised => Party::LegacyServer,
                 Reachability::Page if other_is_reached => party_of_address(server),
@@ -237,7 +237,7 @@ impl Doctor<'_> {
                 Reachability::Untrusted if !(of_two_hosts && other.reach == Reachability::Untrusted) => continue,
                 Reachability::NoName
                 | Reachability::NoConnection
-                | Reachability::NoopObserver
+                | Reachability::NoAnswer
                 | Reachability::Page
                 | Reachability::Untrusted => Party::Network,
             };
