@@ -2,7 +2,7 @@
 
 use serde_json::value::RawValue;
 
-use super::field::{FieldKind, FieldValue};
+use super::field_value::{FieldKind, FieldValue};
 use super::record_type::wire_enum;
 
 wire_enum! {

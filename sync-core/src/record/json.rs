@@ -10,7 +10,7 @@ use serde::de::{Deserializer, MapAccess, Visitor};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::field::FieldError;
+use super::field_error::FieldError;
 use super::portable;
 
 /// The most bytes of one record's data: with its envelope it still fits the 10 MiB that central takes.

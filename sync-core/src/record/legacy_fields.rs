@@ -7,7 +7,8 @@
 use serde_json::value::RawValue;
 
 use super::datetime::is_written_legacy_date;
-use super::field::{FieldError, describe};
+use super::field_error::FieldError;
+use super::field_value::describe;
 use super::json::{Fields, string};
 use super::legacy_table::LegacyTable;
 

@@ -3,6 +3,8 @@
 mod datetime;
 mod enums;
 pub(crate) mod field;
+pub(crate) mod field_error;
+pub(crate) mod field_value;
 pub(crate) mod file_name;
 pub(crate) mod file_reference;
 mod id;
@@ -20,7 +22,9 @@ pub(crate) mod types;
 
 pub use datetime::{Date, DateError, DateTime};
 pub use enums::*;
-pub use field::{Field, FieldError, FieldKind, FieldValue, Json, JsonText, LegacyDate};
+pub use field::Field;
+pub use field_error::FieldError;
+pub use field_value::{FieldKind, FieldValue, Json, JsonText, LegacyDate};
 pub use id::{Cursor, RecordId, SiteId, StoreId, TableName};
 pub(crate) use json::string as json_text;
 pub use json::{Fields, RECORD_BYTES_MAX, RecordData};

@@ -10,9 +10,10 @@ use std::fmt;
 
 use serde_json::value::RawValue;
 
-use super::field::{FieldError, unreadable};
+use super::field_error::{FieldError, unreadable};
 use super::json::{Fields, RecordData, string};
 use super::{RecordId, TableName};
+use crate::redaction;
 
 /// The deepest nesting of a record, its own braces included. `serde_json` reads 127 levels, and the message around a
 /// record takes five: the body, its batch, the list of records, the element and the record in it.
@@ -59,6 +60,17 @@ pub(crate) struct Flaw {
     pub kind: Unportable,
     /// The key of the outermost object with it in its value, or the repeated key; `None` if there is no such key.
     pub key: Option<String>,
+}
+
+impl Flaw {
+    /// The fault as an error of its field.
+    pub(crate) fn as_field_error(&self) -> FieldError {
+        let path = match &self.key {
+            Some(key) => format!("$.{}", redaction::excerpt(key.as_bytes())),
+            None => "$".to_owned(),
+        };
+        unreadable(path, self.kind.found())
+    }
 }
 
 /// Checks JSON text in one pass. A repeated key is reported only if there is no other fault, because it alone can be

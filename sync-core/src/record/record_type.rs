@@ -1,6 +1,7 @@
 //! The declaration of a record type: everything that the engine knows of it.
 
-use super::field::{Field, FieldError, not_an_object};
+use super::field::{Field, not_an_object};
+use super::field_error::FieldError;
 use super::json::{Fields, RecordData};
 
 /// The group a type belongs to, in the words of the Open mSupply documentation.

@@ -4,7 +4,8 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::datetime::{Date, DateTime};
-use super::field::{Field, FieldKind};
+use super::field::Field;
+use super::field_value::FieldKind;
 use super::json::{Fields, RecordData, string};
 use super::record_type::RecordType;
 

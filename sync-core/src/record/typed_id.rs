@@ -8,7 +8,7 @@ use std::marker::PhantomData;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::value::RawValue;
 
-use super::field::{FieldKind, FieldValue};
+use super::field_value::{FieldKind, FieldValue};
 use super::id::{RecordId, StoreId};
 
 /// The id of a record of type `T`. Each type has a name for it: `AssetId` is `TypedId<Asset>`.

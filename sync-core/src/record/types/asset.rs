@@ -6,7 +6,7 @@ use super::asset_category::AssetCategoryId;
 use super::asset_class::AssetClassId;
 use super::name::NameId;
 use crate::record::datetime::{Date, DateTime};
-use crate::record::field::JsonText;
+use crate::record::field_value::JsonText;
 use crate::record::id::StoreId;
 use crate::record::record_type::{Deletion, Scope, record_type};
 

@@ -4,7 +4,7 @@ use super::asset_catalogue_type::AssetCatalogueTypeId;
 use super::asset_category::AssetCategoryId;
 use super::asset_class::AssetClassId;
 use crate::record::datetime::DateTime;
-use crate::record::field::JsonText;
+use crate::record::field_value::JsonText;
 use crate::record::record_type::{Deletion, record_type};
 
 record_type! {

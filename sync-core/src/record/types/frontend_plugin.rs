@@ -1,6 +1,6 @@
 //! `frontend_plugin`: plugins.
 
-use crate::record::field::Json;
+use crate::record::field_value::Json;
 use crate::record::record_type::{Deletion, record_type};
 
 record_type! {

@@ -2,7 +2,7 @@
 
 use crate::record::RecordData;
 use crate::record::enums::LegacyGender;
-use crate::record::field::{Json, LegacyDate};
+use crate::record::field_value::{Json, LegacyDate};
 use crate::record::id::{RecordId, StoreId};
 use crate::record::record_type::{Deletion, record_type};
 

@@ -1,6 +1,6 @@
 //! `name_oms_fields`: store properties.
 
-use crate::record::field::JsonText;
+use crate::record::field_value::JsonText;
 use crate::record::record_type::{Deletion, record_type};
 
 record_type! {

@@ -1,6 +1,6 @@
 //! `om_form_schema`: reports & form schemas.
 
-use crate::record::field::Json;
+use crate::record::field_value::Json;
 use crate::record::record_type::{Deletion, record_type};
 
 record_type! {

@@ -2,7 +2,7 @@
 
 use super::om_form_schema::OmFormSchemaId;
 use crate::record::enums::ReportContext;
-use crate::record::field::{Json, JsonText};
+use crate::record::field_value::{Json, JsonText};
 use crate::record::record_type::{Deletion, record_type};
 
 record_type! {

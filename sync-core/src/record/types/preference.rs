@@ -1,6 +1,6 @@
 //! `preference`: preferences.
 
-use crate::record::field::JsonText;
+use crate::record::field_value::JsonText;
 use crate::record::id::StoreId;
 use crate::record::record_type::{Deletion, Scope, record_type};
 
