@@ -2,7 +2,7 @@
 
 use crate::changelog::ChangeAction;
 use crate::error::Result;
-use crate::record::{Cursor, RecordData, SiteId, StoreId, TableName, owned_by_sites};
+use crate::record::{Cursor, RecordData, STORE_KEYS, SiteId, StoreId, TableName, owned_by_sites};
 use crate::storage::{ReadTxn, Selection};
 
 /// Rows that are read at once.
@@ -74,6 +74,6 @@ fn any_mirrored(txn: &dyn ReadTxn, store: &StoreId, site: Option<i64>) -> Result
 fn is_of(data: &RecordData, table: &TableName, store: &StoreId) -> bool {
     *table != *"store"
         && data.fields().is_some_and(|fields| {
-            ["store_ID", "store_id"].iter().any(|key| fields.text(key).is_some_and(|text| text == store.as_str()))
+            STORE_KEYS.iter().any(|key| fields.text(key).is_some_and(|text| text == store.as_str()))
         })
 }

@@ -23,7 +23,7 @@ const fn deletable(table: &'static str) -> LegacyTable {
 
 /// The legacy tables that sites own, sorted by name. All others are configured on the legacy server, and sites only
 /// read them.
-const OWNED_BY_SITES: &[LegacyTable] = &[
+pub(super) const OWNED_BY_SITES: &[LegacyTable] = &[
     deletable("Goods_received"),
     deletable("Goods_received_line"),
     deletable("Location"),
@@ -121,6 +121,9 @@ impl LegacyTable {
     }
 }
 
+/// The keys in which a legacy record names its store. `storeID` is that of a sensor.
+pub(crate) const STORE_KEYS: [&str; 3] = ["store_ID", "store_id", "storeID"];
+
 /// Where the store of a document is found.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum DocumentStore {
@@ -136,7 +139,7 @@ pub(crate) enum DocumentStore {
 pub(crate) fn document_store(table: &TableName, data: &RecordData) -> DocumentStore {
     let Some(fields) = data.fields() else { return DocumentStore::Nowhere };
     let text = |key: &str| fields.text(key).filter(|text| !text.is_empty());
-    if let Some(store) = ["store_ID", "store_id"].into_iter().find_map(text) {
+    if let Some(store) = STORE_KEYS.into_iter().find_map(text) {
         return DocumentStore::Here(StoreId::from(store.as_ref()));
     }
     match line_of(table.as_str()).and_then(|(key, parent)| Some((parent, text(key)?))) {
@@ -163,6 +166,7 @@ mod tests {
         }
         assert!(LINES.is_sorted());
         assert_eq!(of("transact", serde_json::json!({ "store_id": "s" })), DocumentStore::Here("s".into()));
+        assert_eq!(of("sensor", serde_json::json!({ "storeID": "s" })), DocumentStore::Here("s".into()));
         assert_eq!(of("transact", serde_json::json!({ "transaction_ID": "p" })), DocumentStore::Nowhere);
         assert_eq!(of("barcode", serde_json::json!({ "store_ID": "" })), DocumentStore::Nowhere);
     }

@@ -3,8 +3,6 @@
 //! is stored, so that the next cycle continues after an interruption (weak point A18).
 
 use serde::{Deserialize, Serialize};
-use time::Date;
-use time::macros::format_description;
 use url::Url;
 
 use crate::address::shown;
@@ -12,7 +10,7 @@ use crate::error::{Error, ErrorClass, Result, Server};
 use crate::ownership::Refusal;
 use crate::protocol::v5::{self, FoundPatient, MadeJoin, NewJoin, PatientQuery};
 use crate::protocol::v6::NameStoreJoinRequest;
-use crate::record::{NameId, RecordData, RecordId, StoreId, portable};
+use crate::record::{NameId, RecordData, RecordId, StoreId, is_written_date, portable};
 use crate::site::Site;
 use crate::site::cycle::{Cycle, SyncOptions};
 use crate::site::identity::Identity;
@@ -62,8 +60,8 @@ impl Site {
         if query.is_empty() {
             return Err(Error::bad_input(input::nobody_searched_for()));
         }
-        let day = format_description!("[year]-[month]-[day]");
-        if let Some(born) = query.date_of_birth.as_ref().filter(|born| Date::parse(born, day).is_err()) {
+        // A server compares it as text.
+        if let Some(born) = query.date_of_birth.as_ref().filter(|born| !is_written_date(born)) {
             return Err(Error::bad_input(input::no_date(quoted(born))));
         }
         let identity = Identity::load(self.storage.read()?.as_ref(), &self.device)?;
