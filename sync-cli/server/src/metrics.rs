@@ -105,7 +105,7 @@ impl Metrics {
     /// The state of each site as text: a page of its own, because a country has thousands.
     pub(super) fn text_of_sites(view: &CentralView) -> String {
         let mut page = Page::default();
-        let families: [SiteFamily; 8] = [
+        let families: [SiteFamily; 9] = [
             ("oms_sync_site_seen_timestamp_seconds", "When a site came last.", |site| site.seen_at.map(seconds)),
             ("oms_sync_site_pull_timestamp_seconds", "Its last answered pull.", |site| site.pulled_at.map(seconds)),
             ("oms_sync_site_push_timestamp_seconds", "Its last accepted push.", |site| site.pushed_at.map(seconds)),
@@ -122,6 +122,11 @@ impl Metrics {
             ("oms_sync_site_failed_sign_in_timestamp_seconds", "The last of them.", |site| {
                 site.sign_in_failed_at.map(seconds)
             }),
+            (
+                "oms_sync_site_copy_refused_timestamp_seconds",
+                "Another copy of its database was refused last.",
+                |site| site.copy_refused_at.map(seconds),
+            ),
         ];
         for (name, help, value) in families {
             page.family(name, "gauge", help);

@@ -85,6 +85,7 @@ fn decoded(value: &str) -> String {
 /// The state of a site, worst first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum SiteState {
+    Copied,
     InQuarantine,
     Silent,
     SignInFails,
@@ -97,6 +98,8 @@ enum SiteState {
 impl SiteState {
     fn of(site: &SiteView, now: Timestamp) -> Self {
         match site {
+            // Two run as one site, and the edits of one of them do not arrive.
+            SiteView { copy_refused_at: Some(_), .. } => Self::Copied,
             _ if site.refused + site.quarantined > 0 => Self::InQuarantine,
             // Since the last visit: somebody who guesses at the name of a site does not alarm.
             SiteView { sign_in_failed_at: Some(at), .. } if site.seen_at.is_none_or(|seen| seen < *at) => {
@@ -111,12 +114,13 @@ impl SiteState {
     }
 
     fn needs_attention(self) -> bool {
-        matches!(self, Self::InQuarantine | Self::Silent | Self::SignInFails)
+        matches!(self, Self::Copied | Self::InQuarantine | Self::Silent | Self::SignInFails)
     }
 
     /// A sign and words; screen readers skip the sign.
     fn words(self) -> (&'static str, &'static str) {
         match self {
+            Self::Copied => ("⧉", "another copy of it was refused"),
             Self::InQuarantine => ("▲", "records in quarantine"),
             Self::Silent => ("◆", "silent for a day"),
             Self::SignInFails => ("✕", "sign-in fails"),
@@ -225,7 +229,8 @@ fn write_all(
         "<footer><p><b>To read</b>: positions of the changelog that a site has still to look through; most may be for \
          others. <b>Refused</b>: in quarantine, as a rule forbids it. <b>Other causes</b>: in quarantine, as it waits for another \
          record or cannot be read. <code>oms-sync quarantine list</code> shows each with its reason. <b>Failed sign-ins</b>: refused \
-         under the name of the site, for a wrong password or another machine.</p>\
+         under the name of the site, for a wrong password or another machine. <b>Another copy</b> of a site's database was refused in the \
+         last seven days: somebody must find it and stop it, because its edits do not arrive.</p>\
          <p>Times are those of this server. <a href=\"{}\">Look again</a></p></footer>\n</main></body></html>\n",
         asked.link(asked.attention, page)
     )

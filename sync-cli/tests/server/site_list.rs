@@ -53,7 +53,25 @@ fn the_list_names_the_sites_of_which_two_copies_run() {
         desk.run(&["--db", db, "records", "put", "asset", "asset.json"]).ends(0);
         desk.run(&["--db", db, "sync", "-q"]).ends(ends);
     }
+    let at = |path: &str| crate::client::get(&server.address, path);
+    let site = at("/status.json").json()["sites"][0].clone();
+    let refused_at = site["copy_refused_at"].as_str().unwrap_or_else(|| panic!("{site}")).to_owned();
+    let metrics = at("/metrics/sites").text();
+    assert!(
+        metrics.contains("oms_sync_site_copy_refused_timestamp_seconds{site=\"2\",name=\"clinic\"} 1"),
+        "{metrics}"
+    );
+    let page = at("/?show=attention").text();
+    assert!(page.contains("another copy of it was refused") && page.contains("Need attention (1)"), "{page}");
+    // The copy asks again and again; the log has the first time.
+    desk.run(&["--db", "copy.sqlite", "sync", "-q"]).ends(3);
     server.stop().ends(0);
+    let entries = desk.run(&["--db", "central.sqlite", "log", "list", "--json"]).ends(0).json_lines();
+    let noted: Vec<_> = entries.iter().filter(|entry| entry["outcome"] == "refused").collect();
+    assert_eq!((noted.len(), &noted[0]["started_at"]), (1, &json!(refused_at)), "{entries:?}");
+    let shown = desk.run(&["--db", "central.sqlite", "log", "show", &noted[0]["number"].to_string()]).ends(0).out;
+    let shown = shown.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(shown.contains("another copy of the database of site 2 was refused"), "{shown}");
     assert!(listed(&desk, &[], 0)[0]["copy_refused_at"].is_string());
     let said = table();
     assert!(

@@ -289,7 +289,7 @@ pub(super) fn judge(
         }
         if !follows && !is_restored && !went_back {
             let goes_on_since = known.taken_at;
-            store(txn, site, &known.clone().noting_refused(now))?;
+            refuse(txn, site, known.clone(), now)?;
             return Ok(PushVerdict::Refused { goes_on_since });
         }
         if central_was_restored || went_back {
@@ -451,9 +451,16 @@ pub(super) fn note_integrated(storage: &dyn Storage, site: SiteId) -> Result<()>
 /// Records that a copy was refused.
 pub(super) fn note_refused(txn: &dyn WriteTxn, site: SiteId, now: Timestamp) -> Result<()> {
     match of_site(txn, site)? {
-        Some(known) => store(txn, site, &known.noting_refused(now)),
+        Some(known) => refuse(txn, site, known, now),
         None => Ok(()),
     }
+}
+
+fn refuse(txn: &dyn WriteTxn, site: SiteId, known: SiteDatabases, now: Timestamp) -> Result<()> {
+    let before = known.refused_at;
+    let known = known.noting_refused(now);
+    refused::log_first(txn, site, (before, known.refused_at))?;
+    store(txn, site, &known)
 }
 
 fn store(txn: &dyn WriteTxn, site: SiteId, copies: &SiteDatabases) -> Result<()> {

@@ -10,6 +10,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use serde::Serialize;
 
 use super::Central;
+use super::copied_databases::refused::refused_copies;
 use super::handled_request::Endpoint;
 use super::request_log::RequestTrace;
 use crate::clock::Timestamp;
@@ -169,6 +170,9 @@ pub struct SiteView {
     pub failed_sign_ins: u64,
     /// The time of the last of them.
     pub sign_in_failed_at: Option<Timestamp>,
+    /// When another copy of its database was refused last, if that is at most seven days ago: see
+    /// [`Central::refused_copies`](crate::central::Central::refused_copies).
+    pub copy_refused_at: Option<Timestamp>,
     /// True while its push is being integrated.
     #[serde(rename = "integrating")]
     pub is_integrating: bool,
@@ -248,7 +252,7 @@ impl Central {
     /// # Errors
     /// The storage failed.
     pub fn view(&self) -> Result<CentralView> {
-        let txn = self.storage.read()?;
+        let (txn, now) = (self.storage.read()?, self.clock.now());
         let mut visits: BTreeMap<SiteId, SiteActivity> =
             txn.central()?.activity()?.into_iter().map(|visit| (visit.site, visit)).collect();
         for (site, unwritten) in self.activity.lock().iter() {
@@ -261,6 +265,8 @@ impl Central {
         }
         let newest = txn.last_cursor()?;
         let integrating: HashSet<SiteId> = txn.central()?.integrations()?.into_iter().collect();
+        let copies = refused_copies(txn.as_ref(), now)?.into_iter();
+        let copies: HashMap<SiteId, Timestamp> = copies.map(|copy| (copy.site, copy.refused_at)).collect();
         let mut sites: BTreeMap<SiteId, SiteView> = BTreeMap::new();
         let unseen = |id, name| SiteView {
             id,
@@ -274,6 +280,7 @@ impl Central {
             quarantined: 0,
             failed_sign_ins: 0,
             sign_in_failed_at: None,
+            copy_refused_at: copies.get(&id).copied(),
             is_integrating: integrating.contains(&id),
         };
         for entry in txn.central()?.sites()? {
@@ -314,7 +321,7 @@ impl Central {
             (site.failed_sign_ins, site.sign_in_failed_at) = (failed.count, failed.last_at);
         }
         let quarantined = txn.quarantine_counts()?;
-        Ok(CentralView { at: self.clock.now(), newest, sites: sites.into_values().collect(), quarantined })
+        Ok(CentralView { at: now, newest, sites: sites.into_values().collect(), quarantined })
     }
 
     /// The waiting integrations, and the work done since this server started.

@@ -82,6 +82,8 @@ pub(crate) use sync_log::REPAIR;
 pub(crate) use sync_log::Repair;
 #[cfg(any(feature = "central", feature = "support"))]
 pub(crate) use sync_log::note_act;
+#[cfg(feature = "central")]
+pub(crate) use sync_log::note_event;
 pub use sync_log::{LogEntry, LoggedError, SyncLogReads, SyncLogWrites};
 
 use crate::error::Result;

@@ -14,7 +14,7 @@ pub struct LogEntry {
     /// Its end.
     pub finished_at: Timestamp,
     /// Its outcome: `done`, `left_behind`, `partial`, `failed` or `cancelled`; `repaired` for a repair between cycles,
-    /// `changed` for what an administrator changed in the list of sites.
+    /// `changed` for what an administrator changed in the list of sites, `refused` for a copy of a site's database that central refused.
     pub outcome: String,
     /// Its error, if any.
     pub error: Option<LoggedError>,
@@ -95,4 +95,13 @@ impl Repair {
 /// The database failed.
 pub(crate) fn note_act(txn: &dyn WriteTxn, now: Timestamp, command: String, changed: String) -> Result<()> {
     Repair { command, reason: String::new(), changed }.note_as("changed", txn, now)
+}
+
+/// Adds what a central server noticed, and an administrator has to know, to the sync log.
+///
+/// # Errors
+/// The database failed.
+#[cfg(feature = "central")]
+pub(crate) fn note_event(txn: &dyn WriteTxn, now: Timestamp, what: String) -> Result<()> {
+    Repair { command: String::new(), reason: String::new(), changed: what }.note_as("refused", txn, now)
 }

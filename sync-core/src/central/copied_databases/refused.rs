@@ -8,7 +8,7 @@ use crate::central::Central;
 use crate::clock::Timestamp;
 use crate::error::Result;
 use crate::record::SiteId;
-use crate::storage::{ReadTxn, state};
+use crate::storage::{ReadTxn, WriteTxn, note_event, state};
 
 /// A refusal that is this old no longer counts.
 const COPY_RECENT: Duration = Duration::from_secs(7 * 24 * 3600);
@@ -46,6 +46,19 @@ pub(crate) fn refused_copies(txn: &dyn ReadTxn, now: Timestamp) -> Result<Vec<Re
         }
     }
     Ok(refused)
+}
+
+/// Adds the first of several refusals to the sync log: the copy asks again and again.
+pub(super) fn log_first(
+    txn: &dyn WriteTxn,
+    site: SiteId,
+    (before, refused_at): (Option<Timestamp>, Option<Timestamp>),
+) -> Result<()> {
+    let Some(now) = refused_at.filter(|now| before.is_none_or(|before| now.since(before) >= COPY_RECENT)) else {
+        return Ok(());
+    };
+    let what = format!("another copy of the database of site {site} was refused; its edits do not arrive");
+    note_event(txn, now, what)
 }
 
 impl Central {
