@@ -1,6 +1,7 @@
 //! Takes a backup, and removes the oldest ones.
 
 use std::fs::File;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -150,7 +151,8 @@ fn fill(
     };
     let says = into.join(MANIFEST);
     let text = serde_json::to_string_pretty(&manifest).map_err(|error| failed("writing", &says, error.into()))?;
-    let written = std::fs::write(&says, text).and_then(|()| File::open(&says)?.sync_all());
+    let written =
+        File::create(&says).and_then(|mut file| file.write_all(text.as_bytes()).and_then(|()| file.sync_all()));
     written.map_err(|error| failed("writing", &says, error))?;
     check(&StoredBackup::at(into)?, |database| replica.check_copy(database))?;
     Ok((manifest, files_shared))

@@ -1,6 +1,6 @@
 //! A copy of the database at one moment, while it is in use.
 
-use std::fs::File;
+use std::fs::OpenOptions;
 use std::path::Path;
 
 use rusqlite::backup::{Backup, StepResult};
@@ -57,8 +57,9 @@ pub(super) fn copy_into(from: &Connection, to: &Path, key: Option<&DatabaseKey>)
         }
     }
     copy.close().map_err(|(_, error)| database_error(error))?;
-    let file = File::open(to).and_then(|file| file.sync_all());
-    file.map_err(|error| file_error(format!("writing {}", to.display()), error))
+    // Windows syncs a file only for who may write it.
+    let synced = OpenOptions::new().write(true).open(to).and_then(|file| file.sync_all());
+    synced.map_err(|error| file_error(format!("writing {}", to.display()), error))
 }
 
 #[cfg(test)]

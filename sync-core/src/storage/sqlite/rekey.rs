@@ -60,7 +60,8 @@ fn encrypt(connection: &Connection, path: &Path, key: &DatabaseKey) -> Result<()
         .map_err(|error| named(database_error(error), path, None))
         .and_then(|()| {
             let failed = |error| file_error(format!("putting {} in place", path.display()), error);
-            std::fs::File::open(&new).and_then(|file| file.sync_all()).map_err(failed)?;
+            // Windows syncs a file only for who may write it.
+            std::fs::OpenOptions::new().write(true).open(&new).and_then(|file| file.sync_all()).map_err(failed)?;
             // The new file has another number on the disk, which is no sign of a copy here.
             forget_inode(path);
             std::fs::rename(&new, path).map_err(failed)
