@@ -26,8 +26,8 @@ pub(crate) use self::database::Database;
 pub(crate) use self::records::{Changelog, Files, Records};
 pub(crate) use self::sites::{Site, SiteImport, Store};
 pub(crate) use self::support::{
-    Bundle, Cause, Confirm, CursorCommand, Doctor, Explain, Identity, Log, Net, NewSite, Patient, Preview, Quarantine,
-    QuarantineList, QuarantineRetry, Resend, Status, WhichCursor,
+    Bundle, Cause, Confirm, Conflicts, CursorCommand, Doctor, Explain, Identity, Log, Net, NewSite, Patient, Preview,
+    Quarantine, QuarantineList, QuarantineRetry, Resend, Status, WhichCursor,
 };
 use self::values::{address, duration, one_line, path, yes_or_no};
 
@@ -36,7 +36,7 @@ const EVERYWHERE: &str = "Options of every command";
 
 /// Synchronise a database with Open mSupply: as a remote site, or as the central server.
 #[derive(Debug, Parser)]
-#[command(name = "oms-sync", version, max_term_width = 100, after_help = examples::PROGRAM, styles = crate::palette::HELP)]
+#[command(name = "oms-sync", version, max_term_width = help::COLUMNS_MAX, after_help = examples::PROGRAM, styles = crate::palette::HELP)]
 pub(crate) struct Args {
     /// The site's database; everything about a site is in this one file. A central server's may be on a PostgreSQL server:
     /// postgres://USER@HOST/DATABASE, with its password in PGPASSWORD or PGPASSFILE
@@ -186,6 +186,9 @@ pub(crate) enum Command {
     /// Show the cycles and repairs of this database
     #[command(subcommand)]
     Log(Log),
+    /// Show records edited here while another version of them came
+    #[command(subcommand)]
+    Conflicts(Conflicts),
     /// Read and write records as this site
     #[command(subcommand)]
     Records(Records),
@@ -196,7 +199,7 @@ pub(crate) enum Command {
     Changelog(Changelog),
     /// Run the Open mSupply central server, over HTTP
     Serve(Serve),
-    /// Pause a central server for maintenance: sites are asked to come again later
+    /// Pause a central server for maintenance: sites come again later
     #[command(after_help = examples::PAUSE)]
     Pause,
     /// End the pause of a central server

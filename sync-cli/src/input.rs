@@ -11,6 +11,7 @@ use oms_sync_inspect::database::unreadable;
 use sync_core::text_input::read_text;
 use sync_core::{Error, Result};
 
+use crate::sentences::input_given as given;
 use crate::signals::interrupted;
 
 /// The most bytes of a password, with all that is around it.
@@ -65,6 +66,24 @@ fn first_line_of(input: &mut impl BufRead) -> std::io::Result<Vec<u8>> {
 /// The text of a file from a person, or of standard input for `-`, of at most so many bytes.
 pub(crate) fn text_of(path: &Path, max: u64) -> Result<String> {
     text(path, &bytes_of(path, max)?)
+}
+
+/// The same for a table or for records. A byte order mark within it is that of a second file, which somebody put behind the first: its first
+/// line would be read wrong.
+pub(crate) fn unjoined_text_of(path: &Path, max: u64) -> Result<String> {
+    let text = text_of(path, max)?;
+    let begins_a_file = |(at, _): &(usize, &str)| {
+        let before = text[..*at].trim_end_matches([' ', '\t']);
+        before.is_empty() || before.ends_with(['\n', '\r', '}', ']'])
+    };
+    let mark = text.match_indices('\u{feff}').find(begins_a_file);
+    let Some((at, _)) = mark else { return Ok(text) };
+    let line = 1 + text[..at].matches('\n').count();
+    Err(Error::bad_input(given::joined_files(name_of(path), line)))
+}
+
+fn name_of(path: &Path) -> String {
+    if path == Path::new("-") { STANDARD_INPUT.to_owned() } else { path.display().to_string() }
 }
 
 /// The bytes of a file, or of standard input for `-`, at most so many.

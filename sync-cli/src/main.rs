@@ -19,6 +19,8 @@ mod sentences;
 mod signals;
 mod similar;
 mod site_names;
+mod table;
+mod terminal;
 mod workspace;
 
 use std::process::ExitCode;

@@ -18,6 +18,13 @@ use crate::failure::Failure;
 use crate::input::{TEXT_MAX, text_of};
 use crate::palette::{Tone, painted};
 use crate::sentences::{self, common, input_given};
+use crate::terminal::{columns, is_dumb};
+
+/// The columns of text for people where those of the terminal are not known.
+const WIDTH: usize = 80;
+
+/// The most columns of text for people.
+const WIDTH_MAX: usize = 100;
 
 /// How and where to print.
 #[derive(Debug)]
@@ -32,6 +39,8 @@ pub(crate) struct Output {
     colors_data: bool,
     /// Set once standard output is closed.
     is_unread: AtomicBool,
+    /// The columns of the terminal, where they are known.
+    columns: Option<usize>,
     /// The database, if commands have to name it.
     db: Option<String>,
     /// The texts in the chosen language.
@@ -43,7 +52,7 @@ impl Output {
         let colors = |is_terminal: bool| match args.color {
             ColorChoice::Always => true,
             ColorChoice::Never => false,
-            ColorChoice::Auto => is_terminal && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty()),
+            ColorChoice::Auto => is_terminal && !is_dumb() && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty()),
         };
         Self {
             json: args.json,
@@ -52,6 +61,7 @@ impl Output {
             color: colors(stderr().is_terminal()),
             colors_data: colors(stdout().is_terminal()),
             is_unread: AtomicBool::new(false),
+            columns: columns(),
             db: db_to_name(&args.db),
             texts: sentences::english(),
         }
@@ -170,6 +180,16 @@ impl Output {
         named.into()
     }
 
+    /// The columns of the terminal, where they are known.
+    pub(crate) fn columns(&self) -> Option<usize> {
+        self.columns
+    }
+
+    /// The columns in which text is laid out: longer lines are hard to read in a wide terminal too.
+    pub(crate) fn width(&self) -> usize {
+        self.columns.unwrap_or(WIDTH).min(WIDTH_MAX)
+    }
+
     /// True if causes are wanted.
     pub(crate) fn verbose(&self) -> bool {
         self.verbose
@@ -182,7 +202,7 @@ impl Output {
 
     /// True if progress may be drawn.
     pub(crate) fn draws_progress(&self) -> bool {
-        !self.quiet && stderr().is_terminal()
+        !self.quiet && stderr().is_terminal() && !is_dumb()
     }
 
     /// The bar that marks a central server's database.
@@ -233,21 +253,6 @@ impl Output {
             *name = self.name(name);
         }
         rows
-    }
-
-    /// A table with aligned columns; the first row is the head.
-    pub(crate) fn table(&self, rows: &[Vec<String>]) -> Result<(), Failure> {
-        let mut rows = self.headed(rows);
-        rows.iter_mut().flatten().for_each(|cell| *cell = one_line(cell).into_owned());
-        let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
-        let widths: Vec<usize> = (0..columns)
-            .map(|i| rows.iter().filter_map(|row| row.get(i)).map(|cell| cell.chars().count()).max().unwrap_or(0))
-            .collect();
-        for row in &rows {
-            let cells: Vec<String> = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
-            self.line(cells.join("  ").trim_end())?;
-        }
-        Ok(())
     }
 }
 

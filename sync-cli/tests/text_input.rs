@@ -62,6 +62,84 @@ fn records_messages_and_translations_may_begin_with_a_mark() {
     desk.run(&["--texts", "texts.json", "errors", "bad_input"]).ends(0);
 }
 
+#[test]
+fn settings_may_be_written_by_notepad() {
+    let desk = Desk::new();
+    let settings = "db = \"mine.sqlite\"\r\njson = true\r\n";
+    let utf16 = |mark: &[u8], unit: fn(u16) -> [u8; 2]| {
+        [mark, &settings.encode_utf16().flat_map(unit).collect::<Vec<_>>()].concat()
+    };
+    for bytes in [
+        [b"\xef\xbb\xbf", settings.as_bytes()].concat(),
+        utf16(&[0xff, 0xfe], u16::to_le_bytes),
+        utf16(&[0xfe, 0xff], u16::to_be_bytes),
+        utf16(&[], u16::to_le_bytes),
+    ] {
+        std::fs::write(desk.path("oms-sync.toml"), bytes).expect("a file");
+        let said = desk.run(&["status"]).ends(3);
+        assert!(said.json()["error"]["message"].as_str().expect("a message").contains("mine.sqlite"), "{said:?}");
+    }
+    for (bytes, why) in [(&b"db = \"caf\xe9\"\n"[..], "UTF-8"), (b"\xff\xfe\0\0d\0\0\0", "UTF-32")] {
+        std::fs::write(desk.path("oms-sync.toml"), bytes).expect("a file");
+        let said = desk.run(&["status"]).ends(2);
+        assert!(said.err.contains(why) && said.err.contains("oms-sync.toml"), "{said:?}");
+    }
+}
+
+/// As by `copy a.csv + b.csv all.csv`.
+#[test]
+fn a_second_file_behind_the_first_is_named_with_its_line() {
+    let desk = Desk::new();
+    desk.run(&["--db", "central.sqlite", "site", "add", "clinic", "--password-file", "pw"]).ends(0);
+    let put = ["--db", "central.sqlite", "--json", "records", "put", "asset_class"];
+    let class = |id: &str| json!({"id": id, "name": "x"}).to_string();
+    let (a, b) = (class("a"), class("b"));
+    let import = ["--db", "central.sqlite", "--json", "site", "import", "all.csv", "--passwords", "passwords.csv"];
+    let head = "\u{feff}site,store_code,store_name\r\n";
+    for (args, input, line) in [
+        (&put[..], format!("\u{feff}{a}\r\n\u{feff}{b}\r\n"), 2),
+        (&put, format!("{a}\n{b}\u{feff}{b}"), 2),
+        (&import, format!("{head}ward,W,Ward\r\n\r\n{head}depot,D,Depot\r\n"), 4),
+    ] {
+        std::fs::write(desk.path("all.csv"), &input).expect("a file");
+        let said = desk.feed(args, &input).ends(2);
+        let message = said.json()["error"]["message"].as_str().expect("a message").to_owned();
+        assert!(message.contains("byte order mark") && message.contains(&format!("line {line}")), "{message}");
+    }
+    let sites = desk.run(&["--db", "central.sqlite", "--json", "site", "list"]).ends(0).json_lines();
+    assert_eq!(sites.len(), 1, "nothing of a joined file is taken");
+    // Within a text the character is one like others.
+    desk.feed(&put, &json!({"id": "c", "name": "no\u{feff}break"}).to_string()).ends(0);
+}
+
+#[test]
+fn what_no_server_takes_is_refused_here_with_the_reason() {
+    let desk = Desk::new();
+    desk.run(&["--db", "central.sqlite", "site", "add", "clinic", "--password-file", "pw"]).ends(0);
+    let server = desk.serve("central.sqlite");
+    let from = ["--legacy-url", &server.address, "--site", "clinic:1", "--password-file", "pw", "--json"];
+    let add = ["--db", "central.sqlite", "site", "add", "clinic:1", "--password-file", "pw", "--json"];
+    for said in [
+        desk.run(&[&["init"][..], &from].concat()),
+        desk.run(&[&["doctor"][..], &from].concat()),
+        desk.run(&[&["net"][..], &from].concat()),
+        desk.run(&add),
+    ] {
+        let said = said.ends(2);
+        let message = said.json()["error"]["message"].as_str().expect("a message").to_owned();
+        assert!(message.contains("clinic:1") && message.contains("colon") && message.contains("RFC 7617"), "{message}");
+    }
+    assert!(!desk.path("oms-sync.sqlite").exists());
+    let init = ["init", "--legacy-url", &server.address, "--site", "clinic", "--password-file", "pw"];
+    desk.run(&[&init[..], &["--hardware-id", "m"]].concat()).ends(0);
+    for born in ["+2011-01-01", "-2011-01-01", "2011-1-1", "2011-02-30", "20110101", "2011-01-01T00:00:00"] {
+        let said = desk.run(&["patient", "find", &format!("--born={born}"), "--json"]).ends(2);
+        assert!(said.json()["error"]["message"].as_str().expect("a message").contains("is no date"), "{said:?}");
+    }
+    desk.run(&["patient", "find", "--born", "2011-01-01"]).ends(0);
+    server.stop().ends(0);
+}
+
 /// A path may lead to what never ends, or to a pipe into which nobody writes.
 #[cfg(unix)]
 #[test]

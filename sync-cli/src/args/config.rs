@@ -1,10 +1,12 @@
 //! Settings from a file, which count where neither a flag nor the environment says anything.
 
+use std::borrow::Cow;
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, ArgAction, Command, Error};
+use sync_core::text_input::read_text;
 use toml::{Table, Value};
 
 use crate::input::{TEXT_MAX, bytes_of_file};
@@ -36,12 +38,11 @@ impl Config {
         let named = typed_value(typed, "--config").or_else(of_environment).map(PathBuf::from);
         let path = named.clone().unwrap_or_else(|| PathBuf::from(NAME));
         let read = bytes_of_file(&path, TEXT_MAX);
-        let text = match read.and_then(|bytes| String::from_utf8(bytes).map_err(std::io::Error::other)) {
+        let text = match read.and_then(|bytes| read_text(&bytes).map(Cow::into_owned).map_err(std::io::Error::other)) {
             Ok(text) => text,
             Err(error) if named.is_none() && error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(fault(command, &path, &format!("cannot be read: {error}"))),
         };
-        let text = text.trim_start_matches('\u{feff}');
         match text.parse::<Table>() {
             Ok(settings) => Ok(Some(Self { path, settings })),
             Err(error) => {

@@ -7,6 +7,7 @@ use clap::Command;
 use super::EVERYWHERE;
 use crate::command::layout::folded;
 use crate::palette::HELP;
+use crate::terminal::columns;
 
 /// The commands by what they are for. A test compares them with the commands that there are.
 pub(super) const GROUPS: [(&str, &[&str]); 7] = [
@@ -20,6 +21,7 @@ pub(super) const GROUPS: [(&str, &[&str]); 7] = [
             "identity",
             "explain",
             "log",
+            "conflicts",
             "quarantine",
             "preview",
             "audit",
@@ -37,6 +39,9 @@ pub(super) const GROUPS: [(&str, &[&str]); 7] = [
 /// The width of the groups where no other is known.
 const COLUMNS: usize = 80;
 
+/// The most columns of the help.
+pub(super) const COLUMNS_MAX: usize = 100;
+
 /// What `-h` ends with.
 const MORE: &str = "--help instead of -h shows examples, and the options of every command.";
 
@@ -53,6 +58,10 @@ pub(super) fn arranged(command: Command, is_short: bool) -> Command {
     let template = format!(
         "{{about-with-newline}}\n{heading}Usage:{heading:#} oms-sync [OPTIONS] COMMAND\n\n{groups}{options}{{after-help}}"
     );
+    let program = match columns() {
+        Some(columns) => program.term_width(columns.min(COLUMNS_MAX)),
+        None => program,
+    };
     program.help_template(template)
 }
 
@@ -67,8 +76,7 @@ fn shortened(command: Command) -> Command {
 
 fn grouped(program: &Command) -> String {
     let (heading, literal) = (HELP.get_header(), HELP.get_literal());
-    let columns = std::env::var("COLUMNS").ok().and_then(|columns| columns.parse::<usize>().ok());
-    let width = columns.unwrap_or(COLUMNS).clamp(40, COLUMNS) - 15;
+    let width = columns().unwrap_or(COLUMNS).clamp(40, COLUMNS) - 15;
     let mut text = String::new();
     for (title, names) in GROUPS {
         let _ = writeln!(text, "{heading}{title}:{heading:#}");

@@ -158,6 +158,34 @@ Examples:
   oms-sync log show
   oms-sync log show 2026-11-23T10:06";
 
+#[derive(Debug, Subcommand)]
+#[command(after_help = CONFLICTS_EXAMPLES)]
+pub(crate) enum Conflicts {
+    /// List the kept conflicts, newest first: which version stayed, and the fields that differ
+    #[command(after_help = CONFLICTS_EXAMPLES)]
+    List,
+    /// Show the last one of a record: each version of the fields that differ
+    #[command(after_help = CONFLICTS_EXAMPLES)]
+    Show {
+        /// The table, as the sync protocol spells it
+        #[arg(value_parser = KnownTables, hide_possible_values = true)]
+        table: String,
+        /// The record's id
+        id: String,
+    },
+}
+
+const CONFLICTS_EXAMPLES: &str = "\
+A record was edited here, and a pull brought another version of it before the
+edit was pushed. The edit stays, unless the app decides otherwise, and the other
+version is kept for comparison: the last one of each record, of the newest
+hundred records. A version above 64 kB is not kept.
+
+Examples:
+  oms-sync conflicts list
+  oms-sync conflicts show asset 0190f7b2-4f0e-7a83-b0de-5b7cf2a9d001
+  oms-sync conflicts show asset 0190f7b2 --json | jq .received";
+
 #[derive(Debug, ClapArgs)]
 #[command(after_help = EXPLAIN_EXAMPLES)]
 pub(crate) struct Explain {

@@ -1,9 +1,11 @@
 //! `audit`: compares this site with central. Changes nothing.
 
+use std::path::Path;
+
 use sync_core::support::{Audit, Difference, DifferenceKind};
 use sync_core::{Error, Replica};
 
-use super::layout::{WIDTH, say, short};
+use super::layout::{say, short};
 use crate::args::Args;
 use crate::failure::{CommandOutcome, Failure};
 use crate::output::Output;
@@ -22,7 +24,7 @@ pub(super) fn run(args: &Args, out: &Output) -> Result<CommandOutcome, Failure> 
         let mut progress = Progress::new(out);
         // Removed with its folder, however this ends.
         let folder = tempfile::Builder::new().prefix("oms-sync-audit").tempdir().map_err(no_room)?;
-        let scratch = Replica::open(folder.path().join("central.sqlite"))?;
+        let scratch = scratch(args, folder.path())?;
         out.in_words(workspace.site().support().audit(scratch.storage().as_ref(), &mut progress)?)
     };
     if out.json {
@@ -33,6 +35,11 @@ pub(super) fn run(args: &Args, out: &Output) -> Result<CommandOutcome, Failure> 
     }
     let differs = found.lost_records + found.set_aside_records > 0 || found.central_went_back;
     Ok(if differs { CommandOutcome::LeftBehind } else { CommandOutcome::Done })
+}
+
+/// The database for central's records: with the key of this site's, because they are as confidential.
+fn scratch(args: &Args, folder: &Path) -> sync_core::Result<Replica> {
+    args.builder()?.open(folder.join("central.sqlite"))
 }
 
 fn no_room(error: std::io::Error) -> Error {
@@ -86,7 +93,7 @@ fn types(found: &Audit, out: &Output) -> Result<(), Failure> {
 }
 
 fn named(difference: &Difference, out: &Output) -> Result<(), Failure> {
-    out.line(&short(&format!("  {} {}", difference.table, difference.id), WIDTH))?;
+    out.line(&short(&format!("  {} {}", difference.table, difference.id), out.width()))?;
     let why = difference.why.meaning();
     let how = match difference.kind {
         DifferenceKind::Missing => result::missing_here(why),
@@ -94,4 +101,29 @@ fn named(difference: &Difference, out: &Output) -> Result<(), Failure> {
         _ => result::differs_in(difference.fields.join(", "), why),
     };
     say(out, "    ", &how)
+}
+
+#[cfg(all(test, feature = "sqlcipher"))]
+mod tests {
+    use clap::Parser as _;
+
+    use super::*;
+
+    #[test]
+    fn the_records_of_an_encrypted_site_are_encrypted_here_too() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let folder = tempfile::tempdir().expect("a folder");
+        let key = folder.path().join("key");
+        std::fs::write(&key, "two people know it").expect("written");
+        std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o600)).expect("set");
+        let begins_openly = |args: &Args| {
+            let scratch = tempfile::tempdir().expect("a folder");
+            drop(super::scratch(args, scratch.path()).expect("opened"));
+            let bytes = std::fs::read(scratch.path().join("central.sqlite")).expect("a file");
+            bytes.starts_with(b"SQLite format 3")
+        };
+        let key = key.to_str().expect("text");
+        assert!(!begins_openly(&Args::parse_from(["oms-sync", "--db-key-file", key, "audit"])));
+        assert!(begins_openly(&Args::parse_from(["oms-sync", "audit"])), "a site without a key has none here");
+    }
 }

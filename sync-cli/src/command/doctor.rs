@@ -11,7 +11,7 @@ use sync_core::support::doctor::{Check, CheckOutcome, Diagnosis, Party};
 use sync_core::transport::{HttpTransport, Timeouts};
 use sync_core::{Error, Replica, Settings, Site};
 
-use super::layout::{WIDTH, folded, say};
+use super::layout::{folded, say};
 use crate::args::{Args, Doctor, NewSite};
 use crate::failure::{CommandOutcome, Failure};
 use crate::output::Output;
@@ -223,6 +223,7 @@ fn show(check: &Check, out: &Output) -> Result<(), Failure> {
 /// A line, or several, of the table of checks.
 fn row(outcome: CheckOutcome, name: &str, said: Vec<String>, out: &Output) -> Result<(), Failure> {
     const BEFORE: usize = 34;
+    const BESIDE_MIN: usize = 24;
     let (word, tone) = match outcome {
         CheckOutcome::Fault => ("FAULT", Some(Tone::Alarm)),
         CheckOutcome::Warning => (outcome.as_str(), Some(Tone::Caution)),
@@ -230,14 +231,14 @@ fn row(outcome: CheckOutcome, name: &str, said: Vec<String>, out: &Output) -> Re
         _ => (outcome.as_str(), None),
     };
     let word = format!("{:<11}", out.word(word));
-    let lines = said.iter().flat_map(|text| folded(text, WIDTH - BEFORE));
-    for (index, line) in lines.enumerate() {
-        match index {
-            0 => out.toned_line(&word, tone, format!("  {name:<19}  {line}").trim_end())?,
-            _ => out.line(&format!("{:BEFORE$}{line}", ""))?,
-        }
-    }
-    Ok(())
+    // In a narrow terminal the text is below the name.
+    let is_narrow = out.width() < BEFORE + BESIDE_MIN;
+    let before = if is_narrow { 2 } else { BEFORE };
+    let mut lines: Vec<String> =
+        said.iter().flat_map(|text| folded(text, out.width().saturating_sub(before))).collect();
+    let first = if is_narrow || lines.is_empty() { String::new() } else { lines.remove(0) };
+    out.toned_line(&word, tone, format!("  {name:<19}  {first}").trim_end())?;
+    lines.iter().try_for_each(|line| out.line(format!("{:before$}{line}", "").trim_end()))
 }
 
 /// The party at fault, and what to do.

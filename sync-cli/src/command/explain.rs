@@ -3,6 +3,7 @@
 use sync_core::changelog::ChangeAction;
 use sync_core::clock::Timestamp;
 use sync_core::record::{RecordId, TableName};
+use sync_core::site::Conflict;
 use sync_core::support::{
     ChangeHistory, Delivery, DeliveryState, Explanation, Receivers, SetAside, SyncRoute, Verdict,
 };
@@ -46,7 +47,7 @@ fn show(found: &Explanation, names: &SiteNames, out: &Output) -> Result<(), Fail
         say(out, "", &shown::conflict_at(moment(at)))?;
     }
     if let Some(conflict) = found.conflict.as_ref().filter(|conflict| !conflict.differs.is_empty()) {
-        say(out, "  ", &shown::conflict_differs(conflict.from, conflict.differs.join(", ")))?;
+        say(out, "  ", &differs(conflict))?;
     }
     if let Some(since) = found.staged_since {
         say(out, "", &shown::staged_since(moment(since)))?;
@@ -62,6 +63,10 @@ fn show(found: &Explanation, names: &SiteNames, out: &Output) -> Result<(), Fail
         say(out, "", &shown::awaited_by(records(found.awaited_by)))?;
     }
     advice(found, out)
+}
+
+fn differs(conflict: &Conflict) -> Message {
+    shown::conflict_differs(conflict.from, conflict.differs.join(", "), conflict.table.as_str(), conflict.id.as_str())
 }
 
 fn in_words(verdict: Verdict) -> Message {

@@ -4,16 +4,17 @@ use sync_core::Message;
 
 use crate::failure::Failure;
 use crate::output::Output;
+use crate::table::widths;
 
-/// The most columns of text for people.
-pub(super) const WIDTH: usize = 80;
+/// The least room for a value beside its name.
+const BESIDE_MIN: usize = 20;
 
-/// Lines of at most 80 columns, continued with an indent.
+/// Lines that fit the terminal, continued with an indent.
 pub(super) fn wrapped(out: &Output, indent: &str, text: &str) -> Result<(), Failure> {
     let mut line = indent.to_owned();
     let mut is_empty = true;
     for word in out.with_db(text).split_whitespace() {
-        if !is_empty && line.chars().count() + 1 + word.chars().count() > WIDTH {
+        if !is_empty && line.chars().count() + 1 + word.chars().count() > out.width() {
             out.line(&line)?;
             line = format!("{indent}  ");
             is_empty = true;
@@ -38,17 +39,28 @@ pub(super) fn facts(out: &Output, facts: &[(&str, Option<String>)]) -> Result<()
     pairs(out, "", &named.collect::<Vec<_>>(), folded)
 }
 
-/// Names with their values in a second column; long values continue there, cut by `lines`.
-pub(super) fn pairs(
+/// Names with their values in a second column; long values continue there, cut by `lines`. In a narrow terminal a value that has no room
+/// beside its name is below it.
+pub(crate) fn pairs(
     out: &Output,
     indent: &str,
     pairs: &[(String, String)],
     lines: fn(&str, usize) -> Vec<String>,
 ) -> Result<(), Failure> {
     let width = pairs.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0);
+    let room = out.width().saturating_sub(indent.len() + width + 2);
     for (name, value) in pairs {
+        let beside = lines(value, room);
+        let is_wider = beside.iter().any(|line| line.chars().count() > room);
+        if out.columns().is_some() && is_wider || room < BESIDE_MIN && beside.len() > 1 {
+            out.line(&format!("{indent}{name}"))?;
+            for line in lines(value, out.width().saturating_sub(indent.len() + 2)) {
+                out.line(&format!("{indent}  {line}"))?;
+            }
+            continue;
+        }
         let mut name = name.as_str();
-        for line in lines(value, WIDTH.saturating_sub(indent.len() + width + 2)) {
+        for line in beside {
             out.line(format!("{indent}{name:<width$}  {line}").trim_end())?;
             name = "";
         }
@@ -59,19 +71,15 @@ pub(super) fn pairs(
 /// A table with aligned columns, of which the last is folded; the first row is the head.
 pub(super) fn table(out: &Output, rows: &[Vec<String>]) -> Result<(), Failure> {
     let rows = out.headed(rows);
-    let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
-    let width = |i: usize| rows.iter().filter_map(|row| row.get(i)).map(|cell| cell.chars().count()).max().unwrap_or(0);
-    let widths: Vec<usize> = (0..columns.saturating_sub(1)).map(width).collect();
+    let mut widths = widths(&rows);
+    let Some(last) = widths.pop() else { return Ok(()) };
     let before: usize = widths.iter().map(|width| width + 2).sum();
-    for row in &rows {
-        let cells = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}  "));
-        let mut head: String = cells.collect();
-        for line in folded(row.get(widths.len()).map_or("", String::as_str), WIDTH.saturating_sub(before)) {
-            out.line(format!("{head}{line}").trim_end())?;
-            head = " ".repeat(before);
-        }
+    let room = out.width().saturating_sub(before);
+    if room < BESIDE_MIN.min(last) {
+        return out.blocks(&rows);
     }
-    Ok(())
+    widths.push(room.min(last));
+    out.aligned(&rows, &widths)
 }
 
 /// Text in lines of at most so many columns; longer words get their own line.

@@ -12,6 +12,9 @@ use crate::output::{Output, bytes};
 use crate::sentences::{common, log_shown as shown, skip_reason as why};
 use crate::workspace::Workspace;
 
+/// The conflicts of a cycle that are named.
+const CONFLICTS: usize = 5;
+
 pub(super) fn run(args: &Args, command: &Log, out: &Output) -> Result<CommandOutcome, Failure> {
     let workspace = Workspace::open_to_read(args, out)?;
     let entries = workspace.support().log(usize::MAX)?;
@@ -105,14 +108,19 @@ fn show(number_of: usize, entry: &LogEntry, out: &Output) -> Result<(), Failure>
     let text = |value: &Value| value.as_str().map(str::to_owned);
     if is_repair(entry) {
         let repair = &report["repair"];
+        let when = match entry.outcome.as_str() {
+            "changed" => "changed at",
+            "refused" => "refused at",
+            _ => "repaired at",
+        };
         return facts(
             out,
             &[
                 ("number", Some(number_of.to_string())),
-                (if entry.outcome == "changed" { "changed at" } else { "repaired at" }, Some(moment(entry.started_at))),
-                ("command", text(&repair["command"])),
+                (when, Some(moment(entry.started_at))),
+                ("command", text(&repair["command"]).filter(|command| !command.is_empty())),
                 ("reason", text(&repair["reason"]).filter(|reason| !reason.is_empty())),
-                ("changed", text(&repair["changed"])),
+                (if entry.outcome == "refused" { "what" } else { "changed" }, text(&repair["changed"])),
             ],
         );
     }
@@ -141,6 +149,14 @@ fn show(number_of: usize, entry: &LogEntry, out: &Output) -> Result<(), Failure>
             ("bytes down", Some(bytes(number(report, "bytes_received")))),
         ],
     )?;
+    let conflicts = report["conflicts"].as_array().map_or(&[][..], Vec::as_slice);
+    for conflict in conflicts.iter().take(CONFLICTS) {
+        let (table, id) = (conflict["table"].as_str().unwrap_or_default(), conflict["id"].as_str().unwrap_or_default());
+        say(out, "", &shown::conflict(table, id))?;
+    }
+    if let Some(more) = conflicts.len().checked_sub(CONFLICTS).filter(|more| *more > 0) {
+        say(out, "", &shown::more_conflicts(more))?;
+    }
     let mut rows = vec![["STEP", "DONE", "OF", "SECONDS", "ERROR"].map(str::to_owned).to_vec()];
     for step in report["steps"].as_array().into_iter().flatten() {
         rows.push(vec![

@@ -5,6 +5,7 @@ mod backup;
 mod bundle;
 mod changelog;
 mod compat;
+mod conflicts;
 mod decode;
 mod doctor;
 mod errors;
@@ -80,6 +81,7 @@ pub(crate) fn run(args: &Args, out: &mut Output) -> Result<CommandOutcome, Failu
         Command::Resend(options) => repair::run_resend(args, options, out),
         Command::Identity(options) => identity::run(args, options, out),
         Command::Log(command) => log::run(args, command, out),
+        Command::Conflicts(command) => conflicts::run(args, command, out),
         Command::Records(command) => records::run(args, command, out),
         Command::Files(command) => files::run(args, command, out),
         Command::Changelog(options) => changelog::run(args, options, out),

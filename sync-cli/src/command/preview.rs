@@ -3,7 +3,7 @@
 use sync_core::Message;
 use sync_core::support::{IncomingPreview, PredictedSetAside, PullPreview, PushPreview, TypeCount};
 
-use super::layout::{WIDTH, moment, say, short};
+use super::layout::{moment, say, short};
 use crate::args::{Args, Preview};
 use crate::failure::{CommandOutcome, Failure};
 use crate::output::{Output, bytes};
@@ -137,7 +137,7 @@ fn foreseen(
     }
     say(out, "", &title(records(count)))?;
     for record in named.iter().take(LISTED) {
-        out.line(&short(&format!("  {} {}", record.table, record.id), WIDTH))?;
+        out.line(&short(&format!("  {} {}", record.table, record.id), out.width()))?;
         say(out, "    ", &shown::why(record.cause.as_str(), &record.reason))?;
     }
     match count.saturating_sub(LISTED as u64) {

@@ -6,7 +6,7 @@ use sync_core::record::{Fields, Writers, record_type};
 use sync_core::storage::QuarantineCause;
 use sync_core::support::{Awaited, AwaitedState, Retried, RetrySelection, SetAside, SetAsideGroup, source_name};
 
-use super::layout::{WIDTH, facts, moment, say, short, wrapped};
+use super::layout::{facts, moment, say, short, wrapped};
 use crate::args::{Args, Cause, Quarantine, QuarantineList, QuarantineRetry};
 use crate::failure::{CommandOutcome, Failure};
 use crate::output::Output;
@@ -109,7 +109,7 @@ fn documents(workspace: &Workspace, cause: Option<QuarantineCause>, out: &Output
 fn show_group(group: &SetAsideGroup, names: &SiteNames, out: &Output) -> Result<(), Failure> {
     let (table, since) = (group.table.as_str(), moment(group.oldest_received_at));
     let said = out.texts.say(&shown::group(group.records, table, names.source(&group.from), since));
-    out.line(&format!("  {said}"))?;
+    wrapped(out, "  ", &said)?;
     match &group.waits_for {
         Some((table, id)) if group.cause == QuarantineCause::Waiting => {
             say(out, "    ", &shown::wait_for(table.as_str(), id.as_str()))
@@ -134,7 +134,7 @@ fn members(workspace: &Workspace, group: &SetAsideGroup, most: usize, out: &Outp
                 let more = group.records.saturating_sub(shown as u64);
                 return say(out, "      ", &shown::and_more(more));
             }
-            out.line(&short(&format!("    {:>6}  {}", row.sequence, row.incoming.id), WIDTH))?;
+            out.line(&short(&format!("    {:>6}  {}", row.sequence, row.incoming.id), out.width()))?;
             shown += 1;
         }
     }
@@ -195,12 +195,12 @@ pub(super) fn waits(awaited: &Awaited) -> Message {
 fn data(found: &SetAside, out: &Output) -> Result<(), Failure> {
     out.line(&out.name("data"))?;
     let Some(fields) = Fields::parse(found.data.as_str()) else {
-        return out.line(&short(&format!("  {}", found.data.as_str()), WIDTH));
+        return out.line(&short(&format!("  {}", found.data.as_str()), out.width()));
     };
     for (key, value) in fields.iter() {
         let at_fault = found.path.as_deref().is_some_and(|path| path.strip_prefix("$.") == Some(key));
         let mark = if at_fault { "> " } else { "  " };
-        out.line(&short(&format!("{mark}{key}: {}", value.get().replace(['\n', '\r'], " ")), WIDTH))?;
+        out.line(&short(&format!("{mark}{key}: {}", value.get().replace(['\n', '\r'], " ")), out.width()))?;
     }
     Ok(())
 }

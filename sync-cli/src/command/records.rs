@@ -13,7 +13,7 @@ use sync_core::{Error, Result as SyncResult};
 
 use crate::args::{Args, Records};
 use crate::failure::{CommandOutcome, Failure};
-use crate::input::{RECORDS_MAX, text_of};
+use crate::input::{RECORDS_MAX, unjoined_text_of};
 use crate::output::{Output, RecordDocument, on_one_line};
 use crate::sentences::{input_given, records_shown as says};
 use crate::similar::similar;
@@ -133,7 +133,7 @@ fn get(workspace: &Workspace, table: &str, id: &str, out: &Output) -> Result<(),
 }
 
 fn put(workspace: &Workspace, table: &str, file: &Path, dry_run: bool, out: &Output) -> Result<(), Failure> {
-    let data = read_objects(&text_of(file, RECORDS_MAX)?)?;
+    let data = read_objects(&unjoined_text_of(file, RECORDS_MAX)?)?;
     if data.is_empty() {
         return Err(Error::bad_input(input_given::no_record()).into());
     }

@@ -9,7 +9,7 @@ use oms_sync_inspect::database::unreadable;
 use serde::{Deserialize, Serialize};
 use sync_core::{Error, Result};
 
-use crate::input::{TEXT_MAX, text_of};
+use crate::input::{TEXT_MAX, unjoined_text_of};
 use crate::sentences::input_given as given;
 
 /// A line of the table: a site, with a store or without.
@@ -31,7 +31,7 @@ struct SitePassword {
 
 /// The lines of a table.
 pub(super) fn wanted(file: &Path) -> Result<Vec<Wanted>> {
-    let lines: Vec<Wanted> = lines(file, &text_of(file, TEXT_MAX)?)?;
+    let lines: Vec<Wanted> = lines(file, &unjoined_text_of(file, TEXT_MAX)?)?;
     let mut sites_of_codes: BTreeMap<&str, &str> = BTreeMap::new();
     for line in &lines {
         if line.site.is_empty() || (line.store_code.is_empty() && !line.store_name.is_empty()) {
@@ -49,7 +49,7 @@ pub(super) fn wanted(file: &Path) -> Result<Vec<Wanted>> {
 pub(super) fn passwords(file: &Path, sites: &BTreeSet<&str>) -> Result<BTreeMap<String, String>> {
     let mut all = BTreeMap::new();
     if file.exists() {
-        let known = lines::<SitePassword>(file, &text_of(file, TEXT_MAX)?)?;
+        let known = lines::<SitePassword>(file, &unjoined_text_of(file, TEXT_MAX)?)?;
         all.extend(known.into_iter().map(|line| (line.site, line.password)));
     }
     let missing: Vec<&str> = sites.iter().copied().filter(|site| !all.contains_key(*site)).collect();

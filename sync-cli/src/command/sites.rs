@@ -141,7 +141,6 @@ fn list(args: &Args, max_age: Option<Duration>, out: &Output) -> Result<CommandO
             document["bound"] = json!(entry.map(|entry| entry.hardware_id.is_some()));
             document["first_sync_at"] = json!(entry.and_then(|entry| entry.last_pull_at));
             document["held_back"] = json!(held_back);
-            document["copy_refused_at"] = json!(copy.map(|copy| copy.refused_at));
             out.document(&document)?;
             continue;
         }

@@ -112,7 +112,8 @@ sync_core::sentences! {
         sites(count) = "{count} sites";
 
         conflict_at(at) = "{at} a version from elsewhere yielded to an edit made here, in the cycle that began then.";
-        conflict_differs(from, fields) = "The version of {from} differed from the one made here in {fields}.";
+        conflict_differs(from, fields, table, id) = "The version of {from} differed from the one made here in {fields}; both: oms-sync \
+            conflicts show {table} {id}";
         staged_since(at) = "{at} a version came. It is integrated by the next cycle here; by a central server, once \
             its site has sent the rest.";
         not_taken(at, cause, number, reason) =
@@ -281,6 +282,24 @@ sync_core::sentences! {
         no_patient() = "Nothing came: the patient has no records, or is visible in no store of this site at central.";
     }
 
+    /// Texts of `conflicts`.
+    conflicts_shown {
+        none() = "No conflict is kept: no edit made here met another version of its record.";
+        one_in_full() = "Both versions of one: oms-sync conflicts show TABLE ID";
+        of_fields(ended, fields) = "{ended}; different: {fields}";
+        kept_local(from) = "the edit made here stays, and the version of {from} was put aside";
+        took_received(from) = "the app took the version of {from}; the edit made here is superseded, and not pushed";
+        replaced(from) = "the app made a third version from the edit made here and the version of {from}";
+        resolver_failed(from) = "the app's own decision failed; the edit made here stays, and the version of {from} was put aside";
+        position(cursor) = "{cursor} in central's changelog";
+        deletion(from) = "The version of {from} was a deletion.";
+        not_here() = "The record is not here now.";
+        not_kept(digest) = "The version that came is not kept, because it was larger than 64 kB or came with too many others. The SHA-256 of \
+            its data was {digest}.";
+        edit_not_kept() = "The edit made here is not kept: it was a deletion, or larger than 64 kB.";
+        no_field() = "No field differs now.";
+    }
+
     /// Texts of `log`.
     log_shown {
         empty() = "No cycle is in the log.";
@@ -288,6 +307,8 @@ sync_core::sentences! {
         took(seconds) = "{seconds} s";
         set_aside(count, refused) = "{refused} refused, {count} for other causes";
         one_edit() = "1 edit";
+        more_conflicts(count) = "More such records: {count}; oms-sync conflicts list";
+        conflict(table, id) = "Another version came of {table} {id}, which was edited here; both: oms-sync conflicts show {table} {id}";
         edits(count) = "{count} edits";
         requests(count, retries) = "{count}, {retries} of them tried again";
         skipped(step, reason) = "Skipped {step}: {reason}";
@@ -413,6 +434,8 @@ sync_core::sentences! {
         served_by(db, process) = "{db} is served already by process {process}";
         served_already(db) = "{db} is served already by another process";
         certificate_ended(file, at) = "the certificate in {file} ended at {at}";
+        joined_files(file, line) = "{file} has a byte order mark within it, in line {line}: another file begins there; remove the mark, \
+            and a second head of a table";
         line_incomplete(file) = "{file} has a line without a site, or a store without a code";
         store_on_two_sites(file, code) = "{file} has the store {code} on two sites";
         no_password() = "no password: give --password-file, --password-stdin or OMS_SYNC_PASSWORD";

@@ -8,6 +8,7 @@ use std::time::Duration;
 use sync_core::protocol::PasswordHash;
 
 use super::bundled::{clinic_with_trouble, unpacked};
+use super::json_keys::JsonKeys;
 use super::support::{Desk, HARDWARE_ID, PASSWORD, Said, assert_no_secret};
 
 /// One use of each command with its exit status, in an order that works; `CENTRAL` stands for the server's address. What lists records, and what
@@ -36,6 +37,8 @@ const USES: &[(Width, i32, &str)] = &[
     (Fits, 0, "cursor show"),
     (Fits, 0, "cursor rewind pull --own"),
     (Fits, 0, "resend asset"),
+    (Fits, 0, "conflicts list"),
+    (Fits, 2, "conflicts show asset nobody"),
     (Fits, 0, "log list"),
     (Fits, 0, "log show"),
     (Fits, 0, "log show 2"),
@@ -183,6 +186,7 @@ fn no_secret_leaves_by_any_command_and_what_people_read_fits() {
     drop(theirs);
 
     let mut too_wide = String::new();
+    let mut keys = JsonKeys::default();
     for (width, status, use_) in USES {
         let use_ = use_.replace("CENTRAL", &clinic.server.address);
         let words: Vec<&str> = use_.split(' ').collect();
@@ -199,9 +203,13 @@ fn no_secret_leaves_by_any_command_and_what_people_read_fits() {
                 let long = said.out.lines().filter(|line| line.chars().count() > 80);
                 long.for_each(|line| too_wide.push_str(&format!("{use_}: {line}\n")));
             }
+            if way.contains(&"--json") {
+                keys.read(&said.out);
+            }
         }
     }
     assert!(too_wide.is_empty(), "beyond 80 columns:\n{too_wide}");
+    keys.each_has_one_meaning();
 
     desk.run(&["bundle", "all.tar.gz"]).ends(0);
     for (name, text) in unpacked(&desk.path("all.tar.gz")) {

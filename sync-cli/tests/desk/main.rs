@@ -2,6 +2,7 @@
 
 mod audited;
 mod bundled;
+mod conflicted;
 mod doctor;
 mod every_command;
 mod explained;
@@ -9,6 +10,7 @@ mod first_day;
 mod forged;
 mod front;
 mod identified;
+mod json_keys;
 mod measured;
 mod one_patient;
 mod previewed;
@@ -22,6 +24,7 @@ mod support;
 mod translated;
 mod translated_commands;
 mod watched;
+mod widths;
 
 use std::cell::OnceCell;
 

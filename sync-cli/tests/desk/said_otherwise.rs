@@ -32,7 +32,8 @@ fn what_is_wrong_with_an_input_is_said_in_the_words_of_a_file() {
         (&["compat"][..], "bad_input", 2, "‹‹give --legacy or --central, or both: "),
         (&["decode", "none"], "bad_input", 2, "‹‹none cannot be read: "),
         (&["inspect", "pw"], "bad_input", 2, "‹‹pw is not an SQLite database››"),
-        (&["site", "add", "a:b", "--password-file", "pw"], "bad_input", 2, "‹‹a site's name has 1 to 255 bytes, "),
+        (&["site", "add", "a:b", "--password-file", "pw"], "bad_input", 2, "‹‹\"a:b\" is no name of a site: "),
+        (&["site", "add", "", "--password-file", "pw"], "bad_input", 2, "‹‹a site's name has 1 to 255 bytes "),
         (&["quarantine", "ignore", "1", "--reason", " "], "bad_input", 2, "‹‹a reason is needed, "),
         (&["records", "put", "asset_class", "record.json"], "invalid_record", 2, "‹$.id: expected a string, found "),
         (

@@ -174,7 +174,7 @@ impl Desk {
     fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(PROGRAM);
         command.args(args).current_dir(Path::new(self.folder.path())).stdin(Stdio::null());
-        for name in ["OMS_SYNC_DB", "OMS_SYNC_PASSWORD", "NO_COLOR"] {
+        for name in ["OMS_SYNC_DB", "OMS_SYNC_PASSWORD", "NO_COLOR", "COLUMNS"] {
             command.env_remove(name);
         }
         // The tests use this machine's own id.

@@ -129,11 +129,13 @@ impl SiteRegistry {
     /// with the number and the UUID that it had, so that its database may send what it has not sent yet.
     ///
     /// # Errors
-    /// The name or the password is empty or too long.
+    /// The name or the password is empty or too long, or the name has a colon.
     pub fn add(&self, name: &str, password: &PasswordHash) -> Result<SiteEntry> {
-        // A colon would end the name in Basic authentication.
-        if name.is_empty() || name.len() > TEXT_MAX || name.contains(':') || name.chars().any(char::is_control) {
+        if name.is_empty() || name.len() > TEXT_MAX || name.chars().any(char::is_control) {
             return Err(Error::bad_input(input::site_name(TEXT_MAX)));
+        }
+        if name.contains(':') {
+            return Err(Error::bad_input(input::colon_in_site_name(quoted(name))));
         }
         let secret = stored_secret(password)?;
         let txn = self.storage.write()?;

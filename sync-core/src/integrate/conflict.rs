@@ -182,7 +182,7 @@ impl Resolvers {
 pub(super) struct Panicked;
 
 /// The fields in which two versions differ. The names come from a peer too, so odd ones are left out.
-fn differing(table: &TableName, one: &RecordData, other: &RecordData) -> Vec<String> {
+pub(crate) fn differing(table: &TableName, one: &RecordData, other: &RecordData) -> Vec<String> {
     let is_plain = |name: &String| {
         name.len() <= 64 && name.chars().all(|char| char.is_ascii_alphanumeric() || matches!(char, '_' | ' ' | '$'))
     };

@@ -23,6 +23,8 @@ mod staged;
 mod turns;
 
 pub(crate) use conflict::Resolvers;
+#[cfg(feature = "support")]
+pub(crate) use conflict::differing;
 pub use conflict::{Conflict, ConflictOutcome, ConflictResolver, ConflictVersions, Resolution};
 pub(crate) use failed_batch::{noting_failure, requeue_after_upgrade, requeue_failed, staging_what_fails};
 pub(crate) use integrated::Integrated;

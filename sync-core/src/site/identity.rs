@@ -16,7 +16,8 @@ use crate::redaction::masked_url;
 use crate::role::Role;
 use crate::storage::state::{HardwareFrom, is_one_server, role, site_id};
 use crate::storage::{ReadTxn, WriteTxn, state};
-use crate::text::{Localize, Message};
+use crate::text::sentences::input;
+use crate::text::{Localize, Message, quoted};
 
 /// Settings for the connection to the legacy server.
 ///
@@ -213,6 +214,15 @@ impl Identity {
             legacy_site_id: None,
             initialised: false,
         })
+    }
+
+    /// Refuses a name that cannot be that of a site. A database that has one already is not refused: its server says what it takes.
+    pub(crate) fn check_site_name(name: &str) -> Result<()> {
+        match name {
+            "" => Err(Error::bad_input(input::no_site_name())),
+            _ if name.contains(':') => Err(Error::bad_input(input::colon_in_site_name(quoted(name)))),
+            _ => Ok(()),
+        }
     }
 
     /// Reads it from a database on this machine.

@@ -11,6 +11,8 @@ mod audit_report;
 pub(crate) mod audit_with_central;
 pub(crate) mod config_warnings;
 #[cfg(feature = "support")]
+mod conflicts;
+#[cfg(feature = "support")]
 mod cursors;
 #[cfg(feature = "support")]
 pub mod doctor;
@@ -43,6 +45,8 @@ pub(crate) use audit::{CentralSnapshot, compare};
 #[cfg(feature = "support")]
 pub use audit_report::{Audit, AuditReason, AuditedType, Difference, DifferenceKind, DifferenceReason};
 pub use config_warnings::ConfigWarning;
+#[cfg(feature = "support")]
+pub use conflicts::ComparedConflict;
 #[cfg(feature = "support")]
 pub use cursors::{CursorShown, PullCursor, Rewind};
 #[cfg(feature = "support")]

@@ -319,7 +319,9 @@ crate::sentences! {
         #[cfg_attr(not(feature = "sqlcipher"), allow(dead_code, reason = "only encrypted databases have a key"))]
         no_passphrase() = "a key of a database is a text that is not empty, does not begin with x', and has no NUL";
         not_offered(meant, offered) = "the legacy server does not name {meant} as the central server; now it names {offered}";
-        site_name(max) = "a site's name has 1 to {max} bytes, no colon and no control characters";
+        site_name(max) = "a site's name has 1 to {max} bytes and no control characters";
+        colon_in_site_name(name) = "\"{name}\" is no name of a site: a colon would end the name where the site signs in (Basic \
+            authentication, RFC 7617)";
         store_names(max) = "a store's name, code and id have 1 to {max} bytes and no control characters";
         store_of_system(code) = "a store cannot have the code {code}: HIS, SM and DRG are stores of the legacy server itself, and every \
             site leaves them out; choose another code";

@@ -59,6 +59,7 @@ const ALL: &[&str] = &[
     "the legacy server's address",
     "the central server's address",
     "cycle in the log",
+    "kept conflict of the record",
     "error code",
     "record in quarantine with the number",
     "compressing a request",

@@ -27,13 +27,11 @@ impl Site {
     /// stays the same, a new address of central has to be [confirmed](Self::confirm_central_url) nevertheless.
     ///
     /// # Errors
-    /// [`Error::BadInput`] without a site's name, [`Error::InvalidUrl`], [`Error::WrongRole`] if the database is that
+    /// [`Error::BadInput`] without a site's name, or with a colon in it, [`Error::InvalidUrl`], [`Error::WrongRole`] if the database is that
     /// of a central server without a legacy server; every error of the connection to the legacy server or of its
     /// answer; [`Error::OtherSite`]; [`Error::Cancelled`] by the observer; the database failed. Nothing is stored then.
     pub fn set_up(&self, settings: &Settings, observer: &mut dyn SyncObserver) -> Result<Discovered> {
-        if settings.site_name.is_empty() {
-            return Err(Error::bad_input(input::no_site_name()));
-        }
+        Identity::check_site_name(&settings.site_name)?;
         let (stored, settings, is_same_legacy) = {
             let txn = self.storage.read()?;
             // Checked first, before a server binds this machine to a site that this database cannot be.

@@ -67,7 +67,7 @@ impl SiteSupport {
     /// set-up itself, the sign-in at the legacy server may bind the site to this machine.
     ///
     /// # Errors
-    /// [`Error::InvalidUrl`], [`Error::NoMachineId`]; [`Error::Cancelled`] if `each` or the observer stops; all other
+    /// [`Error::BadInput`] for a name that no site can have; [`Error::InvalidUrl`], [`Error::NoMachineId`]; [`Error::Cancelled`] if `each` or the observer stops; all other
     /// errors are in the diagnosis.
     pub fn doctor_before_set_up(
         &self,
@@ -118,6 +118,7 @@ impl SiteSupport {
 
     /// The identity of a site that is to be set up.
     pub(in crate::support) fn identity_of(&self, settings: &Settings) -> Result<Identity> {
+        Identity::check_site_name(&settings.site_name)?;
         let chosen = settings.hardware_id.as_ref().filter(|id| !id.is_empty()).map(|id| Hardware::given(id));
         let hardware = chosen.map_or_else(|| Hardware::of(&self.site.device.machine), Ok)?;
         Identity::of_settings(settings, hardware, self.site.device.app.clone())

@@ -1,0 +1,112 @@
+//! The keys of all JSON that the commands print: one word has one meaning. Renew the list, and read what is new in it:
+//! `UPDATE_DOCS=1 cargo test -p sync-cli --test desk no_secret`.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use serde_json::Value;
+use sync_core::record::{configured_by_legacy, record_type};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+/// The data of records and the bytes of messages, whose keys are those of Open mSupply.
+const DATA: [&str; 6] = ["data", "here", "local", "received", "json", "properties"];
+
+/// Words of everyday use that stand for several kinds of things in different commands. They are released, so they stay; no other key does
+/// this. `site` is the number of a site in `store list`, which had it before there was `site_id`.
+const SEVERAL_KINDS: [&str; 19] = [
+    "changed", "changes", "cursor", "done", "error", "files", "from", "missing", "position", "pulled", "pushed",
+    "records", "removed", "servers", "since", "site", "sound", "to", "waiting",
+];
+
+/// Times whose keys do not end in `_at`: the time of a cycle is its name in the log.
+const OTHER_TIMES: [&str; 2] = ["by_cycle", "last_success"];
+
+/// Words that another key says already.
+const SYNONYMS: [(&str, &[&str]); 6] = [
+    ("site_id", &["siteId", "site_number", "site_no"]),
+    ("store_id", &["storeId", "store_number"]),
+    ("table", &["table_name", "tableName", "type_name"]),
+    ("party", &["who", "culprit", "blame"]),
+    ("class", &["kind_of_error", "error_class"]),
+    ("at", &["time", "timestamp", "when", "datetime", "date"]),
+];
+
+/// The keys with the kinds of their values.
+#[derive(Default)]
+pub(super) struct JsonKeys(BTreeMap<String, BTreeSet<&'static str>>);
+
+impl JsonKeys {
+    /// Reads what a command printed, one document or lines.
+    pub(super) fn read(&mut self, output: &str) {
+        for document in output.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok()) {
+            self.of_value(&document);
+        }
+    }
+
+    fn of_value(&mut self, value: &Value) {
+        match value {
+            Value::Array(all) => all.iter().for_each(|value| self.of_value(value)),
+            // Counts by table have the names of tables.
+            Value::Object(all) if all.keys().all(|key| is_table(key)) => {}
+            Value::Object(all) => {
+                for (key, value) in all {
+                    // Of a null nothing is known.
+                    if let Some(kind) = kind_of(value) {
+                        self.0.entry(key.clone()).or_default().insert(kind);
+                    }
+                    if !DATA.contains(&key.as_str()) {
+                        self.of_value(value);
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Compares them with the list.
+    #[track_caller]
+    pub(super) fn each_has_one_meaning(&self) {
+        let mut faults = Vec::new();
+        for (key, kinds) in &self.0 {
+            if kinds.len() > 1 && !SEVERAL_KINDS.contains(&key.as_str()) {
+                faults.push(format!("{key} is of several kinds: {kinds:?}"));
+            }
+            let is_time = key == "at" || key.ends_with("_at") || OTHER_TIMES.contains(&key.as_str());
+            if is_time != kinds.contains("time") {
+                faults.push(format!("a time is called {key}, or another thing is: {kinds:?}"));
+            }
+            if let Some((meant, _)) = SYNONYMS.iter().find(|(_, others)| others.contains(&key.as_str())) {
+                faults.push(format!("{key} is called {meant} everywhere else"));
+            }
+        }
+        assert!(faults.is_empty(), "{}", faults.join("\n"));
+        let written: String = self.0.iter().map(|(key, kinds)| format!("{key}: {}\n", join(kinds))).collect();
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/desk/json_keys.txt");
+        if std::env::var_os("UPDATE_DOCS").is_some() {
+            std::fs::write(&path, &written).expect("written");
+        }
+        let known = std::fs::read_to_string(&path).expect("the list");
+        assert_eq!(known, written, "a key is new, or is gone, which no release may do: see {}", path.display());
+    }
+}
+
+fn is_table(key: &str) -> bool {
+    record_type(key).is_some() || configured_by_legacy(key)
+}
+
+fn join(kinds: &BTreeSet<&'static str>) -> String {
+    kinds.iter().copied().collect::<Vec<_>>().join(", ")
+}
+
+fn kind_of(value: &Value) -> Option<&'static str> {
+    Some(match value {
+        Value::Null => return None,
+        Value::Bool(_) => "true or false",
+        Value::Number(_) => "number",
+        Value::String(text) if OffsetDateTime::parse(text, &Rfc3339).is_ok() => "time",
+        Value::String(_) => "text",
+        Value::Array(_) => "list",
+        Value::Object(_) => "object",
+    })
+}
