@@ -8,7 +8,7 @@ use crate::names::{public_statements, root, rust_files};
 
 /// Words of programming in general, and of HTTP, JSON and databases. The glossary need not explain them.
 const GENERAL: &str = "
-    action address answer app backup body builder caller catalogue cause class clock code config count data database date detail
+    action address answer app backup body builder caller catalogue cause class clock code compared config count data database date detail
     direction download element end endpoint entry environment error event fault field file filter found group handle hash head header history http
     id in info input json key kind known last length limit list localize lock log made memory message method name net new noop not
     option part password postgres process protocol proxy range reach read reason receiver recorded report request response result shape

@@ -2,7 +2,8 @@
 
 use std::sync::{Arc, Mutex};
 
-use sync_core::storage::{QuarantineCause, Source, Storage as _};
+use sync_core::clock::Timestamp;
+use sync_core::storage::{QuarantineCause, Source, Storage as _, state};
 use sync_core::transport::{HttpRequest, HttpResponse, Transport, TransportError};
 use sync_core::{Replica, SyncOutcome};
 use sync_tests::raw_server::Reply;
@@ -81,7 +82,34 @@ fn one_record_that_is_too_large_is_set_aside_and_holds_up_no_other() {
     }
 }
 
-/// A line that breaks is not a server that refuses: the record stays to be pushed.
+/// The limit may have been one of a proxy that is mended meanwhile.
+#[test]
+fn a_record_that_was_too_large_is_pushed_once_more_after_a_day() {
+    let bench = bench_that_knows(2 * MIB);
+    let refusal = || HttpResponse::text(413, "<html>Request Entity Too Large</html>");
+    bench.records.put("asset", [asset("huge", "STORE_a", &"n".repeat(3 * MIB))]).unwrap();
+    bench.server.above(2 * MIB, Reply::Whole(refusal()));
+    let again_at = || state::TOO_LARGE_AGAIN_AT.get(bench.storage.read().unwrap().as_ref()).unwrap();
+    let let_a_day_pass = || {
+        let txn = bench.storage.write().unwrap();
+        state::TOO_LARGE_AGAIN_AT.set(txn.as_ref(), Some(Timestamp::from_unix_millis(0))).unwrap();
+        txn.commit().unwrap();
+    };
+    assert_eq!(bench.sync_well().refused, 1);
+    let first = again_at().unwrap();
+    bench.server.seen();
+    assert_eq!((bench.sync_well().outcome, again_at()), (SyncOutcome::Done, Some(first)), "not on the same day");
+    let_a_day_pass();
+    assert_eq!(bench.sync_well().refused, 1, "it is still too large");
+    assert!(again_at().is_some_and(|again| again >= first));
+    bench.server.heal();
+    assert_eq!(bench.sync_well().pushed, 0, "not on the same day");
+    let_a_day_pass();
+    assert_eq!(bench.sync_well().pushed, 1);
+    assert!(bench.central_has("asset", "huge") && bench.quarantined().is_empty());
+    assert_eq!(again_at(), None);
+}
+
 /// A filter on the way refuses whatever is pushed. That says nothing of a record.
 #[test]
 fn a_server_that_refuses_every_push_makes_no_record_too_large() {
@@ -102,6 +130,7 @@ fn a_server_that_refuses_every_push_makes_no_record_too_large() {
     }
 }
 
+/// A line that breaks is not a server that refuses: the record stays to be pushed.
 #[test]
 fn a_large_record_whose_answer_is_cut_is_not_set_aside() {
     let bench = plain_bench();

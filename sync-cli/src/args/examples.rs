@@ -175,7 +175,8 @@ Examples:
   oms-sync discover --accept https://central.example.org";
 
 pub(super) const SYNC: &str = "\
-Exit status 1 if any record is in quarantine; oms-sync quarantine list says why.
+Exit status 1 if the cycle left a record in quarantine; oms-sync quarantine list
+says why. Records that are there since an earlier cycle do not change the status.
 
 The size of batches adapts to the line and is remembered for the next cycle.
 Environment variables limit it: OMS_SYNC_PULL_RECORDS and OMS_SYNC_PULL_BYTES

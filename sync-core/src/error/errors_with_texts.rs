@@ -584,8 +584,8 @@ pub enum Error {
         },
         code: "record_too_large", class: Input,
         message: "{table} {id} alone is too large for {server}: {bytes} bytes",
-        cause: "A single record, such as a report with pictures, is larger than central accepts.",
-        advice: "Make the record smaller; it stays here and blocks no other record.",
+        cause: "A single record, such as a report with pictures, is larger than the server, or a proxy before it, accepts.",
+        advice: "Make the record smaller, or have the limit raised. It stays here, blocks no other record, and is pushed once more after a day.",
     }
 
     /// A record that does not fit its type.

@@ -7,7 +7,6 @@ use super::sizing::TransferKind;
 use crate::error::{Error, Result, Server};
 use crate::protocol::v6::WireRecord;
 use crate::record::Cursor;
-use crate::storage::{Incoming, Quarantine, QuarantineCause, Source, state};
 use crate::text::Message;
 use crate::text::sentences::{cycle as says, error_detail};
 
@@ -91,32 +90,6 @@ impl Cycle<'_, '_> {
             PushFault::TooLarge => refused_without_records(server),
             PushFault::Broke(error) | PushFault::Error(error) => error,
         })
-    }
-
-    /// Puts a record that is too large for a server into quarantine, where it blocks no other. If it was
-    /// edited again since, the newer version is pushed in its turn, and the record does not go into quarantine. Returns
-    /// the number of records that were skipped, which are pushed later.
-    fn set_aside_too_large<E>(&mut self, server: Server, record: WireRecord, outgoing: &Gathered<E>) -> Result<u64> {
-        let txn = self.site.storage.write()?;
-        state::push_to(server).cursor.set(txn.as_ref(), outgoing.next)?;
-        let is_written_again = txn.has_local_change(&record.table_name, &record.record_id, outgoing.next)?;
-        let passed_over = outgoing.log_passed_over(txn.as_ref(), server, self.site.clock.now())?;
-        if is_written_again {
-            txn.commit()?;
-            return Ok(passed_over);
-        }
-        let error = Error::RecordTooLarge {
-            server,
-            table: record.table_name.clone(),
-            id: record.record_id.clone(),
-            bytes: record.record_data.as_str().len(),
-        };
-        let quarantine = Quarantine { cause: QuarantineCause::Refused, reason: error.to_string(), waits_for: None };
-        let incoming = Incoming { quarantine: Some(quarantine), ..Incoming::new(Source::Local, record) };
-        txn.stage(&incoming, self.site.clock.now())?;
-        txn.commit()?;
-        self.report.refused += 1;
-        Ok(passed_over)
     }
 }
 

@@ -18,6 +18,7 @@ pub(crate) mod report;
 pub(crate) mod secrets;
 pub(crate) mod sizing;
 mod steps;
+mod too_large;
 pub(crate) mod watch;
 
 pub(crate) use crate::integrate::Resolvers;

@@ -64,12 +64,13 @@ fn unless(reasons: &[(bool, SkipReason)]) -> StepVerdict {
 
 impl<'s, 'c> Cycle<'s, 'c> {
     /// The cycle.
-    const CYCLE: [CycleLine<'s, 'c>; 15] = [
+    const CYCLE: [CycleLine<'s, 'c>; 16] = [
         CycleLine::Step(Step::Prepare, |_| Ok(StepVerdict::Run), Self::prepare),
         CycleLine::Work(Self::find_central),
         // A restored backup reads before it pushes, because its records may be out of date.
         CycleLine::Special(Step::PullV6, Self::may_recover, Self::recover_from_backup),
         CycleLine::Work(Self::finish_resending),
+        CycleLine::Work(Self::push_too_large_again),
         // The last push is confirmed before a pull: otherwise an own edit cannot be distinguished from a newer remote one.
         CycleLine::Step(Step::PushV6, Self::may_push_v6, Self::push_to_central),
         CycleLine::Step(Step::Push, Self::may_push, Self::push_to_legacy),

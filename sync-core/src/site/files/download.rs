@@ -24,6 +24,9 @@ const UNKNOWN_BYTES_MAX: u64 = i32::MAX as u64;
 /// The smallest range of a file to ask for.
 const RANGE_MIN: u64 = 4096;
 
+/// After so many bytes of a broken answer, the rest is asked for at once; after fewer, or a timeout, with the next try.
+const GOT_ON: u64 = 1024;
+
 /// Central's answer to a request for a file.
 enum DownloadAnswer {
     /// These bytes from this position on, of so many in all if it said that.
@@ -102,8 +105,13 @@ impl FileTransfers<'_> {
             let is_part = response.status == 206;
             let done = match self.keep_bytes(entry, (from, most), total, response) {
                 Err(TransferFault::Common(error)) if may_be_the_size(&error) => {
-                    self.range_broke(entry, (from, total.unwrap_or(most)))?;
-                    return Err(error.into());
+                    let came = self.range_broke(entry, (from, total.unwrap_or(most)))?;
+                    if came < GOT_ON || matches!(error, Error::TimedOut { .. }) {
+                        return Err(error.into());
+                    }
+                    // The line carries so much at a time: the next request asks for what it carries.
+                    have = from.saturating_add(came);
+                    continue;
                 }
                 done => done?,
             };
@@ -148,15 +156,16 @@ impl FileTransfers<'_> {
         }
     }
 
-    /// Records that the line broke before all bytes up to here had come. It carries the part that came.
-    fn range_broke(&mut self, entry: &FileEntry, (from, total): (u64, u64)) -> Result<()> {
+    /// Records that the line broke before all bytes up to here had come. It carries the part that came. Returns the number
+    /// of bytes of that.
+    fn range_broke(&mut self, entry: &FileEntry, (from, total): (u64, u64)) -> Result<u64> {
         let came = length(&self.files.store.part(&entry.id))?.unwrap_or(0).saturating_sub(from);
         let wanted = total.saturating_sub(from);
         if wanted > RANGE_MIN {
             let used = if came > 0 { wanted.min(came.saturating_mul(2).max(2 * RANGE_MIN)) } else { wanted };
             self.sizes.broke(TransferKind::Download, used, &self.site.config);
         }
-        Ok(())
+        Ok(came)
     }
 
     /// Appends received bytes to the part. Returns its new length.

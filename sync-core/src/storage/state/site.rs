@@ -56,6 +56,8 @@ pub const PUSH_CURSOR_V6: Setting<Cursor> = Setting::new("push_cursor_v6");
 pub const PUSH_CONFIRMED_V6: Setting<Cursor> = Setting::new("push_confirmed_v6");
 /// Our own edits before this position were sent to central at least once, with or without an answer.
 pub const PUSH_SENT_BEFORE: Setting<Cursor> = Setting::lenient("push_sent_before");
+/// When records that a server found too large are pushed once more; `None` if there are none.
+pub const TOO_LARGE_AGAIN_AT: Setting<Option<Timestamp>> = Setting::lenient("too_large_again_at");
 /// True if central has not confirmed that it integrated the last push.
 pub const PUSH_UNCONFIRMED: Setting<bool> = Setting::new("push_unconfirmed");
 
