@@ -69,6 +69,16 @@ impl RecordData {
         }
         self.as_str() == other.as_str() || value(self) == value(other)
     }
+
+    /// The same object with this text under a key, which becomes the last. `None` for another JSON value.
+    pub(crate) fn with_text(&self, key: &str, text: &str) -> Option<Self> {
+        let key_value = |key: &str, value: &str| format!("{}:{value}", serde_json::Value::from(key));
+        let fields = self.fields()?;
+        let others = fields.iter().filter(|(other, _)| *other != key).map(|(key, value)| key_value(key, value.get()));
+        let last = key_value(key, &serde_json::Value::from(text).to_string());
+        let all: Vec<String> = others.chain([last]).collect();
+        Self::parse(format!("{{{}}}", all.join(","))).ok()
+    }
 }
 
 fn or_null(value: Result<Box<RawValue>, serde_json::Error>) -> RecordData {

@@ -152,11 +152,5 @@ pub(crate) fn marked_deleted(data: &RecordData, field: &str, now: Timestamp) -> 
     if fields.text(field).is_some() {
         return Some(data.clone());
     }
-    let mark = format!("\"{}\"", now.wire());
-    let mut out: Vec<String> = Vec::new();
-    for (key, value) in fields.iter().filter(|(key, _)| *key != field) {
-        out.push(format!("{}:{}", serde_json::Value::from(key), value.get()));
-    }
-    out.push(format!("{}:{mark}", serde_json::Value::from(field)));
-    RecordData::parse(format!("{{{}}}", out.join(","))).ok()
+    data.with_text(field, &now.wire())
 }

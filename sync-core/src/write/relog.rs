@@ -7,7 +7,7 @@ use crate::changelog::{Audience, ChangeAction, NewChange};
 use crate::clock::Timestamp;
 use crate::error::Result;
 use crate::protocol::v6::WireRecord;
-use crate::record::{Cursor, RecordData, RecordId, SiteId, StoreId, TableName, record_type};
+use crate::record::{Cursor, RecordData, RecordId, Scope, SiteId, StoreId, TableName, record_type};
 use crate::storage::{ReadTxn, Selection, Source, WriteTxn};
 
 /// Logs the local version of a record again, including a deletion, because the received version yields to it.
@@ -165,20 +165,39 @@ pub(crate) fn notify_stale_site(
     }
     // Its tombstone, which the site does not get because it wrote that itself.
     let left = |row: &NewChange| is_from_site(row) && row.store.as_ref().is_some_and(|store| stores.contains(store));
-    relog_leaving(txn, (table, id), left)
+    if relog_leaving(txn, (table, id), left)? {
+        return Ok(());
+    }
+    // Central never had the record in the site's store: the site moved it before it pushed it. The site gets its own version
+    // in today's store, and nothing of what others wrote since.
+    if is_sent_to(txn, stores, theirs)?
+        && let Some(moved) = in_store_of(table, &theirs.record_data, &ours)
+    {
+        let scope = scope(txn, table, &theirs.record_data)?;
+        append(txn, &change(table, id, ChangeAction::Upsert, scope, &moved, Origin::Sync(None), now), Some(&moved))?;
+    }
+    Ok(())
+}
+
+/// The data of a record with the store that another version of it is in. `None` if its type has no field for a store.
+fn in_store_of(table: &TableName, data: &RecordData, other: &RecordData) -> Option<RecordData> {
+    let Scope::Store(field) = record_type(table.as_str())?.scope else { return None };
+    data.with_text(field, &other.fields()?.text(field)?)
 }
 
 /// Logs the tombstones of a record again, so that the sites of its former stores learn that it left. They go to these sites
-/// even if the site itself wrote them.
+/// even if the site itself wrote them. Returns whether there are any.
 pub(super) fn relog_leaving(
     txn: &dyn WriteTxn,
     (table, id): (&TableName, &RecordId),
     is_meant: impl Fn(&NewChange) -> bool,
-) -> Result<()> {
+) -> Result<bool> {
+    let mut any = false;
     for (row, left_as) in txn.tombstones(table, id)?.into_iter().filter(|(row, _)| is_meant(row)) {
         append(txn, &NewChange { source_site: None, ..row }, left_as.as_ref())?;
+        any = true;
     }
-    Ok(())
+    Ok(any)
 }
 
 /// Logs again how others replaced or deleted a record that this site pushes a second time. The site had no answer to its first
@@ -232,6 +251,26 @@ mod tests {
         assert_eq!(told, [ChangeAction::Delete, ChangeAction::Upsert]);
         assert_eq!(txn.record(&table, &id).unwrap(), Some(of_all));
         assert_eq!(rows(&Selection::Store(store)).len(), 1, "only the tombstone is of the store");
+    }
+
+    /// The site moved the record before it pushed it, then the store left the site, and another site wrote it there.
+    #[test]
+    fn a_restored_site_gets_its_version_in_the_store_of_today_and_nothing_of_others() {
+        let (site, now) = (SiteId(2), Timestamp::from_unix_millis(0));
+        let (table, id, own) = (TableName::from("asset"), RecordId::from("x"), StoreId::from("OWN"));
+        let of = |notes: &str, store: &str| {
+            RecordData::of(&serde_json::json!({ "id": "x", "notes": notes, "store_id": store }))
+        };
+        let storage = MemoryStorage::new();
+        let txn = storage.write().unwrap();
+        upsert(txn.as_ref(), &table, &id, &of("pushed", "LEFT"), Origin::Sync(Some(site)), now).unwrap();
+        upsert(txn.as_ref(), &table, &id, &of("of another", "LEFT"), Origin::Sync(Some(SiteId(3))), now).unwrap();
+        let (table_name, record_id) = (table.clone(), id.clone());
+        let theirs = WireRecord { table_name, record_id, action: Action::Update, record_data: of("old", "OWN") };
+        notify_stale_site(txn.as_ref(), (site, std::slice::from_ref(&own)), &theirs, false, now).unwrap();
+        let rows = txn.changed_records(&Selection::Store(own), Cursor(0), 10, usize::MAX).unwrap();
+        let told: Vec<_> = rows.into_iter().map(|(_, data)| data.unwrap()).collect();
+        assert_eq!(told, [of("old", "LEFT")]);
     }
 
     /// The site that has the store now never had the record.

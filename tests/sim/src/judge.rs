@@ -79,7 +79,10 @@ impl Judge<'_> {
         let mut found = Vec::new();
         for (end, held) in self.ends.iter().enumerate() {
             for (key, content) in held.records.iter().filter(|(key, _)| self.ledger.is_of_v6(&key.0)) {
-                if self.ledger.version(key, content).is_none() && !self.ledger.is_forged_of_own(key, content) {
+                let is_known = self.ledger.version(key, content).is_some()
+                    || self.ledger.is_forged_of_own(key, content)
+                    || end > 0 && self.ledger.is_in_another_store(key, content);
+                if !is_known {
                     let forged = if content.contains(FORGED) { "a forged" } else { "an unknown" };
                     let short = short(Some(content));
                     let what = format!("{} holds {forged} version of {}: {short}", name_of(end), shown(key));

@@ -115,14 +115,41 @@ impl Ledger {
     }
 
     /// Whether a content is one that a rogue pushed of a record that is, or was at some time, of a store of the site whose
-    /// credentials it has: that site may change it. What was refused before that may be tried again, as any edit of a site.
+    /// credentials it has, or whose parent is: that site may change it. What was refused before that may be tried again, as any
+    /// edit of a site.
     pub fn is_forged_of_own(&self, key: &Key, content: &str) -> bool {
         let pushed = self.forged.iter().filter(|(_, forged)| forged == key);
+        let parent = rule_of(&key.0, Some(content)).and_then(|rule| match rule.store {
+            rules::StoreOf::Parent(field, table) => {
+                rules::text(&rules::fields(content), field).map(|parent| (table.to_owned(), parent))
+            }
+            _ => None,
+        });
         let was_its = |site: usize| {
-            let stores = self.stores_ever(key);
+            let mut stores = self.stores_ever(key);
+            stores.extend(parent.iter().flat_map(|parent| self.stores_ever(parent)));
             stores.iter().flatten().any(|store| self.was_on(store, site)) || self.is_file_of(site, key)
         };
         content.contains(FORGED) && pushed.into_iter().any(|(site, _)| was_its(*site))
+    }
+
+    /// Whether a content is what a restored site wrote, but for its store, which is another one that the record was in: so
+    /// central tells the site that its outdated version has left, where it never had the record in the site's store.
+    pub fn is_in_another_store(&self, key: &Key, content: &str) -> bool {
+        let Some(rules::StoreOf::Field(field)) = rule_of(&key.0, Some(content)).map(|rule| rule.store) else {
+            return false;
+        };
+        let without_store = |content: &str| {
+            let mut fields = rules::fields(content);
+            fields.remove(field);
+            fields
+        };
+        let store = rules::text(&rules::fields(content), field);
+        let is_it = |version: &Version| {
+            let theirs = version.content.as_deref().filter(|_| self.restored.contains(&version.by));
+            theirs.is_some_and(|theirs| without_store(theirs) == without_store(content))
+        };
+        self.stores_ever(key).contains(&store) && self.of(key).any(|(_, version)| is_it(version))
     }
 
     /// Whether a record is the reference of a file whose record was ever of a store of this site.

@@ -33,7 +33,9 @@ pub fn pulled(ledger: &Ledger, site: usize, is_initialised: bool, body: &[u8]) -
         }
         let is_unknown = || {
             let content = record.data.get();
-            ledger.version(&key, content).is_none() && !ledger.is_forged_of_own(&key, content)
+            ledger.version(&key, content).is_none()
+                && !ledger.is_forged_of_own(&key, content)
+                && !ledger.is_in_another_store(&key, content)
         };
         if !is_delete && ledger.is_of_v6(&key.0) && is_unknown() {
             let what = format!("site {site} was sent {} as nobody wrote it: {}", shown(&key), record.data);

@@ -66,6 +66,21 @@ fn a_reference_whose_record_was_written_may_come_again() {
 }
 
 #[test]
+fn an_outdated_version_in_the_store_of_today_is_for_a_restored_site() {
+    let mut ledger = Ledger::default();
+    ledger.store_is_on("s1", 1);
+    ledger.store_is_on("s2", 1);
+    let key = key("asset", "a");
+    let of = |notes: &str, store: &str| format!(r#"{{"id":"a","notes":"{notes}","store_id":"{store}"}}"#);
+    ledger.wrote(1, key.clone(), None, Some(of("v1", "s1")));
+    ledger.wrote(1, key.clone(), Some(&of("v1", "s1")), Some(of("v2", "s2")));
+    assert_eq!(broken(&ledger, 1, true, &key, &of("v1", "s2")), [Promise::OnlyWhoMayChanges], "nobody wrote that");
+    ledger.was_restored(1);
+    assert_eq!(broken(&ledger, 1, true, &key, &of("v1", "s2")), []);
+    assert_eq!(broken(&ledger, 1, true, &key, &of("v1", "s3")), [Promise::OnlyWhoMayChanges], "it was never there");
+}
+
+#[test]
 fn a_version_is_given_back_if_another_came_between() {
     let mut ledger = Ledger::default();
     ledger.store_is_on("s1", 1);

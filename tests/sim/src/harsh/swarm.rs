@@ -78,8 +78,10 @@ impl HarshSwarm {
         swarm.retries = [0, 0, 20, 100][rng.usize(..4)];
         swarm.moves = [0, 0, 50, 200][rng.usize(..4)];
         swarm.neighbour = [0, 0, 50, 200][rng.usize(..4)];
-        // A central server that looks through a part of its changelog is not ours, which knows of releases.
+        // A central server that looks through a part of its changelog is not ours, which knows of releases. Neither is one that
+        // deletes its newest row.
         swarm.old = swarm.window == 0 && rng.u32(..100) < 30;
+        swarm.newest_gone &= !swarm.old;
         swarm.rises = [0, 20, 60][rng.usize(..3)];
         swarm.passwords = [0, 0, 0, 30][rng.usize(..4)];
         swarm.disks = [0, 0, 0, 20][rng.usize(..4)];
