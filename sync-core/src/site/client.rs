@@ -1,5 +1,7 @@
 //! One exchange with a server, with the one retry loop around request, response, body and parsing.
 
+mod ahead;
+mod early_answer;
 mod legacy;
 mod push;
 
@@ -11,13 +13,15 @@ use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 use url::Url;
 
+pub(crate) use self::early_answer::BatchAnswer;
+use self::early_answer::{EarlyAnswer, ReadAhead};
 pub(crate) use self::push::OpenPush;
 use super::answer::{central_answer, joined, transport_error, unreadable};
 use super::config::SyncConfig;
 use super::identity::Identity;
 use super::observer::{SyncEvent, SyncObserver};
 use super::sizing::{Sizes, TransferKind, is_surely_no_outage, may_be_the_size};
-use super::watch::{beside, watched};
+use super::watch::watched;
 use crate::address::shown;
 use crate::clock::{Clock, Timestamp};
 use crate::error::{Error, ErrorClass, Result, Server};
@@ -47,7 +51,9 @@ pub(crate) struct Client<'a> {
     /// The sizes that each line carries.
     pub sizes: Sizes,
     /// A request that was sent ahead, with its answer.
-    ahead: Option<(HttpRequest, Result<HttpResponse, TransportError>)>,
+    ahead: Option<EarlyAnswer>,
+    /// The batch of the answer that came last, if it was read when it came ahead.
+    read_ahead: Option<ReadAhead>,
     /// Set once a server could not read a gzipped request.
     plain_only: bool,
     /// True if the last exchange broke before any response.
@@ -112,6 +118,7 @@ impl<'a> Client<'a> {
             traffic: Traffic::default(),
             sizes: Sizes::default(),
             ahead: None,
+            read_ahead: None,
             is_one_server: false,
             plain_only: false,
             broke: false,
@@ -197,11 +204,15 @@ impl<'a> Client<'a> {
         path: &str,
         most: u32,
         request: &dyn Fn(u32) -> Q,
-    ) -> Result<Box<RawValue>> {
+    ) -> Result<BatchAnswer> {
         self.sized(TransferKind::CentralPull, most.into(), |client, size| {
             let size = u32::try_from(size).unwrap_or(u32::MAX);
             let json = to_json(&request(size))?;
-            client.central_once(identity, central, path, &json)
+            let response = client.central_response(central, path, &json)?;
+            match client.read_ahead.take() {
+                Some(ReadAhead { batch, .. }) => Ok(BatchAnswer::Read(batch)),
+                None => central_answer(&response, &shown(central), identity).map(BatchAnswer::Raw),
+            }
         })
     }
 
@@ -211,14 +222,18 @@ impl<'a> Client<'a> {
     }
 
     fn central_once(&mut self, identity: &Identity, central: &Url, path: &str, json: &[u8]) -> Result<Box<RawValue>> {
-        let shown = shown(central);
+        let response = self.central_response(central, path, json)?;
+        central_answer(&response, &shown(central), identity)
+    }
+
+    fn central_response(&mut self, central: &Url, path: &str, json: &[u8]) -> Result<HttpResponse> {
         let (request, gzipped) = self.central_request(central, path, json)?;
-        let response = self.send(Server::Central, &shown, &request)?;
+        let response = self.send(Server::Central, &shown(central), &request)?;
         if gzipped && matches!(response.status, 400 | 415) {
             self.plain_only = true;
-            return self.central_once(identity, central, path, json);
+            return self.central_response(central, path, json);
         }
-        central_answer(&response, &shown, identity)
+        Ok(response)
     }
 
     /// A request to central, and whether its body is gzipped.
@@ -226,33 +241,6 @@ impl<'a> Client<'a> {
         let gzipped = self.gzip_from().is_some_and(|from| json.len() >= from);
         let body = if gzipped { gzip(json)? } else { json.to_vec() };
         Ok((json_request(central, path, body, gzipped), gzipped))
-    }
-
-    /// Does some work while a request to central is already on its way. The next [`central_raw`](Self::central_raw)
-    /// with the same request gets its answer, good or bad.
-    pub(crate) fn request_ahead<T>(
-        &mut self,
-        central: &Url,
-        path: &str,
-        body: &impl Serialize,
-        work: impl FnOnce() -> Result<T>,
-    ) -> Result<T> {
-        let (request, _) = self.central_request(central, path, &to_json(body)?)?;
-        if !self.transport.is_concurrent() {
-            self.ahead = Some((request.clone(), self.transport.send(&request)));
-            return work();
-        }
-        self.send_beside(request, work)
-    }
-
-    /// Sends a request on a second thread, and does some work meanwhile.
-    fn send_beside<T>(&mut self, request: HttpRequest, work: impl FnOnce() -> Result<T>) -> Result<T> {
-        let transport = self.transport;
-        let began = self.clock.monotonic();
-        let (done, response) =
-            beside(transport, |transport| transport.send(&request), work, &mut |_| self.goes_on(began));
-        self.ahead = Some((request, response));
-        done
     }
 
     /// True while a running exchange should continue.
@@ -278,14 +266,21 @@ impl<'a> Client<'a> {
         self.traffic.requests += 1;
         self.traffic.bytes_sent += request.body.len() as u64;
         let began = self.clock.monotonic();
+        self.read_ahead = None;
         let response = match self.ahead.take() {
-            Some((asked, response)) if asked == *request => response,
+            Some(EarlyAnswer { request: asked, response, batch }) if asked == *request => {
+                self.read_ahead = batch;
+                response
+            }
             _ => self.exchange(request),
+        };
+        let body_bytes = |response: &HttpResponse| {
+            self.read_ahead.as_ref().map_or(response.body.len() as u64, |read| read.body_bytes)
         };
         trace::request(&RequestFigures {
             server: server.as_str(),
             bytes_sent: request.body.len() as u64,
-            bytes_received: response.as_ref().map_or(0, |response| response.body.len() as u64),
+            bytes_received: response.as_ref().map_or(0, body_bytes),
             status: response.as_ref().ok().map(|response| response.status),
             took: self.clock.monotonic().saturating_sub(began),
         });
@@ -294,7 +289,7 @@ impl<'a> Client<'a> {
         if let Some(theirs) = response.header("date").and_then(Timestamp::of_http_date) {
             self.clock_ahead = Some(self.clock.now().unix_millis() - theirs.unix_millis());
         }
-        self.traffic.bytes_received += response.body.len() as u64;
+        self.traffic.bytes_received += body_bytes(&response);
         response.body = into_utf8(response.body);
         Ok(response)
     }

@@ -1,6 +1,6 @@
 //! An exchange on a second thread, so that the observer can be asked meanwhile whether to continue.
 
-use std::sync::mpsc::{RecvTimeoutError, sync_channel};
+use std::sync::mpsc::{RecvTimeoutError, channel, sync_channel};
 use std::time::Duration;
 
 use crate::transport::{Stop, Transport};
@@ -99,23 +99,23 @@ pub(crate) fn beside<T: Send, W, E>(
     let stop = Stop::new();
     let stoppable = transport.stoppable(&stop);
     std::thread::scope(|scope| {
-        let asking = scope.spawn(|| exchange(stoppable.as_deref().unwrap_or(transport)));
+        // Dropped when the exchange ends, with a panic too.
+        let (ends, ended) = channel::<()>();
+        let asking = scope.spawn(|| {
+            let _ends = ends;
+            exchange(stoppable.as_deref().unwrap_or(transport))
+        });
         let _guard = EndsWithPanic(&stop);
         let done = work();
         if done.is_err() {
             stop.ask();
         }
-        // In short waits: most exchanges are over when the work is, or soon after.
-        const PIECE: Duration = Duration::from_millis(2);
-        let mut waited = Duration::ZERO;
-        while stoppable.is_some() && !stop.is_asked() && !asking.is_finished() {
-            std::thread::sleep(PIECE);
-            waited += PIECE;
-            if waited >= LOOK {
-                waited = Duration::ZERO;
-                if !watch(ExchangeProgress::Waiting) {
-                    stop.ask();
-                }
+        while stoppable.is_some()
+            && !stop.is_asked()
+            && matches!(ended.recv_timeout(LOOK), Err(RecvTimeoutError::Timeout))
+        {
+            if !watch(ExchangeProgress::Waiting) {
+                stop.ask();
             }
         }
         match asking.join() {

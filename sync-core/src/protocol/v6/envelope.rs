@@ -84,6 +84,16 @@ pub fn decode_answer(body: &[u8]) -> Result<Answer, EnvelopeFault> {
     }
 }
 
+/// The data in an answer; `None` for any other answer, of which [`decode_answer`] says what it is.
+pub(crate) fn data_in(text: &str) -> Option<&RawValue> {
+    let fields: Fields<'_> = serde_json::from_str(text).ok()?;
+    let mut keys = fields.iter();
+    match (keys.next(), keys.next()) {
+        (Some(("data", data)), None) => Some(data),
+        _ => None,
+    }
+}
+
 /// Replaces bytes that are not UTF-8: a noncharacter of Unicode, which no text uses.
 const NOT_UTF8: char = '\u{fdd0}';
 

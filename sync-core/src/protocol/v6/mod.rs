@@ -15,7 +15,7 @@ pub use batch::{Action, Batch, BatchElement, ReadBatch, RefusedRecord, ReportedR
 pub use credentials::Credentials;
 pub use dialect::Dialect;
 pub use envelope::{Answer, EnvelopeFault, WireError, decode_answer, encode_data, encode_error};
-pub(crate) use envelope::{marked_text, replaced_in};
+pub(crate) use envelope::{data_in, marked_text, replaced_in};
 pub use file::{DownloadRequest, UploadPart};
 pub use release::{Release, release};
 pub(crate) use request::Introduction;

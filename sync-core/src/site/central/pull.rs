@@ -21,7 +21,7 @@ use crate::protocol::v6::{
 use crate::record::{Cursor, RecordData, RecordId, TableName};
 use crate::redaction::excerpt;
 use crate::site::Site;
-use crate::site::client::Client;
+use crate::site::client::{BatchAnswer, Client};
 use crate::site::cycle::Cycle;
 use crate::site::identity::Identity;
 use crate::site::observer::Step;
@@ -231,14 +231,16 @@ pub(crate) fn request_batch<Q: Serialize>(
     most: u32,
     request: &dyn Fn(u32) -> Q,
 ) -> Result<SizedBatch> {
-    let raw = client.central_batch(identity, central, path, most, request)?;
-    let batch = read_batch(raw.get(), central)?;
+    let SizedBatch { batch, bytes } = match client.central_batch(identity, central, path, most, request)? {
+        BatchAnswer::Read(read) => read,
+        BatchAnswer::Raw(raw) => SizedBatch { batch: read_batch(raw.get(), central)?, bytes: raw.get().len() },
+    };
     // Beyond the range of row numbers of every database: a cursor there would never come back.
     let highest = batch.last_record_cursor().unwrap_or_default().max(batch.end_cursor);
     if !highest.next().is_possible() {
         return Err(unreadable_answer(central, error_detail::cursor_out_of_range().into()));
     }
-    Ok(SizedBatch { batch, bytes: raw.get().len() })
+    Ok(SizedBatch { batch, bytes })
 }
 
 /// Reads a batch of central.

@@ -11,7 +11,7 @@ use serde_json::value::RawValue;
 use url::Url;
 
 use super::super::answer::{central_answer, unreadable};
-use super::{Client, PushFault, RetryLimits, json_request, packing_failed, to_json};
+use super::{Client, EarlyAnswer, PushFault, RetryLimits, json_request, packing_failed, to_json};
 use crate::address::shown;
 use crate::error::{Error, Result, Server};
 use crate::protocol::v6::{PushChain, PushRequest, path};
@@ -100,7 +100,7 @@ impl Client<'_> {
     ) -> Result<T, PushFault> {
         match meanwhile {
             Some(work) if self.transport.is_concurrent() => {
-                self.send_beside(self.push_request(central, body)?, || {
+                self.send_beside(self.push_request(central, body)?, EarlyAnswer::whole, || {
                     work();
                     Ok(())
                 })?;
