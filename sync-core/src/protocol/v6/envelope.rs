@@ -122,7 +122,8 @@ pub(crate) fn marked_text(body: &[u8]) -> Cow<'_, str> {
 /// make the whole body unreadable, and not only their record.
 fn marked(body: &[u8]) -> Cow<'_, str> {
     match std::str::from_utf8(body) {
-        Ok(text) if !text.contains([NOT_UTF8, RAW_CONTROL]) => {
+        // Most bodies have not even the first byte of these two.
+        Ok(text) if !(body.contains(&0xef) && text.contains([NOT_UTF8, RAW_CONTROL])) => {
             return with_controls_marked(text).map_or(text.into(), Cow::Owned);
         }
         _ => {}
@@ -139,7 +140,9 @@ fn marked(body: &[u8]) -> Cow<'_, str> {
 
 /// The text with each control character in a string replaced by [`RAW_CONTROL`]; `None` if there is none.
 fn with_controls_marked(text: &str) -> Option<String> {
-    if text.bytes().all(|byte| byte >= b' ') {
+    // In pieces without an early end, which take a fraction of the time.
+    let is_clean = |piece: &[u8]| piece.iter().fold(true, |clean, byte| clean & (*byte >= b' '));
+    if text.as_bytes().chunks(256).all(is_clean) {
         return None;
     }
     let (mut is_inside, mut is_escaped, mut any) = (false, false, false);
