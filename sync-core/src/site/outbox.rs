@@ -2,10 +2,10 @@
 
 use std::collections::HashSet;
 
-use crate::changelog::{Change, NewChange};
+use crate::changelog::{Change, ChangeAction, NewChange};
 use crate::clock::Timestamp;
 use crate::error::{Error, Result, Server};
-use crate::record::{Cursor, RecordData};
+use crate::record::{Cursor, RecordData, TableName};
 use crate::storage::state::Renumbered;
 use crate::storage::{ReadTxn, Selection, Storage, WriteTxn, state};
 use crate::write;
@@ -116,7 +116,17 @@ pub(crate) fn gather<E>(
     }
 }
 
-/// The number of local changes at a position for which `goes_out` returns true.
+/// The number of local edits at a position of the tables and actions that go out.
+pub(crate) fn count_by_table(
+    txn: &dyn ReadTxn,
+    position: Position,
+    goes_out: impl Fn(&TableName, ChangeAction) -> bool,
+) -> Result<u64> {
+    let edits = txn.count_local_edits(position.next, position.end)?;
+    Ok(edits.iter().filter(|(table, action, _)| goes_out(table, *action)).map(|(.., count)| count).sum())
+}
+
+/// The number of local edits at a position for which `goes_out` returns true. Reads each.
 pub(crate) fn count_to_push(
     txn: &dyn ReadTxn,
     position: Position,

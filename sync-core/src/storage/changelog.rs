@@ -1,6 +1,6 @@
 //! Reads the changelog: the changes by cursor, and the history of one record.
 
-use crate::changelog::{Audience, Change, NewChange};
+use crate::changelog::{Audience, Change, ChangeAction, NewChange};
 use crate::error::Result;
 use crate::record::{Cursor, NameId, RecordData, RecordId, SiteId, StoreId, TableName};
 
@@ -64,6 +64,26 @@ pub trait ChangelogReads {
     /// none can be for two stores of a site. Otherwise it is exact below [`COUNTED_EXACTLY`] rows for each audience, and of
     /// more than seven stores below so many rows in all; above, it may include rows that the site sent itself, and a patient's row once for each store that sees it.
     fn count_changes(&self, selection: &Selection, from: Cursor) -> Result<u64>;
+    /// The number of local edits, those of [`Selection::Local`], at or after `from` and before `end`, by table and action, in any
+    /// order.
+    fn count_local_edits(&self, from: Cursor, end: Cursor) -> Result<Vec<(TableName, ChangeAction, u64)>> {
+        const PAGE: usize = 1000;
+        let mut counts: Vec<(TableName, ChangeAction, u64)> = Vec::new();
+        let mut next = from;
+        loop {
+            let rows = self.changes(&Selection::Local, next, PAGE)?;
+            for Change { change: NewChange { table, action, .. }, .. } in rows.iter().filter(|row| row.cursor < end) {
+                match counts.iter_mut().find(|(of, same, _)| of == table && same == action) {
+                    Some((.., count)) => *count += 1,
+                    None => counts.push((table.clone(), *action, 1)),
+                }
+            }
+            match rows.last() {
+                Some(last) if rows.len() == PAGE && last.cursor < end => next = last.cursor.next(),
+                _ => return Ok(counts),
+            }
+        }
+    }
     /// The cursor of the newest changelog row ever written, collapsed or not; 0 before the first.
     fn last_cursor(&self) -> Result<Cursor>;
 }

@@ -10,6 +10,10 @@ use crate::record::{Cursor, RecordId, SiteId, TableName};
 pub trait PushedReads {
     /// The site's cursor of the newest stored version of a record that it pushed.
     fn pushed_at(&self, site: SiteId, table: &TableName, id: &RecordId) -> Result<Option<Cursor>>;
+    /// False only if no version of any site is stored: nearly always so at a site.
+    fn any_pushed(&self) -> Result<bool> {
+        Ok(true)
+    }
 }
 
 /// Writes the versions that a site pushed.

@@ -99,7 +99,11 @@ pub(super) fn is_at_central(txn: &dyn ReadTxn, own: SiteId, row: &Change) -> Res
 /// But the store was active when the edit was made; if it moved before the push, central decides about the edit, so
 /// that it is not dropped silently.
 pub(crate) fn is_pushed(row: &Change) -> bool {
-    let change = &row.change;
-    record_type(change.table.as_str())
-        .is_some_and(|kind| kind.pushed && (change.action == ChangeAction::Upsert || kind.deletes_on_wire()))
+    concerns_central(&row.change.table, row.change.action)
+}
+
+/// True if such rows concern central.
+pub(super) fn concerns_central(table: &TableName, action: ChangeAction) -> bool {
+    record_type(table.as_str())
+        .is_some_and(|kind| kind.pushed && (action == ChangeAction::Upsert || kind.deletes_on_wire()))
 }

@@ -8,7 +8,7 @@ use url::Url;
 use super::copied_database;
 pub(super) use super::packed_batch::is_at_central;
 pub(crate) use super::packed_batch::is_pushed;
-use super::packed_batch::{PackedBatch, Packer, push_request};
+use super::packed_batch::{PackedBatch, Packer, concerns_central, push_request};
 use super::position::Position;
 use crate::changelog::{Change, ChangelogGap};
 use crate::error::{Error, Result, Server};
@@ -20,7 +20,7 @@ use crate::site::cycle::Cycle;
 use crate::site::failed_push::{AfterFailure, FailedBatch, refused_without_records};
 use crate::site::identity::Identity;
 use crate::site::observer::{Step, SyncEvent};
-use crate::site::outbox::{Gathered, PushSieve, count_to_push};
+use crate::site::outbox::{Gathered, PushSieve, count_by_table, count_to_push};
 use crate::site::sizing::{TransferKind, is_surely_no_outage};
 use crate::storage::{Selection, newest_gaps, state};
 use crate::text::sentences::cycle as says;
@@ -55,7 +55,12 @@ impl Cycle<'_, '_> {
             let txn = self.site.storage.read()?;
             let (position, own) = (Position::in_own(txn.as_ref())?, self.identity.own_id());
             let goes_out = |row: &Change| Ok(is_pushed(row) && !is_at_central(txn.as_ref(), own, row)?);
-            (position.end, count_to_push(txn.as_ref(), position, goes_out)?)
+            let total = match count_by_table(txn.as_ref(), position, concerns_central)? {
+                // Which of them central has is stored by record.
+                1.. if txn.any_pushed()? => count_to_push(txn.as_ref(), position, goes_out)?,
+                total => total,
+            };
+            (position.end, total)
         };
         match total {
             0 => self.skip_edits_at_central(bound)?,

@@ -5,14 +5,14 @@ use crate::changelog::{Change, ChangeAction};
 use crate::error::{Error, Result, Server};
 use crate::protocol::v5::{PushedAnswer, PushedQueue, PushedRecord, path};
 use crate::protocol::v6::{Action, WireRecord};
-use crate::record::{Cursor, RecordData, owned_by_sites, record_type};
+use crate::record::{Cursor, RecordData, TableName, owned_by_sites, record_type};
 use crate::site::Site;
 use crate::site::central::position::Position;
 use crate::site::client::{PushFault, RetryLimits};
 use crate::site::cycle::Cycle;
 use crate::site::failed_push::{AfterFailure, FailedBatch};
 use crate::site::observer::{Step, SyncEvent};
-use crate::site::outbox::{ENVELOPE, Gathered, PushSieve, ROWS, count_to_push, gather};
+use crate::site::outbox::{ENVELOPE, Gathered, PushSieve, ROWS, count_by_table, gather};
 use crate::site::sizing::{TransferKind, is_surely_no_outage};
 use crate::storage::{ReadTxn, state};
 use crate::text::sentences::error_detail;
@@ -23,7 +23,8 @@ impl Cycle<'_, '_> {
         let (bound, mut left, behind) = {
             let txn = self.site.storage.read()?;
             let position = self.legacy_position(txn.as_ref(), txn.last_cursor()?.next())?;
-            let left = count_to_push(txn.as_ref(), position, |row| Ok(is_pushed_to_legacy(row, central_has)))?;
+            let goes_out = |table: &TableName, action| concerns_legacy(table, action, central_has);
+            let left = count_by_table(txn.as_ref(), position, goes_out)?;
             (position.end, left, position.end.0.saturating_sub(position.next.0))
         };
         // Nothing to send, and nothing to confirm.
@@ -190,7 +191,12 @@ fn element(row: Change, data: Option<RecordData>) -> PushedRecord {
 /// them over V6 because one server is both, patients and their joins to stores. A delete counts only if the server
 /// understands it.
 pub(crate) fn is_pushed_to_legacy(row: &Change, central_has: bool) -> bool {
-    let (table, is_delete) = (row.change.table.as_str(), row.change.action == ChangeAction::Delete);
+    concerns_legacy(&row.change.table, row.change.action, central_has)
+}
+
+/// True if such rows concern the legacy server.
+fn concerns_legacy(table: &TableName, action: ChangeAction, central_has: bool) -> bool {
+    let (table, is_delete) = (table.as_str(), action == ChangeAction::Delete);
     match record_type(table) {
         Some(kind) => {
             !central_has && matches!(table, "name" | "name_store_join") && (!is_delete || kind.deletes_on_wire())

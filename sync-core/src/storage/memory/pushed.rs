@@ -17,6 +17,10 @@ impl PushedReads for MemoryTxn<'_> {
         let noted = self.state.borrow().pushed.get(&(site, table.clone(), id.clone())).copied();
         Ok(noted.filter(|noted| !noted.is_former).map(|noted| noted.cursor))
     }
+
+    fn any_pushed(&self) -> Result<bool> {
+        Ok(!self.state.borrow().pushed.is_empty())
+    }
 }
 
 impl PushedWrites for MemoryTxn<'_> {

@@ -16,11 +16,8 @@ impl<C: HoldsConnection> PushedReads for SqliteTxn<C> {
         let found: Option<i64> = self.first(sql, (site.0, table.as_str(), id.as_str()), |row| row.get(0))?;
         Ok(found.map(|cursor| Cursor(cursor.unsigned_abs())))
     }
-}
 
-impl<C: HoldsConnection> SqliteTxn<C> {
-    /// True if there are any pushed versions. At a site there are only those that a pull has brought back, mostly none.
-    pub(super) fn any_pushed(&self) -> Result<bool> {
+    fn any_pushed(&self) -> Result<bool> {
         self.any_row(&self.any_pushed, "SELECT 1 FROM sync_pushed LIMIT 1")
     }
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use rusqlite::Row;
 
 use super::changelog::{RECORD, TOMBSTONE};
+use super::schema::TABLES;
 use super::select_many::MANY;
 use super::selection_parts::{RowPlace, SelectionPart, except_from, parts};
 use super::txn::{HoldsConnection, SqliteTxn};
@@ -61,6 +62,10 @@ pub(super) fn read_change(row: &Row<'_>, action: ChangeAction) -> rusqlite::Resu
             changed_at: Timestamp::from_unix_millis(row.get(8)?),
         },
     })
+}
+
+fn read_action(text: &str) -> ChangeAction {
+    if text == "delete" { ChangeAction::Delete } else { ChangeAction::Upsert }
 }
 
 /// The row of a record, with the JSON of its data if that was asked for.
@@ -122,6 +127,26 @@ impl<C: HoldsConnection> ChangelogReads for SqliteTxn<C> {
             total += self.number_of(part, except_from(selection), position(from))?;
         }
         Ok(total)
+    }
+
+    fn count_local_edits(&self, from: Cursor, end: Cursor) -> Result<Vec<(TableName, ChangeAction, u64)>> {
+        let mut counts: Vec<(TableName, ChangeAction, u64)> = Vec::new();
+        for (of, action) in TABLES.iter().zip(["'upsert'", "action"]) {
+            // Without the name of the index, SQLite might walk all records by table.
+            let sql = format!(
+                "SELECT table_name, {action} FROM {of} INDEXED BY {of}_local \
+                 WHERE is_sync_update = 0 AND cursor >= ?1 AND cursor < ?2"
+            );
+            self.all(&sql, (position(from), position(end)), |row| {
+                let (table, action) = (row.get_ref(0)?.as_str()?, read_action(row.get_ref(1)?.as_str()?));
+                match counts.iter_mut().find(|(of, same, _)| of.as_str() == table && *same == action) {
+                    Some((.., count)) => *count += 1,
+                    None => counts.push((TableName::from(table), action, 1)),
+                }
+                Ok(())
+            })?;
+        }
+        Ok(counts)
     }
 
     fn last_cursor(&self) -> Result<Cursor> {
@@ -244,10 +269,8 @@ impl<C: HoldsConnection> SqliteTxn<C> {
 
     /// The row of a tombstone.
     fn change_at(&self, (_, _, rowid): RowPlace) -> Result<Change> {
-        let found = self.first(TOMBSTONE_AT, [rowid], |row| {
-            let deleted = row.get::<_, String>(9)? == "delete";
-            read_change(row, if deleted { ChangeAction::Delete } else { ChangeAction::Upsert })
-        })?;
+        let found =
+            self.first(TOMBSTONE_AT, [rowid], |row| read_change(row, read_action(row.get_ref(9)?.as_str()?)))?;
         // The place was found in this transaction.
         found.ok_or_else(|| crate::Error::DamagedState { what: format!("row {rowid} of sync_change") })
     }

@@ -6,7 +6,7 @@ use crate::clock::Timestamp;
 use crate::error::Result;
 use crate::record::{Cursor, RecordId, SiteId, TableName};
 use crate::storage::sql::{position, read_source};
-use crate::storage::{PushedVersion, QuarantineCause, SitePushReads, SitePushWrites, Source};
+use crate::storage::{PushedReads as _, PushedVersion, QuarantineCause, SitePushReads, SitePushWrites, Source};
 
 impl<C: HoldsConnection> SitePushReads for SqliteTxn<C> {
     fn pushed(&self, site: SiteId, table: &TableName, id: &RecordId) -> Result<Option<PushedVersion>> {

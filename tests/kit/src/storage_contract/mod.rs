@@ -126,6 +126,7 @@ macro_rules! storage_contract {
             selection::all_selects_every_row,
             selection::local_selects_what_sync_did_not_write,
             selection::for_site_selects_what_is_for_everyone_its_stores_and_its_patients,
+            selection::local_edits_are_counted_by_table_and_action,
             selection::for_site_leaves_out_what_came_from_it,
             selection::a_store_named_twice_counts_once,
             selection::patient_selects_what_is_for_those_who_see_the_patient,

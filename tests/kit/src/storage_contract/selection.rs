@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::history::check_random_history;
 use super::{Make, all_changes, change, data, deletion, in_store, put, read, write};
-use sync_core::changelog::{Audience, Change, NewChange};
+use sync_core::changelog::{Audience, Change, ChangeAction, NewChange};
 use sync_core::record::{Cursor, RecordData, SiteId};
 use sync_core::storage::{Selection, Storage};
 
@@ -78,6 +78,34 @@ pub fn local_selects_what_sync_did_not_write(make: Make<'_>) {
     assert_eq!(ids(&storage, &Selection::Local), ["of nobody", "deleted here"]);
     put(&storage, &for_audience("of nobody", Audience::Nobody));
     assert_eq!(ids(&storage, &Selection::Local), ["deleted here"]);
+}
+
+/// Local edits are counted by table and action, within two cursors.
+pub fn local_edits_are_counted_by_table_and_action(make: Make<'_>) {
+    let storage = make();
+    let local = |table: &str, id: &str| NewChange { is_sync_update: false, ..change(table, id) };
+    let count = |from, end| {
+        let mut counts = read(&storage, |txn| txn.count_local_edits(Cursor(from), Cursor(end)).unwrap());
+        counts.sort_by_key(|(table, action, _)| (table.clone(), *action == ChangeAction::Delete));
+        counts.into_iter().map(|(table, action, count)| (table.to_string(), action, count)).collect::<Vec<_>>()
+    };
+    assert_eq!(count(0, 100), []);
+    for n in 0..1200 {
+        put(&storage, &local("asset", &n.to_string()));
+    }
+    put(&storage, &change("asset", "of sync"));
+    put(&storage, &local("name", "1"));
+    for id in ["5", "6"] {
+        write(&storage, |txn| txn.remove_record(&deletion(&local("asset", id))).unwrap());
+    }
+    let (assets, names) = ("asset".to_owned(), "name".to_owned());
+    let (upsert, delete) = (ChangeAction::Upsert, ChangeAction::Delete);
+    let all = [(assets.clone(), upsert, 1198), (assets.clone(), delete, 2), (names.clone(), upsert, 1)];
+    assert_eq!(count(0, 2000), all);
+    // Rows 6 and 7 are gone, because those assets were deleted.
+    assert_eq!(count(2, 11), [(assets.clone(), upsert, 7)]);
+    assert_eq!(count(1201, 1204), [(assets, delete, 1), (names, upsert, 1)]);
+    assert_eq!(count(1205, 2000), []);
 }
 
 /// *For a site* selects what is for everyone, for its stores, and about names that its stores see; nothing else.

@@ -195,6 +195,7 @@ pub fn the_newest_version_that_a_site_pushed_is_noted(make: Make<'_>) {
         write(&storage, |txn| txn.note_pushed(SiteId(2), &table, &id, Cursor(cursor)).unwrap());
     }
     assert_eq!(at(2, &table, &id), Some(Cursor(9)));
+    assert!(read(&storage, |txn| txn.any_pushed().unwrap()));
     assert_eq!((at(3, &table, &id), at(2, &"asset".into(), &id), at(2, &table, &"q".into())), (None, None, None));
     write(&storage, |txn| txn.note_pushed(SiteId(3), &table, &id, Cursor(1)).unwrap());
     write(&storage, |txn| txn.forget_pushed(SiteId(2)).unwrap());

@@ -2,7 +2,7 @@
 
 use super::WatchedTxn;
 use sync_core::Result;
-use sync_core::changelog::{Change, NewChange};
+use sync_core::changelog::{Change, ChangeAction, NewChange};
 use sync_core::clock::Timestamp;
 use sync_core::record::{Cursor, NameId, RecordData, RecordId, SiteId, StoreId, TableName};
 use sync_core::storage::{
@@ -78,6 +78,11 @@ impl<T: ReadTxn + ?Sized> ChangelogReads for WatchedTxn<'_, T> {
     fn count_changes(&self, selection: &Selection, from: Cursor) -> Result<u64> {
         self.call("count_changes")?;
         self.inner.count_changes(selection, from)
+    }
+
+    fn count_local_edits(&self, from: Cursor, end: Cursor) -> Result<Vec<(TableName, ChangeAction, u64)>> {
+        self.call("count_local_edits")?;
+        self.inner.count_local_edits(from, end)
     }
 
     fn last_cursor(&self) -> Result<Cursor> {
@@ -195,6 +200,11 @@ impl<T: ReadTxn + ?Sized> PushedReads for WatchedTxn<'_, T> {
     fn pushed_at(&self, site: SiteId, table: &TableName, id: &RecordId) -> Result<Option<Cursor>> {
         self.call("pushed_at")?;
         self.inner.pushed_at(site, table, id)
+    }
+
+    fn any_pushed(&self) -> Result<bool> {
+        self.call("any_pushed")?;
+        self.inner.any_pushed()
     }
 }
 
