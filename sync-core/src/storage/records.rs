@@ -46,6 +46,14 @@ pub trait RecordWrites: RecordReads {
     /// tombstone for the same store. Its cursor is above all earlier ones, and no row below it can appear after this
     /// transaction commits.
     fn put_record(&self, data: &RecordData, change: &NewChange) -> Result<Cursor>;
+    /// Stores a record as [`put_record`](Self::put_record) does, if it is not here. Returns `None` if it is here; then nothing
+    /// is changed.
+    fn insert_record(&self, data: &RecordData, change: &NewChange) -> Result<Option<Cursor>> {
+        match self.record(&change.table, &change.id)? {
+            Some(_) => Ok(None),
+            None => self.put_record(data, change).map(Some),
+        }
+    }
     /// Removes a record's data. The changelog row, a delete, replaces the record's own row and stays as a tombstone
     /// until the record is put again. A missing record gets its row too.
     fn remove_record(&self, change: &NewChange) -> Result<Cursor>;

@@ -39,6 +39,12 @@ pub(crate) fn upsert(
     origin: Origin,
     now: Timestamp,
 ) -> Result<WriteEffect> {
+    let (store, name) = scope(txn, table, data)?;
+    let change = change(table, id, ChangeAction::Upsert, (store.clone(), name), data, origin, now);
+    // Most records that come are new: their absence need not be asked for first.
+    if txn.insert_record(data, &change)?.is_some() {
+        return Ok(WriteEffect::Changed);
+    }
     let before = txn.record(table, id)?;
     if before.as_ref() == Some(data) && origin != Origin::Local {
         return Ok(WriteEffect::AsBefore);
@@ -47,9 +53,7 @@ pub(crate) fn upsert(
         Some(before) => scope(txn, table, before)?.0,
         None => None,
     };
-    let (store, name) = scope(txn, table, data)?;
     let moved = before.is_some() && old_store != store;
-    let change = change(table, id, ChangeAction::Upsert, (store, name), data, origin, now);
     txn.put_record(data, &change)?;
     if moved && origin != Origin::LocalOnly && !planted!(FormerStoreNotTold) {
         // The site that loses the record gets a row too; every site does, if every site had the record.

@@ -86,14 +86,11 @@ impl Central {
         };
         let uptime = self.uptime.now(txn.as_ref(), self.clock.as_ref())?;
         let read_to = self.read_to(txn.as_ref(), site)?;
-        let FilteredBatch { fresh, duplicates, superseded } =
-            filter_replays(txn.as_ref(), site, read_to, rows, lost_there, uptime)?;
-        note_highest_cursor(txn.as_ref(), site, &fresh, chain, lost_there)?;
+        let filtered = filter_replays(txn.as_ref(), site, read_to, rows, lost_there, uptime)?;
+        let is_anew = note_highest_cursor(txn.as_ref(), site, &filtered.fresh, chain, lost_there)?;
         SiteRestore::note_losses(txn.as_ref(), site, lost_there)?;
-        // Repeated rows are noted anew, because further copies of this request may still arrive.
-        for row in fresh.iter().chain(&duplicates) {
-            row.note(txn.as_ref(), site, uptime)?;
-        }
+        filtered.note(txn.as_ref(), site, uptime, is_anew)?;
+        let FilteredBatch { fresh, duplicates, superseded, .. } = filtered;
         let stores = txn.stores_of_site(site)?;
         for record in &superseded {
             let newer = txn.buffered_cursor(Source::Site(site), &record.table_name, &record.record_id)?;

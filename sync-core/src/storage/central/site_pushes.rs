@@ -42,6 +42,9 @@ pub trait SitePushWrites: SitePushReads {
     /// Stores the version of a record that a site pushed, unless the stored one has a higher cursor from the same
     /// database of the site.
     fn note_taken(&self, site: SiteId, table: &TableName, id: &RecordId, pushed: &PushedVersion) -> Result<()>;
+    /// Stores the version of a record that a site pushed if nothing is stored of the record and the site, not even a cursor or
+    /// what came from a former database. Returns whether it was stored.
+    fn note_first_taken(&self, site: SiteId, table: &TableName, id: &RecordId, pushed: &PushedVersion) -> Result<bool>;
     /// Records that a site's push waits for integration; an existing request keeps its time.
     fn request_integration(&self, site: SiteId, at: Timestamp) -> Result<()>;
     /// Removes that request.

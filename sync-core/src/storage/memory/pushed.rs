@@ -82,6 +82,14 @@ impl SitePushWrites for MemoryTxn<'_> {
         Ok(())
     }
 
+    fn note_first_taken(&self, site: SiteId, table: &TableName, id: &RecordId, pushed: &PushedVersion) -> Result<bool> {
+        let is_noted = self.state.borrow().pushed.contains_key(&(site, table.clone(), id.clone()));
+        if !is_noted {
+            self.note_taken(site, table, id, pushed)?;
+        }
+        Ok(!is_noted)
+    }
+
     fn request_integration(&self, site: SiteId, at: Timestamp) -> Result<()> {
         self.state.borrow_mut().request_integration(site, at);
         Ok(())

@@ -85,6 +85,16 @@ impl SitePushWrites for PostgresTxn<'_> {
         self.execute(sql, &[&site.0, &Text(table.as_str()), &Text(id.as_str()), &cursor, &fingerprint, &at]).map(drop)
     }
 
+    fn note_first_taken(&self, site: SiteId, table: &TableName, id: &RecordId, pushed: &PushedVersion) -> Result<bool> {
+        let sql = "INSERT INTO sync_pushed (site_id, table_name, record_id, cursor, fingerprint, taken_at) \
+                   VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING";
+        let (cursor, fingerprint) = (position(pushed.cursor), pushed.fingerprint.cast_signed());
+        let at = pushed.at.unix_millis();
+        let params: [&(dyn postgres::types::ToSql + Sync); 6] =
+            [&site.0, &Text(table.as_str()), &Text(id.as_str()), &cursor, &fingerprint, &at];
+        Ok(self.execute(sql, &params)? > 0)
+    }
+
     fn request_integration(&self, site: SiteId, at: Timestamp) -> Result<()> {
         let sql = "INSERT INTO sync_integration (site_id, requested_at) VALUES ($1, $2) ON CONFLICT DO NOTHING";
         self.execute(sql, &[&site.0, &at.to_string()]).map(drop)

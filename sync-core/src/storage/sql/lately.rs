@@ -5,10 +5,11 @@ use crate::record::{RecordData, RecordId, TableName};
 /// A larger record is not kept: it is rarely asked for again, and a copy would cost more than the question.
 pub(in crate::storage) const LATELY_BYTES: usize = 16 * 1024;
 
-/// The last record that was found, and the last that is not here.
+/// The last two records that were found, which are mostly a record and its parent, and the last that is not here.
 #[derive(Default)]
 pub(in crate::storage) struct LatelyRead {
-    present: Option<(TableName, RecordId, RecordData)>,
+    /// The newer one first.
+    present: [Option<(TableName, RecordId, RecordData)>; 2],
     absent: Option<(TableName, RecordId)>,
 }
 
@@ -18,7 +19,8 @@ impl LatelyRead {
         if self.is_absent(table, id) {
             return Some(None);
         }
-        self.present.as_ref().filter(|(of, which, _)| which == id && of == table).map(|(.., data)| Some(data))
+        let found = self.present.iter().flatten().find(|(of, which, _)| which == id && of == table);
+        found.map(|(.., data)| Some(data))
     }
 
     pub(in crate::storage) fn is_absent(&self, table: &TableName, id: &RecordId) -> bool {
@@ -28,14 +30,19 @@ impl LatelyRead {
     pub(in crate::storage) fn note(&mut self, table: &TableName, id: &RecordId, found: Option<&RecordData>) {
         match found {
             Some(data) if data.as_str().len() > LATELY_BYTES => {}
-            Some(data) => self.present = Some((table.clone(), id.clone(), data.clone())),
+            Some(data) => {
+                self.present.swap(0, 1);
+                self.present[0] = Some((table.clone(), id.clone(), data.clone()));
+            }
             None => self.absent = Some((table.clone(), id.clone())),
         }
     }
 
     /// Forgets a record, because it is about to change.
     pub(in crate::storage) fn forget(&mut self, table: &TableName, id: &RecordId) {
-        self.present.take_if(|(of, which, _)| which == id && of == table);
+        for present in &mut self.present {
+            present.take_if(|(of, which, _)| which == id && of == table);
+        }
         self.absent.take_if(|(of, which)| which == id && of == table);
     }
 }

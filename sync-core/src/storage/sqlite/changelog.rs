@@ -1,6 +1,6 @@
 //! Writes the changelog: a record carries its newest change; tombstones hold its former stores.
 
-use rusqlite::params;
+use rusqlite::Params;
 
 use super::patient_visibility::{is_join, joined};
 use super::schema::TABLES;
@@ -44,51 +44,25 @@ impl ReplacedRow {
 
 impl RecordWrites for SqliteTxn<WriteTurn<'_>> {
     fn put_record(&self, data: &RecordData, change: &NewChange) -> Result<Cursor> {
-        let next = self.next_cursor()?;
-        let found = Found::of(&change.table, data);
-        let join = found.join.as_ref();
-        let store = change.store.as_ref().map(StoreId::as_str);
-        let params = params![
-            change.table.as_str(),
-            change.id.as_str(),
-            data.as_str(),
-            next,
-            store,
-            change.name.as_ref().map(NameId::as_str),
-            change.source_site.map(|site| site.0),
-            change.is_sync_update,
-            audience_text(&change.audience),
-            change.changed_at.unix_millis(),
-            found.parent.as_ref().map(RecordId::as_str),
-            found.site,
-            join.map(|(name, _)| name.as_str()),
-            join.map(|(_, store)| store.as_str()),
-        ];
-        let insert = "INSERT INTO sync_record (table_name, record_id, data, cursor, store_id, name_id, source_site_id, \
-                      is_sync_update, audience, changed_at, parent_id, site_number, join_name, join_store) \
-                      VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14) \
-                      ON CONFLICT (table_name, record_id) DO NOTHING";
-        let mut joined_before = None;
-        if self.execute(insert, params)? == 0 {
-            joined_before = self.joined_by(change)?;
-            self.record_goes(change)?;
-            let update = "UPDATE sync_record SET data = ?3, cursor = ?4, store_id = ?5, name_id = ?6, \
-                          source_site_id = ?7, is_sync_update = ?8, audience = ?9, changed_at = ?10, \
-                          parent_id = ?11, site_number = ?12, join_name = ?13, join_store = ?14, \
-                          written = CASE WHEN data = ?3 THEN ifnull(written, cursor) END \
-                          WHERE table_name = ?1 AND record_id = ?2";
-            self.execute(update, params)?;
+        match self.insert_record(data, change)? {
+            Some(cursor) => Ok(cursor),
+            None => self.replace_record(data, change),
         }
-        self.lately.borrow_mut().forget(&change.table, &change.id);
-        for (name, store) in [joined_before, joined(&change.table, Some(data))].into_iter().flatten() {
-            self.index_rows_about(&name, &store)?;
+    }
+
+    fn insert_record(&self, data: &RecordData, change: &NewChange) -> Result<Option<Cursor>> {
+        if self.lately.borrow().record(&change.table, &change.id).is_some_and(|known| known.is_some()) {
+            return Ok(None);
         }
-        self.row_came(RECORD, change, next)?;
-        if self.any_tombstones()? {
-            self.take_tombstone(change)?;
+        let (next, found) = (self.newest()? + 1, Found::of(&change.table, data));
+        let sql = "INSERT INTO sync_record (table_name, record_id, data, cursor, store_id, name_id, source_site_id, \
+                   is_sync_update, audience, changed_at, parent_id, site_number, join_name, join_store) \
+                   VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14) \
+                   ON CONFLICT (table_name, record_id) DO NOTHING";
+        if self.execute(sql, record_row(data, change, next, &found))? == 0 {
+            return Ok(None);
         }
-        self.tell_host(Some(data), change)?;
-        Ok(cursor(next))
+        self.record_came(data, change, None).map(Some)
     }
 
     fn remove_record(&self, change: &NewChange) -> Result<Cursor> {
@@ -115,6 +89,63 @@ impl RecordWrites for SqliteTxn<WriteTurn<'_>> {
             self.execute(&sql, (table.as_str(), id.as_str()))?;
         }
         Ok(())
+    }
+}
+
+/// The columns of a record's row.
+fn record_row<'r>(data: &'r RecordData, change: &'r NewChange, cursor: i64, found: &'r Found) -> impl Params + use<'r> {
+    let join = found.join.as_ref();
+    (
+        change.table.as_str(),
+        change.id.as_str(),
+        data.as_str(),
+        cursor,
+        change.store.as_ref().map(StoreId::as_str),
+        change.name.as_ref().map(NameId::as_str),
+        change.source_site.map(|site| site.0),
+        change.is_sync_update,
+        audience_text(&change.audience),
+        change.changed_at.unix_millis(),
+        found.parent.as_ref().map(RecordId::as_str),
+        found.site,
+        join.map(|(name, _)| name.as_str()),
+        join.map(|(_, store)| store.as_str()),
+    )
+}
+
+impl SqliteTxn<WriteTurn<'_>> {
+    /// Writes a record that is here.
+    fn replace_record(&self, data: &RecordData, change: &NewChange) -> Result<Cursor> {
+        let (next, found) = (self.newest()? + 1, Found::of(&change.table, data));
+        let joined_before = self.joined_by(change)?;
+        self.record_goes(change)?;
+        let sql = "UPDATE sync_record SET data = ?3, cursor = ?4, store_id = ?5, name_id = ?6, source_site_id = ?7, \
+                   is_sync_update = ?8, audience = ?9, changed_at = ?10, parent_id = ?11, site_number = ?12, \
+                   join_name = ?13, join_store = ?14, \
+                   written = CASE WHEN data = ?3 THEN ifnull(written, cursor) END \
+                   WHERE table_name = ?1 AND record_id = ?2";
+        self.execute(sql, record_row(data, change, next, &found))?;
+        self.record_came(data, change, joined_before)
+    }
+
+    /// What follows a record's row: its cursor, the counts, the indexes of patients, its tombstone, and the host.
+    fn record_came(
+        &self,
+        data: &RecordData,
+        change: &NewChange,
+        joined_before: Option<(NameId, StoreId)>,
+    ) -> Result<Cursor> {
+        let next = self.next_cursor()?;
+        self.lately.borrow_mut().forget(&change.table, &change.id);
+        for (name, store) in [joined_before, joined(&change.table, Some(data))].into_iter().flatten() {
+            self.index_rows_about(&name, &store)?;
+        }
+        self.row_came(RECORD, change, next)?;
+        if self.any_tombstones()? {
+            self.take_tombstone(change)?;
+        }
+        self.tell_host(Some(data), change)?;
+        Ok(cursor(next))
     }
 }
 

@@ -1,19 +1,27 @@
-//! The cost of a selection in steps of SQLite's machine: the same with a million rows as with ten thousand.
+//! The cost of a selection in steps of SQLite's machine: the same with a million rows as with ten thousand. The cost of a record
+//! in statements.
 
 use std::cell::Cell;
+use std::ops::Range;
+use std::sync::Arc;
 
 use tempfile::TempDir;
 
 use super::SqliteStorage;
-use crate::record::{Cursor, SiteId, StoreId};
-use crate::storage::{Selection, Storage as _};
+use crate::central::InProcess;
+use crate::protocol::PasswordHash;
+use crate::record::{Cursor, RecordData, SiteId, StoreId};
+use crate::storage::{MemoryStorage, Selection, Storage};
+use crate::{NoopObserver, Records, Replica, Settings, SyncOptions};
 
 thread_local! {
     static STEPS: Cell<u64> = const { Cell::new(0) };
+    static STATEMENTS: Cell<u64> = const { Cell::new(0) };
 }
 
 pub(super) fn note(steps: i32) {
     STEPS.set(STEPS.get() + u64::from(steps.unsigned_abs()));
+    STATEMENTS.set(STATEMENTS.get() + 1);
 }
 
 /// A changelog of this many rows: two fifths for everyone, two fifths of the stores, a tenth about patients, a tenth for
@@ -92,4 +100,83 @@ fn a_batch_costs_the_same_at_ten_thousand_rows_and_at_a_million() {
         assert_eq!(idle[0], idle[1], "{site}: an idle one");
         assert_eq!(idle[0].0, 0);
     }
+}
+
+const STORE: &str = "STORE_A";
+const AT: &str = "2026-11-23T08:00:00";
+
+/// Writes so many assets, each with a log.
+fn put(records: &Records, range: Range<u32>) {
+    let asset =
+        |n| format!(r#"{{"id":"{n}","store_id":"{STORE}","created_datetime":"{AT}","modified_datetime":"{AT}"}}"#);
+    let log = |n| format!(r#"{{"id":"{n}","asset_id":"{n}","user_id":"u","log_datetime":"{AT}"}}"#);
+    records.put("asset", range.clone().map(|n| RecordData::parse(asset(n)).unwrap())).unwrap();
+    records.put("asset_log", range.map(|n| RecordData::parse(log(n)).unwrap())).unwrap();
+}
+
+/// The statements for each asset with its log that these runs of so many take more than one another.
+fn statements_each(run: impl Fn(u32) -> u64) -> f64 {
+    (run(150) - run(50)) as f64 / 100.0
+}
+
+/// A central server and a site that has its store, on these storages; then what `work` costs, which gets the records of both and a
+/// cycle of the site.
+fn cost(central: Arc<dyn Storage>, site: Arc<dyn Storage>, work: impl FnOnce(&Records, &Records, &dyn Fn())) -> u64 {
+    let central = Replica::with_storage(central);
+    let list = central.site_registry().unwrap();
+    let password = PasswordHash::of_password("a password");
+    list.add("a", &password).unwrap();
+    list.add_store("A", "A", "a", Some(StoreId::from(STORE))).unwrap();
+    let replica = Replica::with_storage(site);
+    let site = replica.site(Arc::new(InProcess::new(Arc::new(central.stand_alone_central()))));
+    let settings = Settings::new("https://central.example.org", "a", password).hardware_id("a machine".to_owned());
+    site.set_up(&settings, &mut NoopObserver).unwrap();
+    let cycle = || {
+        let report = site.sync(&SyncOptions::default(), &mut NoopObserver).unwrap();
+        assert!(report.error.is_none() && report.quarantined + report.refused == 0, "{report:?}");
+    };
+    cycle();
+    STATEMENTS.set(0);
+    work(&central.records(), &replica.records(), &cycle);
+    STATEMENTS.get()
+}
+
+fn on_disk(folder: &TempDir) -> Arc<dyn Storage> {
+    Arc::new(SqliteStorage::open(folder.path().join("x.sqlite")).unwrap())
+}
+
+#[test]
+fn a_written_record_costs_the_question_whether_it_is_here_and_its_row() {
+    let each = statements_each(|count| {
+        let folder = tempfile::tempdir().unwrap();
+        cost(Arc::new(MemoryStorage::new()), on_disk(&folder), |_, records, _| put(records, 0..count))
+    });
+    // The log asks for its asset too.
+    assert_eq!(each, 2.0 + 3.0);
+}
+
+#[test]
+fn a_new_record_that_a_site_pulls_costs_its_row() {
+    let each = statements_each(|count| {
+        let folder = tempfile::tempdir().unwrap();
+        cost(Arc::new(MemoryStorage::new()), on_disk(&folder), |central, _, cycle| {
+            put(central, 0..count);
+            cycle();
+        })
+    });
+    // The log asks for its asset too.
+    assert_eq!(each, 1.0 + 2.0);
+}
+
+#[test]
+fn a_new_record_that_a_site_pushes_costs_central_its_note_one_question_and_its_row() {
+    let each = statements_each(|count| {
+        let folder = tempfile::tempdir().unwrap();
+        cost(on_disk(&folder), Arc::new(MemoryStorage::new()), |_, records, cycle| {
+            put(records, 0..count);
+            cycle();
+        })
+    });
+    // The log asks for its asset too.
+    assert_eq!(each, 3.0 + 4.0);
 }

@@ -1,6 +1,8 @@
 //! The pushes of sites: the versions that identify a repeated push, and the records that wait for integration or are in
 //! quarantine.
 
+use rusqlite::Params;
+
 use super::txn::{HoldsConnection, SqliteTxn, WriteTurn};
 use crate::clock::Timestamp;
 use crate::error::Result;
@@ -56,11 +58,17 @@ impl SitePushWrites for SqliteTxn<WriteTurn<'_>> {
                    VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT DO UPDATE SET cursor = excluded.cursor, \
                    fingerprint = excluded.fingerprint, taken_at = excluded.taken_at, is_former = 0 \
                    WHERE is_former OR cursor <= excluded.cursor";
-        let (cursor, fingerprint) = (position(pushed.cursor), pushed.fingerprint.cast_signed());
-        let at = pushed.at.unix_millis();
-        self.execute(sql, (site.0, table.as_str(), id.as_str(), cursor, fingerprint, at))?;
+        self.execute(sql, noted_version(site, (table, id), pushed))?;
         self.any_pushed.set(Some(true));
         Ok(())
+    }
+
+    fn note_first_taken(&self, site: SiteId, table: &TableName, id: &RecordId, pushed: &PushedVersion) -> Result<bool> {
+        let sql = "INSERT INTO sync_pushed (site_id, table_name, record_id, cursor, fingerprint, taken_at) \
+                   VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT DO NOTHING";
+        let is_first = self.execute(sql, noted_version(site, (table, id), pushed))? > 0;
+        self.any_pushed.set(Some(true));
+        Ok(is_first)
     }
 
     fn request_integration(&self, site: SiteId, at: Timestamp) -> Result<()> {
@@ -73,4 +81,14 @@ impl SitePushWrites for SqliteTxn<WriteTurn<'_>> {
         self.execute("DELETE FROM sync_integration WHERE site_id = ?1", [site.0])?;
         Ok(())
     }
+}
+
+/// The parameters of a pushed version.
+fn noted_version<'r>(
+    site: SiteId,
+    (table, id): (&'r TableName, &'r RecordId),
+    pushed: &PushedVersion,
+) -> impl Params + use<'r> {
+    let (cursor, fingerprint) = (position(pushed.cursor), pushed.fingerprint.cast_signed());
+    (site.0, table.as_str(), id.as_str(), cursor, fingerprint, pushed.at.unix_millis())
 }

@@ -257,6 +257,28 @@ pub fn what_a_site_pushed_is_known_again(make: Make<'_>) {
     assert_eq!(found(), (Some(pushed(3, 2)), Some(Cursor(3))), "another database counts anew");
 }
 
+/// The first push of a record by a site is noted as such, and nothing that is noted already is replaced.
+pub fn what_a_site_pushed_first_is_noted_in_one_call(make: Make<'_>) {
+    let storage = make();
+    let (table, id) = (TableName::from("asset"), RecordId::from("x"));
+    let at = Timestamp::from_unix_millis(1_700_000_000_000);
+    let version = |cursor| PushedVersion { cursor: Cursor(cursor), fingerprint: u64::MAX, at, is_former: false };
+    let note = |site, cursor| {
+        write(&storage, |txn| {
+            let is_first = txn.central().unwrap().note_first_taken(site, &table, &id, &version(cursor)).unwrap();
+            (is_first, txn.central().unwrap().pushed(site, &table, &id).unwrap())
+        })
+    };
+    let (one, other, third) = (SiteId(2), SiteId(3), SiteId(4));
+    assert_eq!(note(one, 8), (true, Some(version(8))));
+    assert_eq!(note(one, 9), (false, Some(version(8))), "it is not the first");
+    assert_eq!(note(other, 9), (true, Some(version(9))), "each site counts for itself");
+    write(&storage, |txn| txn.forget_pushed(one).unwrap());
+    assert_eq!(note(one, 1), (false, Some(PushedVersion { is_former: true, ..version(8) })), "a former database did");
+    write(&storage, |txn| txn.note_pushed(third, &table, &id, Cursor(5)).unwrap());
+    assert_eq!(note(third, 6), (false, None), "its cursor is known");
+}
+
 /// Requeueing a site's records requests its integration; a cause without records requests none.
 pub fn requeueing_what_a_site_pushed_requests_its_integration(make: Make<'_>) {
     let storage = make();

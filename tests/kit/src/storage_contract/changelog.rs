@@ -50,6 +50,39 @@ pub fn what_was_rolled_back_leaves_the_cursors_as_they_were(make: Make<'_>) {
     assert_eq!(cursors, [visible, next]);
 }
 
+/// An insert is a put of a record that is not here: also after a deletion, whose row goes. One that is here stays as it is, and
+/// takes no cursor.
+pub fn an_insert_writes_a_record_that_is_not_here_and_no_other(make: Make<'_>) {
+    let storage = make();
+    let (table, id) = (TableName::from("asset"), RecordId::from("x"));
+    let insert = |text: &str| {
+        write(&storage, |txn| {
+            let cursor = txn.insert_record(&data(text), &change("asset", "x")).unwrap();
+            (cursor, txn.record(&table, &id).unwrap().unwrap())
+        })
+    };
+    let first = insert("[1]");
+    assert_eq!(first, (Some(Cursor(1)), data("[1]")));
+    for text in ["[1]", "[2]"] {
+        assert_eq!(insert(text), (None, data("[1]")));
+    }
+    // What the transaction has just read, or has just found missing, changes nothing.
+    write(&storage, |txn| {
+        assert!(txn.record(&table, &id).unwrap().is_some());
+        assert_eq!(txn.insert_record(&data("[2]"), &change("asset", "x")).unwrap(), None);
+        txn.remove_record(&deletion(&change("asset", "x"))).unwrap();
+        assert_eq!(txn.record(&table, &id).unwrap(), None);
+        assert_eq!(txn.insert_record(&data("[3]"), &change("asset", "x")).unwrap(), Some(Cursor(3)));
+        assert_eq!(txn.insert_record(&data("[4]"), &change("asset", "x")).unwrap(), None);
+    });
+    let rows = all_changes(&storage);
+    assert_eq!(
+        rows.iter().map(|row| (row.cursor, row.change.action)).collect::<Vec<_>>(),
+        [(Cursor(3), ChangeAction::Upsert)]
+    );
+    assert_eq!(read(&storage, |txn| txn.record(&table, &id).unwrap()), Some(data("[3]")));
+}
+
 /// A put replaces the row of the same table, record and store: a record that changes often has one row.
 pub fn put_takes_the_place_of_the_row_of_the_same_table_record_and_store(make: Make<'_>) {
     let storage = make();

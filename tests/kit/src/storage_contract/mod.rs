@@ -109,6 +109,7 @@ macro_rules! storage_contract {
             changelog::cursors_only_rise_and_are_never_used_twice,
             changelog::what_was_rolled_back_leaves_the_cursors_as_they_were,
             changelog::put_takes_the_place_of_the_row_of_the_same_table_record_and_store,
+            changelog::an_insert_writes_a_record_that_is_not_here_and_no_other,
             changelog::rows_for_the_stores_that_a_record_left_stay,
             changelog::ids_shared_by_two_tables_do_not_meet,
             changelog::a_delete_leaves_its_row_until_the_record_is_put_again,
@@ -125,8 +126,8 @@ macro_rules! storage_contract {
         $crate::storage_contract! { @clauses $make =>
             selection::all_selects_every_row,
             selection::local_selects_what_sync_did_not_write,
-            selection::for_site_selects_what_is_for_everyone_its_stores_and_its_patients,
             selection::local_edits_are_counted_by_table_and_action,
+            selection::for_site_selects_what_is_for_everyone_its_stores_and_its_patients,
             selection::for_site_leaves_out_what_came_from_it,
             selection::a_store_named_twice_counts_once,
             selection::patient_selects_what_is_for_those_who_see_the_patient,
@@ -203,6 +204,7 @@ macro_rules! storage_contract {
             central::waking_what_a_site_pushed_requests_its_integration,
             central::quarantine_is_counted_by_site,
             central::what_a_site_pushed_is_known_again,
+            central::what_a_site_pushed_first_is_noted_in_one_call,
             central::a_refused_call_leaves_the_transaction_as_it_was,
             central::requeueing_what_a_site_pushed_requests_its_integration,
         }

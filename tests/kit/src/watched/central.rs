@@ -114,6 +114,11 @@ impl SitePushWrites for WatchedTxn<'_, dyn WriteTxn + '_> {
         self.central_writer()?.note_taken(site, table, id, pushed)
     }
 
+    fn note_first_taken(&self, site: SiteId, table: &TableName, id: &RecordId, pushed: &PushedVersion) -> Result<bool> {
+        self.call("note_first_taken")?;
+        self.central_writer()?.note_first_taken(site, table, id, pushed)
+    }
+
     fn request_integration(&self, site: SiteId, at: Timestamp) -> Result<()> {
         self.call("request_integration")?;
         self.central_writer()?.request_integration(site, at)

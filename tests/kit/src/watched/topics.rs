@@ -242,6 +242,12 @@ impl RecordWrites for WatchedTxn<'_, dyn WriteTxn + '_> {
         self.inner.put_record(data, change)
     }
 
+    fn insert_record(&self, data: &RecordData, change: &NewChange) -> Result<Option<Cursor>> {
+        self.call("insert_record")?;
+        self.watch.before_record(data)?;
+        self.inner.insert_record(data, change)
+    }
+
     fn remove_record(&self, change: &NewChange) -> Result<Cursor> {
         self.call("remove_record")?;
         self.inner.remove_record(change)

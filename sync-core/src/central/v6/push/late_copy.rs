@@ -8,7 +8,7 @@
 //! * `Stale`: a newer version of the record came before. The whole request is refused with `integrationInProgress`: a
 //!   proxy that delivers it late does not read the answer, and a real site tries again.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use sha2::{Digest as _, Sha256};
 
@@ -18,7 +18,7 @@ use crate::changelog::ChangelogGap;
 use crate::clock::Timestamp;
 use crate::error::Result;
 use crate::protocol::v6::{Action, BatchElement, PushChain, WireError, WireRecord};
-use crate::record::{Cursor, SiteId, TableName};
+use crate::record::{Cursor, RecordId, SiteId, TableName};
 use crate::storage::state::Fingerprints;
 use crate::storage::{PushedVersion, ReadTxn, Source, StagedKind, WriteTxn, state};
 use crate::write::restored_site::SiteRestore;
@@ -104,14 +104,22 @@ impl IncomingRow {
 
     /// Stores it as the newest version that the site pushed of the record.
     pub(super) fn note(&self, txn: &dyn WriteTxn, site: SiteId, at: Timestamp) -> Result<()> {
-        let (cursor, fingerprint) = (self.element.cursor, self.fingerprint);
-        let WireRecord { table_name, record_id, .. } = &self.element.record;
-        txn.central()?.note_taken(
-            site,
-            table_name,
-            record_id,
-            &PushedVersion { cursor, fingerprint, at, is_former: false },
-        )
+        let (table, id) = self.record();
+        txn.central()?.note_taken(site, table, id, &self.version(at))
+    }
+
+    /// Stores it if the site never pushed the record, which is nearly always so. Returns whether it was stored.
+    fn note_first(&self, txn: &dyn WriteTxn, site: SiteId, at: Timestamp) -> Result<bool> {
+        let (table, id) = self.record();
+        txn.central()?.note_first_taken(site, table, id, &self.version(at))
+    }
+
+    fn record(&self) -> (&TableName, &RecordId) {
+        (&self.element.record.table_name, &self.element.record.record_id)
+    }
+
+    fn version(&self, at: Timestamp) -> PushedVersion {
+        PushedVersion { cursor: self.element.cursor, fingerprint: self.fingerprint, at, is_former: false }
     }
 }
 
@@ -162,6 +170,40 @@ pub(super) struct FilteredBatch<'r> {
     pub(super) duplicates: Vec<&'r IncomingRow>,
     /// Outdated rows from a backup of the site, which gets the newer versions.
     pub(super) superseded: Vec<&'r WireRecord>,
+    /// The fingerprints of the rows that were noted already, because the site never pushed their records before.
+    noted: HashMap<(&'r TableName, &'r RecordId), u64>,
+}
+
+impl<'r> FilteredBatch<'r> {
+    /// Notes the accepted rows, and the repeated ones anew, because further copies of this request may still arrive. If
+    /// `is_anew`, what was noted before counts as of a former database.
+    pub(super) fn note(&self, txn: &dyn WriteTxn, site: SiteId, at: Timestamp, is_anew: bool) -> Result<()> {
+        for row in self.fresh.iter().chain(&self.duplicates) {
+            if is_anew || self.noted.get(&row.record()) != Some(&row.fingerprint) {
+                row.note(txn, site, at)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Compares a row with those that came before this batch, and notes it if there are none of its record.
+    fn replay(
+        &mut self,
+        txn: &dyn WriteTxn,
+        site: SiteId,
+        read_to: Option<Cursor>,
+        row: &'r IncomingRow,
+        now: Timestamp,
+    ) -> Result<Replay> {
+        if self.noted.contains_key(&row.record()) {
+            return Ok(Replay::New);
+        }
+        if row.note_first(txn, site, now)? {
+            self.noted.insert(row.record(), row.fingerprint);
+            return Ok(Replay::New);
+        }
+        row.replay(txn, site, read_to, now)
+    }
 }
 
 /// True if a row is from a backup of the site, and the site pushed it or a newer version of its record before the
@@ -181,7 +223,8 @@ fn end_of_backup(row: Cursor, lost_there: &[ChangelogGap]) -> Option<Cursor> {
 }
 
 /// Stores the highest cursor that a site has pushed. A new row with a lower cursor shows that the site has a new
-/// database, so the versions noted of the former one do not count any more. There are two exceptions:
+/// database, so the versions noted of the former one do not count any more; returns whether that is so. There are two
+/// exceptions:
 ///
 /// * The site reported a restore: cursors of its backup are lower.
 /// * The push names the push before it: then it is of the same database. A row that broke the connection is sent after
@@ -192,9 +235,9 @@ pub(super) fn note_highest_cursor(
     fresh: &[&IncomingRow],
     chain: Option<&PushChain>,
     lost_there: &[ChangelogGap],
-) -> Result<()> {
+) -> Result<bool> {
     let mut numbered = fresh.iter().filter(|row| row.is_numbered()).map(|row| row.element.cursor);
-    let Some(first) = numbered.next() else { return Ok(()) };
+    let Some(first) = numbered.next() else { return Ok(false) };
     let setting = state::HIGHEST_PUSH_OF_SITE.of(site);
     let highest = numbered.max().unwrap_or(first).max(first);
     // An older version stored any value that a site sent. A value that cannot be a cursor decides nothing.
@@ -208,7 +251,7 @@ pub(super) fn note_highest_cursor(
     if is_anew || highest > known {
         setting.set(txn, highest)?;
     }
-    Ok(())
+    Ok(is_anew)
 }
 
 /// The fingerprints of the rows that a site pushed last.
@@ -239,7 +282,9 @@ pub(super) fn filter_replays<'r>(
         let replay = match row.is_numbered() {
             true if planted!(RepeatedPushTaken) => Replay::New,
             true if known.contains(&row.fingerprint) => Replay::Duplicate,
-            true => row.replay(txn, site, read_to, now)?,
+            // Of a backup of the site, what was noted before decides whether it is outdated.
+            true if end_of_backup(row.element.cursor, lost_there).is_some() => row.replay(txn, site, read_to, now)?,
+            true => filtered.replay(txn, site, read_to, row, now)?,
             false => Replay::New,
         };
         last.push(row.fingerprint);
@@ -260,7 +305,7 @@ pub(super) fn filter_replays<'r>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::record::{RecordData, RecordId};
+    use crate::record::RecordData;
     use crate::storage::{MemoryStorage, Storage as _};
 
     fn row(cursor: u64, id: &str, data: &str) -> IncomingRow {
