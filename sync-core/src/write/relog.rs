@@ -168,9 +168,11 @@ pub(crate) fn notify_stale_site(
     if relog_leaving(txn, (table, id), left)? {
         return Ok(());
     }
-    // Central never had the record in the site's store: the site moved it before it pushed it. The site gets its own version
-    // in today's store, and nothing of what others wrote since.
-    if is_sent_to(txn, stores, theirs)?
+    // Central never had the record in the site's store: the site moved it before it pushed it, to a store that has left the
+    // site since. The site gets its own version in that store, and nothing of what others wrote. A site that never had the
+    // store learns nothing.
+    if has_owner_left(txn, site, (table, &ours), Cursor(0))?
+        && is_sent_to(txn, stores, theirs)?
         && let Some(moved) = in_store_of(table, &theirs.record_data, &ours)
     {
         let scope = scope(txn, table, &theirs.record_data)?;
@@ -261,16 +263,21 @@ mod tests {
         let of = |notes: &str, store: &str| {
             RecordData::of(&serde_json::json!({ "id": "x", "notes": notes, "store_id": store }))
         };
-        let storage = MemoryStorage::new();
-        let txn = storage.write().unwrap();
-        upsert(txn.as_ref(), &table, &id, &of("pushed", "LEFT"), Origin::Sync(Some(site)), now).unwrap();
-        upsert(txn.as_ref(), &table, &id, &of("of another", "LEFT"), Origin::Sync(Some(SiteId(3))), now).unwrap();
-        let (table_name, record_id) = (table.clone(), id.clone());
-        let theirs = WireRecord { table_name, record_id, action: Action::Update, record_data: of("old", "OWN") };
-        notify_stale_site(txn.as_ref(), (site, std::slice::from_ref(&own)), &theirs, false, now).unwrap();
-        let rows = txn.changed_records(&Selection::Store(own), Cursor(0), 10, usize::MAX).unwrap();
-        let told: Vec<_> = rows.into_iter().map(|(_, data)| data.unwrap()).collect();
-        assert_eq!(told, [of("old", "LEFT")]);
+        for was_its in [false, true] {
+            let storage = MemoryStorage::new();
+            let txn = storage.write().unwrap();
+            upsert(txn.as_ref(), &table, &id, &of("pushed", "LEFT"), Origin::Sync(Some(site)), now).unwrap();
+            upsert(txn.as_ref(), &table, &id, &of("of another", "LEFT"), Origin::Sync(Some(SiteId(3))), now).unwrap();
+            if was_its {
+                state::store_left_site(site, "LEFT").set(txn.as_ref(), Cursor(1)).unwrap();
+            }
+            let (table_name, record_id) = (table.clone(), id.clone());
+            let theirs = WireRecord { table_name, record_id, action: Action::Update, record_data: of("old", "OWN") };
+            notify_stale_site(txn.as_ref(), (site, std::slice::from_ref(&own)), &theirs, false, now).unwrap();
+            let rows = txn.changed_records(&Selection::Store(own.clone()), Cursor(0), 10, usize::MAX).unwrap();
+            let told: Vec<_> = rows.into_iter().map(|(_, data)| data.unwrap()).collect();
+            assert_eq!(told, Vec::from_iter(was_its.then(|| of("old", "LEFT"))), "{was_its}");
+        }
     }
 
     /// The site that has the store now never had the record.
