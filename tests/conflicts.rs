@@ -61,6 +61,28 @@ fn outcomes(report: &SyncReport) -> Vec<ConflictOutcome> {
     report.conflicts.iter().map(|conflict| conflict.outcome).collect()
 }
 
+/// What the docs of the resolver say: an app that wants it to decide pulls first.
+#[test]
+fn a_whole_cycle_pushes_first_so_the_edit_wins_and_no_resolver_is_asked() {
+    for kind in [Kind::Sqlite, Kind::Memory] {
+        let central = CentralEnd::over(kind);
+        let (north, south) = (central.new_site("north"), central.new_site("south"));
+        north.sync();
+        south.sync();
+        let never = |_: &ConflictVersions<'_>| -> Resolution { panic!("a resolver was asked") };
+        let replica = Replica::builder().resolver("name_oms_fields", never).with_storage(south.storage.clone());
+        let whole = replica.site(Arc::new(InProcess::new(central.central.clone())));
+        north.records.put("name_oms_fields", [properties("north")]).expect("stored");
+        north.sync();
+        south.records.put("name_oms_fields", [properties("south")]).expect("stored");
+        let report = whole.sync(&SyncOptions::default(), &mut NoopObserver).expect("a cycle");
+        assert!(report.error.is_none(), "{report:?}");
+        assert_eq!((report.pushed, report.kept_local, report.resolved), (1, 0, 0));
+        assert_eq!((report.conflicts, replica.conflicts().expect("reads").len()), (vec![], 0));
+        all_have(&central, &north, &south, "south");
+    }
+}
+
 #[test]
 fn the_received_version_is_taken_and_the_edit_is_not_pushed() {
     for kind in [Kind::Sqlite, Kind::Memory] {

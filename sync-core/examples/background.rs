@@ -12,7 +12,7 @@ use sync_core::driver::{CycleEnd, Driver, DriverConfig, DriverObserver};
 use sync_core::files::Files;
 use sync_core::site::FilesOptions;
 use sync_core::transport::HttpTransport;
-use sync_core::{Replica, SyncEvent, SyncObserver};
+use sync_core::{Error, Replica, SyncEvent, SyncObserver, SyncOptions};
 
 /// Shows progress, and passes the end of each cycle on.
 struct Screen {
@@ -32,6 +32,7 @@ impl SyncObserver for Screen {
 impl DriverObserver for Screen {
     fn on_cycle(&mut self, end: &CycleEnd) {
         let outcome = match end.error() {
+            Some(Error::Cancelled) => "stopped by the user; the next cycle goes on".to_owned(),
             Some(error) => format!("{}. {}", error, error.advice()),
             None => "done".to_owned(),
         };
@@ -49,13 +50,12 @@ pub(crate) fn run(database: &str) -> Result<String, Box<dyn std::error::Error>> 
     let replica = Replica::open(database)?;
     let site = replica.site(Arc::new(HttpTransport::default()));
     let photos = replica.files(Files::folder_of(Path::new(database)));
-    let mut config = DriverConfig::default();
-    config.options.max_time = Some(Duration::from_secs(25));
+    let config = DriverConfig::default().options(SyncOptions::default().max_time(Duration::from_secs(25)));
     let mut driver = Driver::new(site, config).with_files(photos, FilesOptions::default());
     let handle = driver.handle();
     let (ends, ended) = mpsc::channel();
     let thread = std::thread::spawn(move || driver.run(&mut Screen { ends }));
-    // A user who wants to sync now: handle.trigger(); a metered line: handle.set_metered(true); an app in the background:
+    // A user who wants to sync now: handle.trigger(); who does not want to wait: handle.cancel(); a metered line: handle.set_metered(true); an app in the background:
     // handle.suspend(), and later handle.resume(); a closed app: handle.join().
     let outcome = ended.recv()?;
     handle.join();

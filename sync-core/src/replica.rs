@@ -122,6 +122,34 @@ impl Replica {
     /// # Ok::<(), sync_core::Error>(())
     /// ```
     ///
+    /// Any `Err` from `edit` undoes everything: [`Error::bad_input`](crate::Error::bad_input) with a text, or any other. A reason of
+    /// the app's own type is kept beside the transaction:
+    ///
+    /// ```
+    /// use sync_core::{Error, record::AssetClass};
+    /// # use std::sync::Arc;
+    /// # use sync_core::{Replica, storage::MemoryStorage};
+    /// # let replica = Replica::with_storage(Arc::new(MemoryStorage::new()));
+    /// # replica.site_registry()?;
+    /// struct TooMany(u64);
+    /// let mut reason = None;
+    /// let written = replica.write(|txn| {
+    ///     txn.of().put(&AssetClass { id: "cold".into(), name: "Cold chain".into(), ..AssetClass::default() })?;
+    ///     let classes = txn.of::<AssetClass>().count(&Default::default())?;
+    ///     if classes > 0 {
+    ///         reason = Some(TooMany(classes));
+    ///         return Err(Error::Cancelled); // Nobody sees this one.
+    ///     }
+    ///     Ok(())
+    /// });
+    /// match reason {
+    ///     Some(TooMany(classes)) => println!("{classes} classes are too many: nothing was written"),
+    ///     None => written?,
+    /// }
+    /// # assert_eq!(replica.records().of::<AssetClass>().count(&Default::default())?, 0);
+    /// # Ok::<(), Error>(())
+    /// ```
+    ///
     /// # Errors
     /// The error of `edit`, or the first error of a call in it; nothing was written then. The database failed.
     pub fn write<T>(&self, edit: impl FnOnce(&Transaction<'_>) -> Result<T>) -> Result<T> {
@@ -154,6 +182,9 @@ impl Replica {
     /// did not stay. For a screen on which a person compares the two and perhaps edits the record again. The last conflict of
     /// each of 100 records is kept, and half a megabyte of versions; the oldest make room.
     ///
+    /// Only a pull finds conflicts, and a whole cycle pushes first. An edit that it pushes replaces central's version, which is
+    /// then not among these; see [`ReplicaBuilder::resolver`].
+    ///
     /// ```
     /// use sync_core::record::Asset;
     /// # use std::sync::Arc;
@@ -181,7 +212,8 @@ impl Replica {
         Site::new(storage.clone(), transport, clock.clone(), device.clone(), resolvers.clone())
     }
 
-    /// The files of records, whose bytes lie in this folder.
+    /// The files of records, whose bytes lie in this folder. For a database file, take
+    /// [`Files::folder_of`](crate::files::Files::folder_of), as the program `oms-sync` does.
     pub fn files(&self, folder: impl Into<PathBuf>) -> Files {
         Files::new(self.parts.storage.clone(), self.parts.clock.clone(), folder)
     }

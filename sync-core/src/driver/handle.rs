@@ -66,7 +66,8 @@ impl DriverHandle {
     }
 
     /// Ends the running cycle normally: its work so far stays. Returns whether one runs. The cycle ends at its next
-    /// event; a running request is broken off, see [`SyncObserver`](crate::SyncObserver).
+    /// event; a running request is broken off within two seconds, see [`SyncObserver`](crate::SyncObserver). Its
+    /// [`CycleEnd::error`](super::CycleEnd::error) is [`Error::Cancelled`](crate::Error::Cancelled), and the next cycle comes at its time.
     pub fn cancel(&self) -> bool {
         self.ask(|asked| {
             asked.cancelled = asked.running;

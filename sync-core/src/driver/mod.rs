@@ -41,7 +41,8 @@ pub struct CycleEnd {
 }
 
 impl CycleEnd {
-    /// Its error: that of the report, or the one in its place.
+    /// Its error: that of the report, or the one in its place. A cycle that was [cancelled](DriverHandle::cancel) has
+    /// [`Error::Cancelled`], which is no failure.
     pub fn error(&self) -> Option<&Error> {
         match &self.result {
             Ok(report) => report.error.as_ref(),
@@ -113,12 +114,15 @@ impl Driver {
     /// its own.
     ///
     /// ```
+    /// use std::path::Path;
+    ///
     /// use sync_core::driver::{Driver, DriverConfig};
+    /// use sync_core::files::Files;
     /// use sync_core::site::FilesOptions;
     /// use sync_core::{Replica, Site};
     ///
     /// fn driver_of(replica: &Replica, site: Site) -> Driver {
-    ///     let photos = replica.files("clinic.files");
+    ///     let photos = replica.files(Files::folder_of(Path::new("clinic.sqlite")));
     ///     Driver::new(site, DriverConfig::default()).with_files(photos, FilesOptions::default())
     /// }
     /// ```

@@ -46,7 +46,20 @@ impl<'a> Attach<'a> {
 
 impl Files {
     /// Attaches a file of the disk to a record: copies its bytes into the folder and writes its reference. Returns the
-    /// reference's id.
+    /// reference's id. This is a transaction of its own: call it after the [`Replica::write`](crate::Replica::write) that writes the
+    /// record, not inside it.
+    ///
+    /// ```
+    /// use std::path::Path;
+    ///
+    /// use sync_core::Replica;
+    /// use sync_core::files::Files;
+    /// use sync_core::record::{AssetId, RecordId};
+    ///
+    /// fn add_photo(replica: &Replica, database: &Path, asset: &AssetId, photo: &Path) -> sync_core::Result<RecordId> {
+    ///     replica.files(Files::folder_of(database)).attach("asset", asset.as_str(), photo)
+    /// }
+    /// ```
     ///
     /// # Errors
     /// [`Error::NotFound`] if the record is not here, [`Error::NotAllowed`] if it is of another site's store,

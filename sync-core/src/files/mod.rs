@@ -121,7 +121,8 @@ impl Files {
         Self { store, ..self }
     }
 
-    /// The default folder for a database file: `FILE.files` beside it.
+    /// The default folder for a database file: `FILE.files` beside it. The argument of [`Replica::files`](crate::Replica::files), unless
+    /// an app keeps its files elsewhere.
     pub fn folder_of(database: &Path) -> PathBuf {
         let mut name = database.as_os_str().to_owned();
         name.push(".files");

@@ -58,7 +58,8 @@ pub enum Resolution {
 }
 
 impl Resolution {
-    /// A value that replaces both versions.
+    /// A value that replaces both versions. It is written with its own `unknown` keys; those that only the other version has are
+    /// lost, unless the resolver adds them.
     pub fn replace_with<T: TypedRecord>(value: &T) -> Self {
         Self::Replace(value.write())
     }
@@ -66,6 +67,7 @@ impl Resolution {
 
 /// Decides the conflicts of a table; see [`ReplicaBuilder::resolver`](crate::ReplicaBuilder::resolver).
 ///
+/// A whole cycle pushes before it pulls, so an edit that it pushes wins at central and no resolver is called; see there.
 /// It is called within the transaction of a pull, so it decides from the two versions alone: it must not use the replica, and
 /// should be quick. A dry run asks it too. Where it panics, or gives a record that may not be written, the local version stays,
 /// and the [conflict](crate::site::Conflict) says so.
@@ -114,7 +116,9 @@ pub struct Conflict {
     /// The SHA-256 of that version's data in hexadecimal digits; `None` for a deletion.
     pub digest: Option<String>,
     /// The fields in which that version differed from the local one, at most [`FIELDS_MAX`](Self::FIELDS_MAX) of them; none if one of the
-    /// two was a deletion.
+    /// two was a deletion. In a record type, a key that this version does not know is named only if both versions have it: a site of an
+    /// older release may have left it out. So a version may have keys that are not named here; compare the documents of a
+    /// [`KeptConflict`](super::KeptConflict) to see all that did not stay.
     pub differs: Vec<String>,
     /// How it ended.
     pub outcome: ConflictOutcome,

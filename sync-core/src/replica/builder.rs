@@ -85,15 +85,23 @@ impl ReplicaBuilder {
     /// server stays too, because it may have arrived. The
     /// [report](crate::SyncReport::conflicts) of the cycle names each conflict and how it ended.
     ///
+    /// **A whole cycle pushes before it pulls.** An edit that it pushes replaces central's version, and the resolver is not
+    /// called: it then only decides about edits that were made during the cycle, and about edits that could not be pushed. An app that
+    /// wants its resolver to decide runs a cycle with [`SyncOptions::pull_only`](crate::SyncOptions::pull_only) first, then a whole one.
+    ///
     /// A resolver is for data that two people may both edit in good faith. It should give the same result at each site of a
     /// network; otherwise the sites replace each other's results again and again.
+    ///
+    /// A value in [`Resolution::replace_with`](crate::site::Resolution::replace_with) is written with its own `unknown` keys
+    /// alone, so the resolver adds those of the other version: a later release may have written them. The example also goes by
+    /// `modified_datetime`, which each app sets itself at an edit.
     ///
     /// ```
     /// use sync_core::Replica;
     /// use sync_core::record::Asset;
     /// use sync_core::site::{ConflictVersions, Resolution};
     ///
-    /// /// The newer version stays, with the notes of both.
+    /// /// The newer version stays, with the notes of both, and with the keys that only the older one has.
     /// fn of_assets(versions: &ConflictVersions<'_>) -> Resolution {
     ///     let (Some(ours), Some(theirs)) = (versions.local_as::<Asset>(), versions.received_as::<Asset>()) else {
     ///         return Resolution::KeepLocal; // One of them is a deletion.
@@ -101,6 +109,9 @@ impl ReplicaBuilder {
     ///     let (mut newer, older) = if ours.modified_datetime < theirs.modified_datetime { (theirs, ours) } else { (ours, theirs) };
     ///     let notes: Vec<String> = newer.notes.into_iter().chain(older.notes).collect();
     ///     newer.notes = Some(notes.join("\n"));
+    ///     for (key, value) in older.unknown {
+    ///         newer.unknown.entry(key).or_insert(value);
+    ///     }
     ///     Resolution::replace_with(&newer)
     /// }
     ///

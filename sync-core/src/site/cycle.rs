@@ -54,7 +54,8 @@ impl SyncOptions {
         Self { push_only: true, ..self }
     }
 
-    /// Leaves out pushing, except to confirm an earlier push.
+    /// Leaves out pushing, except to confirm an earlier push. Such a cycle before a whole one lets a
+    /// [resolver](crate::ReplicaBuilder::resolver) decide about edits that are not pushed yet; a whole cycle would push them first.
     #[must_use]
     pub fn pull_only(self) -> Self {
         Self { pull_only: true, ..self }

@@ -88,7 +88,8 @@ pub enum SyncEvent {
         /// The step.
         step: Step,
     },
-    /// Progress of a step. The total comes from the other end, and may change.
+    /// Progress of a step: once for each batch, so a short step has one, and its total may be 0. The total comes from the other end, and may
+    /// change.
     Progress {
         /// The step.
         step: Step,
@@ -120,7 +121,7 @@ pub enum SyncEvent {
         /// The remaining time.
         left: Duration,
     },
-    /// A request is running. Sent a few times a second, so that it can be broken off.
+    /// A request is running. Sent a few times a second, so that it can be broken off, and a screen can show that something goes on.
     RequestUnderWay {
         /// The time so far.
         waited: Duration,

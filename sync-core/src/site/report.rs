@@ -11,7 +11,7 @@ use crate::record::{Cursor, NameId};
 use crate::storage::LoggedError;
 use crate::text::{Localize, Message};
 
-/// A report without an error, of [`SyncReport::into_result`] or [`FilesReport::into_result`](super::FilesReport::into_result).
+/// The report `R` of a run that ended without an error, of [`SyncReport::into_result`] or [`FilesReport::into_result`](super::FilesReport::into_result).
 /// It is read as the report itself, and may be dropped unread.
 #[derive(Debug, Clone, Serialize)]
 #[serde(transparent)]
@@ -86,11 +86,11 @@ pub struct SyncReport {
     pub quarantined: u64,
     /// Records in quarantine because a rule of ownership forbids them, or because central refused them.
     pub refused: u64,
-    /// Pulled records that yielded to a local edit.
+    /// Pulled records that were edited here too, and whose local version stayed.
     pub kept_local: u64,
-    /// Pulled records that met a local edit, and about which a resolver of the host decided otherwise.
+    /// Pulled records that were edited here too, and for which a resolver of the host took the pulled version, or replaced both.
     pub resolved: u64,
-    /// The first hundred of both.
+    /// The first hundred conflicts of those that `kept_local` and `resolved` count.
     pub conflicts: Vec<Conflict>,
     /// The steps that ran.
     pub steps: Vec<StepReport>,

@@ -14,7 +14,10 @@ record_type! {
     /// A record of `asset` (assets). Who edits it: the site whose active store owns it; central may also create,
     /// edit, move or delete any asset.
     ///
-    /// Deletion: both directions are implemented since v2.13.1 (missing in v2.14.0, back in v2.14.1), but no code
+    /// The app sets `created_datetime` and, at each edit, `modified_datetime`. `delete` sets `deleted_datetime`; the record is still
+    /// read and found, so a query for assets in use has `is_null("deleted_datetime")`.
+    ///
+    /// Deletion on the wire: both directions are implemented since v2.13.1 (missing in v2.14.0, back in v2.14.1), but no code
     /// path writes a DELETE changelog row for assets: deleting one sets deleted_datetime and writes an UPSERT row. An
     /// incoming Delete is applied as that same soft delete.
     pub struct Asset("asset", AssetId) {

@@ -25,11 +25,11 @@ record_type! {
         fields: {
             id: AssetLogId = "id",
             asset_id: AssetId = "asset_id".parent("asset"),
-            /// User id; not enforced by a foreign key.
+            /// `ID` of a record of the legacy table `user`, not a name: who made the entry. Not enforced by a foreign key.
             user_id: RecordId = "user_id",
             status: Option<AssetLogStatus> = "status",
             comment: Option<String> = "comment",
-            /// New rows always carry a value (default STATUS_UPDATE).
+            /// `type` on the wire, and so in a query. New rows always carry a value (default STATUS_UPDATE).
             kind: Option<AssetLogType> = "type",
             reason_id: Option<AssetLogReasonId> = "reason_id",
             /// When the event happened.

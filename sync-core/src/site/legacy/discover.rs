@@ -23,6 +23,11 @@ impl Site {
     /// Sets a database up as the site with these settings: asks the legacy server first, then stores settings and
     /// answer together. Settings of the same site may change; a database never becomes that of another site.
     ///
+    /// Once is enough: an app asks [`Replica::settings`](crate::Replica::settings) first, and calls it again only to change settings, such
+    /// as the password. A second call asks the legacy server again and replaces the stored settings. If the server does not
+    /// answer, the call tries [`SyncConfig::attempts`](crate::SyncConfig) times, about ten seconds where the connection is refused at
+    /// once; the observer receives each [`Retrying`](crate::SyncEvent::Retrying) and may stop it.
+    ///
     /// Who sets a site up vouches for the legacy server, and with it for the address of central that it gives. Where the legacy server
     /// stays the same, a new address of central has to be [confirmed](Self::confirm_central_url) nevertheless.
     ///
