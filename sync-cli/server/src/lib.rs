@@ -128,7 +128,7 @@ impl Server {
         let address = listener.local_addr().map_err(failed)?;
         let admin = options.admin.take();
         let admin_address = admin.as_ref().map(TcpListener::local_addr).transpose().map_err(failed)?;
-        let (connections, patience, tls) = (options.connections_max, options.patience, options.tls.take());
+        let (connections, patience, tls) = (options.connections_max, options.patience, options.tls.clone());
         let notice = options.notice.clone();
         let app = Arc::new(App::new(central.clone(), options, admin.is_some(), large.handle().clone()));
         let (stop, stopped) = watch::channel(false);

@@ -2,6 +2,7 @@
 
 use std::io::{Read as _, Write as _};
 use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -10,8 +11,8 @@ use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::pki_types::ServerName;
 use tokio_rustls::rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 
-use crate::client::{Reply, connect, head};
-use crate::support::{Desk, HARDWARE_ID, PASSWORD};
+use crate::client::{Reply, connect, get, head};
+use crate::support::{Desk, HARDWARE_ID, PASSWORD, Server};
 
 #[test]
 fn sites_are_served_over_tls_and_told_an_address_of_that_kind() {
@@ -60,10 +61,14 @@ fn sites_are_served_over_tls_and_told_an_address_of_that_kind() {
     server.stop().ends(0);
 }
 
-/// A certificate for `localhost` that ends in a year.
+/// A certificate for `localhost` that ends on the second day of a year.
 fn write_certificate(desk: &Desk, year: i32) -> rcgen::Certificate {
     let mut params = rcgen::CertificateParams::new(vec!["localhost".to_owned()]).expect("a name");
     params.not_after = rcgen::date_time_ymd(year, 1, 2);
+    write_certificate_of(desk, &params)
+}
+
+fn write_certificate_of(desk: &Desk, params: &rcgen::CertificateParams) -> rcgen::Certificate {
     let key = rcgen::KeyPair::generate().expect("a key");
     let made = params.self_signed(&key).expect("a certificate");
     std::fs::write(desk.path("key.pem"), key.serialize_pem()).expect("a file");
@@ -112,4 +117,37 @@ fn a_renewed_certificate_is_used_without_a_restart_and_an_ended_one_never() {
     assert!(answers_with(&second, &server.address));
     let said = server.stop().ends(0);
     assert!(said.err.contains("certificate_") || said.err.contains("ended at"), "{}", said.err);
+}
+
+#[test]
+fn the_health_check_warns_before_the_certificate_ends() {
+    let desk = Desk::new();
+    desk.run(&["--db", "central.sqlite", "site", "add", "clinic", "--password-file", "pw"]).ends(0);
+    let certificate_of = |server: &Server| {
+        let reply = get(server.admin.as_ref().expect("its own address"), "/health");
+        assert_eq!(reply.status, 200, "it has not ended: {reply:?}");
+        reply.json()["certificate"].as_str().expect("a word").to_owned()
+    };
+    let (flags, admin) = (["--tls-cert", "cert.pem", "--tls-key", "key.pem"], ["--admin-listen", "127.0.0.1:0"]);
+    write_certificate(&desk, 2900);
+    let server = desk.serve_with("central.sqlite", &[&flags[..], &admin].concat());
+    assert_eq!(certificate_of(&server), "ok");
+    server.stop().ends(0);
+
+    let mut params = rcgen::CertificateParams::new(vec!["localhost".to_owned()]).expect("a name");
+    params.not_after = (SystemTime::now() + Duration::from_secs(5 * 24 * 3600)).into();
+    write_certificate_of(&desk, &params);
+    std::fs::write(desk.path("oms-sync.toml"), "[serve]\ntls-cert = \"cert.pem\"\ntls-key = \"key.pem\"\n")
+        .expect("a file");
+    let server = desk.serve_with("central.sqlite", &admin);
+    assert_eq!(certificate_of(&server), "ends_soon", "also with settings from a file");
+    // The answer follows the certificate that is in use.
+    write_certificate(&desk, 2900);
+    server.signal("-HUP");
+    let began = Instant::now();
+    while certificate_of(&server) != "ok" {
+        assert!(began.elapsed() < Duration::from_secs(120), "the renewed certificate is not seen");
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    server.stop().ends(0);
 }
