@@ -110,6 +110,7 @@ fn health(app: &App) -> HttpResponse {
         "database": check.as_ref().map_or_else(|error| error.code(), |()| "reachable"),
         "disk": disk.as_str(),
         "certificate": certificate,
+        "backup": backup(app),
         "queue": seen.as_ref().map(|(_, integrations)| integrations.waiting),
         "clock": seen.as_ref().map(|(view, _)| clock(view.sites.iter().filter_map(|site| site.seen_at).max(), now)),
         "time": now,
@@ -117,6 +118,11 @@ fn health(app: &App) -> HttpResponse {
     let mut response = HttpResponse::json(if is_well { 200 } else { 503 }, document.to_string().into_bytes());
     not_kept(&mut response);
     response
+}
+
+/// How the backups stand that the host takes. A failed one is no reason to answer no sites, so it does not fail the health check.
+fn backup(app: &App) -> &'static str {
+    app.options.backups.as_ref().map_or("none", |backups| backups.now().as_str())
 }
 
 /// How a certificate stands.
@@ -197,7 +203,7 @@ fn disk(app: &App) -> Disk {
 
 fn figures(app: &App) -> Result<HttpResponse> {
     let (view, integrations) = (app.views.get(&app.central)?, app.central.integrations()?);
-    let text = app.metrics.text(&view, &integrations, app.options.database.as_deref());
+    let text = app.metrics.text(&view, &integrations, &app.options);
     Ok(for_prometheus(text))
 }
 
@@ -221,6 +227,7 @@ fn status_document(app: &App) -> Result<HttpResponse> {
         "at": view.at,
         "version": env!("CARGO_PKG_VERSION"),
         "disk": disk(app).as_str(),
+        "backup": backup(app),
         "newest_position": view.newest,
         "waiting_integrations": integrations.waiting,
         "quarantined": quarantined,

@@ -24,6 +24,7 @@
 mod access_log;
 mod admin;
 mod app;
+mod backups;
 mod body;
 mod budget;
 mod checks;
@@ -67,6 +68,7 @@ use self::connections::ListenerOptions;
 use self::sentences::input_given as given;
 
 pub use self::access_log::AccessLog;
+pub use self::backups::BackupLog;
 pub use self::options::{Notice, ServerOptions, connections_max};
 pub use self::tls::{Pem, Tls};
 

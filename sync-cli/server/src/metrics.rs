@@ -11,6 +11,7 @@ use sync_core::clock::Timestamp;
 use sync_core::protocol::one_line;
 
 use crate::last_day::{LastDay, Part};
+use crate::options::ServerOptions;
 
 /// The upper bounds of the histogram of durations, in seconds.
 pub(super) const BUCKETS: [f64; 10] = [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0, 30.0];
@@ -140,7 +141,7 @@ impl Metrics {
     }
 
     /// All of them as text.
-    pub(super) fn text(&self, view: &CentralView, integrations: &Integrations, database: Option<&Path>) -> String {
+    pub(super) fn text(&self, view: &CentralView, integrations: &Integrations, options: &ServerOptions) -> String {
         let mut page = Page::default();
         page.family("oms_sync_info", "gauge", "The version that runs.");
         page.value(&[("version", env!("CARGO_PKG_VERSION"))], 1.0);
@@ -166,7 +167,15 @@ impl Metrics {
         let help = "The share of the positions that sites of Open mSupply 2.x can count which the changelog has used.";
         page.family("oms_sync_changelog_used_ratio", "gauge", help);
         page.value(&[], view.newest.0 as f64 / f64::from(1_u32 << 31));
-        if let Some(bytes) = database.and_then(size_of) {
+        if let Some(backups) = options.backups.as_ref().map(|backups| backups.now()) {
+            page.family("oms_sync_backup_failures_total", "counter", "Backups of the server that failed.");
+            page.value(&[], backups.failures as f64);
+            if let Some(at) = backups.last_good {
+                page.family("oms_sync_backup_timestamp_seconds", "gauge", "When the newest whole backup was taken.");
+                page.value(&[], seconds(at));
+            }
+        }
+        if let Some(bytes) = options.database.as_deref().and_then(size_of) {
             page.family("oms_sync_database_bytes", "gauge", "The size of the database, its log included.");
             page.value(&[], bytes as f64);
         }

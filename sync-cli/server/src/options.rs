@@ -9,6 +9,7 @@ use std::time::Duration;
 use sync_core::{Message, Texts};
 
 use crate::access_log::AccessLog;
+use crate::backups::BackupLog;
 use crate::tls::Tls;
 
 /// The default for the most connections of sites at once, if the machine allows as many.
@@ -40,6 +41,8 @@ pub struct ServerOptions {
     pub database: Option<PathBuf>,
     /// The folder of files, to report its free space.
     pub files: Option<PathBuf>,
+    /// The backups that the host takes, if it takes any.
+    pub backups: Option<Arc<BackupLog>>,
     /// Receives failures of the integration; by default they are written to standard error, in English.
     pub notice: Notice,
 }
@@ -56,6 +59,7 @@ impl Default for ServerOptions {
             access_log: None,
             database: None,
             files: None,
+            backups: None,
             notice: Arc::new(|said| {
                 // If standard error is closed, nobody reads it.
                 let _ = writeln!(std::io::stderr(), "{}", Texts::default().say(said));

@@ -176,7 +176,10 @@ Examples:
 
 pub(super) const SYNC: &str = "\
 Exit status 1 if the cycle left a record in quarantine; oms-sync quarantine list
-says why. Records that are there since an earlier cycle do not change the status.
+says why. Records that are there since an earlier cycle do not change the
+status. Central tells of a record that it refused in a later cycle, as a warning
+of that cycle, which does not change the status either. For an alarm use
+oms-sync doctor.
 
 The size of batches adapts to the line and is remembered for the next cycle.
 Environment variables limit it: OMS_SYNC_PULL_RECORDS and OMS_SYNC_PULL_BYTES

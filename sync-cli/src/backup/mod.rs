@@ -17,6 +17,8 @@ use sha2::{Digest as _, Sha256};
 use sync_core::files::Files;
 use sync_core::{Error, Result};
 
+use crate::sentences::input_given as given;
+
 pub(crate) use self::check::check;
 pub(crate) use self::take::{Plan, take};
 
@@ -60,10 +62,21 @@ pub(crate) struct StoredBackup {
 impl StoredBackup {
     /// The backup in a folder, or a copied database file.
     pub(crate) fn at(path: &Path) -> Result<Self> {
+        let shown = path.display().to_string();
+        if !path.exists() {
+            return Err(Error::bad_input(given::no_backup(shown)));
+        }
         if !path.is_dir() {
             return Ok(Self { database: path.to_owned(), files: Files::folder_of(path), manifest: None });
         }
         let says = path.join(MANIFEST);
+        if !says.exists() {
+            let within = Self::all_in(path)?;
+            return Err(Error::bad_input(match within.last() {
+                Some(newest) => given::folder_of_backups(shown, within.len(), newest.display().to_string()),
+                None => given::folder_without_backup(shown),
+            }));
+        }
         let text = std::fs::read(&says).map_err(|error| failed("reading", &says, error))?;
         let manifest: Manifest =
             serde_json::from_slice(&text).map_err(|error| failed("reading", &says, error.into()))?;

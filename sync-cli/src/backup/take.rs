@@ -10,6 +10,7 @@ use sync_core::{Error, Replica, Result, Role};
 
 use super::{FileInFolder, MANIFEST, Manifest, StoredBackup, UNFINISHED, check, copy_private, failed, files_in, hash};
 use super::{is_unfinished, make_private};
+use crate::output::bytes as shown_bytes;
 
 /// Space that stays free on the disk of the backups.
 const SPARE_BYTES: u64 = 64 * 1024 * 1024;
@@ -91,7 +92,10 @@ fn refuse_small_disk(database: &Path, plan: &Plan<'_>, before: Option<&StoredBac
     let new = files_in(plan.files)?.into_iter().filter(|file| shared_with(before, file).is_none());
     let needed: u64 = size(database) + size(Path::new(&log)) + new.map(|(_, bytes)| bytes).sum::<u64>();
     if free < needed.saturating_add(SPARE_BYTES) {
-        let source = format!("the backup needs {needed} bytes, and {free} are free").into();
+        let (needed, spare, free) = (shown_bytes(needed), shown_bytes(SPARE_BYTES), shown_bytes(free));
+        let folder = plan.to.display();
+        let source = format!("a backup in {folder} needs {needed} and leaves {spare} free, but only {free} are free");
+        let source = source.into();
         return Err(Error::DiskFull { source });
     }
     Ok(())

@@ -4,11 +4,13 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 use serde_json::json;
+use sync_core::central::SiteList;
 use sync_core::clock::{Clock as _, SystemClock};
 use sync_core::files::Files;
-use sync_core::{Result, Role};
+use sync_core::{Error, Result, Role};
 
 use super::layout::{facts, say};
+use super::list_changes::{ListChanges, ListedSites};
 use super::repair::put_aside_as;
 use crate::args::{self, Args};
 use crate::backup::{Plan, StoredBackup, check as check_backup, copy_private, files_in, take as take_backup};
@@ -21,7 +23,14 @@ pub(super) fn take(args: &Args, options: &args::Backup, out: &Output) -> Result<
     let workspace = Workspace::open(args, out)?;
     let keep = options.keep.map(|keep| keep as usize);
     let plan = Plan { to: &options.folder, files: &workspace.folder, keep };
-    let taken = take_backup(&workspace.replica, &plan)?;
+    let taken = take_backup(&workspace.replica, &plan).inspect_err(|error| {
+        // Only the cause has the path and the needed space.
+        if let Error::DiskFull { source } = error
+            && !out.verbose()
+        {
+            out.hint_said(&common::caused_by(source.to_string()));
+        }
+    })?;
     if out.json {
         out.document(&taken)?;
         return Ok(CommandOutcome::Done);
@@ -134,6 +143,8 @@ struct Since {
     written_here: u64,
     /// At most so many of those were not sent yet.
     not_sent: u64,
+    /// What was changed in the list of sites and stores that this database keeps itself; `None` if it keeps none.
+    list: Option<ListChanges>,
 }
 
 impl Since {
@@ -157,18 +168,33 @@ impl Since {
             })
         })?;
         let is_central = now.role()? == Some(Role::Central);
+        let list = match now.site_list()? {
+            Some(SiteList::Local) => Some(ListChanges::between(&ListedSites::of(&now)?, &ListedSites::of(&then)?)),
+            _ => None,
+        };
+        // What a server without a legacy server wrote again for stores that moved.
+        let from_servers = if list.is_some() { 0 } else { from_servers };
         let not_sent = if is_central { written_here } else { now.status()?.waiting.records.min(written_here) };
-        Ok(Some(Self { is_central, from_sites, from_servers, written_here, not_sent }))
+        Ok(Some(Self { is_central, from_sites, from_servers, written_here, not_sent, list }))
     }
 
     fn show(&self, out: &Output) -> Result<(), Failure> {
-        let said = match self.is_central {
-            true => shown::since_at_central(records(self.from_sites), records(self.from_servers)),
-            false => shown::since_at_site(records(self.from_servers + self.from_sites), records(self.written_here)),
+        let said = match (self.is_central, &self.list) {
+            (true, Some(_)) => shown::since_alone(records(self.from_sites)),
+            (true, None) => shown::since_at_central(records(self.from_sites), records(self.from_servers)),
+            (false, _) => {
+                shown::since_at_site(records(self.from_servers + self.from_sites), records(self.written_here))
+            }
         };
         say(out, "", &said)?;
+        let changes = self.list.as_ref().map(|list| &list.0[..]).unwrap_or_default();
+        if !changes.is_empty() {
+            say(out, "", &shown::list_changed())?;
+            changes.iter().try_for_each(|change| say(out, "  ", &change.says()))?;
+        }
         match self.not_sent {
-            0 => say(out, "", &shown::nothing_is_only_here()),
+            0 if changes.is_empty() => say(out, "", &shown::nothing_is_only_here()),
+            0 => Ok(()),
             count => say(out, "", &shown::only_here(records(count))),
         }
     }

@@ -14,6 +14,7 @@ mod files;
 mod identity;
 mod inspect;
 pub(crate) mod layout;
+mod list_changes;
 mod log;
 mod man;
 mod net;

@@ -7,7 +7,8 @@ use std::path::Path;
 
 use oms_sync_inspect::database::unreadable;
 use serde::{Deserialize, Serialize};
-use sync_core::{Error, Result};
+use sync_core::central::{SiteRegistry, Store};
+use sync_core::{Error, Message, Result};
 
 use crate::input::{TEXT_MAX, unjoined_text_of};
 use crate::sentences::input_given as given;
@@ -15,6 +16,9 @@ use crate::sentences::input_given as given;
 /// A line of the table: a site, with a store or without.
 #[derive(Debug, Deserialize)]
 pub(super) struct Wanted {
+    /// Its place in the file, from 1 on.
+    #[serde(skip)]
+    pub line: u64,
     pub site: String,
     #[serde(default)]
     pub store_code: String,
@@ -31,18 +35,35 @@ struct SitePassword {
 
 /// The lines of a table.
 pub(super) fn wanted(file: &Path) -> Result<Vec<Wanted>> {
-    let lines: Vec<Wanted> = lines(file, &unjoined_text_of(file, TEXT_MAX)?)?;
-    let mut sites_of_codes: BTreeMap<&str, &str> = BTreeMap::new();
-    for line in &lines {
-        if line.site.is_empty() || (line.store_code.is_empty() && !line.store_name.is_empty()) {
-            return Err(Error::bad_input(given::line_incomplete(file.display().to_string())));
+    let lines: Vec<(u64, Wanted)> = lines(file, &unjoined_text_of(file, TEXT_MAX)?)?;
+    Ok(lines.into_iter().map(|(line, wanted)| Wanted { line, ..wanted }).collect())
+}
+
+/// Checks every line by the rules of `site add` and `store add`, so that an import changes all or nothing. `stores` are those that are
+/// there already: they keep their names.
+///
+/// # Errors
+/// [`Error::BadInput`] with the first line that cannot be added.
+pub(super) fn check(file: &Path, lines: &[Wanted], stores: &[Store]) -> Result<()> {
+    let mut lines_of_codes: BTreeMap<&str, u64> = BTreeMap::new();
+    for wanted in lines {
+        let refused = |why: Message| Error::bad_input(given::in_line(file.display().to_string(), wanted.line, why));
+        let (code, name) = (wanted.store_code.as_str(), wanted.store_name.as_str());
+        if wanted.site.is_empty() || (code.is_empty() && !name.is_empty()) {
+            return Err(refused(given::line_incomplete()));
         }
-        let other = sites_of_codes.insert(&line.store_code, &line.site).filter(|_| !line.store_code.is_empty());
-        if other.is_some_and(|other| other != line.site) {
-            return Err(Error::bad_input(given::store_on_two_sites(file.display().to_string(), &line.store_code)));
+        SiteRegistry::check_name(&wanted.site).map_err(|error| refused(Message::of(&error)))?;
+        if code.is_empty() {
+            continue;
+        }
+        let known = stores.iter().find(|store| store.code == code);
+        let name = known.map_or(name, |store| store.name.as_str());
+        SiteRegistry::check_store(name, code).map_err(|error| refused(Message::of(&error)))?;
+        if let Some(before) = lines_of_codes.insert(code, wanted.line) {
+            return Err(refused(given::store_twice(code, before)));
         }
     }
-    Ok(lines)
+    Ok(())
 }
 
 /// A password for each of these sites: the one that the file has, or a new one. The file is written again if there are new ones.
@@ -50,7 +71,7 @@ pub(super) fn passwords(file: &Path, sites: &BTreeSet<&str>) -> Result<BTreeMap<
     let mut all = BTreeMap::new();
     if file.exists() {
         let known = lines::<SitePassword>(file, &unjoined_text_of(file, TEXT_MAX)?)?;
-        all.extend(known.into_iter().map(|line| (line.site, line.password)));
+        all.extend(known.into_iter().map(|(_, line)| (line.site, line.password)));
     }
     let missing: Vec<&str> = sites.iter().copied().filter(|site| !all.contains_key(*site)).collect();
     if !missing.is_empty() {
@@ -61,12 +82,29 @@ pub(super) fn passwords(file: &Path, sites: &BTreeSet<&str>) -> Result<BTreeMap<
     Ok(all)
 }
 
-fn lines<T: for<'de> Deserialize<'de>>(file: &Path, text: &str) -> Result<Vec<T>> {
+/// The lines below the head, each with its number in the file.
+fn lines<T: for<'de> Deserialize<'de>>(file: &Path, text: &str) -> Result<Vec<(u64, T)>> {
     // Tables of some countries are separated by semicolons.
     let head = text.lines().next().unwrap_or_default();
     let delimiter = if head.contains(';') && !head.contains(',') { b';' } else { b',' };
     let mut reader = csv::ReaderBuilder::new().delimiter(delimiter).trim(csv::Trim::All).from_reader(text.as_bytes());
-    reader.deserialize().collect::<Result<_, csv::Error>>().map_err(|error| unreadable(file, error))
+    let mut read = || {
+        let head = reader.headers()?.clone();
+        let numbered = reader.records().map(|record| {
+            let record = record?;
+            let line = record.position().map_or(0, |position| line_at(text, position));
+            Ok((line, record.deserialize(Some(&head))?))
+        });
+        numbered.collect::<Result<_, csv::Error>>()
+    };
+    read().map_err(|error| unreadable(file, error))
+}
+
+/// The line of a record: its position may be that of empty lines before it.
+fn line_at(text: &str, position: &csv::Position) -> u64 {
+    let rest = usize::try_from(position.byte()).ok().and_then(|byte| text.get(byte..)).unwrap_or_default();
+    let skipped = rest.bytes().take_while(|byte| matches!(byte, b'\r' | b'\n')).filter(|byte| *byte == b'\n').count();
+    position.line() + skipped as u64
 }
 
 /// Twenty random letters and digits (a hundred bits), without those that are easily confused, such as `l` and `1`.
@@ -137,8 +175,9 @@ mod tests {
         let file = folder.path().join("sites.csv");
         let read = |text: &str| {
             std::fs::write(&file, text).expect("written");
-            wanted(&file)
-                .map(|lines| lines.into_iter().map(|l| (l.site, l.store_code, l.store_name)).collect::<Vec<_>>())
+            let lines = wanted(&file)?;
+            check(&file, &lines, &[])?;
+            Ok::<_, Error>(lines.into_iter().map(|l| (l.site, l.store_code, l.store_name)).collect::<Vec<_>>())
         };
         let line = |site: &str, code: &str, name: &str| (site.to_owned(), code.to_owned(), name.to_owned());
         let expected = vec![line("clinic", "C", "Clinic, north"), line("depot", "", "")];
@@ -148,13 +187,19 @@ mod tests {
         ] {
             assert_eq!(read(text).expect("a table"), expected, "{text:?}");
         }
-        for bad in [
-            "name\nclinic\n",
-            "site,store_code,store_name\n,C,Clinic\n",
-            "site,store_code,store_name\na,C,x\nb,C,x\n",
-            "site,store_code,store_name\na,,x\n",
+        assert_eq!(read("name\nclinic\n").expect_err("no site").code(), "bad_input");
+        for (bad, why) in [
+            ("a,A,x\n,C,Clinic\n", "line 3: a line needs a site"),
+            ("a,,x\n", "line 2: a line needs a site"),
+            ("a,C,x\nb,C,x\n", "line 3: the store C is in line 2 already"),
+            ("a,C,x\na,C,x\n", "line 3: the store C is in line 2 already"),
+            ("a,C,\n", "line 2: a store's name, code and id have 1 to 255 bytes"),
+            ("a:b,,\n", "line 2: \"a:b\" is no name of a site"),
+            ("a,A,x\n\nb,SM,x\n", "line 4: a store cannot have the code SM"),
+            ("a,A,x\r\nb,SM,x\r\n", "line 3: a store cannot have the code SM"),
         ] {
-            assert_eq!(read(bad).expect_err(bad).code(), "bad_input", "{bad:?}");
+            let refused = read(&format!("site,store_code,store_name\n{bad}")).expect_err(bad);
+            assert!(refused.code() == "bad_input" && refused.to_string().contains(why), "{bad:?}: {refused}");
         }
     }
 }

@@ -12,6 +12,8 @@ sync_core::sentences! {
         not_paused() = "this central server was not paused";
         moved(count, site) = "Stores that moved to site {site}: {count}";
         imported(sites, stores) = "New sites: {sites}. New or moved stores: {stores}.";
+        import_stopped(sites, stores) = "The import stopped half-way. Until then, new sites: {sites}; new or moved stores: {stores}. Run it again: it \
+            goes on where it stopped.";
         passwords_in(file) = "The passwords of the new sites are in {file}.";
         removed(name) = "site {name} is removed";
         free(name) = "site {name} is free to come in from another machine";
@@ -51,7 +53,9 @@ sync_core::sentences! {
         certificate_read_again(file) = "{file} has changed: new connections use the new certificate";
         certificate_kept(code, error) =
             "warning: the certificate has changed but cannot be used; the former one stays in use: [{code}] {error}";
-        backup_failed(code, error) = "the backup failed: [{code}] {error}";
+        backup_taken(backup, size) = "a backup was taken: {backup} ({size})";
+        backup_failed(folder, code, error) = "the backup into {folder} failed: [{code}] {error}";
+        backup_failed_by(failed, cause) = "{failed}: {cause}";
         not_found_by_sites(code, error) = "warning: sites may not find this server: [{code}] {error}";
     }
 }

@@ -16,7 +16,11 @@ pub(super) const ALL: &[MessageTemplate] = &[
     ),
     advice("not_set_up", "Run `oms-sync init` with the legacy server's address and the site's name."),
     cause("not_set_up", "This database is new, or the path given with --db is another one."),
-    advice("no_database", "Give the path of the site's database with --db; for a new site run `oms-sync init`."),
+    advice(
+        "no_database",
+        "Give the path of the database with --db. For a new site run `oms-sync init`; for a new central server run `oms-sync site add`, or \
+         `oms-sync serve` with --create.",
+    ),
     cause(
         "no_database",
         "The path given with --db or OMS_SYNC_DB is another one, or the command runs in another folder.",

@@ -196,25 +196,6 @@ sync_core::sentences! {
         backups_keep() = "Backups that were made before have the key, or none, of that time. The disk may still hold parts of a file that was not encrypted.";
     }
 
-    /// Texts of `backup`, `check` and `restore`.
-    backup_shown {
-        taken() = "A whole and sound backup is in";
-        removed(count) = "Older backups that were removed: {count}";
-        files(count, size) = "{count}, with {size}";
-        sound() = "The backup is whole and sound.";
-        nothing_to_compare() = "There is no readable database to compare the backup with.";
-        since_at_central(from_sites, from_servers) = "Since the backup: {from_sites} came from sites, which send them again, \
-            and {from_servers} from the legacy server, which is asked again.";
-        since_at_site(received, written) = "Since the backup: {received} came from the servers, and are read again; {written} \
-            of this site were written, and those that were sent come back from there.";
-        only_here(records) = "Only this database has what was written here and sent to nobody: at most {records}. A restore \
-            loses them; they stay in the database that is kept beside it.";
-        nothing_is_only_here() = "A restore loses nothing: nothing was written here that nobody else has.";
-        restored(files) = "The backup is in place. Files that came back: {files}";
-        kept_in() = "The database as it was before is in";
-        to_do_it() = "Nothing was changed. To do it, stop serve and run, and repeat this with --yes";
-    }
-
     /// Texts of `net`.
     net_shown {
         without_database() = "Without this database: oms-sync net --legacy-url URL --site NAME";
@@ -436,8 +417,12 @@ sync_core::sentences! {
         certificate_ended(file, at) = "the certificate in {file} ended at {at}";
         joined_files(file, line) = "{file} has a byte order mark within it, in line {line}: another file begins there; remove the mark, \
             and a second head of a table";
-        line_incomplete(file) = "{file} has a line without a site, or a store without a code";
-        store_on_two_sites(file, code) = "{file} has the store {code} on two sites";
+        in_line(file, line, why) = "{file}, line {line}: {why}";
+        line_incomplete() = "a line needs a site, and a store its code";
+        store_twice(code, line) = "the store {code} is in line {line} already";
+        no_backup(path) = "there is no backup {path}";
+        folder_without_backup(folder) = "{folder} is no backup, and holds none: it has no backup.json";
+        folder_of_backups(folder, count, newest) = "{folder} is no backup but holds {count}: give one of them; the newest is {newest}";
         no_password() = "no password: give --password-file, --password-stdin or OMS_SYNC_PASSWORD";
         no_encryption() = "this program opens no encrypted database: it needs one that was built with the feature sqlcipher";
         key_is_no_file(file) = "{file} is no file with a key: it is no ordinary file, or is too long for one";

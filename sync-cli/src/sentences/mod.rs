@@ -2,6 +2,7 @@
 
 mod administration;
 mod advice;
+mod backups;
 mod commands;
 mod foreign;
 mod names;
@@ -10,6 +11,7 @@ use sync_core::Texts;
 use sync_core::text::MessageTemplate;
 
 pub(crate) use self::administration::{serving, set_up_shown, sites_shown};
+pub(crate) use self::backups::backup_shown;
 pub(crate) use self::commands::*;
 pub(crate) use self::foreign::*;
 
@@ -29,6 +31,7 @@ fn own() -> impl Iterator<Item = MessageTemplate> {
     commands::ALL
         .iter()
         .chain(administration::ALL)
+        .chain(backups::ALL)
         .chain(foreign::ALL)
         .chain(oms_sync_inspect::sentences())
         .chain(oms_sync_server::sentences())

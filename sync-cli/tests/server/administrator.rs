@@ -27,10 +27,10 @@ fn health_is_told_to_everybody() {
         assert_eq!((&health["ok"], &health["database"]), (&true.into(), &"reachable".into()));
         assert_eq!(health["version"], env!("CARGO_PKG_VERSION"));
         assert!(["ok", "nearly_full"].contains(&health["disk"].as_str().expect("a word")), "{health}");
-        let rest = (&health["certificate"], &health["queue"], &health["clock"]);
-        assert_eq!(rest, (&"none".into(), &0.into(), &"ok".into()), "{health}");
+        let rest = (&health["certificate"], &health["backup"], &health["queue"], &health["clock"]);
+        assert_eq!(rest, (&"none".into(), &"none".into(), &0.into(), &"ok".into()), "{health}");
         assert!(health["time"].is_string(), "{health}");
-        assert_eq!(health.as_object().expect("an object").len(), 8, "and nothing more: {health}");
+        assert_eq!(health.as_object().expect("an object").len(), 9, "and nothing more: {health}");
     }
 }
 

@@ -1,11 +1,13 @@
 //! Backups of a serving central server, and their return.
 
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
+use crate::administrator::figure;
 use crate::central;
+use crate::client::get;
 use crate::files::sent;
 use crate::support::{Desk, HARDWARE_ID};
 
@@ -125,7 +127,17 @@ fn half_a_backup_is_none() {
     backup(&desk, &["--keep", "1"]);
     assert_eq!(whole(&desk).len(), 1);
     assert!(!desk.path("backups/.unfinished-20261128T000000000Z").exists());
-    desk.run(&["--db", "central.sqlite", "restore", "backups"]).ends(6);
+    // The folder of the backups, and a path with nothing, are no backups; those in the folder are named.
+    for run in [&["check", "backups", "--json"][..], &["--db", "central.sqlite", "restore", "backups", "--json"]] {
+        let refused = desk.run(run).ends(2);
+        let name = whole(&desk)[0].file_name().expect("a name").to_string_lossy().into_owned();
+        assert!(refused.out.contains("holds 1") && refused.out.contains(&name), "{refused:?}");
+    }
+    let missing = desk.run(&["check", "nowhere", "--json"]).ends(2);
+    assert!(missing.out.contains("there is no backup nowhere"), "{missing:?}");
+    std::fs::create_dir(desk.path("empty")).expect("a folder");
+    let empty = desk.run(&["check", "empty", "--json"]).ends(2);
+    assert!(empty.out.contains("holds none"), "{empty:?}");
     server.stop().ends(0);
 }
 
@@ -147,4 +159,66 @@ fn a_server_takes_backups_by_itself() {
     for path in whole(&desk) {
         desk.run(&["check", path.to_str().expect("text")]).ends(0);
     }
+}
+
+#[test]
+fn a_failed_backup_of_the_server_alarms_until_one_is_whole() {
+    let desk = Desk::new();
+    desk.run(&["--db", "central.sqlite", "site", "add", "clinic", "--password-file", "pw"]).ends(0);
+    std::fs::write(desk.path("backups"), "where the folder should be").expect("a file");
+    let server = desk.serve_with("central.sqlite", &["--backup-to", "backups", "--backup-every", "1s"]);
+    let becomes = |word: &str| {
+        let began = Instant::now();
+        loop {
+            let health = get(&server.address, "/health");
+            assert_eq!(health.status, 200, "sites are served all the same");
+            if health.json()["backup"] == word {
+                break;
+            }
+            assert!(began.elapsed() < Duration::from_secs(120), "{health:?}");
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        assert_eq!(get(&server.address, "/status.json").json()["backup"], word);
+        get(&server.address, "/metrics").text()
+    };
+    let metrics = becomes("failed");
+    assert!(figure(&metrics, "oms_sync_backup_failures_total") >= 1.0);
+    assert!(!metrics.contains("oms_sync_backup_timestamp_seconds"), "there is no whole one: {metrics}");
+    std::fs::remove_file(desk.path("backups")).expect("removed");
+    let metrics = becomes("ok");
+    assert!(figure(&metrics, "oms_sync_backup_timestamp_seconds") > 1.7e9);
+    let said = server.stop().ends(0);
+    for words in ["the backup into backups failed: [io_failed]", "a backup was taken: backups/"] {
+        assert!(said.err.contains(words), "{words}: {said:?}");
+    }
+}
+
+#[test]
+fn the_changes_of_an_administrator_that_a_restore_undoes_are_named() {
+    let desk = Desk::new();
+    let in_central = |args: &[&str]| desk.run(&[&["--db", "central.sqlite"], args].concat()).ends(0);
+    for site in ["clinic", "depot", "gone"] {
+        in_central(&["site", "add", site, "--password-file", "pw"]);
+    }
+    in_central(&["store", "add", "Ward", "--code", "W", "--site", "clinic", "--id", "WARD"]);
+    let path = backup(&desk, &[])["backup"].as_str().expect("a path").to_owned();
+    let same = in_central(&["restore", &path]);
+    assert!(same.out.contains("A restore loses nothing"), "{same:?}");
+
+    in_central(&["site", "set-password", "depot", "--password-file", "wrong"]);
+    in_central(&["site", "remove", "gone"]);
+    in_central(&["site", "add", "new", "--password-file", "pw"]);
+    in_central(&["store", "add", "Ward", "--code", "W", "--site", "depot", "--id", "WARD"]);
+    let said = in_central(&["restore", &path]);
+    assert!(!said.out.contains("A restore loses nothing") && !said.out.contains("legacy server"), "{said:?}");
+    for words in [
+        "site \"depot\" has another password",
+        "site \"gone\" was removed",
+        "site \"new\" was added",
+        "store \"Ward\" (W) is active on site \"depot\", and will be on site \"clinic\"",
+    ] {
+        assert!(said.out.contains(words), "{words}: {said:?}");
+    }
+    let since = in_central(&["restore", &path, "--json"]).json()["since"].clone();
+    assert_eq!((&since["from_servers"], since["list"].as_array().map(Vec::len)), (&json!(0), Some(4)), "{since}");
 }

@@ -120,6 +120,26 @@ fn a_table_of_sites_is_imported_once() {
 }
 
 #[test]
+fn a_table_with_a_wrong_line_changes_nothing_and_makes_no_database() {
+    let desk = Desk::new();
+    let import = |table: &str, passwords: &str| {
+        std::fs::write(desk.path("sites.csv"), format!("site,store_code,store_name\n{table}")).expect("a table");
+        desk.run(&["--db", "central.sqlite", "site", "import", "sites.csv", "--passwords", passwords, "--json"])
+    };
+    let refused = import("a,A,Good\nb,B,\nc,C,Three\n", "passwords.csv").ends(2);
+    assert!(refused.out.contains("sites.csv, line 3: a store's name"), "{refused:?}");
+    import("a,A,Good\n", "nowhere/passwords.csv").ends(6);
+    for made in ["central.sqlite", "passwords.csv"] {
+        assert!(!desk.path(made).exists(), "{made}");
+    }
+    import("a,A,Good\n", "passwords.csv").ends(0);
+    import("b,,\nc:d,,\n", "passwords.csv").ends(2);
+    assert_eq!(listed(&desk, &[], 0).len(), 1, "nothing of a refused table is added");
+    // A store that is there keeps its name, so the table need not have it.
+    assert_eq!(import("b,A,\n", "passwords.csv").ends(0).json()["stores_changed"], 1);
+}
+
+#[test]
 fn a_site_leaves_its_stores_to_another_and_a_password_is_changed() {
     let (desk, server, _file) = sent(100, &[]);
     let administer = |args: &[&str]| desk.run(&[&["--db", "central.sqlite"], args].concat());
@@ -233,7 +253,10 @@ fn one_database_is_served_once_and_a_wrong_path_starts_no_server() {
     assert!(second["error"]["message"].to_string().contains(&holder), "{second}");
     server.stop().ends(0);
     let other = ["--db", "centrl.sqlite", "serve", "--listen", "127.0.0.1:0", "--json"];
-    assert_eq!(desk.run(&other).ends(3).error().0, "no_database");
+    let refused = desk.run(&other).ends(3);
+    assert_eq!(refused.error().0, "no_database");
+    let advice = refused.json()["error"]["advice"].to_string();
+    assert!(advice.contains("site add") && advice.contains("--create"), "of a central server too: {advice}");
     assert!(!desk.path("centrl.sqlite").exists());
     desk.serve_with("centrl.sqlite", &["--create"]).stop().ends(0);
     desk.serve("central.sqlite").stop().ends(0);

@@ -131,12 +131,7 @@ impl SiteRegistry {
     /// # Errors
     /// The name or the password is empty or too long, or the name has a colon.
     pub fn add(&self, name: &str, password: &PasswordHash) -> Result<SiteEntry> {
-        if name.is_empty() || name.len() > TEXT_MAX || name.chars().any(char::is_control) {
-            return Err(Error::bad_input(input::site_name(TEXT_MAX)));
-        }
-        if name.contains(':') {
-            return Err(Error::bad_input(input::colon_in_site_name(quoted(name))));
-        }
+        Self::check_name(name)?;
         let secret = stored_secret(password)?;
         let txn = self.storage.write()?;
         let known = txn.central()?.site_named(name)?;
@@ -259,6 +254,32 @@ impl SiteRegistry {
         txn.commit()
     }
 
+    /// Checks the name of a site that is to be [added](Self::add).
+    ///
+    /// # Errors
+    /// [`Error::BadInput`]: it is empty or too long, or has a colon or a control character.
+    pub fn check_name(name: &str) -> Result<()> {
+        if !is_name(name) {
+            return Err(Error::bad_input(input::site_name(TEXT_MAX)));
+        }
+        if name.contains(':') {
+            return Err(Error::bad_input(input::colon_in_site_name(quoted(name))));
+        }
+        Ok(())
+    }
+
+    /// Checks the name and the code of a store that is to be [added](Self::add_store).
+    ///
+    /// # Errors
+    /// [`Error::BadInput`]: one of them is empty or too long, or has a control character; or [no site takes](Self::check_code) a store
+    /// with that code.
+    pub fn check_store(name: &str, code: &str) -> Result<()> {
+        if !is_name(name) || !is_name(code) {
+            return Err(Error::bad_input(input::store_names(TEXT_MAX)));
+        }
+        Self::check_code(code)
+    }
+
     /// Checks the code of a store that is to be added.
     ///
     /// # Errors
@@ -273,11 +294,10 @@ impl SiteRegistry {
     /// # Errors
     /// There is no such site, the name or code is empty or too long, or [no site takes](Self::check_code) a store with that code.
     pub fn add_store(&self, name: &str, code: &str, site: &str, id: Option<StoreId>) -> Result<StoreId> {
-        let fits = |text: &str| !text.is_empty() && text.len() <= TEXT_MAX && !text.chars().any(char::is_control);
-        if !fits(name) || !fits(code) || id.as_ref().is_some_and(|id| !fits(id.as_str())) {
+        Self::check_store(name, code)?;
+        if id.as_ref().is_some_and(|id| !is_name(id.as_str())) {
             return Err(Error::bad_input(input::store_names(TEXT_MAX)));
         }
-        Self::check_code(code)?;
         let now = self.clock.now();
         let new_id = || uuid::Uuid::new_v4().simple().to_string().to_uppercase();
         let store_id = id.unwrap_or_else(|| StoreId::new(new_id()));
@@ -358,6 +378,11 @@ pub(crate) fn stores(storage: &dyn Storage) -> Result<Vec<Store>> {
         });
     }
     Ok(stores)
+}
+
+/// True if a site or a store can have this name, code or id.
+fn is_name(text: &str) -> bool {
+    !text.is_empty() && text.len() <= TEXT_MAX && !text.chars().any(char::is_control)
 }
 
 /// The highest number that any site had: records of a removed site keep its number.

@@ -4,12 +4,13 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
-use oms_sync_server::{Pem, Tls};
-use sync_core::clock::{Clock as _, SystemClock};
+use oms_sync_server::{BackupLog, Pem, Tls};
+use sync_core::clock::{Clock as _, SystemClock, Timestamp};
 use sync_core::{Error, Message, Replica, Site, SyncOptions, Texts};
 
 use crate::backup::{Plan, newest_age, take};
 use crate::input::{TEXT_MAX, text_of};
+use crate::output::bytes;
 use crate::progress::until_interrupted;
 use crate::sentences::{common, input_given, serving as says};
 use crate::signals::{asked_to_reload, interrupted};
@@ -66,20 +67,45 @@ pub(super) fn cycles(site: &Site, texts: &Texts) {
 
 /// Takes a backup when one is due, until a signal comes. The newest backup says when the next one is due, so that a restart
 /// neither repeats nor skips one. Failures are printed, and tried again after a while.
-pub(super) fn backups(replica: &Replica, plan: &Plan<'_>, every: Duration, texts: &Texts) {
+pub(super) fn backups(replica: &Replica, plan: &Plan<'_>, every: Duration, log: &BackupLog, texts: &Texts) {
     let mut wait = newest_age(plan.to).map_or(Duration::ZERO, |age| every.saturating_sub(age));
     while !interrupted() {
         if !rest(wait) {
             return;
         }
         wait = match take(replica, plan) {
-            Ok(_) => every,
+            Ok(taken) => {
+                log.taken(SystemClock::default().now());
+                let size = bytes(taken.manifest.database_bytes + taken.manifest.files_bytes);
+                say(&says::backup_taken(taken.backup.display().to_string(), size), texts);
+                every
+            }
             Err(error) => {
-                say(&says::backup_failed(error.code(), Message::of(&error)), texts);
+                log.failed();
+                say(&failed_backup(plan.to, &error), texts);
                 every.min(AFTER_FAILED_BACKUP)
             }
         };
     }
+}
+
+/// The failure of a backup. For a full disk the cause has the needed space.
+fn failed_backup(folder: &Path, error: &Error) -> Message {
+    let failed = says::backup_failed(folder.display().to_string(), error.code(), Message::of(error));
+    match error {
+        Error::DiskFull { source } => says::backup_failed_by(failed, source.to_string()),
+        _ => failed,
+    }
+}
+
+/// A log of the backups that knows the newest one in a folder.
+pub(super) fn backup_log(folder: &Path) -> BackupLog {
+    let now = SystemClock::default().now();
+    let taken_at = newest_age(folder).and_then(|age| {
+        let age = i64::try_from(age.as_millis()).ok()?;
+        Some(Timestamp::from_unix_millis(now.unix_millis() - age))
+    });
+    BackupLog::since(taken_at)
 }
 
 /// The files of a certificate and its key.

@@ -74,6 +74,8 @@ pub(super) fn run(args: &Args, options: &Serve, out: &Output) -> Result<CommandO
     serving.files = Some(folder);
     serving.database = replica.path().map(Path::to_owned);
     let tls = serving.tls.clone();
+    let backup_log = options.backup_to.as_deref().map(|to| Arc::new(chores::backup_log(to)));
+    serving.backups = backup_log.clone();
     let server = Server::start(Arc::new(central), listener, serving)?;
     tell_where(&server, options, out)?;
     if is_paused {
@@ -89,10 +91,11 @@ pub(super) fn run(args: &Args, options: &Serve, out: &Output) -> Result<CommandO
         let texts = out.texts.clone();
         std::thread::spawn(move || chores::cycles(&site, &texts));
     }
-    if let Some(to) = options.backup_to.clone() {
+    if let Some((to, log)) = options.backup_to.clone().zip(backup_log) {
         let (replica, folder, texts) = (replica.clone(), backed_up, out.texts.clone());
         let (every, keep) = (options.backup_every, options.backup_keep.map(|keep| keep as usize));
-        std::thread::spawn(move || chores::backups(&replica, &Plan { to: &to, files: &folder, keep }, every, &texts));
+        let back_up = move || chores::backups(&replica, &Plan { to: &to, files: &folder, keep }, every, &log, &texts);
+        std::thread::spawn(back_up);
     }
     let (mut in_place, mut looked_at) = (Ok(()), Instant::now());
     while !interrupted() && in_place.is_ok() {
@@ -338,6 +341,7 @@ fn serving(options: &Serve, texts: &Texts) -> Result<ServerOptions, Failure> {
         access_log: options.access_log.as_deref().map(AccessLog::open).transpose()?.map(Arc::new),
         database: None,
         files: None,
+        backups: None,
         notice: Arc::new(move |said| say(said, &texts)),
     })
 }

@@ -1,0 +1,31 @@
+//! The texts of `backup`, `check` and `restore`.
+
+sync_core::sentences! {
+    /// Texts of `backup`, `check` and `restore`.
+    backup_shown {
+        taken() = "A whole and sound backup is in";
+        removed(count) = "Older backups that were removed: {count}";
+        files(count, size) = "{count}, with {size}";
+        sound() = "The backup is whole and sound.";
+        nothing_to_compare() = "There is no readable database to compare the backup with.";
+        since_at_central(from_sites, from_servers) = "Since the backup: {from_sites} came from sites, which send them again, \
+            and {from_servers} from the legacy server, which is asked again.";
+        since_alone(from_sites) = "Since the backup: {from_sites} came from sites, which send them again.";
+        list_changed() = "Only this database knows what was changed since the backup in the list of sites and stores. A restore undoes it:";
+        site_added(name) = "site {name} was added, and will be unknown";
+        site_removed(name) = "site {name} was removed, and will be back";
+        password_changed(name) = "site {name} has another password, and will have the former one";
+        store_added(name, code) = "store {name} ({code}) was added, and will be unknown";
+        store_removed(name, code) = "store {name} ({code}) was removed, and will be back";
+        store_moved(name, code, now, then) = "store {name} ({code}) is active on site {now}, and will be on site {then}";
+        store_renamed(name, code) = "store {name} ({code}) has another name or code, and will have the former one";
+        since_at_site(received, written) = "Since the backup: {received} came from the servers, and are read again; {written} \
+            of this site were written, and those that were sent come back from there.";
+        only_here(records) = "Only this database has what was written here and sent to nobody: at most {records}. A restore \
+            loses them; they stay in the database that is kept beside it.";
+        nothing_is_only_here() = "A restore loses nothing: nothing was written here that nobody else has.";
+        restored(files) = "The backup is in place. Files that came back: {files}";
+        kept_in() = "The database as it was before is in";
+        to_do_it() = "Nothing was changed. To do it, stop serve and run, and repeat this with --yes";
+    }
+}
