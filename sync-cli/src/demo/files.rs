@@ -19,19 +19,19 @@ impl Demonstration<'_> {
             self.sync(site)?;
         }
         self.ends.sync_files(NORTH)?.into_result()?;
+        let cuts = self.ends.line.cuts();
         self.ends.line.cut_next_answer_after(CUT_AFTER);
-        let report = self.ends.sync_files(SOUTH)?;
-        if report.downloaded > 0 {
+        self.ends.sync_files(SOUTH)?.into_result()?;
+        if self.ends.line.cuts() == cuts {
             return Err(Error::bad_input("the line was not cut").into());
         }
-        let first = report.bytes_received;
         let mut rounds = 0;
         while self.ends.files(SOUTH).path(&fetched)?.is_none() && rounds < ROUNDS_MAX {
             self.ends.sync_files(SOUTH)?.into_result()?;
             rounds += 1;
         }
         self.out.hint(&format!(
-            "North sent a photo to central; central's came to south in two parts, {first} bytes before the line broke"
+            "North sent a photo to central; central's came to south over a line that broke after {CUT_AFTER} bytes of it"
         ));
         for (id, ends) in [(sent, [NORTH, CENTRAL]), (fetched, [CENTRAL, SOUTH])] {
             self.compare(&id, ends)?;
