@@ -13,8 +13,9 @@ use crate::storage::CycleLock;
 pub(super) fn cycle_lock(path: &Path) -> Result<CycleLock> {
     let mut path = path.as_os_str().to_owned();
     path.push(".lock");
-    let io = |source: std::io::Error| file_error("locking the database".to_owned(), source);
-    let mut file = private().create(true).read(true).truncate(false).open(path).map_err(io)?;
+    let path = std::path::PathBuf::from(path);
+    let io = |source| lock_failed(&path, source);
+    let mut file = private().create(true).read(true).truncate(false).open(&path).map_err(io)?;
     match try_lock(&file) {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => {
@@ -27,6 +28,15 @@ pub(super) fn cycle_lock(path: &Path) -> Result<CycleLock> {
     }
     file.set_len(0).and_then(|()| write!(file, "{}", std::process::id())).map_err(io)?;
     Ok(CycleLock::new(file))
+}
+
+/// Names the lock file if it belongs to another user: the database itself can be written then, and saying otherwise would mislead.
+fn lock_failed(path: &Path, source: std::io::Error) -> Error {
+    let what = format!("opening the lock file {}", path.display());
+    match source.kind() {
+        std::io::ErrorKind::PermissionDenied if path.exists() => Error::Io { what, source: source.into() },
+        _ => file_error(what, source),
+    }
 }
 
 /// Locks a file until it is closed, or says at once that somebody else has it.
@@ -58,6 +68,19 @@ fn try_flock(file: &File) -> Result<(), TryLockError> {
 #[cfg(all(test, target_os = "linux"))]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_lock_file_of_another_user_is_named_and_the_database_is_not_called_read_only() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("central.sqlite.lock");
+        let denied = || std::io::Error::from(std::io::ErrorKind::PermissionDenied);
+        // It cannot be made: the folder cannot be written.
+        assert_eq!(lock_failed(&path, denied()).code(), "database_read_only");
+        std::fs::write(&path, "").unwrap();
+        let error = lock_failed(&path, denied());
+        assert_eq!(error.code(), "io_failed");
+        assert!(error.to_string().contains("central.sqlite.lock"), "{error}");
+    }
 
     #[test]
     fn the_lock_of_android_and_that_of_other_systems_exclude_each_other() {
