@@ -86,7 +86,7 @@ impl Central {
         };
         let uptime = self.uptime.now(txn.as_ref(), self.clock.as_ref())?;
         let read_to = self.read_to(txn.as_ref(), site)?;
-        let filtered = filter_replays(txn.as_ref(), site, read_to, rows, lost_there, uptime)?;
+        let mut filtered = filter_replays(txn.as_ref(), site, read_to, rows, lost_there, uptime)?;
         let is_anew = note_highest_cursor(txn.as_ref(), site, &filtered.fresh, chain, lost_there)?;
         SiteRestore::note_losses(txn.as_ref(), site, lost_there)?;
         filtered.note(txn.as_ref(), site, uptime, is_anew)?;

@@ -177,9 +177,11 @@ pub(super) struct FilteredBatch<'r> {
 impl<'r> FilteredBatch<'r> {
     /// Notes the accepted rows, and the repeated ones anew, because further copies of this request may still arrive. If
     /// `is_anew`, what was noted before counts as of a former database.
-    pub(super) fn note(&self, txn: &dyn WriteTxn, site: SiteId, at: Timestamp, is_anew: bool) -> Result<()> {
+    pub(super) fn note(&mut self, txn: &dyn WriteTxn, site: SiteId, at: Timestamp, is_anew: bool) -> Result<()> {
+        // Not kept while the rows are integrated, which takes the most memory.
+        let noted = std::mem::take(&mut self.noted);
         for row in self.fresh.iter().chain(&self.duplicates) {
-            if is_anew || self.noted.get(&row.record()) != Some(&row.fingerprint) {
+            if is_anew || noted.get(&row.record()) != Some(&row.fingerprint) {
                 row.note(txn, site, at)?;
             }
         }
