@@ -26,10 +26,10 @@ use self::support::{Desk, Said};
 /// the page, and batches come to their full size late.
 const SITE: (u64, u64) = (64_000, 8_000);
 /// The limits of central with one site at a time. Counting staged records walks an index on its own connection: a large
-/// push fills that connection's cache of 16 MB, a small one leaves it empty.
+/// push fills that connection's cache of 14 MB, a small one leaves it empty.
 const CENTRAL: (u64, u64) = (80_000, 40_000);
 
-/// What the smaller number of records has in all: SQLite keeps 16 MB of each database.
+/// What the smaller number of records has in all: SQLite keeps 14 MB of each database.
 const SOME_BYTES: usize = 24_000_000;
 
 const STORE: &str = "STORE_of_the_clinic";

@@ -63,7 +63,7 @@ pub(super) fn configure(connection: &Connection) -> Result<()> {
         ("synchronous", "FULL"),
         ("foreign_keys", "ON"),
         ("temp_store", "MEMORY"),
-        ("cache_size", "-16000"),
+        ("cache_size", "-14000"),
         ("wal_autocheckpoint", "4000"),
     ] {
         connection.pragma_update(None, pragma, value).map_err(database_error)?;
