@@ -30,6 +30,7 @@ pub(crate) use self::support::{
     Quarantine, QuarantineList, QuarantineRetry, Resend, Status, WhichCursor,
 };
 use self::values::{address, duration, one_line, path, yes_or_no};
+use crate::terminal::is_dumb;
 
 /// The heading of the options that every command has.
 const EVERYWHERE: &str = "Options of every command";
@@ -113,6 +114,8 @@ impl Args {
         let color = match () {
             () if wants("never") => clap::ColorChoice::Never,
             () if wants("always") => clap::ColorChoice::Always,
+            // The parser takes the variable CI for colours, whatever the terminal.
+            () if is_dumb() => clap::ColorChoice::Never,
             () => clap::ColorChoice::Auto,
         };
         let is_short = typed.iter().take_while(|one| *one != "--").any(|one| one == "-h");

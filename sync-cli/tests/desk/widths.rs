@@ -100,6 +100,8 @@ fn in_terminal(desk: &Desk, columns: usize, term: &str, command: &str) -> String
         .args(["-qec", &shell, "/dev/null"])
         .current_dir(desk.path("."))
         .env("TERM", term)
+        // As on a machine that builds: some programs take it for colours.
+        .env("CI", "true")
         .env_remove("COLUMNS")
         .env_remove("NO_COLOR")
         .env_remove("OMS_SYNC_DB")
