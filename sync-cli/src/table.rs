@@ -19,10 +19,13 @@ impl Output {
         let mut rows = self.headed(rows);
         rows.iter_mut().flatten().for_each(|cell| *cell = one_line(cell).into_owned());
         let widths = widths(&rows);
-        match self.columns().map(|columns| narrowed(&rows, &widths, columns)) {
-            None => self.aligned(&rows, &widths),
-            Some(Some(widths)) => self.aligned(&rows, &widths),
-            Some(None) => self.blocks(&rows),
+        let fitting = match self.columns() {
+            Some(columns) => narrowed(&rows, &widths, columns),
+            None => Some(widths),
+        };
+        match fitting {
+            Some(widths) => self.aligned(&rows, &widths),
+            None => self.blocks(&rows),
         }
     }
 

@@ -89,6 +89,8 @@ bugs! {
     OwnershipNotAsked,
     /// Central tells a restored site the newer version of any record whose id the site names.
     NewerToldToAnyone,
+    /// Central tells a restored site the store of any record whose id it names, also a store that the site never had.
+    StoreToldToAnyone,
     /// Every site may point the reference of any file to a record of its own.
     FileIsAnyones,
     /// A site may replace a record without a store that another site wrote.

@@ -17,7 +17,7 @@ use crate::integrate::{Conflict, Integrated, Provenance, integrate, merge, reque
 use crate::protocol::v6::PushChain;
 use crate::record::{Cursor, NameId, TableName};
 use crate::storage::state::Checkpoint;
-use crate::storage::{Buffered, LogEntry, Quarantine, QuarantineCause, Selection, Source, state};
+use crate::storage::{LogEntry, QuarantineCause, Selection, Source, each_quarantined, state};
 use crate::text::Message;
 use crate::text::sentences::cycle as says;
 use crate::trace::{self, CycleFigures};
@@ -253,18 +253,13 @@ impl Cycle<'_, '_> {
 
     /// The records in quarantine that came from a server since then.
     fn set_aside_since(site: &Site, since: Timestamp) -> Result<u64> {
-        const PAGE: usize = 500;
-        let txn = site.storage.read()?;
-        let (mut after, mut came) = (0, 0);
-        loop {
-            let page = txn.quarantined(after, PAGE)?;
-            let Some((last, _)) = page.last() else { return Ok(came) };
-            after = last.sequence;
-            let is_new = |(row, why): &&(Buffered, Quarantine)| {
-                row.received_at >= since && row.incoming.source != Source::Local && is_left_behind(why.cause)
-            };
-            came += page.iter().filter(is_new).count() as u64;
-        }
+        let mut came = 0;
+        each_quarantined(site.storage.read()?.as_ref(), 0, |row, why| {
+            let is_received = row.received_at >= since && row.incoming.source != Source::Local;
+            came += u64::from(is_received && is_left_behind(why.cause));
+            Ok(())
+        })?;
+        Ok(came)
     }
 
     /// Marks the first cycle as complete: from now on local edits are pushed, including those made before.

@@ -8,14 +8,12 @@ use super::outbox::Gathered;
 use crate::error::{Error, Result, Server};
 use crate::files::later;
 use crate::protocol::v6::{Action, WireRecord};
-use crate::storage::{Buffered, Incoming, Quarantine, QuarantineCause, Source, WriteTxn, state};
-use crate::write::{self, Origin};
+use crate::record::{RecordData, RecordId, TableName};
+use crate::storage::{Buffered, Incoming, Quarantine, QuarantineCause, Source, each_quarantined, state};
+use crate::write::{is_as_stored, push_again};
 
 /// After so long such records are pushed once more.
 const AGAIN_AFTER: Duration = Duration::from_secs(24 * 60 * 60);
-
-/// Quarantined records that are read at once.
-const PAGE: usize = 500;
 
 impl Cycle<'_, '_> {
     /// Puts a record that is too large for a server into quarantine. If it was edited again since, the newer version is
@@ -36,7 +34,7 @@ impl Cycle<'_, '_> {
             txn.commit()?;
             return Ok(passed_over);
         }
-        let reason = reason(server, &record);
+        let reason = reason(server, &record.table_name, &record.record_id, &record.record_data);
         let quarantine = Quarantine { cause: QuarantineCause::Refused, reason, waits_for: None };
         let incoming = Incoming { quarantine: Some(quarantine), ..Incoming::new(Source::Local, record) };
         txn.stage(&incoming, now)?;
@@ -56,28 +54,20 @@ impl Cycle<'_, '_> {
             return Ok(());
         }
         let txn = self.site.storage.write()?;
-        let mut after = 0;
-        loop {
-            let page = txn.quarantined(after, PAGE)?;
-            let Some((last, _)) = page.last() else { break };
-            after = last.sequence;
-            for (row, why) in page {
-                if is_too_large(&row, &why) && is_as_stored(txn.as_ref(), &row)? {
-                    let Incoming { table, id, data, .. } = row.incoming;
-                    write::upsert(txn.as_ref(), &table, &id, &data, Origin::Local, now)?;
-                    txn.settle(&[row.sequence])?;
-                }
+        each_quarantined(txn.as_ref(), 0, |row, why| {
+            if is_too_large(&row, &why) && is_as_stored(txn.as_ref(), &row.incoming)? {
+                push_again(txn.as_ref(), &row, now)?;
             }
-        }
+            Ok(())
+        })?;
         state::TOO_LARGE_AGAIN_AT.set(txn.as_ref(), None)?;
         txn.commit()
     }
 }
 
 /// The stored reason for a record that is too large, which also tells such a record from others that were refused.
-fn reason(server: Server, record: &WireRecord) -> String {
-    let (table, id) = (record.table_name.clone(), record.record_id.clone());
-    Error::RecordTooLarge { server, table, id, bytes: record.record_data.as_str().len() }.to_string()
+fn reason(server: Server, table: &TableName, id: &RecordId, data: &RecordData) -> String {
+    Error::RecordTooLarge { server, table: table.clone(), id: id.clone(), bytes: data.as_str().len() }.to_string()
 }
 
 fn is_too_large(row: &Buffered, why: &Quarantine) -> bool {
@@ -85,12 +75,5 @@ fn is_too_large(row: &Buffered, why: &Quarantine) -> bool {
     if *source != Source::Local || *action == Action::Delete || why.cause != QuarantineCause::Refused {
         return false;
     }
-    let (table_name, record_id, record_data) = (table.clone(), id.clone(), data.clone());
-    let record = WireRecord { table_name, record_id, action: *action, record_data };
-    [Server::Central, Server::Legacy].into_iter().any(|server| why.reason == reason(server, &record))
-}
-
-/// True if the refused version is still the stored one.
-fn is_as_stored(txn: &dyn WriteTxn, row: &Buffered) -> Result<bool> {
-    Ok(txn.record(&row.incoming.table, &row.incoming.id)?.as_ref() == Some(&row.incoming.data))
+    [Server::Central, Server::Legacy].into_iter().any(|server| why.reason == reason(server, table, id, data))
 }

@@ -215,6 +215,25 @@ pub trait BufferReads {
     fn quarantine_counts(&self) -> Result<Vec<(QuarantineCause, u64)>>;
 }
 
+/// Rows of the quarantine that are read at once.
+const QUARANTINE_PAGE: usize = 500;
+
+/// Calls `each` with every quarantined record, in order of arrival after `after`.
+pub(crate) fn each_quarantined<T: BufferReads + ?Sized>(
+    txn: &T,
+    mut after: u64,
+    mut each: impl FnMut(Buffered, Quarantine) -> Result<()>,
+) -> Result<()> {
+    loop {
+        let page = txn.quarantined(after, QUARANTINE_PAGE)?;
+        let Some((last, _)) = page.last() else { return Ok(()) };
+        after = last.sequence;
+        for (row, why) in page {
+            each(row, why)?;
+        }
+    }
+}
+
 /// Writes the sync buffer.
 ///
 /// # Errors

@@ -46,6 +46,7 @@ pub mod state;
 mod sync_log;
 mod writer_thread;
 
+pub(crate) use buffer::each_quarantined;
 pub use buffer::{
     BufferReads, BufferWrites, Buffered, CHUNK_BYTES, Incoming, Known, Quarantine, QuarantineCause, Source,
     StagedCounts, StagedKind,

@@ -4,13 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::audit_report::{Audit, AuditReason, AuditedType, Difference, DifferenceKind, DifferenceReason};
 use super::preview_push::NAMED;
-use super::quarantine::each_set_aside;
 use super::refused_by_central::refused_by_central;
 use crate::changelog::Audience;
 use crate::error::{Result, Server};
 use crate::record::{Cursor, Deletion, RecordData, RecordId, RecordType, SiteId, StoreId, TableName, record_type};
 use crate::storage::state::{Setting, confirmed_to, site_id};
-use crate::storage::{QuarantineCause, ReadTxn, Source, Storage, WriteTxn, state};
+use crate::storage::{QuarantineCause, ReadTxn, Source, Storage, WriteTxn, each_quarantined, state};
 use crate::write;
 use crate::write::merged;
 
@@ -110,7 +109,7 @@ fn aside(table: &TableName, id: &RecordId) -> Setting<String> {
 /// memory.
 fn note_set_aside(here: &dyn ReadTxn, scratch: &dyn Storage) -> Result<()> {
     let txn = scratch.write()?;
-    each_set_aside(here, |row, why| {
+    each_quarantined(here, 0, |row, why| {
         let source = row.incoming.source;
         let why = match (source, why.cause) {
             (Source::Site(_) | Source::Legacy, _)

@@ -3,7 +3,7 @@
 use serde::Serialize;
 use serde_json::Value;
 
-use super::quarantine::{SetAside, each_set_aside, set_aside_in, staged_of};
+use super::quarantine::{SetAside, set_aside_in, staged_of};
 use super::refused_by_central::{CentralRefusal, refusal_of};
 use crate::changelog::{Audience, Change, ChangeAction};
 use crate::clock::Timestamp;
@@ -16,7 +16,7 @@ use crate::role::Role;
 use crate::site::central::push::is_pushed;
 use crate::site::legacy::push::is_pushed_to_legacy;
 use crate::storage::state::{central_is_legacy, confirmed_to, role};
-use crate::storage::{LogEntry, QuarantineCause, ReadTxn, Selection, state};
+use crate::storage::{LogEntry, QuarantineCause, ReadTxn, Selection, each_quarantined, state};
 use crate::support::Support;
 
 /// Changelog rows that are read at once.
@@ -191,7 +191,7 @@ impl Support {
         let data = txn.record(table, id)?;
         let mut numbers = Vec::new();
         let mut awaited_by = 0;
-        each_set_aside(txn, |row, why| {
+        each_quarantined(txn, 0, |row, why| {
             if row.incoming.table == *table && row.incoming.id == *id {
                 numbers.push(row.sequence);
             }

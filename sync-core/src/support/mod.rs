@@ -63,7 +63,6 @@ pub(crate) use preview_push::{NAMED, TypeCounts};
 #[cfg(feature = "support")]
 pub use preview_push::{PredictedSetAside, PushPreview, TypeCount};
 #[cfg(feature = "support")]
-pub(crate) use quarantine::each_set_aside;
 #[cfg(feature = "support")]
 pub use quarantine::{Awaited, AwaitedState, SetAside, SetAsideGroup, source_name};
 #[cfg(feature = "support")]

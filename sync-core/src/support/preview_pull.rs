@@ -13,9 +13,9 @@ use crate::site::client::Client;
 use crate::site::identity::Identity;
 use crate::site::observer::SyncObserver;
 use crate::site::sizing::{PullBatchSize, Sizes, TransferKind};
-use crate::storage::{Incoming, LoggedError, Source, state};
+use crate::storage::{Incoming, LoggedError, Source, each_quarantined, state};
 use crate::support::SiteSupport;
-use crate::support::{NAMED, PredictedSetAside, TypeCount, TypeCounts, each_set_aside};
+use crate::support::{NAMED, PredictedSetAside, TypeCount, TypeCounts};
 
 /// The most records of central in one batch.
 const LIMIT: u32 = 500;
@@ -234,7 +234,7 @@ impl SiteSupport {
         let (before, newest) = {
             let counts: u64 = txn.quarantine_counts()?.iter().map(|(_, count)| count).sum();
             let mut newest = 0;
-            each_set_aside(txn.as_ref(), |row, _| {
+            each_quarantined(txn.as_ref(), 0, |row, _| {
                 newest = row.sequence;
                 Ok(())
             })?;

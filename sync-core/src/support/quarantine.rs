@@ -8,7 +8,9 @@ use crate::clock::Timestamp;
 use crate::error::{Error, Result};
 use crate::protocol::v6::Action;
 use crate::record::{RecordData, RecordId, SiteId, TableName};
-use crate::storage::{Buffered, CentralReads, Quarantine, QuarantineCause, ReadTxn, Source, StagedKind};
+use crate::storage::{
+    Buffered, CentralReads, Quarantine, QuarantineCause, ReadTxn, Source, StagedKind, each_quarantined,
+};
 use crate::support::Support;
 use crate::text::Message;
 use crate::text::sentences::quarantine as say;
@@ -195,7 +197,7 @@ fn state_of(txn: &dyn ReadTxn, child: &TableName, table: &TableName, id: &Record
         return Ok((AwaitedState::Here, None));
     }
     let mut found = None;
-    each_set_aside(txn, |row, why| {
+    each_quarantined(txn, 0, |row, why| {
         if row.incoming.table == *table && row.incoming.id == *id {
             found = Some((row.sequence, why));
         }
@@ -206,22 +208,6 @@ fn state_of(txn: &dyn ReadTxn, child: &TableName, table: &TableName, id: &Record
     }
     let staged = staged_of(txn, table, id)?.is_some();
     Ok((if staged { AwaitedState::Staged } else { AwaitedState::NotHere }, None))
-}
-
-/// Calls `each` with every quarantined record, in order of arrival.
-pub(crate) fn each_set_aside(
-    txn: &dyn ReadTxn,
-    mut each: impl FnMut(Buffered, Quarantine) -> Result<()>,
-) -> Result<()> {
-    let mut after = 0;
-    loop {
-        let page = txn.quarantined(after, PAGE)?;
-        let Some((last, _)) = page.last() else { return Ok(()) };
-        after = last.sequence;
-        for (row, why) in page {
-            each(row, why)?;
-        }
-    }
 }
 
 /// The sites that may have pushed something.
@@ -281,7 +267,7 @@ impl Support {
     pub fn set_aside_groups(&self, cause: Option<QuarantineCause>) -> Result<Vec<SetAsideGroup>> {
         let txn = self.storage.read()?;
         let mut groups: BTreeMap<(QuarantineCause, TableName, String, String), SetAsideGroup> = BTreeMap::new();
-        each_set_aside(txn.as_ref(), |row, why| {
+        each_quarantined(txn.as_ref(), 0, |row, why| {
             if cause.is_some_and(|wanted| wanted != why.cause) {
                 return Ok(());
             }
@@ -356,7 +342,7 @@ mod tests {
         txn.commit().unwrap();
         let groups = support.set_aside_groups(None).unwrap();
         assert_eq!(groups.len(), 4);
-        each_set_aside(support.storage.read().unwrap().as_ref(), |row, why| {
+        each_quarantined(support.storage.read().unwrap().as_ref(), 0, |row, why| {
             let its: Vec<_> = groups.iter().filter(|group| group.holds(&row, &why)).collect();
             assert_eq!(its.len(), 1, "{its:?}");
             assert_eq!((&its[0].reason, its[0].first_number), (&why.reason, row.sequence));

@@ -6,14 +6,14 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::log::without_words;
-use super::quarantine::{SetAside, SetAsideGroup, each_set_aside, set_aside_in};
+use super::quarantine::{SetAside, SetAsideGroup, set_aside_in};
 use super::retry::BEFORE;
 use crate::clock::Timestamp;
 use crate::error::Result;
 use crate::record::{Fields, RecordData, RecordId, TableName};
 use crate::redaction::masked_url;
 use crate::storage::state::Setting;
-use crate::storage::{FileDirection, FileEntry, FileState, LogEntry, QuarantineCause, state};
+use crate::storage::{FileDirection, FileEntry, FileState, LogEntry, QuarantineCause, each_quarantined, state};
 use crate::support::Support;
 
 /// Replaces words that a person typed, because they may name anybody.
@@ -135,7 +135,7 @@ impl Support {
     pub fn redacted_set_aside(&self, most: usize) -> Result<Vec<RedactedSetAside>> {
         let txn = self.storage.read()?;
         let mut numbers = Vec::new();
-        each_set_aside(txn.as_ref(), |row, _| {
+        each_quarantined(txn.as_ref(), 0, |row, _| {
             if numbers.len() < most {
                 numbers.push(row.sequence);
             }

@@ -2,20 +2,21 @@
 
 use serde::Serialize;
 
-use super::quarantine::{each_set_aside, row_of};
+use super::quarantine::row_of;
 use crate::clock::Clock;
 use crate::error::{Error, Result};
 use crate::integrate::{Integrated, IntegrationQueue, Provenance, integrate, merge};
 use crate::protocol::v6::Action;
 use crate::record::{RecordId, TableName};
-use crate::storage::{Buffered, Incoming, Quarantine, QuarantineCause, Source, Storage, WriteTxn, state};
+use crate::storage::{
+    Buffered, Incoming, Quarantine, QuarantineCause, Source, Storage, WriteTxn, each_quarantined, state,
+};
 use crate::support::Support;
 use crate::text::sentences::{input, quarantine as say};
 use crate::text::{Localize, Message};
-use crate::write;
-use crate::write::Origin;
 use crate::write::moved_stores;
 use crate::write::outgoing;
+use crate::write::{is_as_stored, push_again};
 
 /// The records to try again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -111,7 +112,7 @@ fn stage_causes(
 ) -> Result<()> {
     let txn = storage.write()?;
     let mut own = Vec::new();
-    each_set_aside(txn.as_ref(), |row, why| {
+    each_quarantined(txn.as_ref(), 0, |row, why| {
         if row.incoming.source == Source::Local && causes.contains(&why.cause) {
             own.push(row.sequence);
         }
@@ -129,15 +130,14 @@ fn stage_causes(
 
 /// Logs a record again that was written here and refused by a server, if the refused version is still the stored one.
 fn send_again(txn: &dyn WriteTxn, clock: &dyn Clock, row: Buffered, retried: &mut Retried) -> Result<()> {
-    let Incoming { table, id, action, data, .. } = row.incoming;
-    let is_still_here = action != Action::Delete && txn.record(&table, &id)?.as_ref() == Some(&data);
-    if !is_still_here || !outgoing::is_readable(&data) {
+    let is_still_here = row.incoming.action != Action::Delete && is_as_stored(txn, &row.incoming)?;
+    if !is_still_here || !outgoing::is_readable(&row.incoming.data) {
         let why = if is_still_here { say::not_readable_everywhere() } else { say::another_version_here() };
+        let Incoming { table, id, .. } = row.incoming;
         retried.not_retried.push(NotRetried { number: row.sequence, table, id, why });
         return Ok(());
     }
-    write::upsert(txn, &table, &id, &data, Origin::Local, clock.now())?;
-    txn.settle(&[row.sequence])?;
+    push_again(txn, &row, clock.now())?;
     retried.sent_again += 1;
     Ok(())
 }
@@ -206,6 +206,7 @@ mod tests {
     use super::*;
     use crate::clock::Timestamp;
     use crate::record::RecordData;
+    use crate::write::{self, Origin};
 
     fn child(id: &str) -> Incoming {
         let data = format!(r#"{{"id":"{id}","property_id":"parent","remote_editable":true}}"#);

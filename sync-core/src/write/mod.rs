@@ -22,7 +22,8 @@ pub(crate) const PAUSE: std::time::Duration = std::time::Duration::from_millis(4
 pub(crate) use at_central::{site_in, upsert_with_fanout};
 pub(crate) use record::{Origin, WriteEffect, delete, is_same, log_deletion, marked_deleted, scope, upsert};
 pub(crate) use relog::{
-    leave_source_out, notify_stale_site, reassert_local, relog_range, relog_row, relog_what_replaced, requeue_edit,
+    is_as_stored, leave_source_out, notify_stale_site, push_again, reassert_local, relog_range, relog_row,
+    relog_what_replaced, requeue_edit,
 };
 pub(crate) use transaction::{is_local_only, put_of_host};
 pub(crate) use unseen_moves::{UnseenMove, WritingSite, relog_move_away, unseen_move};

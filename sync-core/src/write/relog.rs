@@ -8,7 +8,7 @@ use crate::clock::Timestamp;
 use crate::error::Result;
 use crate::protocol::v6::WireRecord;
 use crate::record::{Cursor, RecordData, RecordId, Scope, SiteId, StoreId, TableName, record_type};
-use crate::storage::{ReadTxn, Selection, Source, WriteTxn};
+use crate::storage::{Buffered, Incoming, ReadTxn, Selection, Source, WriteTxn};
 
 /// Logs the local version of a record again, including a deletion, because the received version yields to it.
 pub(crate) fn reassert_local(
@@ -25,6 +25,18 @@ pub(crate) fn reassert_local(
             txn.remove_record(&change(table, id, ChangeAction::Delete, scope, incoming, Origin::Local, now)).map(|_| ())
         }
     }
+}
+
+/// True if this version of the record is still the stored one.
+pub(crate) fn is_as_stored(txn: &dyn ReadTxn, version: &Incoming) -> Result<bool> {
+    Ok(txn.record(&version.table, &version.id)?.as_ref() == Some(&version.data))
+}
+
+/// Takes a version that a server refused out of quarantine, and logs it again as an edit that is not pushed yet.
+pub(crate) fn push_again(txn: &dyn WriteTxn, refused: &Buffered, now: Timestamp) -> Result<()> {
+    let Incoming { table, id, data, .. } = &refused.incoming;
+    upsert(txn, table, id, data, Origin::Local, now)?;
+    txn.settle(&[refused.sequence])
 }
 
 /// Logs a change of this database again, as an edit that is not pushed yet.
@@ -156,27 +168,26 @@ pub(crate) fn notify_stale_site(
         return Ok(());
     }
     let is_from_site = |row: &NewChange| row.is_sync_update && row.source_site == Some(site);
-    if txn.newest_change(table, id)?.is_some_and(|row| is_from_site(&row)) || planted!(NewerToldToAnyone) {
-        if is_sent_to(txn, stores, theirs)? {
-            let scope = scope(txn, table, &theirs.record_data)?;
-            append(txn, &change(table, id, ChangeAction::Upsert, scope, &ours, Origin::Sync(None), now), Some(&ours))?;
-        }
-        return Ok(());
-    }
+    let is_its_own = txn.newest_change(table, id)?.is_some_and(|row| is_from_site(&row)) || planted!(NewerToldToAnyone);
     // Its tombstone, which the site does not get because it wrote that itself.
     let left = |row: &NewChange| is_from_site(row) && row.store.as_ref().is_some_and(|store| stores.contains(store));
-    if relog_leaving(txn, (table, id), left)? {
-        return Ok(());
-    }
-    // Central never had the record in the site's store: the site moved it before it pushed it, to a store that has left the
-    // site since. The site gets its own version in that store, and nothing of what others wrote. A site that never had the
-    // store learns nothing.
-    if has_owner_left(txn, site, (table, &ours), Cursor(0))?
+    let told = if is_its_own {
+        Some(ours)
+    } else if relog_leaving(txn, (table, id), left)? {
+        None
+    } else if has_owner_left(txn, site, (table, &ours), Cursor(0))? || planted!(StoreToldToAnyone) {
+        // Central never had the record in the site's store: the site moved it before it pushed it, to a store that has left
+        // the site since. The site gets its own version in that store, and nothing of what others wrote. A site that never
+        // had the store learns nothing.
+        in_store_of(table, &theirs.record_data, &ours)
+    } else {
+        None
+    };
+    if let Some(told) = told
         && is_sent_to(txn, stores, theirs)?
-        && let Some(moved) = in_store_of(table, &theirs.record_data, &ours)
     {
         let scope = scope(txn, table, &theirs.record_data)?;
-        append(txn, &change(table, id, ChangeAction::Upsert, scope, &moved, Origin::Sync(None), now), Some(&moved))?;
+        append(txn, &change(table, id, ChangeAction::Upsert, scope, &told, Origin::Sync(None), now), Some(&told))?;
     }
     Ok(())
 }

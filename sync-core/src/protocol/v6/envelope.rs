@@ -75,9 +75,11 @@ pub fn decode_answer(body: &[u8]) -> Result<Answer, EnvelopeFault> {
         serde_json::error::Category::Eof => EnvelopeFault::CutOff(error.to_string()),
         _ => EnvelopeFault::Other(error.to_string()),
     })?;
+    if let Some(data) = data_of(&fields) {
+        return Ok(Answer::Data(data.to_owned()));
+    }
     let keys: Vec<(&str, &RawValue)> = fields.iter().collect();
     match keys.as_slice() {
-        [("data", data)] => Ok(Answer::Data((*data).to_owned())),
         [("error", error)] => Ok(serde_json::from_str(error.get())
             .map_or_else(|_| Answer::UnknownError(error.get().to_owned()), Answer::Error)),
         _ => Err(EnvelopeFault::Other("neither data nor error".to_owned())),
@@ -86,7 +88,10 @@ pub fn decode_answer(body: &[u8]) -> Result<Answer, EnvelopeFault> {
 
 /// The data in an answer; `None` for any other answer, of which [`decode_answer`] says what it is.
 pub(crate) fn data_in(text: &str) -> Option<&RawValue> {
-    let fields: Fields<'_> = serde_json::from_str(text).ok()?;
+    data_of(&serde_json::from_str(text).ok()?)
+}
+
+fn data_of<'a>(fields: &Fields<'a>) -> Option<&'a RawValue> {
     let mut keys = fields.iter();
     match (keys.next(), keys.next()) {
         (Some(("data", data)), None) => Some(data),

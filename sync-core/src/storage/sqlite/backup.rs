@@ -57,9 +57,12 @@ pub(super) fn copy_into(from: &Connection, to: &Path, key: Option<&DatabaseKey>)
         }
     }
     copy.close().map_err(|(_, error)| database_error(error))?;
-    // Windows syncs a file only for who may write it.
-    let synced = OpenOptions::new().write(true).open(to).and_then(|file| file.sync_all());
-    synced.map_err(|error| file_error(format!("writing {}", to.display()), error))
+    sync_file(to).map_err(|error| file_error(format!("writing {}", to.display()), error))
+}
+
+/// Syncs a file to the disk. Windows does that only for who may write the file.
+pub(super) fn sync_file(path: &Path) -> std::io::Result<()> {
+    OpenOptions::new().write(true).open(path)?.sync_all()
 }
 
 #[cfg(test)]

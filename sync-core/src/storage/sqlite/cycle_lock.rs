@@ -2,7 +2,7 @@
 
 use std::fs::{File, TryLockError};
 use std::io::{Read as _, Write as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::fault::file_error;
 use super::place::private;
@@ -13,7 +13,7 @@ use crate::storage::CycleLock;
 pub(super) fn cycle_lock(path: &Path) -> Result<CycleLock> {
     let mut path = path.as_os_str().to_owned();
     path.push(".lock");
-    let path = std::path::PathBuf::from(path);
+    let path = PathBuf::from(path);
     let io = |source| lock_failed(&path, source);
     let mut file = private().create(true).read(true).truncate(false).open(&path).map_err(io)?;
     match try_lock(&file) {

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use rusqlite::{Connection, OpenFlags};
 
+use super::backup::sync_file;
 use super::cycle_lock::cycle_lock;
 use super::fault::{database_error, file_error};
 use super::key::{DatabaseKey, named, unlock};
@@ -60,8 +61,7 @@ fn encrypt(connection: &Connection, path: &Path, key: &DatabaseKey) -> Result<()
         .map_err(|error| named(database_error(error), path, None))
         .and_then(|()| {
             let failed = |error| file_error(format!("putting {} in place", path.display()), error);
-            // Windows syncs a file only for who may write it.
-            std::fs::OpenOptions::new().write(true).open(&new).and_then(|file| file.sync_all()).map_err(failed)?;
+            sync_file(&new).map_err(failed)?;
             // The new file has another number on the disk, which is no sign of a copy here.
             forget_inode(path);
             std::fs::rename(&new, path).map_err(failed)
