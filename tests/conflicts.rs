@@ -8,10 +8,11 @@ use sync_core::central::InProcess;
 use sync_core::clock::Timestamp;
 use sync_core::protocol::v6::Action;
 use sync_core::record::{Asset, NameOmsFields, RecordData};
-use sync_core::site::{ConflictOutcome, ConflictVersions, Resolution};
+use sync_core::site::{ConflictOutcome, ConflictVersions, Resolution, SkipReason, Step};
 use sync_core::storage::{Incoming, Known, Quarantine, QuarantineCause, Source};
 use sync_core::support::RetrySelection;
-use sync_core::{NoopObserver, Replica, SyncOptions, SyncReport};
+use sync_core::transport::{HttpRequest, HttpResponse, Transport, TransportError};
+use sync_core::{NoopObserver, Replica, SyncConfig, SyncOptions, SyncReport};
 use sync_tests::world::{CentralEnd, Kind, SiteEnd, asset, data, get};
 
 /// Two sites that both may write the properties of a facility, the second one with this resolver, after a conflict in which
@@ -61,26 +62,113 @@ fn outcomes(report: &SyncReport) -> Vec<ConflictOutcome> {
     report.conflicts.iter().map(|conflict| conflict.outcome).collect()
 }
 
-/// What the docs of the resolver say: an app that wants it to decide pulls first.
-#[test]
-fn a_whole_cycle_pushes_first_so_the_edit_wins_and_no_resolver_is_asked() {
+/// A line to central that fails on requests to this path.
+struct FailsOn {
+    line: Arc<dyn Transport>,
+    path: &'static str,
+    how: fn(Result<HttpResponse, TransportError>) -> Result<HttpResponse, TransportError>,
+}
+
+impl Transport for FailsOn {
+    fn send(&self, request: &HttpRequest) -> Result<HttpResponse, TransportError> {
+        let answer = self.line.send(request);
+        if request.url.ends_with(self.path) { (self.how)(answer) } else { answer }
+    }
+}
+
+fn lost(_: Result<HttpResponse, TransportError>) -> Result<HttpResponse, TransportError> {
+    Err(TransportError::TimedOut("planned".into()))
+}
+
+/// Both sites edited the properties of a facility; central has those of north, and those of south are not pushed. `check` gets
+/// south as an app with this resolver.
+fn edited_at_both(
+    resolver: impl Fn(&ConflictVersions<'_>) -> Resolution + Clone + Send + Sync + 'static,
+    check: impl Fn(&CentralEnd, &SiteEnd, &SiteEnd, &Replica),
+) {
     for kind in [Kind::Sqlite, Kind::Memory] {
         let central = CentralEnd::over(kind);
         let (north, south) = (central.new_site("north"), central.new_site("south"));
         north.sync();
         south.sync();
-        let never = |_: &ConflictVersions<'_>| -> Resolution { panic!("a resolver was asked") };
-        let replica = Replica::builder().resolver("name_oms_fields", never).with_storage(south.storage.clone());
-        let whole = replica.site(Arc::new(InProcess::new(central.central.clone())));
         north.records.put("name_oms_fields", [properties("north")]).expect("stored");
         north.sync();
         south.records.put("name_oms_fields", [properties("south")]).expect("stored");
-        let report = whole.sync(&SyncOptions::default(), &mut NoopObserver).expect("a cycle");
-        assert!(report.error.is_none(), "{report:?}");
+        let builder = Replica::builder().resolver("name_oms_fields", resolver.clone());
+        check(&central, &north, &south, &builder.with_storage(south.storage.clone()));
+    }
+}
+
+fn whole_cycle(replica: &Replica, line: Arc<dyn Transport>) -> SyncReport {
+    let mut config = SyncConfig::default();
+    config.attempts = 1;
+    replica.site(line).with_config(config).sync(&SyncOptions::default(), &mut NoopObserver).expect("a cycle")
+}
+
+fn of_both(_: &ConflictVersions<'_>) -> Resolution {
+    Resolution::Replace(properties("north and south"))
+}
+
+#[test]
+fn a_whole_cycle_asks_the_resolver_before_it_pushes() {
+    edited_at_both(of_both, |central, north, south, replica| {
+        let report = whole_cycle(replica, central.transport());
+        assert!(report.error.is_none() && report.skipped.is_empty(), "{report:?}");
+        assert_eq!((report.pushed, outcomes(&report)), (1, vec![ConflictOutcome::Replaced]));
+        assert_eq!(by(get(&central.records, "name_oms_fields", "facility")), "north and south");
+        all_have(central, north, south, "north and south");
+    });
+}
+
+#[test]
+fn without_a_resolver_a_whole_cycle_pushes_first_and_the_edit_wins() {
+    edited_at_both(of_both, |central, north, south, _| {
+        let replica = Replica::with_storage(south.storage.clone());
+        let report = whole_cycle(&replica, central.transport());
         assert_eq!((report.pushed, report.kept_local, report.resolved), (1, 0, 0));
         assert_eq!((report.conflicts, replica.conflicts().expect("reads").len()), (vec![], 0));
-        all_have(&central, &north, &south, "south");
-    }
+        all_have(central, north, south, "south");
+    });
+}
+
+#[test]
+fn edits_wait_for_a_pull_that_the_line_ended_and_not_for_a_server_that_cannot_answer() {
+    edited_at_both(of_both, |central, north, south, replica| {
+        let line = |how| Arc::new(FailsOn { line: central.transport(), path: "/pull", how });
+        let report = whole_cycle(replica, line(lost));
+        assert_eq!((report.pushed, report.error.as_ref().map(sync_core::Error::code)), (0, Some("timed_out")));
+        let skipped: Vec<_> = report.skipped.iter().map(|step| (step.name, step.reason)).collect();
+        assert_eq!(skipped, [(Step::PushV6, SkipReason::NotPulled)]);
+        assert!(get(&central.records, "name_oms_fields", "facility").expect("is here").contains("north"));
+        let unreadable = |_| Ok(HttpResponse { status: 200, headers: vec![], body: b"{\"data\":5}".to_vec() });
+        let report = whole_cycle(replica, line(unreadable));
+        assert!(report.error.is_some());
+        assert_eq!((report.pushed, report.skipped.len()), (1, 0), "{report:?}");
+        all_have(central, north, south, "south");
+    });
+}
+
+#[test]
+fn only_the_push_whose_answer_was_lost_is_finished_before_the_pull() {
+    edited_at_both(of_both, |central, north, south, replica| {
+        let mute = Arc::new(FailsOn { line: central.transport(), path: "/push", how: lost });
+        south.records.put("asset", [asset("a", "STORE_south", "of the site")]).expect("stored");
+        let without_resolver = Replica::with_storage(south.storage.clone());
+        assert!(whole_cycle(&without_resolver, mute).error.is_some());
+        north.records.put("name_oms_fields", [properties("north again")]).expect("stored");
+        north.sync();
+        south.records.put("name_oms_fields", [properties("south again")]).expect("stored");
+        south.records.put("asset", [asset("b", "STORE_south", "of the site")]).expect("stored");
+        for options in [SyncOptions::default().pull_only(), SyncOptions::default()] {
+            let is_whole = !options.pull_only;
+            let report = replica.site(central.transport()).sync(&options, &mut NoopObserver).expect("a cycle");
+            assert!(report.error.is_none(), "{report:?}");
+            let resolved = if is_whole { vec![] } else { vec![ConflictOutcome::Replaced] };
+            assert_eq!(outcomes(&report), resolved);
+            assert_eq!(get(&central.records, "asset", "b").is_some(), is_whole);
+        }
+        all_have(central, north, south, "north and south");
+    });
 }
 
 #[test]

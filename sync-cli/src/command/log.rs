@@ -202,6 +202,7 @@ fn skip_reason(reason: &str) -> Option<Message> {
         "not_recovered" => why::not_recovered(),
         "already_read" => why::already_read(),
         "push_unconfirmed" => why::push_unconfirmed(),
+        "not_pulled" => why::not_pulled(),
         "step_before_failed" => why::step_before_failed(),
         _ => return None,
     })

@@ -307,6 +307,7 @@ sync_core::sentences! {
         not_recovered() = "a backup was restored, and its lost records have to be read first.";
         already_read() = "the recovery from the backup has read everything.";
         push_unconfirmed() = "the central server has not confirmed the last push.";
+        not_pulled() = "the app decides conflicts, and not everything is pulled yet; the next cycle goes on.";
         step_before_failed() = "the step before failed.";
     }
 

@@ -67,7 +67,7 @@ impl Resolution {
 
 /// Decides the conflicts of a table; see [`ReplicaBuilder::resolver`](crate::ReplicaBuilder::resolver).
 ///
-/// A whole cycle pushes before it pulls, so an edit that it pushes wins at central and no resolver is called; see there.
+/// An app with a resolver pulls before it pushes; see there.
 /// It is called within the transaction of a pull, so it decides from the two versions alone: it must not use the replica, and
 /// should be quick. A dry run asks it too. Where it panics, or gives a record that may not be written, the local version stays,
 /// and the [conflict](crate::site::Conflict) says so.
@@ -160,6 +160,11 @@ impl fmt::Debug for Resolvers {
 impl Resolvers {
     pub(crate) fn new(by_table: BTreeMap<TableName, Arc<dyn ConflictResolver>>) -> Self {
         Self(Arc::new(by_table))
+    }
+
+    /// True if the host decides no conflict.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
 
     /// What the host decides about a conflict; `None` if it has no resolver for the table. A panic of the resolver is an error.

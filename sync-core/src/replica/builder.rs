@@ -85,9 +85,10 @@ impl ReplicaBuilder {
     /// server stays too, because it may have arrived. The
     /// [report](crate::SyncReport::conflicts) of the cycle names each conflict and how it ended.
     ///
-    /// **A whole cycle pushes before it pulls.** An edit that it pushes replaces central's version, and the resolver is not
-    /// called: it then only decides about edits that were made during the cycle, and about edits that could not be pushed. An app that
-    /// wants its resolver to decide runs a cycle with [`SyncOptions::pull_only`](crate::SyncOptions::pull_only) first, then a whole one.
+    /// With a resolver for any table a cycle pulls before it pushes, so that the resolver sees the other version before an edit
+    /// replaces it. Without one a cycle pushes first. If the line ends the pull early, nothing is pushed in that cycle
+    /// ([`SkipReason::NotPulled`](crate::site::SkipReason::NotPulled)). If a server cannot answer the pull, the edits are pushed
+    /// without asking, because otherwise they would stay on this machine alone. So are edits that were made after the pull.
     ///
     /// A resolver is for data that two people may both edit in good faith. It should give the same result at each site of a
     /// network; otherwise the sites replace each other's results again and again.

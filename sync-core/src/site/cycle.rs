@@ -37,13 +37,14 @@ use crate::write::moved_stores;
 pub struct SyncOptions {
     /// Leave out pulling and integrating.
     pub push_only: bool,
-    /// Leave out pushing, except to confirm an earlier push.
+    /// Leave out pushing, except to finish a push whose answer did not come.
     pub pull_only: bool,
     /// Begin no further batch and no further step after this time. A running request is then cancelled within two
     /// seconds, if the transport can do that; the next cycle sends it again.
     pub max_time: Option<Duration>,
     /// Begin no second batch of any step after this many bytes of bodies in both directions. The first batch of each step is
-    /// sent in any case, so that each cycle makes progress in both directions. Sent bytes count as sent, received bytes as decoded, so gzip makes fewer of them on the line.
+    /// sent in any case, so that each cycle makes progress in both directions; an app with a
+    /// [resolver](crate::ReplicaBuilder::resolver) pushes only after it has pulled everything. Sent bytes count as sent, received bytes as decoded, so gzip makes fewer of them on the line.
     pub max_bytes: Option<u64>,
 }
 
@@ -54,8 +55,7 @@ impl SyncOptions {
         Self { push_only: true, ..self }
     }
 
-    /// Leaves out pushing, except to confirm an earlier push. Such a cycle before a whole one lets a
-    /// [resolver](crate::ReplicaBuilder::resolver) decide about edits that are not pushed yet; a whole cycle would push them first.
+    /// Leaves out pushing, except to finish a push whose answer did not come.
     #[must_use]
     pub fn pull_only(self) -> Self {
         Self { pull_only: true, ..self }

@@ -14,6 +14,12 @@ pub(super) struct CycleProgress {
     pub(super) backup: BackupState,
     /// All of central's records are read.
     pub(super) is_central_read: bool,
+    /// The pull from central failed for a reason that may last.
+    pub(super) pull_fails_at_central: bool,
+    /// The same at the legacy server.
+    pub(super) pull_fails_at_legacy: bool,
+    /// A push of an earlier cycle was finished before the pull.
+    pub(super) has_finished_push: bool,
     /// Links of patients to stores of this site are pending.
     pub(super) has_links: bool,
     pub(super) is_integrated: bool,

@@ -212,6 +212,9 @@ pub enum SkipReason {
     AlreadyRead,
     /// Central has not confirmed the last push. A pull could take an older version for a newer one.
     PushUnconfirmed,
+    /// The app decides conflicts by a [resolver](crate::ReplicaBuilder::resolver), and not everything is pulled yet. The next
+    /// cycle goes on.
+    NotPulled,
     /// The step before failed, and this step needs its result.
     StepBeforeFailed,
 }
@@ -219,7 +222,7 @@ pub enum SkipReason {
 impl SkipReason {
     /// True if the step needs the result of an earlier one.
     pub(super) fn is_missing_result(self) -> bool {
-        matches!(self, Self::LegacyUnavailable | Self::PushUnconfirmed | Self::StepBeforeFailed)
+        matches!(self, Self::LegacyUnavailable | Self::PushUnconfirmed | Self::NotPulled | Self::StepBeforeFailed)
     }
 }
 

@@ -1,4 +1,5 @@
-//! The steps of a cycle in their order: what each does, and why one is skipped.
+//! The steps of a cycle in their two orders: what each does, and why one is skipped. A cycle pushes first; that of an app that
+//! decides conflicts pulls first, so that its resolvers are asked about each edit before it replaces another version.
 //!
 //! `docs/protocol.md`, "A cycle", has the same table for readers.
 
@@ -57,23 +58,44 @@ fn is_refusal(error: &Error) -> bool {
     matches!(error, Error::Refused { .. } | Error::PeerError { .. } | Error::PartlyAccepted { .. })
 }
 
+/// True if a pull may fail like this in each cycle: neither the line failed, nor is a server busy. Then edits are pushed
+/// although not everything is pulled, because otherwise they would stay here alone.
+fn may_last(error: &Error) -> bool {
+    !matches!(
+        error,
+        Error::Unreachable { .. }
+            | Error::TimedOut { .. }
+            | Error::CutOff { .. }
+            | Error::IntegrationInProgress { .. }
+            | Error::IntegrationTimeout { .. }
+            | Error::SiteAuthTimeout
+            | Error::Cancelled
+    )
+}
+
 /// Runs unless one of the reasons holds; the first one is reported.
 fn unless(reasons: &[(bool, SkipReason)]) -> StepVerdict {
     reasons.iter().find(|(holds, _)| *holds).map_or(StepVerdict::Run, |(_, reason)| StepVerdict::Skip(*reason))
 }
 
 impl<'s, 'c> Cycle<'s, 'c> {
-    /// The cycle.
-    const CYCLE: [CycleLine<'s, 'c>; 16] = [
+    const BEGIN: [CycleLine<'s, 'c>; 5] = [
         CycleLine::Step(Step::Prepare, |_| Ok(StepVerdict::Run), Self::prepare),
         CycleLine::Work(Self::find_central),
         // A restored backup reads before it pushes, because its records may be out of date.
         CycleLine::Special(Step::PullV6, Self::may_recover, Self::recover_from_backup),
         CycleLine::Work(Self::finish_resending),
         CycleLine::Work(Self::push_too_large_again),
-        // The last push is confirmed before a pull: otherwise an own edit cannot be distinguished from a newer remote one.
+    ];
+    const PUSH: [CycleLine<'s, 'c>; 2] = [
         CycleLine::Step(Step::PushV6, Self::may_push_v6, Self::push_to_central),
         CycleLine::Step(Step::Push, Self::may_push, Self::push_to_legacy),
+    ];
+    /// An earlier push is confirmed before a pull: otherwise an own edit cannot be distinguished from a newer remote one. The
+    /// push of the same cycle does that where it comes first.
+    const CONFIRM: [CycleLine<'s, 'c>; 1] =
+        [CycleLine::Special(Step::PushV6, Self::may_finish_push, Self::finish_push)];
+    const PULL: [CycleLine<'s, 'c>; 8] = [
         CycleLine::Work(Self::find_links),
         CycleLine::Special(Step::LinkPatient, Self::may_link, Self::link_patients),
         CycleLine::Step(Step::PullCentral, Self::may_pull_central, Self::pull_legacy_data),
@@ -82,12 +104,21 @@ impl<'s, 'c> Cycle<'s, 'c> {
         CycleLine::Step(Step::PullV6, Self::may_pull_v6, Self::pull_from_central),
         CycleLine::Special(Step::PullPatient, Self::may_pull_patients, Self::pull_linked_patients),
         CycleLine::Step(Step::Integrate, Self::may_integrate, Self::integrate_waiting),
-        CycleLine::Work(Self::complete_first_cycle),
     ];
+    const END: [CycleLine<'s, 'c>; 1] = [CycleLine::Work(Self::complete_first_cycle)];
+
+    /// The lines in the order of this cycle.
+    fn lines(&self) -> Vec<CycleLine<'s, 'c>> {
+        let begin = Self::BEGIN.into_iter();
+        match self.pulls_first() {
+            false => begin.chain(Self::PUSH).chain(Self::PULL).chain(Self::END).collect(),
+            true => begin.chain(Self::CONFIRM).chain(Self::PULL).chain(Self::PUSH).chain(Self::END).collect(),
+        }
+    }
 
     /// Runs the steps in order.
     pub(super) fn run(&mut self) {
-        for line in Self::CYCLE {
+        for line in self.lines() {
             match line {
                 CycleLine::Work(work) => {
                     if !self.progress.is_over && self.step_value(work).is_none() {
@@ -104,6 +135,10 @@ impl<'s, 'c> Cycle<'s, 'c> {
                 }
             }
         }
+    }
+
+    fn pulls_first(&self) -> bool {
+        self.options.pull_only || (!self.site.resolvers.is_empty() && !self.options.push_only)
     }
 
     /// Whether the remaining steps are skipped.
@@ -188,21 +223,46 @@ impl<'s, 'c> Cycle<'s, 'c> {
     }
 
     fn may_push_v6(&self) -> Result<StepVerdict> {
-        let is_requested = !self.options.pull_only || self.is_unconfirmed()?;
+        let CycleProgress { is_central_read, pull_fails_at_central, has_finished_push, .. } = self.progress;
+        if self.options.pull_only && has_finished_push {
+            return Ok(StepVerdict::Pass);
+        }
+        let is_pulled = (is_central_read && !self.ended_early()) || pull_fails_at_central;
+        let further = [
+            (self.options.pull_only, SkipReason::NotRequested),
+            (self.pulls_first() && !is_pulled, SkipReason::NotPulled),
+        ];
+        Ok(unless(&[self.push_missing().as_slice(), &further].concat()))
+    }
+
+    /// The reason why nothing can be pushed to central.
+    fn push_missing(&self) -> [(bool, SkipReason); 4] {
         let [is_central, no_central] = self.central_missing();
-        Ok(unless(&[
+        [
             is_central,
             no_central,
             (!self.identity.initialised, SkipReason::NotInitialised),
             (self.progress.backup == BackupState::Restored, SkipReason::NotRecovered),
-            (!is_requested, SkipReason::NotRequested),
-        ]))
+        ]
+    }
+
+    fn may_finish_push(&self) -> Result<StepVerdict> {
+        Ok(if self.is_unconfirmed()? { unless(&self.push_missing()) } else { StepVerdict::Pass })
+    }
+
+    fn finish_push(&mut self) {
+        self.progress.has_finished_push = true;
+        self.push_to(Self::finish_push_v6);
     }
 
     fn push_to_central(&mut self) {
+        self.push_to(Self::push_v6);
+    }
+
+    fn push_to(&mut self, push: fn(&mut Self, &Url) -> Result<()>) {
         let mut last_push = PushState::Open;
         self.step_at_central(Step::PushV6, |cycle, central| {
-            let pushed = cycle.push_v6(central);
+            let pushed = push(cycle, central);
             // A refused batch does not forbid the pull, because edits that are not pushed are never overwritten. A record
             // that breaks the line does not either, once central has integrated the others.
             let may_pull = match &pushed {
@@ -218,11 +278,14 @@ impl<'s, 'c> Cycle<'s, 'c> {
     }
 
     fn may_push(&self) -> Result<StepVerdict> {
+        let CycleProgress { legacy, pull_fails_at_legacy, .. } = self.progress;
+        let is_pulled = (legacy == LegacyProgress::AllRead && !self.ended_early()) || pull_fails_at_legacy;
         Ok(unless(&[
             (self.progress.legacy == LegacyProgress::Unavailable, SkipReason::LegacyUnavailable),
             (!self.identity.initialised, SkipReason::NotInitialised),
             (self.options.pull_only, SkipReason::NotRequested),
             (self.must_recover_at_legacy()?, SkipReason::NotRecovered),
+            (self.pulls_first() && !is_pulled, SkipReason::NotPulled),
         ]))
     }
 
@@ -274,7 +337,7 @@ impl<'s, 'c> Cycle<'s, 'c> {
     }
 
     fn pull_legacy_data(&mut self) {
-        if self.step(Step::PullCentral, Self::read_legacy_data).is_none() {
+        if self.pull_from_legacy(Step::PullCentral, Self::read_legacy_data) {
             self.progress.legacy = LegacyProgress::DataRead;
         }
     }
@@ -288,9 +351,19 @@ impl<'s, 'c> Cycle<'s, 'c> {
     }
 
     fn pull_legacy_queue(&mut self) {
-        if self.step(Step::PullRemote, Self::read_legacy_queue).is_none() {
+        if self.pull_from_legacy(Step::PullRemote, Self::read_legacy_queue) {
             self.progress.legacy = LegacyProgress::AllRead;
         }
+    }
+
+    /// Runs a pull; true if it has read everything.
+    fn pull_from_legacy(&mut self, step: Step, read: fn(&mut Self) -> Result<()>) -> bool {
+        let failed = self.step(step, |cycle| {
+            let read = read(cycle);
+            cycle.progress.pull_fails_at_legacy = read.as_ref().is_err_and(may_last);
+            read
+        });
+        failed.is_none()
     }
 
     fn confirm_last_push(&mut self) -> Result<()> {
@@ -320,7 +393,11 @@ impl<'s, 'c> Cycle<'s, 'c> {
     }
 
     fn pull_from_central(&mut self) {
-        self.progress.is_central_read = self.step_at_central(Step::PullV6, Self::pull_v6);
+        self.progress.is_central_read = self.step_at_central(Step::PullV6, |cycle, central| {
+            let pulled = cycle.pull_v6(central);
+            cycle.progress.pull_fails_at_central = pulled.as_ref().is_err_and(may_last);
+            pulled
+        });
     }
 
     fn may_pull_patients(&self) -> Result<StepVerdict> {

@@ -86,6 +86,9 @@ pub struct Swarm {
     pub ids: [u32; 2],
     /// Records of a batch, pulled and pushed.
     pub batches: (u32, usize),
+    /// A bit for each site whose app decides conflicts, so that its cycles pull before they push. It keeps its own edits, as
+    /// all sites do.
+    deciders: u64,
     /// Bytes of a pushed request from which on it is compressed.
     pub gzip_from: usize,
     /// The longest that a request takes, in milliseconds.
@@ -96,6 +99,14 @@ pub struct Swarm {
     pub files: Option<FilesSwarm>,
     /// What is harsh in it, if anything is.
     pub harsh: Option<HarshSwarm>,
+}
+
+/// Older seeds mean what they meant before there were such apps.
+const WITH_DECIDERS: u64 = 550_000_000_000_000;
+
+fn deciders(seed: u64) -> u64 {
+    let mut rng = Rng::with_seed(seed ^ 0x4445_4349);
+    if seed >= WITH_DECIDERS && rng.bool() { rng.u64(..) } else { 0 }
 }
 
 impl Swarm {
@@ -134,6 +145,7 @@ impl Swarm {
             hosts: [rng.u32(..200), rng.u32(..150), [0, 0, 100, 300][rng.usize(..4)]],
             ids: [[0, 0, 0, 500][rng.usize(..4)], [0, 0, 300, 700][rng.usize(..4)]],
             batches: ([2, 5, 20, 500][rng.usize(..4)], [1, 3, 10, 1000][rng.usize(..4)]),
+            deciders: deciders(seed),
             gzip_from: [200, 4096, usize::MAX, usize::MAX][rng.usize(..4)],
             latency: [10, 500, 20_000][rng.usize(..3)],
             legacy: None,
@@ -171,6 +183,11 @@ impl Swarm {
         }
         swarm.tables[0] |= !swarm.tables.contains(&true);
         swarm
+    }
+
+    /// True if the app of this site decides conflicts.
+    pub fn decides(&self, site: usize) -> bool {
+        self.deciders >> (site % 64) & 1 == 1
     }
 
     /// How often of a thousand a fault happens where it may.

@@ -10,6 +10,7 @@ use sync_core::clock::Timestamp;
 use sync_core::protocol::PasswordHash;
 use sync_core::protocol::v6::Action;
 use sync_core::record::{RecordData, SiteId, StoreId};
+use sync_core::site::{ConflictVersions, Resolution};
 use sync_core::storage::{Buffered, MemoryStorage, SiteEntry, Source, StagedKind, Storage};
 use sync_core::{NoopObserver, Replica, Settings, Site, SyncConfig};
 use sync_testkit::PostgresServer;
@@ -180,8 +181,7 @@ pub(crate) fn site(sim: &Sim, index: usize) -> Site {
     let end = &sim.ends[index];
     let mut config = SyncConfig::default();
     (config.pull_records, config.push_records_max) = sim.swarm.batches;
-    // Known: the engine panics where this is below 16.
-    config.pull_records_max = (config.pull_records * 4).max(16);
+    config.pull_records_max = config.pull_records * 4;
     config.gzip_from = sim.swarm.gzip_from;
     if sim.legacy.is_some() {
         // A legacy server that is slow is asked less often: worlds are faster, and no less happens.
@@ -194,6 +194,9 @@ pub(crate) fn site(sim: &Sim, index: usize) -> Site {
     let mut builder = Replica::builder().clock(end.clock.clone());
     if let Some(machine) = sim.machine(index) {
         builder = builder.machine_id(machine);
+    }
+    if sim.swarm.decides(index) {
+        builder = builder.resolver("asset", |_: &ConflictVersions<'_>| Resolution::KeepLocal);
     }
     builder.with_storage(end.process().storage).site(transport).with_config(config)
 }

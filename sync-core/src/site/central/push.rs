@@ -22,7 +22,7 @@ use crate::site::identity::Identity;
 use crate::site::observer::{Step, SyncEvent};
 use crate::site::outbox::{Gathered, PushSieve, count_by_table, count_to_push};
 use crate::site::sizing::{TransferKind, is_surely_no_outage};
-use crate::storage::{Selection, newest_gaps, state};
+use crate::storage::{ReadTxn, Selection, newest_gaps, state};
 use crate::text::sentences::cycle as says;
 
 /// A push that is under way.
@@ -50,10 +50,21 @@ enum AfterBatch {
 }
 
 impl Cycle<'_, '_> {
+    /// Pushes all edits that are here now.
     pub(crate) fn push_v6(&mut self, central: &Url) -> Result<()> {
+        self.push_before(central, |txn| Ok(txn.last_cursor()?.next()))
+    }
+
+    /// Pushes the rest of a push that is not confirmed. Newer edits are not pushed.
+    pub(crate) fn finish_push_v6(&mut self, central: &Url) -> Result<()> {
+        self.push_before(central, |txn| state::PUSH_SENT_BEFORE.get(txn))
+    }
+
+    fn push_before(&mut self, central: &Url, bound: impl FnOnce(&dyn ReadTxn) -> Result<Cursor>) -> Result<()> {
         let (bound, total) = {
             let txn = self.site.storage.read()?;
-            let (position, own) = (Position::in_own(txn.as_ref())?, self.identity.own_id());
+            let position = Position { next: state::PUSH_CURSOR_V6.get(txn.as_ref())?, end: bound(txn.as_ref())? };
+            let own = self.identity.own_id();
             let goes_out = |row: &Change| Ok(is_pushed(row) && !is_at_central(txn.as_ref(), own, row)?);
             let total = match count_by_table(txn.as_ref(), position, concerns_central)? {
                 // Which of them central has is stored by record.
