@@ -108,7 +108,7 @@ fn nothing_goes_to_a_new_host_of_central_until_somebody_confirms_it() {
     site.confirm_central_url("https://two.example.org/").unwrap();
     cycle(&site).unwrap();
     assert!(line.asked("two.example.org") > 0);
-    assert!(central.records.get(&"asset".into(), &"a".into()).unwrap().is_some());
+    assert!(central.records.get("asset", "a").unwrap().is_some());
     assert!(!site.discover(&mut NoopObserver).unwrap().central_unconfirmed);
     // Back at the former host, somebody has to confirm that again.
     line.tell(FIRST);

@@ -197,11 +197,7 @@ fn a_conflict_names_the_other_version_and_keeps_what_did_not_stay() {
             kind,
             |_| Resolution::KeepLocal,
             |central, _, south, report| {
-                let theirs = central
-                    .records
-                    .get(&"name_oms_fields".into(), &"facility".into())
-                    .expect("reads")
-                    .expect("is there");
+                let theirs = central.records.get("name_oms_fields", "facility").expect("reads").expect("is there");
                 let named = &report.conflicts[0];
                 assert_eq!(
                     (named.from, named.is_deletion, &named.differs[..]),
@@ -219,8 +215,7 @@ fn a_conflict_names_the_other_version_and_keeps_what_did_not_stay() {
                 let fields = kept[0].received_as::<NameOmsFields>().expect("of its type");
                 assert!(fields.properties.is_some_and(|properties| properties.0.contains("north")));
                 assert!(kept[0].received_as::<Asset>().is_none(), "another type");
-                let explained =
-                    replica.support().explain(&"name_oms_fields".into(), &"facility".into()).expect("explained");
+                let explained = replica.support().explain("name_oms_fields", "facility").expect("explained");
                 assert_eq!(explained.conflict.as_ref(), Some(named));
                 // A report and an explanation go to supporters, so the versions are not in them.
                 for text in [serde_json::to_string(&report), serde_json::to_string(&explained)] {

@@ -131,7 +131,7 @@ fn an_edit_made_during_the_cycle_wins_over_what_was_pulled(central: CentralEnd) 
     let named: Vec<_> = report.conflicts.iter().map(|one| (one.table.as_str(), one.id.as_str(), one.from)).collect();
     assert_eq!(named, [("asset", "x", "central")]);
     let support = sync_core::Replica::with_storage(a.storage.clone()).support();
-    assert!(support.explain(&"asset".into(), &"x".into()).unwrap().conflict_at.is_some());
+    assert!(support.explain("asset", "x").unwrap().conflict_at.is_some());
     assert!(a.get("asset", "x").unwrap().contains("of the clinic"));
     a.sync();
     assert!(get(&central.records, "asset", "x").unwrap().contains("of the clinic"), "and goes out with the next push");
@@ -155,8 +155,8 @@ fn deletes_and_moves_travel(central: CentralEnd) {
     a.records.put("asset_internal_location", [data(r#"{"id":"l","asset_id":"x","location_id":"loc"}"#)]).unwrap();
     a.sync();
     assert!(get(&central.records, "asset_internal_location", "l").is_some());
-    a.records.delete("asset_internal_location", &RecordId::from("l")).unwrap();
-    a.records.delete("asset", &RecordId::from("x")).unwrap();
+    a.records.delete("asset_internal_location", RecordId::from("l")).unwrap();
+    a.records.delete("asset", RecordId::from("x")).unwrap();
     a.sync();
     assert_eq!(get(&central.records, "asset_internal_location", "l"), None);
     assert!(get(&central.records, "asset", "x").unwrap().contains("\"deleted_datetime\":\"2"), "a soft delete");
@@ -385,7 +385,7 @@ fn the_last_word_on_a_record_counts_within_a_batch(central: CentralEnd) {
     let preference = |store: &str| data(&format!(r#"{{"id":"p","key":"k","value":"1","store_id":"{store}"}}"#));
     central.records.put("preference", [preference("STORE_a")]).unwrap();
     a.sync();
-    central.records.delete("preference", &RecordId::from("p")).unwrap();
+    central.records.delete("preference", RecordId::from("p")).unwrap();
     central.records.put("preference", [preference("STORE_2")]).unwrap();
     a.sync();
     assert!(a.get("preference", "p").unwrap().contains("STORE_2"), "a delete in one store, then a write in another");

@@ -113,7 +113,7 @@ fn a_site_fetches_the_files_of_its_records() {
     assert_eq!(world.turn().downloaded, 1);
     assert_eq!(world.entry(&later).state, FileState::Done);
     assert_eq!(world.files.fetch(&"unknown".into()).unwrap_err().code(), "not_found");
-    let listed = world.files.of(&"asset".into(), &"x".into()).unwrap();
+    let listed = world.files.of("asset", "x").unwrap();
     assert_eq!((listed.len(), listed[0].name.as_str()), (1, "photo.jpg"));
 }
 
@@ -285,8 +285,8 @@ fn an_echo_of_a_reference_changes_nothing_here() {
     let id = attach(&world.files, "x", b"bytes").unwrap();
     world.site.sync();
     let echo = |mime: &str| {
-        let table = "sync_file_reference".into();
-        let stored = world.central.records.get(&table, &id).unwrap().unwrap();
+        let table = "sync_file_reference";
+        let stored = world.central.records.get(table, &id).unwrap().unwrap();
         let changed = stored.as_str().replace("image/jpeg", mime).replace("\"sha256\"", "\"unknown\"");
         world.central.records.put("sync_file_reference", [data(&changed)]).unwrap();
         world.site.sync();
@@ -407,5 +407,5 @@ fn files_are_moved_by_one_at_a_time_and_records_do_not_wait() {
     };
     let report = world.site.site.sync_files(&world.files, &FilesOptions::default(), &mut watch).unwrap();
     assert_eq!((report.uploaded, report.error.is_none()), (1, true));
-    assert!(seen > 3 && world.central.records.get(&"asset".into(), &"meanwhile".into()).unwrap().is_some());
+    assert!(seen > 3 && world.central.records.get("asset", "meanwhile").unwrap().is_some());
 }

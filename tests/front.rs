@@ -73,7 +73,7 @@ fn a_typed_edit_of_an_outdated_version_is_refused_and_everything_else_goes_on() 
         stale(replica.records().of().if_unchanged_since(position).update("cold", rename));
         stale(replica.records().of::<AssetClass>().if_unchanged_since(position).delete("cold"));
         assert_eq!(classes.get("cold").expect("reads").map(|class| class.name).as_deref(), Some("Cold chain"));
-        let (document, at) = replica.records().get_with_position(&"asset_class".into(), &"cold".into()).expect("reads");
+        let (document, at) = replica.records().get_with_position("asset_class", "cold").expect("reads");
         assert!(document.is_some() && at > position);
     });
 }

@@ -77,7 +77,7 @@ fn a_record_that_was_deleted_in_one_store_and_written_again_in_another_of_the_sa
     a.records.put("asset", [asset("x", "STORE_a", ""), asset("y", "STORE_2", "")]).unwrap();
     a.records.put("asset_internal_location", [location("x")]).unwrap();
     a.sync();
-    central.records.delete("asset_internal_location", &"l".into()).unwrap();
+    central.records.delete("asset_internal_location", "l").unwrap();
     // Not knowing that it was deleted, the site moves it.
     a.records.put("asset_internal_location", [location("y")]).unwrap();
     a.sync();
@@ -192,7 +192,7 @@ fn a_delete_and_an_edit_of_two_sites_end_the_same_whoever_comes_first() {
         a.sync();
         // The site deletes what central changes at the same time.
         let at_central = data(r#"{"id":"l","asset_id":"x","location_id":"other"}"#);
-        let delete = || a.records.delete("asset_internal_location", &"l".into()).unwrap();
+        let delete = || a.records.delete("asset_internal_location", "l").unwrap();
         let change = || central.records.put("asset_internal_location", [at_central.clone()]).map(|_| ()).unwrap();
         if delete_first {
             delete();
@@ -224,9 +224,9 @@ fn what_hangs_on_a_deleted_record_can_still_be_deleted() {
     a.records.put("rnr_form_line", [line("l"), line("m")]).unwrap();
     a.sync();
     b.sync();
-    a.records.delete("rnr_form", &"f".into()).unwrap();
+    a.records.delete("rnr_form", "f").unwrap();
     a.sync();
-    a.records.delete("rnr_form_line", &"l".into()).unwrap();
+    a.records.delete("rnr_form_line", "l").unwrap();
     let report = a.sync();
     assert_eq!((report.pushed, report.quarantined), (1, 0));
     assert!(get(&central.records, "rnr_form_line", "l").is_none());

@@ -80,7 +80,7 @@ fn they_follow_local_writes_pulls_and_deletions_in_the_same_transaction() {
     let all = ["asset fridge new 0", "asset_class cold n 1", "asset_internal_location place shelf 0"];
     assert_eq!(host.mine(), all);
 
-    site.records.delete("asset_internal_location", &"place".into()).expect("allowed");
+    site.records.delete("asset_internal_location", "place").expect("allowed");
     central.records.put("asset_class", [data(r#"{"id":"cold","name":"renamed"}"#)]).expect("allowed");
     site.sync();
     assert_eq!(host.mine(), ["asset fridge new 0", "asset_class cold renamed 1"]);

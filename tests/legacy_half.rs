@@ -282,7 +282,7 @@ fn what_a_host_writes_of_the_legacy_tables_reaches_the_server() {
     let own = country.world.sites[0].clone();
     let a = country.site("district_a");
     a.records.put("transact", [transact("new", &own.store_id, "1"), transact("gone", &own.store_id, "")]).unwrap();
-    a.records.delete("transact", &"gone".into()).unwrap();
+    a.records.delete("transact", "gone").unwrap();
     a.records.put("transact", [transact("new", &own.store_id, "2")]).unwrap();
     let other = transact("x", &country.world.sites[1].store_id, "");
     assert_eq!(a.records.put("transact", [other]).unwrap_err().code(), "store_not_active_here");
@@ -290,7 +290,7 @@ fn what_a_host_writes_of_the_legacy_tables_reaches_the_server() {
     assert_eq!(a.records.put("item", [item.clone()]).unwrap_err().code(), "only_allowed_on_legacy");
     assert_eq!(a.records.put("hologram", [item.clone()]).unwrap_err().code(), "unknown_table");
     assert_eq!(a.records.put("transact", [data("[]")]).unwrap_err().code(), "bad_input");
-    assert_eq!(a.records.delete("sensor", &"i".into()).unwrap_err().code(), "not_found");
+    assert_eq!(a.records.delete("sensor", "i").unwrap_err().code(), "not_found");
 
     assert_eq!(Replica::with_storage(a.storage.clone()).status().unwrap().waiting.records, 2);
     let report = a.sync();
@@ -413,7 +413,7 @@ fn lines_are_written_where_the_record_is_whose_lines_they_are() {
     country.legacy.move_store(&own.store_id, other.site_id);
     a.sync();
     assert_eq!(a.records.put("trans_line", [line("t")]).unwrap_err().code(), "store_not_active_here");
-    assert_eq!(a.records.delete("trans_line", &"l".into()).unwrap_err().code(), "store_not_active_here");
+    assert_eq!(a.records.delete("trans_line", "l").unwrap_err().code(), "store_not_active_here");
     // Of a record that is not here nobody can say it.
     a.records.put("trans_line", [data(r#"{"ID":"m","transaction_ID":"unknown"}"#)]).unwrap();
 }
@@ -451,7 +451,7 @@ fn a_legacy_record_of_a_host_has_fields_of_the_right_kind_and_one_of_the_server_
     assert!(a.get("transact", "odd").unwrap().contains(r#""hold":"no""#));
     // An edit of another field is not refused for them, but a new odd value is.
     let edit = |with: &str, by: &str| {
-        a.records.update("transact", &"odd".into(), |data| {
+        a.records.update("transact", "odd", |data| {
             let edited = data.as_str().replace(with, by);
             RecordData::parse(edited).map_err(|error| Error::bad_input(error.to_string()))
         })

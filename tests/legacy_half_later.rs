@@ -87,7 +87,7 @@ fn a_queue_that_is_given_in_small_batches_is_read_to_its_end() {
     let report = a.sync();
     assert!(report.warnings.is_empty(), "{:?}", report.warnings);
     assert_eq!(country.legacy.queued("district_a"), [], "an initialised site has everything");
-    assert_eq!(a.records.list(&"transact".into(), None, 100).unwrap().len(), 41);
+    assert_eq!(a.records.list("transact", None, 100).unwrap().len(), 41);
 }
 
 /// Only central lost something. What the legacy server was sent before would undo what was written there since.

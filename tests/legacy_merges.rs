@@ -41,7 +41,7 @@ fn merges_lead_everything_to_the_record_that_was_kept() {
     assert!(a.get("transact", "t").unwrap().contains(third.as_str()), "a merge of a merge");
     assert!(a.get("item_line", "l").unwrap().contains(country.world.items[1].as_str()));
     assert_eq!((a.get("name", first), a.get("name", second)), (None, None));
-    let joins = a.records.list(&"name_store_join".into(), None, 100).unwrap();
+    let joins = a.records.list("name_store_join", None, 100).unwrap();
     let of_third = joins.iter().filter(|(_, join)| join.as_str().contains(third.as_str())).count();
     assert_eq!(of_third, 1, "one join of a store with a name is enough: {joins:?}");
 
@@ -257,7 +257,7 @@ fn of_two_joins_of_a_merged_patient_the_one_in_use_stays() {
         a.sync();
         country.legacy.merge(MergeBy::CentralLog, "name", &n2, &n1);
         a.sync();
-        let joins = a.records.list(&"name_store_join".into(), None, 100).unwrap();
+        let joins = a.records.list("name_store_join", None, 100).unwrap();
         let left: Vec<_> = joins.iter().filter(|(_, join)| join.as_str().contains(n2.as_str())).collect();
         assert_eq!(left.len(), 1, "{left:?}");
         assert!(left[0].1.as_str().contains(r#""inactive":false"#), "{left:?}");

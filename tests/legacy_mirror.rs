@@ -393,7 +393,7 @@ fn links_that_a_site_does_not_read_have_a_limit() {
     }
     assert_eq!(read.len(), 2 * 501 - 10);
     assert!(read.contains(&names[500]));
-    assert!(end.records.get(&"name".into(), &RecordId::from(names[500].as_str())).unwrap().is_some());
+    assert!(end.records.get("name", RecordId::from(names[500].as_str())).unwrap().is_some());
 }
 
 /// The request to be initialised may come late, after the site took away its join and wrote the patient once more.
@@ -408,7 +408,7 @@ fn the_writer_of_a_patient_gets_its_own_newest_version_although_it_sees_the_pati
     a.records.put("name_store_join", [RecordData::of(&join)]).unwrap();
     a.sync();
     assert_eq!(ask(&central, "a", Method::Post, "/sync/v5/initialise", &json!({})).status, 200);
-    a.records.delete("name_store_join", &"j".into()).unwrap();
+    a.records.delete("name_store_join", "j").unwrap();
     a.records.put("name", [patient("second")]).unwrap();
     a.sync();
     a.sync();

@@ -38,7 +38,7 @@ fn what_was_sent_and_not_integrated_when_a_backup_was_put_back_comes_back() {
     a.sync();
     let backup = a.storage.backup();
     a.records.put("transact", [transact("sent", &own.store_id, "sent")]).unwrap();
-    a.records.delete("transact", &"gone".into()).unwrap();
+    a.records.delete("transact", "gone").unwrap();
     country.legacy.fail(Endpoint::PushQueue, Fault::IntegrationNotStarted);
     assert!(a.cycle().error.is_some());
     assert!(country.legacy.row("transact", "sent").is_none() && country.legacy.row("transact", "gone").is_some());
@@ -171,8 +171,8 @@ fn a_stale_line_in_the_queue_is_as_stale_as_the_record_whose_line_it_is() {
         a.sync();
         country.legacy.put_row("trans_line", "l", line("queued before the edit arrived"));
         if deleted {
-            a.records.delete("trans_line", &"l".into()).unwrap();
-            a.records.delete("transact", &"t".into()).unwrap();
+            a.records.delete("trans_line", "l").unwrap();
+            a.records.delete("transact", "t").unwrap();
         } else {
             a.records.put("trans_line", [data(&line("of the site").to_string())]).unwrap();
         }

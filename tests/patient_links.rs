@@ -76,7 +76,7 @@ fn a_patient_is_found_and_linked_and_comes() {
     assert_eq!(country.legacy.count(Endpoint::NameStoreJoin), 3, "one of central's, and one of each site");
     // Once more is the same as once.
     assert_eq!(link(&a, &patient, store).outcome, SyncOutcome::Done);
-    let joins = country.central.records.list(&"name_store_join".into(), None, 100).unwrap();
+    let joins = country.central.records.list("name_store_join", None, 100).unwrap();
     let of_patient = joins.iter().filter(|(_, join)| {
         let join = join.as_str();
         join.contains(patient.as_str()) && (join.contains(store) || join.contains(others))
@@ -196,10 +196,10 @@ fn a_site_that_begins_anew_gets_its_patients_as_they_are_now() {
         }
         patient_of(&b, "p", "Diallo-Bah");
         let all = [StoreId::from("STORE_b")];
-        let joins = b.records.list(&"name_store_join".into(), None, 100).unwrap();
+        let joins = b.records.list("name_store_join", None, 100).unwrap();
         let of_hidden = joins.iter().find(|(_, join)| join.as_str().contains("hidden")).unwrap().0.clone();
         b.records.delete("name_store_join", &of_hidden).unwrap();
-        b.records.delete("name", &RecordId::from("gone")).unwrap();
+        b.records.delete("name", RecordId::from("gone")).unwrap();
         b.sync();
         end.sites.reset_hardware("b").unwrap();
         let anew = end.set_up_in("b anew", "b", end.transport());
@@ -230,7 +230,7 @@ fn a_site_that_begins_anew_gets_its_patients_as_they_are_now() {
         // Central deletes one after the site was told how many there are.
         end.sites.reset_hardware("b").unwrap();
         let central = end.records.clone();
-        let delete = move || assert!(central.delete("name", &RecordId::from("own")).is_ok());
+        let delete = move || assert!(central.delete("name", RecordId::from("own")).is_ok());
         let line = BeforeTheQueue { to_central: end.transport(), once: Mutex::new(Some(Box::new(delete))) };
         let after = end.set_up_in("b after", "b", Arc::new(line));
         assert_eq!(after.sync().outcome, SyncOutcome::Done);

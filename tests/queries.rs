@@ -50,6 +50,14 @@ fn conditions_order_and_pages_are_those_of_the_plain_way() {
         let range = Query::new().at_least("code", "code 2").below("code", "code 4");
         let is_in = |item: &AssetCatalogueItem| ("code 2".."code 4").contains(&item.code.as_str());
         assert_eq!(ids(replica, &range), expected(COUNT, is_in, plain));
+        let other = Query::new().is_not("manufacturer", "maker 1").is_any_of("code", ["code 1", "code 5"]);
+        let is_other = |item: &AssetCatalogueItem| {
+            item.manufacturer.as_deref() != Some("maker 1") && ["code 1", "code 5"].contains(&item.code.as_str())
+        };
+        assert_eq!(ids(replica, &other), expected(COUNT, is_other, plain));
+        assert_eq!(ids(replica, &Query::new().is_any_of("code", [""; 0])), [""; 0]);
+        let named = |item: &AssetCatalogueItem| item.manufacturer.is_some();
+        assert_eq!(ids(replica, &Query::new().is_not_null("manufacturer")), expected(COUNT, named, plain));
 
         let sorted = Query::new().order_by("manufacturer").order_by("code");
         let all = expected(COUNT, |_| true, |item| (item.manufacturer.clone(), item.code.clone()));

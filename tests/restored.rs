@@ -209,7 +209,7 @@ fn a_deletion_that_was_the_first_that_central_heard_of_a_record_counts_against_a
     let form = document("rnr_form", &[("id", "f"), ("store_id", "STORE_a")]);
     a.records.put("rnr_form", [form]).unwrap();
     let backup = central.memory("a").backup();
-    a.records.delete("rnr_form", &"f".into()).unwrap();
+    a.records.delete("rnr_form", "f").unwrap();
     a.sync();
     central.memory("a").restore(&backup);
     assert!(a.get("rnr_form", "f").is_some(), "it is the backup");

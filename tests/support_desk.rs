@@ -118,12 +118,12 @@ fn an_edit_for_the_legacy_server_is_explained_previewed_and_taken() {
     let found = beside.support.preview_push().unwrap();
     assert_eq!((found.to_central.len(), found.to_legacy[0].table.as_str()), (0, "message"));
     assert_eq!(found.held_up, None);
-    let life = beside.support.explain(&"message".into(), &"mine".into()).unwrap();
+    let life = beside.support.explain("message", "mine").unwrap();
     assert_eq!(life.travels, SyncRoute::V5BothWays);
     assert_eq!((life.verdict, life.changes[0].sent[0].to), (Verdict::WaitsForPush, "legacy"));
     beside.sync();
     assert_eq!(beside.legacy.pushed(&beside.world.central).len(), 1);
-    let life = beside.support.explain(&"message".into(), &"mine".into()).unwrap();
+    let life = beside.support.explain("message", "mine").unwrap();
     assert_eq!((life.verdict, life.changes[0].sent[0].state), (Verdict::Taken, DeliveryState::Taken));
     assert!(life.changes[0].sent[0].by_cycle.is_some());
     let at = |name: &str| beside.support.cursors().unwrap().into_iter().find(|cursor| cursor.name == name).unwrap();

@@ -64,12 +64,12 @@ fn nothing_is_written_if_a_call_fails_even_if_the_host_goes_on() {
 #[test]
 fn an_edit_of_an_outdated_version_is_refused() {
     each_central(|replica| {
-        let (records, table, id) = (replica.records(), "asset_class".into(), RecordId::new("cold"));
+        let (records, table, id) = (replica.records(), "asset_class", RecordId::new("cold"));
         records.of().put(&class("cold", "Cold chain")).expect("stored");
         let position = records.position().expect("reads");
         let save = |name: &str| {
             replica.write(|txn| {
-                txn.if_unchanged_since(position, &table, &id)?;
+                txn.if_unchanged_since(position, table, &id)?;
                 txn.of().put(&class("cold", name))
             })
         };
@@ -138,19 +138,19 @@ fn local_only(replica: &Replica, record: RecordData) -> sync_core::Result<()> {
 fn a_record_that_is_local_only_stays_here_until_it_is_written_for_all() {
     for kind in [Kind::Sqlite, Kind::Memory] {
         world(kind, |central, replica, sync| {
-            let (table, id) = ("asset".into(), RecordId::new("draft"));
+            let (table, id) = ("asset", RecordId::new("draft"));
             local_only(replica, asset("draft", "STORE_north", "a draft")).expect("stored");
             local_only(replica, asset("draft", "STORE_north", "a better draft")).expect("stored again");
             assert_eq!(replica.status().expect("reads").waiting.records, 0);
             sync();
-            assert!(central.records.get(&table, &id).expect("reads").is_none(), "it was not sent");
-            let explained = replica.support().explain(&table, &id).expect("reads");
+            assert!(central.records.get(table, &id).expect("reads").is_none(), "it was not sent");
+            let explained = replica.support().explain(table, &id).expect("reads");
             assert_eq!((explained.verdict, explained.changes[0].by.as_str()), (Verdict::StaysHere, "here"));
             assert!(explained.changes[0].local_only);
 
             replica.records().put("asset", [asset("draft", "STORE_north", "done")]).expect("for all");
             sync();
-            assert!(central.records.get(&table, &id).expect("reads").is_some());
+            assert!(central.records.get(table, &id).expect("reads").is_some());
             let late = local_only(replica, asset("draft", "STORE_north", "a draft again")).expect_err("others have it");
             assert_eq!(late.code(), "bad_input");
         });
@@ -162,15 +162,15 @@ fn a_draft_is_dropped_without_a_trace_elsewhere_and_yields_to_what_comes() {
     for kind in [Kind::Sqlite, Kind::Memory] {
         world(kind, |central, replica, sync| {
             local_only(replica, asset("draft", "STORE_north", "a draft")).expect("stored");
-            replica.records().delete("asset", &"draft".into()).expect("dropped");
+            replica.records().delete("asset", "draft").expect("dropped");
             local_only(replica, asset("shared", "STORE_north", "mine")).expect("stored");
             central.records.put("asset", [asset("shared", "STORE_north", "of central")]).expect("stored");
             sync();
-            assert!(central.records.get(&"asset".into(), &"draft".into()).expect("reads").is_none());
-            let shared = replica.records().get(&"asset".into(), &"shared".into()).expect("reads").expect("is here");
+            assert!(central.records.get("asset", "draft").expect("reads").is_none());
+            let shared = replica.records().get("asset", "shared").expect("reads").expect("is here");
             assert!(shared.as_str().contains("of central"), "{}", shared.as_str());
             sync();
-            let there = central.records.get(&"asset".into(), &"shared".into()).expect("reads").expect("is there");
+            let there = central.records.get("asset", "shared").expect("reads").expect("is there");
             assert!(there.as_str().contains("of central"), "{}", there.as_str());
         });
     }

@@ -30,7 +30,7 @@ fn notes(replica: &Replica, id: &RecordId) -> String {
 }
 
 fn stored(replica: &Replica, id: &RecordId) -> serde_json::Value {
-    let data = replica.records().get(&TableName::from("asset"), id).expect("reads").expect("is here");
+    let data = replica.records().get(TableName::from("asset"), id).expect("reads").expect("is here");
     serde_json::from_str(data.as_str()).expect("JSON")
 }
 

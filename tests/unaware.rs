@@ -196,7 +196,7 @@ fn a_file_that_never_came_is_withdrawn_although_its_asset_moved_unseen() {
     a.records.put("sync_file_reference", [document("sync_file_reference", &photo)]).unwrap();
     a.sync();
     central.records.put("asset", [asset("x", "STORE_b", "1")]).unwrap();
-    a.records.delete("sync_file_reference", &"photo".into()).unwrap();
+    a.records.delete("sync_file_reference", "photo").unwrap();
     a.sync();
     b.sync();
     for end in [&central.records, &b.records] {

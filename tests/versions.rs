@@ -105,7 +105,7 @@ fn what_waits_at_a_site_does_not_bring_back_what_is_deleted_since() {
         let txn = a.storage.write().unwrap();
         txn.stage(&newer, Timestamp::from_unix_millis(0)).unwrap();
         txn.commit().unwrap();
-        a.records.delete("asset_internal_location", &"l".into()).unwrap();
+        a.records.delete("asset_internal_location", "l").unwrap();
         a.sync();
         a.records.put("asset", [asset("z", "STORE_a", "")]).unwrap();
         central.records.put("asset", [asset("y", "STORE_a", "")]).unwrap();
@@ -417,7 +417,7 @@ fn what_waits_does_not_undo_what_was_written_here_before_it_came() {
         let (records, edit) = (a.records.clone(), location("z"));
         let write = move || {
             let written = match deletes {
-                true => records.delete("asset_internal_location", &"l".into()),
+                true => records.delete("asset_internal_location", "l"),
                 false => records.put("asset_internal_location", [edit]).map(|_| ()),
             };
             written.unwrap();

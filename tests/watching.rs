@@ -114,7 +114,7 @@ fn a_row_that_is_only_logged_again_is_no_change_and_a_removal_is_one() {
         let location = data(r#"{"ID":"d","code":"shelf"}"#);
         replica.write(|txn| txn.local_only().put("Location", [location])).expect("stored");
         assert_eq!(ids(&mut watch), ["d"]);
-        replica.records().delete("Location", &"d".into()).expect("deleted");
+        replica.records().delete("Location", "d").expect("deleted");
         let removed = ("Location".to_owned(), "d".to_owned(), ChangeAction::Delete, ChangeSource::Host);
         assert_eq!(changes(&mut watch), [removed]);
     }

@@ -205,7 +205,7 @@ fn what_is_edited_after_its_batch_was_made_goes_out_with_the_next_push() {
             && !std::mem::replace(&mut is_edited, true)
         {
             a.records.put("asset", [asset("2", "STORE_a", "during")]).unwrap();
-            a.records.delete("asset", &"3".into()).unwrap();
+            a.records.delete("asset", "3").unwrap();
         }
         ControlFlow::Continue(())
     };

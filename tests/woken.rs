@@ -119,7 +119,7 @@ fn an_edit_over_which_a_move_wins_is_told_to_both_ends() {
         assert!(why.reason.contains("the move wins"), "{}", why.reason);
         assert!(a.sync().warnings.is_empty(), "it is told once");
         let replica = Replica::with_storage(a.storage.clone());
-        let explained = replica.support().explain(&"asset".into(), &"x".into()).unwrap();
+        let explained = replica.support().explain("asset", "x").unwrap();
         let refused = explained.refused_by_central.expect("it was told");
         assert!(refused.reason.contains("the move wins") && !refused.is_newest, "{refused:?}");
         assert!(replica.status().unwrap().refused_by_central.is_empty(), "the move came, and is the newer version");

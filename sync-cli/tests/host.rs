@@ -68,7 +68,7 @@ fn host(storage: &SqliteStorage, records: &Records, mut runs: impl FnMut() -> bo
         });
         let put = records.put("system_log", [RecordData::of(&content)]);
         put.unwrap_or_else(|error| panic!("the host's write {id} failed [{}]: {error}", error.code()));
-        let found = records.get(&"system_log".into(), &id.as_str().into()).expect("reading");
+        let found = records.get("system_log", id.as_str()).expect("reading");
         assert_eq!(found, Some(RecordData::of(&content)), "it reads what it wrote");
         written.push(ChangeHistory { called_after, id });
         std::thread::sleep(std::time::Duration::from_millis(2));

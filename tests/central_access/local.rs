@@ -221,7 +221,7 @@ fn a_site_that_was_removed_comes_back_as_the_same_one() {
     end.sites.add_store("a", "a", "a", Some("STORE_a".into())).unwrap();
     assert_eq!(a.sync().pushed, 1);
     end.central.integrate_waiting().unwrap();
-    assert!(end.records.get(&"asset".into(), &"x".into()).unwrap().is_some(), "what it had not sent arrives");
+    assert!(end.records.get("asset", "x").unwrap().is_some(), "what it had not sent arrives");
     a.sync();
 }
 

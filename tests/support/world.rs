@@ -311,7 +311,7 @@ impl SiteEnd {
 
 /// A record's data as text.
 pub fn get(records: &Records, table: &str, id: &str) -> Option<String> {
-    let found = records.get(&TableName::from(table), &RecordId::from(id)).expect("a readable record");
+    let found = records.get(TableName::from(table), RecordId::from(id)).expect("a readable record");
     found.map(|data| data.as_str().to_owned())
 }
 

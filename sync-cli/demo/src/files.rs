@@ -21,7 +21,7 @@ pub fn attached(files: &Files, records: &Records, by: &str) -> Result<(RecordId,
     let attach = Attach::new("asset", &record_id, "fridge door.jpg");
     let mut bytes = Noise { seed: by.bytes().map(u64::from).sum(), left: BYTES };
     let id = files.attach_bytes(&attach, &mut bytes)?;
-    let reference = records.get(&"sync_file_reference".into(), &id)?.ok_or_else(broken)?;
+    let reference = records.get("sync_file_reference", &id)?.ok_or_else(broken)?;
     Ok((id, reference))
 }
 

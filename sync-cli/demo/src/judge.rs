@@ -29,7 +29,7 @@ pub trait Holder {
 
 impl Holder for Records {
     fn get(&self, table: &str, id: &str) -> Result<Option<RecordData>> {
-        self.get(&TableName::from(table), &RecordId::from(id))
+        self.get(TableName::from(table), RecordId::from(id))
     }
 
     fn counts(&self) -> Result<Vec<(String, u64)>> {

@@ -26,7 +26,7 @@ pub(super) fn run(args: &Args, command: &Records, out: &Output) -> Result<Comman
         Records::Get { table, id } => get(&Workspace::open_to_read(args, out)?, table, id, out)?,
         Records::Put { table, file, dry_run } => put(&Workspace::open(args, out)?, table, file, *dry_run, out)?,
         Records::Delete { table, id } => {
-            Workspace::open(args, out)?.replica.records().delete(table, &RecordId::from(id.as_str()))?;
+            Workspace::open(args, out)?.replica.records().delete(table, RecordId::from(id.as_str()))?;
             if out.json {
                 out.document(&json!({ "table": table, "id": id, "deleted": true }))?;
             } else {

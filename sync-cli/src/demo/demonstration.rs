@@ -117,7 +117,7 @@ impl<'o> Demonstration<'o> {
         }
         let gone = RecordId::new(asset_id("south", 0));
         self.ends.records(SOUTH).delete("asset", &gone)?;
-        let marked = self.ends.records(SOUTH).get(&"asset".into(), &gone)?.ok_or_else(seed::broken)?;
+        let marked = self.ends.records(SOUTH).get("asset", &gone)?.ok_or_else(seed::broken)?;
         self.ledger.expect("asset", gone.as_str(), &marked, judge::at(&[CENTRAL, SOUTH]));
         let gone = seed::second_location(documents)?;
         self.ends.records(NORTH).delete(&gone.table, &gone.id)?;

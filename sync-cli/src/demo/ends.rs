@@ -84,7 +84,7 @@ impl Ends {
             sites.add_store(&format!("{name} store"), &name.to_uppercase(), name, Some(StoreId::from(STORES[site])))?;
         }
         for table in ["store", "name"] {
-            for (id, data) in records.list(&TableName::from(table), None, 10)? {
+            for (id, data) in records.list(TableName::from(table), None, 10)? {
                 made.push((table.to_owned(), RecordId::as_str(&id).to_owned(), data));
             }
         }

@@ -68,7 +68,7 @@ impl Host {
         let contents: Option<Vec<RecordData>> = writes.iter().map(|write| write.content.clone()).collect();
         let done = match contents {
             Some(contents) => records.put(table, contents).map(|_| ()),
-            None => records.delete(table, &RecordId::from(writes[0].id.as_str())),
+            None => records.delete(table, RecordId::from(writes[0].id.as_str())),
         };
         done.unwrap_or_else(|error| panic!("{}: {} [{}] {error}", NAMES[self.end], table, error.code()));
     }

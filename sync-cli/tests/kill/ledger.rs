@@ -111,5 +111,5 @@ impl Ledger {
 }
 
 fn content(records: &Records, table: &str, id: &str) -> Option<RecordData> {
-    records.get(&TableName::from(table), &RecordId::from(id)).expect("a readable record")
+    records.get(TableName::from(table), RecordId::from(id)).expect("a readable record")
 }

@@ -57,7 +57,7 @@ impl Files {
     /// use sync_core::record::{AssetId, RecordId};
     ///
     /// fn add_photo(replica: &Replica, database: &Path, asset: &AssetId, photo: &Path) -> sync_core::Result<RecordId> {
-    ///     replica.files(Files::folder_of(database)).attach("asset", asset.as_str(), photo)
+    ///     replica.files(Files::folder_of(database)).attach("asset", asset, photo)
     /// }
     /// ```
     ///
@@ -65,7 +65,8 @@ impl Files {
     /// [`Error::NotFound`] if the record is not here, [`Error::NotAllowed`] if it is of another site's store,
     /// [`Error::FileTooLarge`], [`Error::BadInput`] if the file cannot be
     /// read or changes meanwhile; the disk or the database failed. Nothing was written then.
-    pub fn attach(&self, table: &str, record_id: &str, path: &Path) -> Result<RecordId> {
+    pub fn attach(&self, table: impl Into<TableName>, record_id: impl Into<RecordId>, path: &Path) -> Result<RecordId> {
+        let (table, record_id) = (table.into(), record_id.into());
         let shown = || path.display().to_string();
         let unreadable = |error: std::io::Error| Error::bad_input(input::file_unreadable(shown(), error.to_string()));
         // Checked before it is opened: opening a pipe would wait for a writer.
@@ -75,7 +76,7 @@ impl Files {
         }
         self.check_length(before.len())?;
         let name = path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
-        let attach = Attach::new(table, record_id, &name);
+        let attach = Attach::new(table.as_str(), record_id.as_str(), &name);
         self.may_attach(&attach)?;
         let mut file = File::open(path).map_err(unreadable)?;
         let new = self.copy(&mut file).map_err(|error| match error {

@@ -156,10 +156,10 @@ impl Files {
     ///
     /// # Errors
     /// The database failed.
-    pub fn of(&self, table: &TableName, record: &RecordId) -> Result<Vec<FileInfo>> {
+    pub fn of(&self, table: impl Into<TableName>, record: impl Into<RecordId>) -> Result<Vec<FileInfo>> {
         self.take_note()?;
         let txn = self.storage.read()?;
-        txn.files_of(table, record)?.into_iter().map(|entry| self.info(txn.as_ref(), entry)).collect()
+        txn.files_of(&table.into(), &record.into())?.into_iter().map(|entry| self.info(txn.as_ref(), entry)).collect()
     }
 
     fn info(&self, txn: &dyn crate::storage::ReadTxn, entry: FileEntry) -> Result<FileInfo> {

@@ -33,7 +33,10 @@ pub struct Query {
 #[derive(Debug, Clone, PartialEq)]
 enum Condition {
     Is(Scalar),
+    IsNot(Scalar),
+    IsAnyOf(Vec<Scalar>),
     IsNull,
+    IsNotNull,
     AtLeast(Scalar),
     Below(Scalar),
     Contains(String),
@@ -129,7 +132,10 @@ impl Condition {
             |with: &Scalar| value.filter(|value| value.rank() == with.rank()).map(|value| value.compare(with));
         match self {
             Self::Is(with) => compared(with) == Some(Ordering::Equal),
+            Self::IsNot(with) => compared(with) != Some(Ordering::Equal),
+            Self::IsAnyOf(all) => all.iter().any(|with| compared(with) == Some(Ordering::Equal)),
             Self::IsNull => value.is_none(),
+            Self::IsNotNull => value.is_some(),
             Self::AtLeast(with) => compared(with).is_some_and(Ordering::is_ge),
             Self::Below(with) => compared(with).is_some_and(Ordering::is_lt),
             Self::Contains(part) => {
@@ -154,10 +160,28 @@ impl Query {
         self.with(field, Condition::Is(value.into()))
     }
 
+    /// Only records whose field does not have this value, null and missing fields among them.
+    #[must_use]
+    pub fn is_not(self, field: &str, value: impl Into<Scalar>) -> Self {
+        self.with(field, Condition::IsNot(value.into()))
+    }
+
+    /// Only records whose field has one of these values.
+    #[must_use]
+    pub fn is_any_of<V: Into<Scalar>>(self, field: &str, values: impl IntoIterator<Item = V>) -> Self {
+        self.with(field, Condition::IsAnyOf(values.into_iter().map(Into::into).collect()))
+    }
+
     /// Only records whose field is null or missing.
     #[must_use]
     pub fn is_null(self, field: &str) -> Self {
         self.with(field, Condition::IsNull)
+    }
+
+    /// Only records whose field is a text, a number, true or false.
+    #[must_use]
+    pub fn is_not_null(self, field: &str) -> Self {
+        self.with(field, Condition::IsNotNull)
     }
 
     /// Only records whose field is this or greater.

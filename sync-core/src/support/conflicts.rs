@@ -28,19 +28,20 @@ impl Support {
     ///
     /// # Errors
     /// [`Error::NotFound`]; the database failed.
-    pub fn conflict(&self, table: &TableName, id: &RecordId) -> Result<ComparedConflict> {
+    pub fn conflict(&self, table: impl Into<TableName>, id: impl Into<RecordId>) -> Result<ComparedConflict> {
+        let (table, id) = (table.into(), id.into());
         let txn = self.storage.read()?;
-        let is_it = |kept: &KeptConflict| kept.conflict.table == *table && kept.conflict.id == *id;
+        let is_it = |kept: &KeptConflict| kept.conflict.table == table && kept.conflict.id == id;
         let Some(kept) = kept_conflicts(txn.as_ref())?.into_iter().find(is_it) else {
             return Err(Error::NotFound {
                 what: "kept conflict of the record".to_owned(),
                 id: format!("{table} {id}"),
             });
         };
-        let here = txn.record(table, id)?;
+        let here = txn.record(&table, &id)?;
         let mut fields = kept.conflict.differs.clone();
         for version in [&kept.local, &kept.received].into_iter().flatten() {
-            let more = here.as_ref().map_or_else(Vec::new, |here| differing(table, here, version));
+            let more = here.as_ref().map_or_else(Vec::new, |here| differing(&table, here, version));
             fields.extend(more);
         }
         let mut known = HashSet::new();

@@ -183,7 +183,8 @@ impl Support {
     ///
     /// # Errors
     /// The database failed.
-    pub fn explain(&self, table: &TableName, id: &RecordId) -> Result<Explanation> {
+    pub fn explain(&self, table: impl Into<TableName>, id: impl Into<RecordId>) -> Result<Explanation> {
+        let (table, id) = (&table.into(), &id.into());
         let txn = self.storage.read()?;
         let txn = txn.as_ref();
         let role = role(txn)?;

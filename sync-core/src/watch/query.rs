@@ -103,7 +103,7 @@ impl<T: TypedRecord> QueryWatch<T> {
     }
 
     fn ask(&mut self) -> Result<Option<Vec<T>>> {
-        let found = self.records.find(&TableName::from(T::TYPE.table), &self.query)?;
+        let found = self.records.find(TableName::from(T::TYPE.table), &self.query)?;
         let answer = match self.last.as_deref() == Some(&found) {
             true => None,
             false => Some(found.iter().map(|(id, data)| read(id, data)).collect::<Result<_>>()?),

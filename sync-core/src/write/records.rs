@@ -39,8 +39,8 @@ impl Records {
     ///
     /// # Errors
     /// The database failed.
-    pub fn get(&self, table: &TableName, id: &RecordId) -> Result<Option<RecordData>> {
-        self.storage.read()?.record(table, id)
+    pub fn get(&self, table: impl Into<TableName>, id: impl Into<RecordId>) -> Result<Option<RecordData>> {
+        self.storage.read()?.record(&table.into(), &id.into())
     }
 
     /// Up to `limit` records of a table, by id, after `after`.
@@ -49,19 +49,19 @@ impl Records {
     /// The database failed.
     pub fn list(
         &self,
-        table: &TableName,
+        table: impl Into<TableName>,
         after: Option<&RecordId>,
         limit: usize,
     ) -> Result<Vec<(RecordId, RecordData)>> {
-        self.storage.read()?.records(table, after, limit)
+        self.storage.read()?.records(&table.into(), after, limit)
     }
 
     /// The records of a table that a query asks for, from one snapshot.
     ///
     /// # Errors
     /// [`Error::BadInput`] for a field that the record type does not have; the database failed.
-    pub fn find(&self, table: &TableName, query: &Query) -> Result<Vec<(RecordId, RecordData)>> {
-        find(self.storage.read()?.as_ref(), table, query)
+    pub fn find(&self, table: impl Into<TableName>, query: &Query) -> Result<Vec<(RecordId, RecordData)>> {
+        find(self.storage.read()?.as_ref(), &table.into(), query)
     }
 
     /// The number of records that a query finds, on all its pages: [`skip`](Query::skip) and [`limit`](Query::limit) do not
@@ -69,8 +69,8 @@ impl Records {
     ///
     /// # Errors
     /// As [`find`](Self::find).
-    pub fn count(&self, table: &TableName, query: &Query) -> Result<u64> {
-        count(self.storage.read()?.as_ref(), table, query)
+    pub fn count(&self, table: impl Into<TableName>, query: &Query) -> Result<u64> {
+        count(self.storage.read()?.as_ref(), &table.into(), query)
     }
 
     /// The number of records of each table that has any.
@@ -143,8 +143,12 @@ impl Records {
     ///
     /// # Errors
     /// The database failed.
-    pub fn get_with_position(&self, table: &TableName, id: &RecordId) -> Result<(Option<RecordData>, Cursor)> {
-        get_with_position(self.storage.read()?.as_ref(), table, id)
+    pub fn get_with_position(
+        &self,
+        table: impl Into<TableName>,
+        id: impl Into<RecordId>,
+    ) -> Result<(Option<RecordData>, Cursor)> {
+        get_with_position(self.storage.read()?.as_ref(), &table.into(), &id.into())
     }
 
     /// Writes records of a table in one transaction, each with its changelog row: all of them, or none if one is not
@@ -157,7 +161,11 @@ impl Records {
     /// [`RECORD_BYTES_MAX`]; [`Error::NotSetUp`] before the database knows its role; the database failed. A record that not
     /// every peer can read (a key that stands twice, U+0000, half a character, a number out of range, too deep a nesting) is
     /// an [`Error::InvalidRecord`] too.
-    pub fn put(&self, table: &str, records: impl IntoIterator<Item = RecordData>) -> Result<Vec<RecordId>> {
+    pub fn put(
+        &self,
+        table: impl Into<TableName>,
+        records: impl IntoIterator<Item = RecordData>,
+    ) -> Result<Vec<RecordId>> {
         self.write(|txn| txn.put(table, records))
     }
 
@@ -170,8 +178,8 @@ impl Records {
     /// the error of `edit`.
     pub fn update(
         &self,
-        table: &str,
-        id: &RecordId,
+        table: impl Into<TableName>,
+        id: impl Into<RecordId>,
         edit: impl FnOnce(RecordData) -> Result<RecordData>,
     ) -> Result<()> {
         self.write(|txn| txn.update(table, id, edit))
@@ -181,7 +189,11 @@ impl Records {
     ///
     /// # Errors
     /// As [`put`](Self::put).
-    pub fn check(&self, table: &str, records: impl IntoIterator<Item = RecordData>) -> Result<Vec<RecordId>> {
+    pub fn check(
+        &self,
+        table: impl Into<TableName>,
+        records: impl IntoIterator<Item = RecordData>,
+    ) -> Result<Vec<RecordId>> {
         let txn = self.storage.write()?;
         self.within(txn.as_ref(), |txn| txn.put(table, records))
     }
@@ -190,7 +202,7 @@ impl Records {
     ///
     /// # Errors
     /// As [`put`](Self::put); [`Error::NotFound`] if it is not here.
-    pub fn delete(&self, table: &str, id: &RecordId) -> Result<()> {
+    pub fn delete(&self, table: impl Into<TableName>, id: impl Into<RecordId>) -> Result<()> {
         self.write(|txn| txn.delete(table, id))
     }
 

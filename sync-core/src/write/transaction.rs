@@ -51,8 +51,8 @@ impl<'t> Transaction<'t> {
     ///
     /// # Errors
     /// The database failed.
-    pub fn get(&self, table: &TableName, id: &RecordId) -> Result<Option<RecordData>> {
-        self.noting(|| self.txn.record(table, id))
+    pub fn get(&self, table: impl Into<TableName>, id: impl Into<RecordId>) -> Result<Option<RecordData>> {
+        self.noting(|| self.txn.record(&table.into(), &id.into()))
     }
 
     /// Up to `limit` records of a table, by id, after `after`.
@@ -61,19 +61,19 @@ impl<'t> Transaction<'t> {
     /// The database failed.
     pub fn list(
         &self,
-        table: &TableName,
+        table: impl Into<TableName>,
         after: Option<&RecordId>,
         limit: usize,
     ) -> Result<Vec<(RecordId, RecordData)>> {
-        self.noting(|| self.txn.records(table, after, limit))
+        self.noting(|| self.txn.records(&table.into(), after, limit))
     }
 
     /// The records of a table that a query asks for.
     ///
     /// # Errors
     /// As [`Records::find`](crate::Records::find).
-    pub fn find(&self, table: &TableName, query: &Query) -> Result<Vec<(RecordId, RecordData)>> {
-        self.noting(|| find(self.txn, table, query))
+    pub fn find(&self, table: impl Into<TableName>, query: &Query) -> Result<Vec<(RecordId, RecordData)>> {
+        self.noting(|| find(self.txn, &table.into(), query))
     }
 
     /// The stores that are active on this site, by id.
@@ -89,16 +89,20 @@ impl<'t> Transaction<'t> {
     ///
     /// # Errors
     /// The database failed.
-    pub fn get_with_position(&self, table: &TableName, id: &RecordId) -> Result<(Option<RecordData>, Cursor)> {
-        self.noting(|| get_with_position(self.txn, table, id))
+    pub fn get_with_position(
+        &self,
+        table: impl Into<TableName>,
+        id: impl Into<RecordId>,
+    ) -> Result<(Option<RecordData>, Cursor)> {
+        self.noting(|| get_with_position(self.txn, &table.into(), &id.into()))
     }
 
     /// The number of records that a query finds, on all its pages.
     ///
     /// # Errors
     /// As [`find`](Self::find).
-    pub fn count(&self, table: &TableName, query: &Query) -> Result<u64> {
-        self.noting(|| count(self.txn, table, query))
+    pub fn count(&self, table: impl Into<TableName>, query: &Query) -> Result<u64> {
+        self.noting(|| count(self.txn, &table.into(), query))
     }
 
     /// Goes on only if a record has not changed since [`Records::position`](crate::Records::position) was this cursor: for
@@ -107,11 +111,15 @@ impl<'t> Transaction<'t> {
     ///
     /// # Errors
     /// [`Error::ChangedMeanwhile`] if it was written or deleted since; the database failed.
-    pub fn if_unchanged_since(&self, position: Cursor, table: &TableName, id: &RecordId) -> Result<()> {
-        self.noting(|| match self.txn.written_at(table, id)? {
-            Some(written) if written >= position => {
-                Err(Error::ChangedMeanwhile { table: table.clone(), id: id.clone() })
-            }
+    pub fn if_unchanged_since(
+        &self,
+        position: Cursor,
+        table: impl Into<TableName>,
+        id: impl Into<RecordId>,
+    ) -> Result<()> {
+        let (table, id) = (table.into(), id.into());
+        self.noting(|| match self.txn.written_at(&table, &id)? {
+            Some(written) if written >= position => Err(Error::ChangedMeanwhile { table, id }),
             _ => Ok(()),
         })
     }
@@ -121,8 +129,12 @@ impl<'t> Transaction<'t> {
     /// # Errors
     /// As [`Records::put`](crate::Records::put); [`Error::BadInput`] for a record that cannot be
     /// [local only](Self::local_only).
-    pub fn put(&self, table: &str, records: impl IntoIterator<Item = RecordData>) -> Result<Vec<RecordId>> {
-        self.noting(|| self.put_all(table, records))
+    pub fn put(
+        &self,
+        table: impl Into<TableName>,
+        records: impl IntoIterator<Item = RecordData>,
+    ) -> Result<Vec<RecordId>> {
+        self.noting(|| self.put_all(&table.into(), records))
     }
 
     /// Changes a record that is here, as [`Records::update`](crate::Records::update) does.
@@ -132,15 +144,16 @@ impl<'t> Transaction<'t> {
     /// the error of `edit`.
     pub fn update(
         &self,
-        table: &str,
-        id: &RecordId,
+        table: impl Into<TableName>,
+        id: impl Into<RecordId>,
         edit: impl FnOnce(RecordData) -> Result<RecordData>,
     ) -> Result<()> {
+        let (table, id) = (table.into(), id.into());
         self.noting(|| {
-            let stored = self.txn.record(&TableName::from(table), id)?.ok_or_else(|| not_found(table, id))?;
-            match self.put_all(table, [edit(stored)?])?.first() == Some(id) {
+            let stored = self.txn.record(&table, &id)?.ok_or_else(|| not_found(table.as_str(), &id))?;
+            match self.put_all(&table, [edit(stored)?])?.first() == Some(&id) {
                 true => Ok(()),
-                false => Err(changed_id(table, id)),
+                false => Err(changed_id(table.as_str(), &id)),
             }
         })
     }
@@ -149,8 +162,8 @@ impl<'t> Transaction<'t> {
     ///
     /// # Errors
     /// As [`Records::delete`](crate::Records::delete).
-    pub fn delete(&self, table: &str, id: &RecordId) -> Result<()> {
-        self.noting(|| self.delete_one(table, id))
+    pub fn delete(&self, table: impl Into<TableName>, id: impl Into<RecordId>) -> Result<()> {
+        self.noting(|| self.delete_one(&table.into(), &id.into()))
     }
 
     /// Keeps the first error, so that nothing is committed after it.
@@ -160,9 +173,8 @@ impl<'t> Transaction<'t> {
         })
     }
 
-    fn put_all(&self, table: &str, records: impl IntoIterator<Item = RecordData>) -> Result<Vec<RecordId>> {
-        let (kind, txn) = (TableKind::of(table)?, self.txn);
-        let table = TableName::from(table);
+    fn put_all(&self, table: &TableName, records: impl IntoIterator<Item = RecordData>) -> Result<Vec<RecordId>> {
+        let (kind, txn) = (TableKind::of(table.as_str())?, self.txn);
         let now = self.now;
         let writer = RecordWriter::new(txn)?;
         let any_set_aside = txn.any_quarantined()?;
@@ -173,55 +185,54 @@ impl<'t> Transaction<'t> {
         };
         let mut ids = Vec::new();
         for data in records {
-            let id = writer.check(kind, &table, &data)?;
-            self.check_written_once(kind, &table, &id, &data)?;
-            let origin = self.origin_of_put(&table, &id)?;
+            let id = writer.check(kind, table, &data)?;
+            self.check_written_once(kind, table, &id, &data)?;
+            let origin = self.origin_of_put(table, &id)?;
             // The writer may not know of the merge yet.
-            let resolved = if any_merged { merged::resolved(txn, &table, &data)? } else { None };
+            let resolved = if any_merged { merged::resolved(txn, table, &data)? } else { None };
             let data = resolved.unwrap_or(data);
-            store(txn, &table, &id, &data, origin, now)?;
+            store(txn, table, &id, &data, origin, now)?;
             if any_merged {
-                merged::stored(txn, &table, &id, &data)?;
+                merged::stored(txn, table, &id, &data)?;
             }
             if any_set_aside {
                 // Received versions in quarantine are outdated now, as are those that come before this edit is pushed.
                 for source in [Source::Central, Source::Legacy] {
-                    txn.discard(source, &table, &id)?;
+                    txn.discard(source, table, &id)?;
                 }
-                txn.wake_waiting(&table, &id)?;
+                txn.wake_waiting(table, &id)?;
             }
             ids.push(id);
         }
         Ok(ids)
     }
 
-    fn delete_one(&self, table: &str, id: &RecordId) -> Result<()> {
-        let (kind, txn) = (TableKind::of(table)?, self.txn);
-        let table = TableName::from(table);
+    fn delete_one(&self, table: &TableName, id: &RecordId) -> Result<()> {
+        let (kind, txn) = (TableKind::of(table.as_str())?, self.txn);
         let now = self.now;
-        let data = txn.record(&table, id)?.ok_or_else(|| not_found(table.as_str(), id))?;
+        let data = txn.record(table, id)?.ok_or_else(|| not_found(table.as_str(), id))?;
         let writer = RecordWriter::new(txn)?;
         // Nobody else knows a record that is local only, so its deletion is local only too.
-        let origin = if is_local_only(txn, &table, id)? { Origin::LocalOnly } else { self.origin_of_put(&table, id)? };
+        let origin = if is_local_only(txn, table, id)? { Origin::LocalOnly } else { self.origin_of_put(table, id)? };
         let kind = match kind {
             TableKind::Typed(kind) => kind,
             TableKind::Legacy(known) => {
-                writer.check_legacy_store(&table, id, None)?;
+                writer.check_legacy_store(table, id, None)?;
                 if !known.deletes {
                     return Err(Refusal::NotDeletable { table: table.to_string() }.into());
                 }
-                return write::delete(txn, &table, id, origin, now).map(|_| ());
+                return write::delete(txn, table, id, origin, now).map(|_| ());
             }
         };
         match kind.deletion {
             Deletion::Soft(field) | Deletion::SoftAndWire(field) => {
-                writer.check_ownership(kind, Operation::Upsert, &table, id, None)?;
+                writer.check_ownership(kind, Operation::Upsert, table, id, None)?;
                 let marked = write::marked_deleted(&data, field, now).ok_or_else(|| not_found(table.as_str(), id))?;
-                write::upsert(txn, &table, id, &marked, origin, now).map(|_| ())
+                write::upsert(txn, table, id, &marked, origin, now).map(|_| ())
             }
             Deletion::Wire | Deletion::Never => {
-                writer.check_ownership(kind, Operation::Delete, &table, id, None)?;
-                write::delete(txn, &table, id, origin, now).map(|_| ())
+                writer.check_ownership(kind, Operation::Delete, table, id, None)?;
+                write::delete(txn, table, id, origin, now).map(|_| ())
             }
         }
     }
@@ -266,7 +277,7 @@ pub(crate) fn put_of_host(
     if RecordWriter::new(txn)?.check(kind, table, &data)? != *id {
         return Err(changed_id(table.as_str(), id));
     }
-    Transaction::at(txn, now, &FirstError::default()).put(table.as_str(), [data]).map(|_| ())
+    Transaction::at(txn, now, &FirstError::default()).put(table, [data]).map(|_| ())
 }
 
 /// A record, and the position behind the newest change.

@@ -187,7 +187,7 @@ impl<T: TypedRecord> TypedRecords<'_, T> {
     fn writing(&self, id: Option<&RecordId>, write: impl FnOnce(&Transaction<'_>) -> Result<()>) -> Result<()> {
         let checked = |txn: &Transaction<'_>| {
             if let (Some(position), Some(id)) = (self.since, id) {
-                txn.if_unchanged_since(position, &Self::table(), id)?;
+                txn.if_unchanged_since(position, Self::table(), id)?;
             }
             write(txn)
         };

@@ -146,7 +146,7 @@ fn who_may_bring_and_fetch_what() {
         assert_eq!(response.header("content-type"), Some("text/plain; charset=utf-8"));
     }
     assert_eq!(download_with(&end, "a", "f", &[]).body, ALPHABET);
-    end.records.delete("sync_file_reference", &"f".into()).unwrap();
+    end.records.delete("sync_file_reference", "f").unwrap();
     assert_eq!(said(&upload_as(&end, "a", "f", b"")), DONE, "whoever brings what was deleted is let go on");
     assert_eq!(stored(&end, "f").as_deref(), Some(ALPHABET), "and nothing of it is kept");
 }

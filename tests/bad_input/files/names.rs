@@ -56,7 +56,7 @@ fn no_name_and_no_id_leads_out_of_the_folder() {
 fn a_name_ends_no_header() {
     let bench = FileBench::new();
     let id = bench.attach(&content(9));
-    let json = bench.bench.records.get(&"sync_file_reference".into(), &id).unwrap().unwrap();
+    let json = bench.bench.records.get("sync_file_reference", &id).unwrap().unwrap();
     let evil = json.as_str().replace("photo.jpg", r#"a\"\r\n\r\nX-Evil: 1\r\n; name=\"json_part"#);
     bench.bench.records.put("sync_file_reference", [sync_tests::world::data(&evil)]).unwrap();
     bench.bench.sync_well();

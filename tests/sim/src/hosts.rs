@@ -125,7 +125,7 @@ impl Sim {
                 let data = RecordData::parse(content.clone()).expect("valid JSON");
                 records.put(rule.table, [data]).map(|_| ())
             }
-            None => records.delete(rule.table, &RecordId::from(id)),
+            None => records.delete(rule.table, RecordId::from(id)),
         };
         self.note(|| {
             let (name, content, done) =

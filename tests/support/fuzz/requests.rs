@@ -244,11 +244,11 @@ fn assert_serves_good_sites(world: &SmallWorld) {
         let report = good_cycle(&site, &what);
         assert_eq!(report.pushed, 1, "{what}");
         let id = RecordId::from("good");
-        let at_central = world.records.get(&"asset".into(), &id).expect("a record");
+        let at_central = world.records.get("asset", &id).expect("a record");
         assert!(at_central.is_some_and(|data| data.as_str().contains(&what)), "{what}: its edit is at central");
         let planted = if who == C { "of_c" } else { "of_b" };
-        let there = world.records.get(&"asset".into(), &planted.into()).expect("a record");
-        let here = site.records.get(&"asset".into(), &planted.into()).expect("a record");
+        let there = world.records.get("asset", planted).expect("a record");
+        let here = site.records.get("asset", planted).expect("a record");
         let [there, here] = [there, here].map(|data| data.map(|data| as_it_travels(data.as_str())));
         assert_eq!(here, there, "{what}: what is here and what central has");
         for (row, why) in site.storage.read().and_then(|txn| txn.quarantined(0, usize::MAX)).expect("a quarantine") {
@@ -279,7 +279,7 @@ fn assert_takes_edits_of_what_was_pushed(world: &SmallWorld, site: &SiteEnd) {
     for (table, edited) in edits {
         let ids = site.records.put(table, [edited.clone()]).expect("an edit");
         good_cycle(site, "a cycle with later edits");
-        let there = world.records.get(&table.into(), &ids[0]).expect("a record");
+        let there = world.records.get(table, &ids[0]).expect("a record");
         assert_eq!(
             there.as_ref().map(RecordData::as_str),
             Some(edited.as_str()),

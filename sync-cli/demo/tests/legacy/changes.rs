@@ -27,7 +27,7 @@ impl Story {
         let gone = RecordData::of(&rows::transact("never-sent", &self.store(NORTH), &self.ends.world.supplier, 901));
         self.ends.records(NORTH).put("transact", [gone])?;
         for gone in ["never-sent", "invoice-of-north"] {
-            self.ends.records(NORTH).delete("transact", &gone.into())?;
+            self.ends.records(NORTH).delete("transact", gone)?;
             self.ledger.expect_gone("transact", gone);
         }
         let (legacy, world) = (&self.ends.legacy, &self.ends.world);

@@ -113,7 +113,7 @@ impl Sim {
                 let data = RecordData::parse(content.clone()).expect("valid JSON");
                 records.put(&key.0, [data]).map(|_| ())
             }
-            None => records.delete(&key.0, &RecordId::from(key.1.as_str())),
+            None => records.delete(&key.0, RecordId::from(key.1.as_str())),
         };
         let what = || {
             let (content, held) = (short(content.as_deref()), short(held));
