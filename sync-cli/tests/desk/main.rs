@@ -14,6 +14,7 @@ mod json_keys;
 mod measured;
 mod one_patient;
 mod previewed;
+mod put_back;
 mod quarantined;
 mod repaired;
 mod said_otherwise;

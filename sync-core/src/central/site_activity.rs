@@ -13,12 +13,13 @@ use super::Central;
 use super::copied_databases::refused::refused_copies;
 use super::handled_request::Endpoint;
 use super::request_log::RequestTrace;
+use crate::changelog::ChangelogGap;
 use crate::clock::Timestamp;
 use crate::error::Result;
 use crate::protocol::v6::ReadPositions;
 use crate::record::{Cursor, SiteId};
 use crate::storage::state::FailedSignIns;
-use crate::storage::{QuarantineCause, ReadTxn, Selection, SiteActivity, state};
+use crate::storage::{QuarantineCause, ReadTxn, Selection, SiteActivity, changelog_gaps, state};
 
 /// The most visits in one transaction.
 const CHUNK: usize = 1000;
@@ -158,7 +159,8 @@ pub struct SiteView {
     pub pulled_at: Option<Timestamp>,
     /// The time of its last accepted push.
     pub pushed_at: Option<Timestamp>,
-    /// The number of changelog positions after its cursor, including those for other sites.
+    /// The number of changelog positions after its cursor, including those for other sites, without those that a restore of central
+    /// skipped.
     #[serde(rename = "to_read")]
     pub behind: Option<u64>,
     /// Its records that a rule refused.
@@ -190,6 +192,14 @@ pub struct Integrations {
     pub refused: u64,
     /// Records that went into quarantine for another cause.
     pub quarantined: u64,
+}
+
+/// The number of positions from `from` to the newest one, without those that a restore skipped, where no row ever is. A restore without
+/// a watermark skips a million.
+fn rows_from(from: Cursor, newest: Cursor, gaps: &[ChangelogGap]) -> u64 {
+    let skipped = |gap: &ChangelogGap| gap.before.min(newest).next().0.saturating_sub(gap.after.next().max(from).0);
+    let positions = newest.next().0.saturating_sub(from.0);
+    gaps.iter().map(skipped).fold(positions, u64::saturating_sub)
 }
 
 impl Central {
@@ -263,7 +273,7 @@ impl Central {
                 }
             }
         }
-        let newest = txn.last_cursor()?;
+        let (newest, gaps) = (txn.last_cursor()?, changelog_gaps(txn.as_ref())?);
         let integrating: HashSet<SiteId> = txn.central()?.integrations()?.into_iter().collect();
         let copies = refused_copies(txn.as_ref(), now)?.into_iter();
         let copies: HashMap<SiteId, Timestamp> = copies.map(|copy| (copy.site, copy.refused_at)).collect();
@@ -288,7 +298,7 @@ impl Central {
         }
         let listed: HashSet<SiteId> = sites.keys().copied().collect();
         for (id, visit) in visits {
-            let behind = visit.read_to.map(|read_to| newest.next().0.saturating_sub(read_to.0));
+            let behind = visit.read_to.map(|read_to| rows_from(read_to, newest, &gaps));
             let site = sites.entry(id).or_insert_with(|| unseen(id, visit.name));
             *site = SiteView {
                 app_version: visit.app_version,
@@ -340,5 +350,32 @@ impl Central {
     /// It cannot.
     pub fn check(&self) -> Result<()> {
         self.storage.read()?.last_cursor().map(|_| ())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_restore_skipped_is_not_to_be_read() {
+        let gap = |after, before| ChangelogGap { after: Cursor(after), before: Cursor(before) };
+        let skipped = [gap(10, 13), gap(20, 1_000_021)];
+        for (from, newest, gaps, rows) in [
+            (0, 0, &[][..], 1),
+            (5, 9, &[], 5),
+            // Everything was read before the restore.
+            (21, 1_000_021, &skipped, 0),
+            (21, 1_000_024, &skipped, 3),
+            (500_000, 1_000_024, &skipped, 3),
+            (1_000_022, 1_000_024, &skipped, 3),
+            (1_000_024, 1_000_024, &skipped, 1),
+            (1_000_025, 1_000_024, &skipped, 0),
+            (9, 1_000_024, &skipped, 2 + 7 + 3),
+            // The site has read what central lost.
+            (2_000_000, 1_000_024, &skipped, 0),
+        ] {
+            assert_eq!(rows_from(Cursor(from), Cursor(newest), gaps), rows, "from {from} to {newest}");
+        }
     }
 }

@@ -26,7 +26,8 @@ crate::sentences! {
         copy_refused(at) = "this copy goes on; another one was refused at {at}";
         copies_of_site(site, goes_on, refused) = "two copies of the database of site {site} run: the one that pushed at {goes_on} \
             goes on, and another one was refused at {refused}";
-        file_came_here() = "the file was moved or copied here; if the original still runs, stop one of the two";
+        file_came_here() = "the database and its watermark were moved or copied here";
+        if_original_runs() = "If the original still runs, stop one of the two. If it does not, as after a move, nothing is to do: this warning ends after the next push.";
         one_store() = "1 store";
         stores(count) = "{count} stores";
         none_set_aside() = "no record is in quarantine";

@@ -13,6 +13,7 @@ use super::examine::{damage, examine, reading_connection};
 use super::fault::{at_path, database_error, file_error};
 use super::key::{DatabaseKey, named, unlock};
 use super::place::{beside, create_private, real_path};
+use super::watermark::forget_inode;
 use crate::error::{Error, Result};
 
 /// How long to wait for another program that has the database open, in case it is about to end.
@@ -37,7 +38,11 @@ pub(crate) fn restore(backup: &Path, path: &Path, aside: &Path, key: Option<&Dat
     let new = beside(path, ".restoring");
     // What an interrupted restore left.
     let _ = std::fs::remove_file(&new);
-    let copied = copy(backup, &new, key).and_then(|()| put_in_place(&new, path, aside));
+    let copied = copy(backup, &new, key).and_then(|()| {
+        // The new file has another number, and is no copy that came from elsewhere.
+        forget_inode(path);
+        put_in_place(&new, path, aside)
+    });
     copied.inspect_err(|_| {
         let _ = std::fs::remove_file(&new);
     })
@@ -115,7 +120,7 @@ mod tests {
 
     use super::super::SqliteStorage;
     use super::*;
-    use crate::storage::state::SITE_NAME;
+    use crate::storage::state::{FILE_CAME_HERE, SITE_NAME};
     use crate::storage::{Storage as _, changelog_gaps};
 
     fn name(storage: &SqliteStorage, name: &str) {
@@ -151,6 +156,35 @@ mod tests {
         let txn = storage.read().unwrap();
         assert_eq!(SITE_NAME.find(txn.as_ref()).unwrap().as_deref(), Some("early"));
         assert_eq!(changelog_gaps(txn.as_ref()).unwrap().len(), 1, "it knows that it was restored");
+    }
+
+    #[test]
+    fn a_restored_database_is_no_copy_that_came_here_and_a_copied_folder_is_one() {
+        let came_here = |path: &Path| {
+            let storage = SqliteStorage::open_existing(path).unwrap();
+            FILE_CAME_HERE.get(storage.read().unwrap().as_ref()).unwrap().is_some()
+        };
+        let (folder, storage, [path, backup, aside]) = world();
+        let newest = folder.path().join("newest");
+        storage.back_up(&newest).unwrap();
+        drop(storage);
+        restore(&backup, &path, &aside, None).unwrap();
+        assert!(!came_here(&path), "of an older state");
+
+        // A backup of the last state, put back by this program and by another one.
+        let [last, aside] = ["last", "aside 2"].map(|name| folder.path().join(name));
+        SqliteStorage::open_existing(&path).unwrap().back_up(&last).unwrap();
+        restore(&last, &path, &aside, None).unwrap();
+        assert!(!came_here(&path), "of the last state");
+        std::fs::rename(&last, &path).unwrap();
+        assert!(!came_here(&path), "put back by hand");
+
+        // The original may still run.
+        let elsewhere = folder.path().join("elsewhere");
+        for suffix in ["", ".watermark"] {
+            std::fs::copy(beside(&path, suffix), beside(&elsewhere, suffix)).unwrap();
+        }
+        assert!(came_here(&elsewhere));
     }
 
     #[test]

@@ -38,12 +38,15 @@ pub(super) struct Watermark {
     database: String,
     /// The number of the database's file on its disk, if the system has one.
     inode: Option<u64>,
+    /// The number of the watermark's own file. It tells a folder that was copied from a database that was put back beside its
+    /// watermark.
+    own_inode: Option<u64>,
 }
 
 impl Watermark {
     /// A watermark that stores nothing.
     pub(super) fn none() -> Self {
-        Self { file: None, database: String::new(), inode: None }
+        Self { file: None, database: String::new(), inode: None, own_inode: None }
     }
 
     /// Opens the file beside a database, and records in the database if it is older than the file.
@@ -56,15 +59,18 @@ impl Watermark {
         if let Some(found) = DatabasePosition::of(connection)? {
             if went_back(&found, known.as_ref()).is_some() {
                 say_so(connection, known.as_ref())?;
-            } else if inode.zip(text.as_deref().and_then(inode_in)).is_some_and(|(now, then)| now != then) {
+            } else if inode.zip(text.as_deref().and_then(inode_in)).is_some_and(|(now, then)| now != then)
+                && !(known.as_ref() == Some(&found) && is_own(&beside, text.as_deref()))
+            {
                 came_here(connection)?;
             }
         }
-        let file = private().create(true).truncate(false).open(beside).ok();
+        let file = private().create(true).truncate(false).open(&beside).ok();
+        let own_inode = FileIdentity::behind(&beside).map(|identity| identity.inode);
         let sql = "SELECT value FROM sync_state WHERE key = 'database_id'";
         let database: Option<String> =
             connection.query_row(sql, (), |row| row.get(0)).optional().map_err(database_error)?;
-        let mut watermark = Self { file, database: database.unwrap_or_default(), inode };
+        let mut watermark = Self { file, database: database.unwrap_or_default(), inode, own_inode };
         if let Some(mark) = DatabasePosition::of(connection)? {
             watermark.rise(mark.commits, mark.newest);
         }
@@ -78,6 +84,8 @@ impl Watermark {
             let mut text = mark.text();
             if let Some(inode) = self.inode {
                 text.push_str(&format!("{inode:020}\n"));
+                // Also of constant length. An older version leaves it as it is.
+                text.push_str(&format!("{:020}\n", self.own_inode.unwrap_or(0)));
             }
             let written = file.seek(SeekFrom::Start(0)).and_then(|_| file.write_all(text.as_bytes()));
             if written.is_err() {
@@ -101,7 +109,6 @@ pub(super) fn bring_watermark(given: &Path, real: &Path) {
 }
 
 /// Takes the number of the file out of the watermark of a database that gets another file.
-#[cfg(feature = "sqlcipher")]
 pub(super) fn forget_inode(path: &Path) {
     let path = path_for(path);
     let Ok(text) = std::fs::read_to_string(&path) else { return };
@@ -120,6 +127,14 @@ pub(super) fn path_for(path: &Path) -> PathBuf {
 /// The number of the file for which the watermark was written; an older version wrote none.
 fn inode_in(text: &str) -> Option<u64> {
     text.split_whitespace().nth(3)?.parse().ok()
+}
+
+/// True if the watermark is still the file that it was when it was written: only the database beside it has another file. Such a
+/// database was put back in its last state, as from a backup that was made at the end of a day.
+fn is_own(beside: &Path, text: Option<&str>) -> bool {
+    let now = FileIdentity::behind(beside).map(|identity| identity.inode);
+    let then: Option<u64> = text.and_then(|text| text.split_whitespace().nth(4)?.parse().ok());
+    now.is_some() && now == then
 }
 
 /// Records in the database that its file is not the one for which the watermark was written: both were moved or copied

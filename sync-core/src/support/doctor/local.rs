@@ -6,7 +6,9 @@ use super::{Check, CheckOutcome, Party};
 use crate::clock::Timestamp;
 use crate::error::{Error, ErrorClass, Result};
 use crate::record::Cursor;
+use crate::role::Role;
 use crate::site::files;
+use crate::storage::state::role;
 use crate::storage::{FileEntry, FileState, Storage, state};
 use crate::support::Disagreement;
 use crate::support::Support;
@@ -170,7 +172,8 @@ pub(crate) fn copies(storage: &dyn Storage, now: Timestamp) -> Result<Check> {
         return Ok(Check::fault(NAME, &Error::DatabaseCopied { site, since }, Party::Device));
     }
     let known = ("database_copied", ErrorClass::Configure, Party::Device);
-    let warning = |says| Check::found(NAME, CheckOutcome::Warning, says, known, say::stop_the_other());
+    let warned = |says, advice| Check::found(NAME, CheckOutcome::Warning, says, known, advice);
+    let warning = |says| warned(says, say::stop_the_other());
     #[cfg(feature = "central")]
     if let Some(copy) = crate::central::copied_databases::refused::refused_copies(txn.as_ref(), now)?.into_iter().next()
     {
@@ -180,7 +183,10 @@ pub(crate) fn copies(storage: &dyn Storage, now: Timestamp) -> Result<Check> {
     let refused = state::COPY_REFUSED_AT.get(txn.as_ref())?.filter(|at| is_recent(*at));
     Ok(match refused {
         Some(at) => warning(say::copy_refused(at.to_string())),
-        None if state::FILE_CAME_HERE.get(txn.as_ref())?.is_some() => warning(say::file_came_here()),
+        // A central server pushes nothing, so nothing would ever end the warning there.
+        None if state::FILE_CAME_HERE.get(txn.as_ref())?.is_some() && role(txn.as_ref())? != Some(Role::Central) => {
+            warned(say::file_came_here(), say::if_original_runs())
+        }
         None => Check::ok(NAME, say::no_other_copy()),
     })
 }
