@@ -78,6 +78,9 @@ fn the_package_installs_the_program_its_services_and_its_pages() {
         let (_, said) = run(Command::new(&program).arg("--db").arg(&missing).args(&args));
         assert!(said.contains("no_database"), "{unit}: {said}");
         assert!(text.contains("\nRestart=always\n") && text.contains("\n[Install]\n"), "{unit}");
+        // Only those of which a person has to act at this service; docs/installing.md says so too. No status that passes by itself,
+        // such as that of a locked database.
+        assert!(text.contains("\nRestartPreventExitStatus=2 3\n"), "{unit}");
     }
 }
 

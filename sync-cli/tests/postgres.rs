@@ -59,7 +59,7 @@ fn a_site_pushes_and_pulls_and_survives_the_end_of_both_servers() {
         desk.run(&["records", "get", "asset_class", "c", "--json"]).ends(0).json()["data"]["name"],
         "Cold chain"
     );
-    let second = desk.run(&["--db", db, "serve", "--json", "--listen", "127.0.0.1:0"]).ends(2);
+    let second = desk.run(&["--db", db, "serve", "--json", "--listen", "127.0.0.1:0"]).ends(7);
     assert!(second.out.contains("served already"), "{second:?}");
     let status = desk.run(&["--db", db, "status", "--json"]).ends(0).json();
     assert_eq!(status["role"], "central", "{status}");

@@ -65,7 +65,7 @@ use tokio::sync::watch;
 
 use self::app::App;
 use self::connections::ListenerOptions;
-use self::sentences::input_given as given;
+use self::sentences::address as why;
 
 pub use self::access_log::AccessLog;
 pub use self::backups::BackupLog;
@@ -93,12 +93,12 @@ pub fn sentences() -> &'static [MessageTemplate] {
 /// [`Error::BadInput`]: the address is in use, or is not one of this machine.
 pub fn listen(address: SocketAddr) -> Result<TcpListener, Error> {
     let listener = TcpListener::bind(address).and_then(|listener| listener.set_nonblocking(true).map(|()| listener));
-    let shown = address.to_string();
     listener.map_err(|error| {
-        Error::bad_input(match error.kind() {
-            std::io::ErrorKind::AddrInUse => given::address_in_use(shown),
-            _ => given::address_unusable(shown, error.to_string()),
-        })
+        let reason = match error.kind() {
+            std::io::ErrorKind::AddrInUse => why::in_use().into(),
+            _ => error.to_string().into(),
+        };
+        Error::AddressUnavailable { address: address.to_string(), reason }
     })
 }
 

@@ -3,11 +3,14 @@
 sync_core::sentences! {
     /// Faults of given input.
     input_given {
-        address_in_use(address) = "{address} is in use by another program; choose another port";
-        address_unusable(address, error) = "{address} cannot be listened on: {error}";
         access_log_unwritable(file, error) = "the access log {file} cannot be written: {error}";
         no_tls(file, error) = "{file} cannot be used for TLS: {error}";
         no_certificate(file) = "{file} cannot be used for TLS: there is no certificate in it";
+    }
+
+    /// Why an address cannot be listened on.
+    address {
+        in_use() = "another program uses it";
     }
 
     /// Failures of the running server.

@@ -37,6 +37,7 @@ pub struct Tls(Arc<RwLock<Used>>);
 struct Used {
     acceptor: TlsAcceptor,
     ends_at: Option<Timestamp>,
+    is_of_authority: bool,
 }
 
 impl Tls {
@@ -55,18 +56,29 @@ impl Tls {
             return Err(Error::bad_input(given::no_certificate(certificates.path.display().to_string())));
         }
         let ends_at = chain.first().and_then(end_of);
+        let is_of_authority = chain.first().zip(ends_at).is_some_and(|(first, end)| is_of_authority(first, end));
         let secret = PrivateKeyDer::from_pem_slice(key.text.as_bytes()).map_err(|error| bad(key.path, &error))?;
         let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
             .with_safe_default_protocol_versions()
             .map(|builder| builder.with_no_client_auth())
             .and_then(|builder| builder.with_single_cert(chain, secret))
             .map_err(|error| bad(certificates.path, &error))?;
-        Ok(Self(Arc::new(RwLock::new(Used { acceptor: TlsAcceptor::from(Arc::new(config)), ends_at }))))
+        Ok(Self(Arc::new(RwLock::new(Used {
+            acceptor: TlsAcceptor::from(Arc::new(config)),
+            ends_at,
+            is_of_authority,
+        }))))
     }
 
     /// When the server's certificate ends, as far as it can be read.
     pub fn ends_at(&self) -> Option<Timestamp> {
         self.used().ends_at
+    }
+
+    /// True if the server's certificate is the own certificate of an authority (`CA:TRUE`), as a self-signed one often is. Sites of this
+    /// library refuse it.
+    pub fn is_of_authority(&self) -> bool {
+        self.used().is_of_authority
     }
 
     /// Uses the certificates and the key of another one from the next connection on.
@@ -84,16 +96,36 @@ impl Tls {
     }
 }
 
-/// When a certificate ends. The library of TLS tells it only where it refuses the certificate, so this asks it about a time
-/// when every certificate has ended.
-fn end_of(certificate: &CertificateDer<'_>) -> Option<Timestamp> {
+/// The fault of a certificate at a time, for somebody who trusts no authority: there always is one.
+fn fault_at(certificate: &CertificateDer<'_>, seconds: u64) -> Option<CertificateError> {
     let certificate = ParsedCertificate::try_from(certificate).ok()?;
-    let late = UnixTime::since_unix_epoch(Duration::from_secs(LATE));
+    let at = UnixTime::since_unix_epoch(Duration::from_secs(seconds));
     let provider = ring::default_provider();
     let schemes = provider.signature_verification_algorithms.all;
     let nobody = RootCertStore::empty();
-    match verify_server_cert_signed_by_trust_anchor(&certificate, &nobody, &[], late, schemes) {
-        Err(rustls::Error::InvalidCertificate(CertificateError::ExpiredContext { not_after, .. })) => {
+    match verify_server_cert_signed_by_trust_anchor(&certificate, &nobody, &[], at, schemes) {
+        Err(rustls::Error::InvalidCertificate(fault)) => Some(fault),
+        _ => None,
+    }
+}
+
+/// True for the own certificate of an authority. That is known only within the time for which the certificate is valid, so this asks
+/// about its last second.
+fn is_of_authority(certificate: &CertificateDer<'_>, end: Timestamp) -> bool {
+    let last = u64::try_from(end.unix_millis() / 1000).unwrap_or(0).saturating_sub(1);
+    match fault_at(certificate, last) {
+        Some(CertificateError::Other(other)) => {
+            matches!(other.0.downcast_ref::<webpki::Error>(), Some(webpki::Error::CaUsedAsEndEntity))
+        }
+        _ => false,
+    }
+}
+
+/// When a certificate ends. The library of TLS tells it only where it refuses the certificate, so this asks it about a time
+/// when every certificate has ended.
+fn end_of(certificate: &CertificateDer<'_>) -> Option<Timestamp> {
+    match fault_at(certificate, LATE) {
+        Some(CertificateError::ExpiredContext { not_after, .. }) => {
             let millis = i64::try_from(not_after.as_secs()).ok()?.checked_mul(1000)?;
             Some(Timestamp::from_unix_millis(millis))
         }
@@ -106,7 +138,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_end_of_a_certificate_is_read() {
+    fn the_end_of_a_certificate_is_read_and_whether_it_is_of_an_authority() {
         for is_ca in [false, true] {
             let mut params = rcgen::CertificateParams::new(vec!["localhost".to_owned()]).expect("a name");
             if is_ca {
@@ -115,7 +147,9 @@ mod tests {
             params.not_after = rcgen::date_time_ymd(2031, 3, 4);
             let key = rcgen::KeyPair::generate().expect("a key");
             let made = params.self_signed(&key).expect("a certificate");
-            assert_eq!(end_of(made.der()), Timestamp::parse("2031-03-04T00:00:00Z"), "{is_ca}");
+            let end = end_of(made.der());
+            assert_eq!(end, Timestamp::parse("2031-03-04T00:00:00Z"), "{is_ca}");
+            assert_eq!(is_of_authority(made.der(), end.expect("it is read")), is_ca);
         }
     }
 }

@@ -50,9 +50,12 @@ sync_core::sentences! {
         goes_on_with_before(error) = "warning: {error}; continuing with the stored answer of the legacy server";
         asking_failed(code, error) = "asking the legacy server failed: [{code}] {error}";
         certificate_ends(file, at) = "warning: the certificate in {file} ends at {at}; renew it before, or no site comes in";
+        certificate_of_authority(file) = "warning: the certificate in {file} is the own certificate of an authority (CA:TRUE), and sites refuse it: \
+            use one for this server, signed by that authority, or a self-signed one with CA:FALSE (`openssl req -x509 … \
+            -addext basicConstraints=critical,CA:FALSE`)";
         certificate_read_again(file) = "{file} has changed: new connections use the new certificate";
         certificate_kept(code, error) =
-            "warning: the certificate has changed but cannot be used; the former one stays in use: [{code}] {error}";
+            "warning: the certificate in the file cannot be used; the former one stays in use: [{code}] {error}";
         backup_taken(backup, size) = "a backup was taken: {backup} ({size})";
         backup_failed(folder, code, error) = "the backup into {folder} failed: [{code}] {error}";
         backup_failed_by(failed, cause) = "{failed}: {cause}";

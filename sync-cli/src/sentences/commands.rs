@@ -413,8 +413,8 @@ sync_core::sentences! {
         file_is_there(file) = "{file} is there already; name another file";
         password_prompt(site) = "Password of site {site}:";
         password_on_command_line() = "others can read a password on the command line: give the address without it, and the password in PGPASSWORD or PGPASSFILE";
-        served_by(db, process) = "{db} is served already by process {process}";
-        served_already(db) = "{db} is served already by another process";
+        passwords_there(file, site) = "{file} is there already, without a password for site {site}: it is of an earlier import, and may hold \
+            passwords that were changed since; name another file for the new ones";
         certificate_ended(file, at) = "the certificate in {file} ended at {at}";
         joined_files(file, line) = "{file} has a byte order mark within it, in line {line}: another file begins there; remove the mark, \
             and a second head of a table";

@@ -151,3 +151,54 @@ fn the_health_check_warns_before_the_certificate_ends() {
     }
     server.stop().ends(0);
 }
+
+/// The second fault leaves the times of the files as they are, as a copy with its times does.
+#[test]
+fn each_fault_of_a_renewed_certificate_is_told_once_and_that_it_is_well_again() {
+    let desk = Desk::new();
+    desk.run(&["--db", "central.sqlite", "site", "add", "clinic", "--password-file", "pw"]).ends(0);
+    write_certificate(&desk, 2040);
+    let server = desk.serve_with("central.sqlite", &["--tls-cert", "cert.pem", "--tls-key", "key.pem"]);
+    let files = ["cert.pem", "key.pem"].map(|name| desk.path(name));
+    std::fs::write(&files[0], "no certificate").expect("a file");
+    let times = files.clone().map(|file| file.metadata().and_then(|found| found.modified()).expect("a time"));
+    let keep_times = || {
+        for (file, time) in files.iter().zip(times) {
+            std::fs::File::options().write(true).open(file).and_then(|file| file.set_modified(time)).expect("its time");
+        }
+    };
+    // The files are looked at every five seconds.
+    std::thread::sleep(Duration::from_secs(17));
+    write_certificate(&desk, 2025);
+    keep_times();
+    std::thread::sleep(Duration::from_secs(17));
+    let renewed = write_certificate(&desk, 2041);
+    keep_times();
+    let began = Instant::now();
+    while !answers_with(&renewed, &server.address) {
+        assert!(began.elapsed() < Duration::from_secs(120), "the renewed certificate is not used");
+        std::thread::sleep(Duration::from_millis(200));
+    }
+    let said = server.stop().ends(0).err;
+    let kept: Vec<&str> = said.lines().filter(|line| line.contains("the former one stays in use")).collect();
+    let [first, second] = kept[..] else { panic!("each once: {said}") };
+    assert!(first.contains("there is no certificate in it") && second.contains("ended at 2025-01-02"), "{said}");
+    assert_eq!(said.matches("new connections use the new certificate").count(), 1, "{said}");
+}
+
+#[test]
+fn a_certificate_that_sites_refuse_is_warned_of_before_a_site_comes() {
+    let desk = Desk::new();
+    desk.run(&["--db", "central.sqlite", "site", "add", "clinic", "--password-file", "pw"]).ends(0);
+    let flags = ["--tls-cert", "cert.pem", "--tls-key", "key.pem"];
+    let check = ["--db", "central.sqlite", "serve", "--check", "--listen", "127.0.0.1:0"];
+    let warns = |said: &str| said.contains("own certificate of an authority (CA:TRUE)");
+    write_certificate(&desk, 2040);
+    assert!(!warns(&desk.run(&[&check[..], &flags].concat()).ends(0).err));
+    let mut params = rcgen::CertificateParams::new(vec!["localhost".to_owned()]).expect("a name");
+    params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    write_certificate_of(&desk, &params);
+    assert!(warns(&desk.run(&[&check[..], &flags].concat()).ends(0).err));
+    // It starts all the same: browsers and other programs may take the certificate.
+    assert!(warns(&desk.serve_with("central.sqlite", &flags).stop().ends(0).err));
+}

@@ -124,7 +124,7 @@ mod tests {
         for error in [
             Error::NotAServer { server, url: url.clone(), found: "a web page".into() },
             Error::NotCentral { url: url.clone() },
-            Error::CertificateRefused { server, url, source: "expired".into() },
+            Error::CertificateRefused { server, url, why: "x".into(), source: "expired".into() },
         ] {
             assert_eq!(seconds(&mut Backoff::default(), Some(&error), false, 1.0), 30.0, "{error}");
         }

@@ -292,11 +292,16 @@ pub enum Error {
 
     /// A certificate that is not trusted.
     CertificateRefused {
-        fields: { server: Server = Central, url: String = a_url(), source: Cause = a_cause() },
+        fields: {
+            server: Server = Central,
+            url: String = a_url(),
+            why: Detail = error_detail::certificate_expired().into(),
+            source: Cause = a_cause(),
+        },
         code: "certificate_refused", class: Configure,
-        message: "the certificate of {server} at {url} is refused",
-        cause: "The certificate is expired, for another name, or of an authority that this machine does not trust; or the clock of this machine is wrong.",
-        advice: "Check the address and this machine's clock; if the server uses a private certificate authority, install it on this machine.",
+        message: "the certificate of {server} at {url} is refused: {why}",
+        cause: "The certificate is out of date, for another name, not one for a server, or of an authority that this machine does not trust; or the clock of this machine is wrong.",
+        advice: "Check the address and this machine's clock. Install the certificate of a private authority on this machine; of every other fault tell the server's administrator, who has to replace the certificate.",
     }
 
     /// A proxy of the environment that cannot be used; `url` is without user name and password.
@@ -455,6 +460,15 @@ pub enum Error {
         message: "the database is in use by another program",
         cause: "Another program has the database open and writes to it.",
         advice: "Close the other program, or try again when it is done.",
+    }
+
+    /// An address at which a server cannot listen.
+    AddressUnavailable {
+        fields: { address: String = "0.0.0.0:8000".into(), reason: Detail = "permission denied".into() },
+        code: "address_unavailable", class: LocalFault,
+        message: "{address} cannot be listened on: {reason}",
+        cause: "Another program uses the address, this machine does not have it (yet), or the user may not use its port.",
+        advice: "Stop the other program or choose another port; for a port below 1024 give the server the right to it.",
     }
 
     /// A server of databases that does not answer, or a connection to it that broke.
@@ -671,6 +685,15 @@ pub enum Error {
         message: "another cycle is running on this database{holder}",
         cause: "Another process runs a cycle on this database.",
         advice: "Wait until it is done; a cycle that was killed does not block.",
+    }
+
+    /// A database that another process serves.
+    ServedAlready {
+        fields: { database: String = "central.sqlite".into(), holder: Option<u32> as process = Some(4711) },
+        code: "served_already", class: Busy,
+        message: "{database} is served already by another process{holder}",
+        cause: "A server runs with this database, or the one before has not ended yet.",
+        advice: "Nothing to do if that server is the one that is meant; otherwise stop it first.",
     }
 
     /// Stopped on request.

@@ -9,9 +9,13 @@ use crate::error::{Cause, Error, Result, Server};
 use crate::protocol::v5::{MadeJoin, V5_VERSION, V5Error, V5ErrorBody};
 use crate::protocol::v6::{Answer, EnvelopeFault, WireError, decode_answer, marked_text};
 use crate::redaction::{excerpt, whole_words};
-use crate::text::Detail;
 use crate::text::sentences::error_detail as words;
-use crate::transport::{ANSWERED_BY_PROXY, HttpResponse, ThroughProxy, TransportError};
+use crate::text::{Detail, Message};
+use crate::transport::{
+    ANSWERED_BY_PROXY, CertificateFault, HttpResponse, ThroughProxy, TransportError, certificate_fault,
+};
+#[cfg(feature = "http")]
+use crate::transport::{OtherScheme, other_scheme};
 
 pub(crate) fn transport_error(error: TransportError, server: Server, url: &str) -> Error {
     let at = |cause: &Cause| match cause.downcast_ref::<ThroughProxy>() {
@@ -20,14 +24,18 @@ pub(crate) fn transport_error(error: TransportError, server: Server, url: &str) 
     };
     match error {
         TransportError::Unreachable(source) => Error::Unreachable { server, url: at(&source), source },
-        TransportError::Certificate(source) => Error::CertificateRefused { server, url: url.to_owned(), source },
+        TransportError::Certificate(source) => {
+            let fault = certificate_fault(source.as_ref()).unwrap_or(CertificateFault::Other);
+            let why = fault.says(source.as_ref());
+            Error::CertificateRefused { server, url: url.to_owned(), why, source }
+        }
         TransportError::TimedOut(source) => Error::TimedOut { server, url: at(&source), source: Some(source) },
         TransportError::Broken(source) | TransportError::CutOff(source) => {
             Error::CutOff { server, url: at(&source), source }
         }
         TransportError::NotHttp(source) => {
             let cause = source.downcast_ref::<ThroughProxy>().map_or(&source, |through| &through.source);
-            Error::NotAServer { server, url: at(&source), found: words::not_http(cause.to_string()).into() }
+            Error::NotAServer { server, url: at(&source), found: found_by(cause).into() }
         }
         TransportError::TooLarge(bytes) => Error::AnswerTooLarge { server, url: url.to_owned(), bytes },
         TransportError::Undecodable(source) => {
@@ -43,6 +51,22 @@ pub(crate) fn transport_error(error: TransportError, server: Server, url: &str) 
         TransportError::ProxyUnusable { variable, url, reason } => Error::ProxyUnusable { variable, url, reason },
         TransportError::Stopped => Error::Cancelled,
     }
+}
+
+/// What came in place of HTTP.
+#[cfg(feature = "http")]
+fn found_by(cause: &Cause) -> Message {
+    match other_scheme(cause.as_ref()) {
+        Some(OtherScheme::Https) => words::in_tls(),
+        Some(OtherScheme::Http) => words::without_tls(),
+        None => words::not_http(cause.to_string()),
+    }
+}
+
+/// Without HTTP no error tells more.
+#[cfg(not(feature = "http"))]
+fn found_by(cause: &Cause) -> Message {
+    words::not_http(cause.to_string())
 }
 
 pub(crate) fn unreadable(server: Server, url: &Url, detail: &str) -> Error {
@@ -146,8 +170,17 @@ fn own_status(response: &HttpResponse, server: Server, url: String, of: &Identit
         status @ (429 | 500..=598) => {
             Err(Error::ServerTrouble { server, url, status, source: came_with(response, of) })
         }
+        // As nginx, Apache and others say it in words of their own.
+        400 if url.starts_with("http://") && names_https(response) => {
+            Err(Error::NotAServer { server, url, found: words::in_tls().into() })
+        }
         status => Err(Error::Refused { server, status, detail: said_with(response, of) }),
     }
+}
+
+/// True for an answer that is no message of the protocol, and speaks of https.
+fn names_https(response: &HttpResponse) -> bool {
+    !is_json(response) && String::from_utf8_lossy(&response.body).to_ascii_lowercase().contains("https")
 }
 
 /// An answer that is not the central server's.

@@ -16,7 +16,7 @@ pub enum ErrorClass {
     LocalFault,
     /// The person who asked for it: the input is wrong or not allowed.
     Input,
-    /// Nobody: another cycle is at work on this database.
+    /// Nobody: another process is at work on this database.
     Busy,
     /// Nobody: it was stopped on request.
     Cancelled,
@@ -57,7 +57,7 @@ impl ErrorClass {
             Self::PeerFault => "The administrator of the other end: it broke the protocol.",
             Self::LocalFault => "The person who keeps this machine: disk or database.",
             Self::Input => "The person who asked for it: the input is wrong or not allowed.",
-            Self::Busy => "Nobody: another cycle is at work on this database.",
+            Self::Busy => "Nobody: another process is at work on this database.",
             Self::Cancelled => "Nobody: it was stopped on request.",
         }
     }

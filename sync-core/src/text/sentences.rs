@@ -124,15 +124,15 @@ crate::sentences! {
             if the server has no TLS, and the line is trusted, set this site up again and allow http.";
         ask_for_tls_there() = "Ask central's administrator for its https:// address: what is sent to this one is not encrypted. The \
             legacy server's administrator corrects it there.";
-        certificate_untrusted(url) =
-            "the certificate at {url} is refused: it was not issued by an authority that this machine trusts";
         install_authority() = "If the server's administrator made the certificate, install their certificate authority \
             on this machine; otherwise ask them for a certificate from a public authority.";
-        certificate_expired(url) = "the certificate at {url} is refused: it is out of date";
         renew() = "Ask its administrator to renew the certificate, if the date on this machine is right.";
-        certificate_of_other(url) = "the certificate at {url} is refused: it is another host's";
         use_its_name() =
             "Use the name that the certificate is made for, or ask its administrator for one with this name in it.";
+        later_date() = "Set date, time and time zone of this machine, if they are wrong; else ask its administrator for a certificate that is valid now.";
+        certificate_for_server() = "Ask its administrator for a certificate of the server itself: signed by that authority, or self-signed with CA:FALSE \
+            (`openssl req -x509 … -addext basicConstraints=critical,CA:FALSE`), with the server's name in subjectAltName.";
+        replace_certificate() = "Ask its administrator to replace the certificate.";
         network_opens_lines() = "Both servers' certificates are refused: the network decrypts the traffic, or wants \
             somebody to log in first. Open any web page on this machine, or ask the network's administrator.";
 
@@ -380,6 +380,19 @@ crate::sentences! {
         field(path, expected, found) = "{path}: expected {expected}, found {found}";
         web_page() = "a web page";
         empty_answer() = "an empty answer";
+        certificate_untrusted() = "it was not issued by an authority that this machine trusts";
+        certificate_expired() = "it is out of date";
+        certificate_not_yet_valid() = "it is valid only later, by the clock of this machine";
+        certificate_of_other() = "it is another host's";
+        certificate_of_authority() = "it is the own certificate of an authority (CA:TRUE), as a self-signed one often is, and no server may show \
+            that as its own: its administrator has to make one for the server";
+        certificate_for_other_purpose() = "it is made for something else than a server";
+        certificate_revoked() = "its authority revoked it";
+        certificate_of_version_1() = "it is of X.509 version 1, which is not accepted any more";
+        certificate_unacceptable(error) = "it cannot be accepted ({error})";
+        in_tls() = "an answer in TLS, so it speaks https at this port: write https:// in place of http:// in its address";
+        #[cfg_attr(not(feature = "http"), allow(dead_code, reason = "only HTTP knows TLS"))]
+        without_tls() = "an answer without TLS, so something speaks http at this port: another port has its https, or it has none";
         not_http(error) = "something that is not HTTP ({error})";
         redirection(to) = "a redirection to {to}";
         no_page() = "status 404: there is no such page";

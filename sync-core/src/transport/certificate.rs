@@ -2,18 +2,50 @@
 
 use std::error::Error as StdError;
 
+use crate::redaction::excerpt;
+use crate::text::Detail;
+use crate::text::sentences::error_detail as words;
+
 /// Why a certificate is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(not(feature = "http"), allow(dead_code, reason = "only HTTP knows certificates"))]
 pub(crate) enum CertificateFault {
     /// No authority that this machine trusts issued it.
     Untrusted,
-    /// It is expired, or not yet valid, by this machine's clock.
+    /// It is expired by this machine's clock.
     Expired,
+    /// It is not yet valid by this machine's clock.
+    NotYetValid,
     /// It is for another name.
     OtherName,
+    /// It is the own certificate of an authority (`CA:TRUE`), as `openssl req -x509` makes it, and shown as a server's.
+    OfAuthority,
+    /// It is for something else than a server.
+    OtherPurpose,
+    /// Its authority took it back.
+    Revoked,
+    /// It is of X.509 version 1, as `openssl x509 -req` makes it without extensions.
+    Version1,
     /// Anything else.
     Other,
+}
+
+impl CertificateFault {
+    /// The fault in words; `error` is the error that showed it.
+    pub(crate) fn says(self, error: &(dyn StdError + 'static)) -> Detail {
+        match self {
+            Self::Untrusted => words::certificate_untrusted(),
+            Self::Expired => words::certificate_expired(),
+            Self::NotYetValid => words::certificate_not_yet_valid(),
+            Self::OtherName => words::certificate_of_other(),
+            Self::OfAuthority => words::certificate_of_authority(),
+            Self::OtherPurpose => words::certificate_for_other_purpose(),
+            Self::Revoked => words::certificate_revoked(),
+            Self::Version1 => words::certificate_of_version_1(),
+            Self::Other => words::certificate_unacceptable(excerpt(error.to_string().as_bytes())),
+        }
+        .into()
+    }
 }
 
 /// The fault of a certificate in an error or its causes, if any.
@@ -24,9 +56,17 @@ pub(crate) fn certificate_fault(error: &(dyn StdError + 'static)) -> Option<Cert
     Some(match fault {
         Fault::UnknownIssuer => CertificateFault::Untrusted,
         Fault::Expired | Fault::ExpiredContext { .. } => CertificateFault::Expired,
+        Fault::NotValidYet | Fault::NotValidYetContext { .. } => CertificateFault::NotYetValid,
+        Fault::Revoked => CertificateFault::Revoked,
+        Fault::InvalidPurpose | Fault::InvalidPurposeContext { .. } => CertificateFault::OtherPurpose,
         Fault::NotValidForName | Fault::NotValidForNameContext { .. } => CertificateFault::OtherName,
-        // The verifiers of some systems return their own errors.
-        Fault::Other(other) => certificate_fault(&*other.0).unwrap_or(CertificateFault::Other),
+        Fault::Other(other) => match other.0.downcast_ref::<webpki::Error>() {
+            Some(webpki::Error::CaUsedAsEndEntity) => CertificateFault::OfAuthority,
+            Some(webpki::Error::UnsupportedCertVersion) => CertificateFault::Version1,
+            Some(_) => CertificateFault::Other,
+            // The verifiers of some systems return their own errors.
+            None => certificate_fault(&*other.0).unwrap_or(CertificateFault::Other),
+        },
         _ => CertificateFault::Other,
     })
 }
@@ -54,7 +94,7 @@ pub(super) fn is_refused(error: &(dyn StdError + 'static)) -> bool {
 
 /// The error of TLS in a chain of causes.
 #[cfg(feature = "http")]
-fn tls_error<'e>(error: &'e (dyn StdError + 'static)) -> Option<&'e rustls::Error> {
+pub(super) fn tls_error<'e>(error: &'e (dyn StdError + 'static)) -> Option<&'e rustls::Error> {
     let mut next = Some(error);
     while let Some(error) = next {
         if let Some(tls) = error.downcast_ref::<rustls::Error>() {
@@ -77,6 +117,7 @@ fn tls_error<'e>(error: &'e (dyn StdError + 'static)) -> Option<&'e rustls::Erro
 mod tests {
     use rustls::CertificateError;
     use std::io;
+    use std::sync::Arc;
 
     use super::*;
 
@@ -93,7 +134,18 @@ mod tests {
         let in_both =
             ureq::Error::Io(io::Error::new(io::ErrorKind::InvalidData, of(CertificateError::NotValidForName)));
         assert_eq!(certificate_fault(&in_both), Some(CertificateFault::OtherName));
-        assert_eq!(certificate_fault(&of(CertificateError::Revoked)), Some(CertificateFault::Other));
+        let of_webpki = |fault: webpki::Error| of(CertificateError::Other(rustls::OtherError(Arc::new(fault))));
+        for (error, fault) in [
+            (of(CertificateError::NotValidYet), CertificateFault::NotYetValid),
+            (of(CertificateError::Revoked), CertificateFault::Revoked),
+            (of(CertificateError::InvalidPurpose), CertificateFault::OtherPurpose),
+            (of_webpki(webpki::Error::CaUsedAsEndEntity), CertificateFault::OfAuthority),
+            (of_webpki(webpki::Error::UnsupportedCertVersion), CertificateFault::Version1),
+            (of_webpki(webpki::Error::BadDer), CertificateFault::Other),
+            (of(CertificateError::BadSignature), CertificateFault::Other),
+        ] {
+            assert_eq!(certificate_fault(&error), Some(fault), "{error}");
+        }
         assert!(is_refused(&in_both));
     }
 

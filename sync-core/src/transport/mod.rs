@@ -4,6 +4,8 @@ mod certificate;
 #[cfg(feature = "http")]
 mod http;
 #[cfg(feature = "http")]
+mod other_scheme;
+#[cfg(feature = "http")]
 mod reach;
 mod recorded;
 mod stop;
@@ -15,6 +17,8 @@ use std::time::Duration;
 pub(crate) use certificate::{CertificateFault, certificate_fault};
 #[cfg(feature = "http")]
 pub use http::{HttpOptions, HttpTransport, Timeouts};
+#[cfg(feature = "http")]
+pub(crate) use other_scheme::{OtherScheme, other_scheme};
 pub use recorded::{Exchange, Recorded};
 pub use stop::Stop;
 

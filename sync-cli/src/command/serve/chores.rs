@@ -108,6 +108,9 @@ pub(super) fn backup_log(folder: &Path) -> BackupLog {
     BackupLog::since(taken_at)
 }
 
+/// The times of change of both files; `None` where a file is missing.
+type ChangeTimes = [Option<SystemTime>; 2];
+
 /// The files of a certificate and its key.
 pub(super) struct CertificateFiles {
     pub certificates: PathBuf,
@@ -115,11 +118,11 @@ pub(super) struct CertificateFiles {
 }
 
 impl CertificateFiles {
-    /// Reads them.
+    /// Reads them. Also returns a warning of a certificate that the sites refuse.
     ///
     /// # Errors
     /// They cannot be used, or the certificate has ended.
-    pub(super) fn read(&self) -> Result<Tls, Error> {
+    pub(super) fn read(&self) -> Result<(Tls, Option<Message>), Error> {
         let text_of = |file: &Path| text_of(file, TEXT_MAX);
         let (chain, secret) = (text_of(&self.certificates)?, text_of(&self.key)?);
         let tls =
@@ -128,7 +131,10 @@ impl CertificateFiles {
             Some(end) if end <= SystemClock::default().now() => {
                 Err(Error::bad_input(input_given::certificate_ended(self.shown(), end.to_string())))
             }
-            _ => Ok(tls),
+            _ => {
+                let warning = tls.is_of_authority().then(|| says::certificate_of_authority(self.shown()));
+                Ok((tls, warning))
+            }
         }
     }
 
@@ -137,16 +143,20 @@ impl CertificateFiles {
     }
 
     /// Their times of change, to notice the next one.
-    fn changed_at(&self) -> [Option<SystemTime>; 2] {
+    pub(super) fn changed_at(&self) -> ChangeTimes {
         let at = |path: &Path| path.metadata().ok()?.modified().ok();
         [at(&self.certificates), at(&self.key)]
     }
 }
 
 /// Reads the certificate again when its files have changed or SIGHUP asks for it, and warns before it ends. If the new one
-/// cannot be used, the server continues with the old one.
-pub(super) fn certificates(files: &CertificateFiles, tls: &Tls, texts: &Texts) {
-    let (mut used, mut warned, mut reloads) = (files.changed_at(), None, asked_to_reload());
+/// cannot be used, the server continues with the old one, and looks at the files each time until they can be used: each other fault
+/// is told once, also one that changes no file's time, such as a missing permission.
+///
+/// `used` are the times of the files that are in use.
+pub(super) fn certificates(files: &CertificateFiles, mut used: ChangeTimes, tls: &Tls, texts: &Texts) {
+    let (mut warned, mut reloads) = (None, asked_to_reload());
+    let mut fault: Option<Message> = None;
     while !interrupted() {
         let near = tls.ends_at().filter(|end| end.since(SystemClock::default().now()) < END_IS_NEAR);
         if let Some(end) = near
@@ -159,18 +169,32 @@ pub(super) fn certificates(files: &CertificateFiles, tls: &Tls, texts: &Texts) {
         let is_asked = || asked_to_reload() != reloads;
         let goes_on = rest_unless(LOOK_AT_CERTIFICATE, is_asked);
         // Both files, and not in the midst of being written.
-        let is_changed = found != used && found == files.changed_at();
-        if !goes_on || !(is_asked() || is_changed) {
+        let is_still = found == files.changed_at();
+        let is_changed = found != used;
+        let is_due = is_asked() || (is_still && (is_changed || fault.is_some()));
+        if !goes_on || !is_due {
             continue;
         }
+        if is_asked() || is_changed {
+            warned = None;
+        }
+        // Who asks, or writes the files anew, wants to know how they are now.
+        let is_news = is_asked() || is_changed;
         (used, reloads) = (found, asked_to_reload());
-        warned = None;
         match files.read() {
-            Ok(new) => {
+            Ok((new, warning)) => {
                 tls.replace(&new);
+                fault = None;
                 say(&says::certificate_read_again(files.shown()), texts);
+                warning.iter().for_each(|warning| say(warning, texts));
             }
-            Err(error) => say(&says::certificate_kept(error.code(), Message::of(&error)), texts),
+            Err(error) => {
+                let said = says::certificate_kept(error.code(), Message::of(&error));
+                if is_news || fault.as_ref() != Some(&said) {
+                    say(&said, texts);
+                }
+                fault = Some(said);
+            }
         }
     }
 }

@@ -44,6 +44,8 @@ pub(super) fn run(args: &Args, options: &Serve, out: &Output) -> Result<CommandO
     }
     // First, so that a used address leaves no new database behind.
     let listener = listen(options.listen)?;
+    // The times of the files from before they are read, so that no change is missed.
+    let certificate = certificate_files(options)?.map(|files| (files.changed_at(), files));
     let mut serving = serving(options, &out.texts)?;
     let access_log = serving.access_log.clone();
     let reopen = move || access_log.iter().for_each(|log| log.reopen());
@@ -82,9 +84,9 @@ pub(super) fn run(args: &Args, options: &Serve, out: &Output) -> Result<CommandO
         out.hint_said(&says::is_paused());
     }
     tell_service_manager(ServerState::Answers);
-    if let Some((files, tls)) = certificate_files(options)?.zip(tls) {
+    if let Some(((read_at, files), tls)) = certificate.zip(tls) {
         let texts = out.texts.clone();
-        std::thread::spawn(move || chores::certificates(&files, &tls, &texts));
+        std::thread::spawn(move || chores::certificates(&files, read_at, &tls, &texts));
     }
     // Ends with the program at any point: an open transaction is rolled back.
     if let Some(site) = site {
@@ -220,7 +222,7 @@ fn legacy(workspace: Workspace, out: &Output) -> Result<Served, Failure> {
             let late = Error::TimedOut { server: sync_core::error::Server::Legacy, url, source: None };
             out.hint_said(&says::goes_on_with_before(Message::of(&late)));
         }
-        Err(error) if error.class() == ErrorClass::Retry && is_known => {
+        Err(error) if is_known && may_pass(&error) => {
             out.hint_said(&says::goes_on_with_before(Message::of(&error)));
         }
         Err(error) => return Err(error.into()),
@@ -236,6 +238,12 @@ fn legacy(workspace: Workspace, out: &Output) -> Result<Served, Failure> {
     let authenticator = Arc::new(workspace.replica.legacy_authenticator(asks));
     let central = workspace.replica.central(authenticator).with_own_site(site.clone());
     Ok((central.with_files(FileStore::new(workspace.folder)), workspace.replica, Some(site)))
+}
+
+/// True for a fault of the legacy server, or on the way to it, that may pass by itself: a proxy's page of maintenance too, or a
+/// certificate that is being renewed. A service that ended for one of those would stay down, because it is not started again.
+fn may_pass(error: &Error) -> bool {
+    error.class() == ErrorClass::Retry || matches!(error, Error::NotAServer { .. } | Error::CertificateRefused { .. })
 }
 
 fn warn<'c>(config_warnings: impl Iterator<Item = &'c ConfigWarning>, out: &Output) {
@@ -276,7 +284,7 @@ impl ServedOnce {
 }
 
 fn served_already(database: &Path) -> Error {
-    Error::bad_input(input_given::served_already(database.display().to_string()))
+    Error::ServedAlready { database: database.display().to_string(), holder: None }
 }
 
 /// As [`lock`], for a database on a server.
@@ -317,10 +325,8 @@ fn lock(database: &Path) -> Result<File, Error> {
                 let mut holder = String::new();
                 // It is only shown; that the lock is held is known without it.
                 let _ = file.read_to_string(&mut holder);
-                return Err(match holder.trim().parse::<u32>() {
-                    Ok(process) => Error::bad_input(input_given::served_by(database.display().to_string(), process)),
-                    Err(_) => served_already(database),
-                });
+                let holder = holder.trim().parse().ok();
+                return Err(Error::ServedAlready { database: database.display().to_string(), holder });
             }
             Err(TryLockError::Error(error)) => return Err(failed(error)),
         }
@@ -329,7 +335,10 @@ fn lock(database: &Path) -> Result<File, Error> {
 
 /// The options of the server, from the flags. All faults of the flags are found here.
 fn serving(options: &Serve, texts: &Texts) -> Result<ServerOptions, Failure> {
-    let tls = certificate_files(options)?.map(|files| files.read()).transpose()?;
+    let tls = certificate_files(options)?.map(|files| files.read()).transpose()?.map(|(tls, warning)| {
+        warning.iter().for_each(|warning| say(warning, texts));
+        tls
+    });
     let texts = texts.clone();
     Ok(ServerOptions {
         admin: options.admin_listen.map(listen).transpose()?,

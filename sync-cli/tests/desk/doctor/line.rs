@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rcgen::{BasicConstraints, Certificate, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::pki_types::PrivatePkcs8KeyDer;
@@ -26,19 +26,31 @@ impl Authority {
 
     /// The key and certificate of a server for this host, until the end of this year.
     fn vouches(&self, host: &str, year: i32) -> ServerConfig {
+        self.vouches_for(host, |params| {
+            params.not_before = rcgen::date_time_ymd(2000, 1, 1);
+            params.not_after = rcgen::date_time_ymd(year, 12, 31);
+        })
+    }
+
+    /// The same with a certificate that differs.
+    fn vouches_for(&self, host: &str, change: impl FnOnce(&mut CertificateParams)) -> ServerConfig {
         let mut params = CertificateParams::new(vec![host.to_owned()]).expect("a certificate");
-        params.not_before = rcgen::date_time_ymd(2000, 1, 1);
-        params.not_after = rcgen::date_time_ymd(year, 12, 31);
+        change(&mut params);
         let key = KeyPair::generate().expect("a key");
         let made = params.signed_by(&key, &self.0).expect("a certificate");
-        let key = PrivatePkcs8KeyDer::from(key.serialize_der());
-        ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
-            .with_safe_default_protocol_versions()
-            .expect("versions")
-            .with_no_client_auth()
-            .with_single_cert(vec![made.der().clone()], key.into())
-            .expect("a configuration")
+        shows(made, &key)
     }
+}
+
+/// A server with this certificate.
+fn shows(made: Certificate, key: &KeyPair) -> ServerConfig {
+    let key = PrivatePkcs8KeyDer::from(key.serialize_der());
+    ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .expect("versions")
+        .with_no_client_auth()
+        .with_single_cert(vec![made.der().clone()], key.into())
+        .expect("a configuration")
 }
 
 /// A ward whose legacy server is reached over TLS.
@@ -74,6 +86,35 @@ fn certificates() {
     ward.doctor_with(&[TRUST], "expired, by a clock", &of("device", 6, "clock", "clock_wrong", clock));
 }
 
+/// The faults that `openssl` makes easily, and each in words without `-v`.
+#[test]
+fn certificates_that_are_not_for_a_server() {
+    let mut ward = Ward::new();
+    let authority = Authority::new(&ward);
+    let refused = |words| of("legacy_server", 3, "legacy TLS", "certificate_refused", words);
+
+    // As by `openssl req -x509`: the file is trusted here, and shown by the server.
+    let mut params = CertificateParams::new(vec!["127.0.0.1".to_owned()]).expect("a certificate");
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let key = KeyPair::generate().expect("a key");
+    let made = params.self_signed(&key).expect("a certificate");
+    std::fs::write(ward.clinic.desk.path("own.pem"), made.pem()).expect("a file");
+    over_tls(&mut ward, shows(made, &key));
+    let words =
+        &["own certificate of an authority (CA:TRUE)", "Ask its administrator", "basicConstraints=critical,CA:FALSE"];
+    ward.doctor_with(&[("SSL_CERT_FILE", "own.pem")], "an authority's own", &refused(words));
+    let said = ward.clinic.desk.run_with(&[("SSL_CERT_FILE", "own.pem")], &["discover"]).ends(3);
+    let err = said.err.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(err.contains("(CA:TRUE)") && err.contains("its administrator has to make one for the server"), "{said:?}");
+
+    over_tls(
+        &mut ward,
+        authority.vouches_for("127.0.0.1", |params| params.not_before = rcgen::date_time_ymd(2090, 1, 1)),
+    );
+    let later = &["valid only later, by the clock of this machine", "Set date, time and time zone"];
+    ward.doctor_with(&[TRUST], "not yet valid", &refused(later));
+}
+
 #[test]
 fn http_asked_of_a_port_that_speaks_https() {
     let mut ward = Ward::new();
@@ -83,6 +124,20 @@ fn http_asked_of_a_port_that_speaks_https() {
     let wrong = of("device", 3, "legacy server", "wrong_scheme", &["Write https:// instead of http://"]);
     ward.doctor_with(&[TRUST], "a certificate that is trusted", &wrong);
     ward.doctor("one that is not", &wrong);
+    // Every command says it, not only doctor.
+    let says = |ward: &Ward, words: &str| {
+        let said = ward.clinic.desk.run(&["discover"]).ends(3);
+        let err = said.err.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(err.contains(words), "{words:?}: {err}");
+    };
+    says(&ward, "it speaks https at this port: write https:// in place of http://");
+    ward.legacy_at(&ward.clinic.server.address.replace("http://", "https://"));
+    says(&ward, "something speaks http at this port");
+    // As nginx answers.
+    ward.legacy_at(&format!("http://127.0.0.1:{}", ward.central.port()));
+    let page = "<html><title>400 The plain HTTP request was sent to HTTPS port</title></html>";
+    ward.central.instead("/", Answer::new(400, "text/html", page));
+    says(&ward, "it speaks https at this port: write https:// in place of http://");
 }
 
 #[test]

@@ -376,7 +376,8 @@ mod tests {
     #[test]
     fn a_wrong_clock_is_why_a_certificate_is_refused() {
         let url = "https://x".to_owned();
-        let refused = Error::CertificateRefused { server: Server::Legacy, url, source: "expired".into() };
+        let refused =
+            Error::CertificateRefused { server: Server::Legacy, url, why: "x".into(), source: "expired".into() };
         let refused = Check::fault("legacy TLS", &refused, Party::LegacyServer);
         let clock = |party| {
             let code = ("clock_wrong", ErrorClass::LocalFault, party);

@@ -15,9 +15,13 @@ use ureq::unversioned::transport::{
 use super::apart::{self, LOOK, NotConnected};
 use crate::clock::{Clock as _, SystemClock};
 use crate::transport::Stop;
+use crate::transport::other_scheme::AnswersInTls;
 
 /// The slowest accepted line, in bytes a second: anything slower only holds the connection.
 const SLOWEST_LINE: u64 = 50;
+
+/// How a server that expects TLS begins its answer to anything else: the type of an alert, and the first half of the version.
+const TLS_ALERT: [u8; 2] = [0x15, 0x03];
 
 /// The longest time without progress.
 #[derive(Debug, Clone, Copy)]
@@ -93,7 +97,8 @@ impl<In: Transport> Connector<In> for Wire {
         stream.set_write_timeout(Some(LOOK))?;
         let buffers = LazyBuffers::new(details.config.input_buffer_size(), details.config.output_buffer_size());
         let clock = SystemClock::new();
-        Ok(Some(Either::B(Line { stream, buffers, limits: self.0, pace: Throughput::default(), clock })))
+        let (pace, awaits_http) = (Throughput::default(), !details.needs_tls());
+        Ok(Some(Either::B(Line { stream, buffers, limits: self.0, pace, clock, awaits_http })))
     }
 }
 
@@ -136,6 +141,8 @@ pub(super) struct Line {
     limits: Limits,
     pace: Throughput,
     clock: SystemClock,
+    /// True until the first bytes came over a connection without TLS.
+    awaits_http: bool,
 }
 
 impl std::fmt::Debug for Line {
@@ -222,6 +229,9 @@ impl Transport for Line {
             match read {
                 Ok(read) => {
                     self.buffers.input_appended(read);
+                    if std::mem::take(&mut self.awaits_http) && self.buffers.input().starts_with(&TLS_ALERT) {
+                        return Err(io::Error::new(io::ErrorKind::InvalidData, AnswersInTls).into());
+                    }
                     self.pace.moved(read, self.clock.monotonic());
                     if patience.by.is_some() {
                         // The server's time to answer is not part of the time of its body.

@@ -5,7 +5,7 @@ use url::Url;
 use super::watch::ObservedResponse;
 use crate::address::{is_loopback, shown};
 use crate::error::{Error, ErrorClass, Server};
-use crate::support::doctor::{Check, CheckOutcome, Party};
+use crate::support::doctor::{Check, CheckOutcome, LEGACY, Party};
 use crate::text::sentences::doctor as say;
 use crate::transport::{CertificateFault, certificate_fault};
 
@@ -88,6 +88,8 @@ pub(crate) fn wrong_scheme(name: &'static str, server: Server, url: &Url) -> Che
     let says = say::wrong_scheme(shown(url), is, should);
     // Nobody gives TLS up because of an advice: the records and the hash of the password would travel in the clear.
     let is_safe = should == "https" || is_loopback(url);
+    // In a network with one server its address was entered here too.
+    let server = if LEGACY.contains(&name) { Server::Legacy } else { server };
     let advice = match (server, is_safe) {
         (Server::Legacy, true) => say::correct_scheme_here(is, should),
         (Server::Central, true) => say::correct_scheme_there(is, should),
@@ -99,18 +101,18 @@ pub(crate) fn wrong_scheme(name: &'static str, server: Server, url: &Url) -> Che
 }
 
 /// A refused certificate, with its fault as far as the causes show it.
-pub(crate) fn certificate(name: &'static str, server: Server, url: &Url, error: &Error) -> Check {
+pub(crate) fn certificate(name: &'static str, server: Server, error: &Error) -> Check {
     let mut check = Check::fault(name, error, party(error, server));
     let Some(finding) = &mut check.finding else { return check };
-    let at = shown(url);
-    let (says, advice) = match fault_of(error) {
-        Some(CertificateFault::Untrusted) => (say::certificate_untrusted(at), say::install_authority()),
-        Some(CertificateFault::Expired) => (say::certificate_expired(at), say::renew()),
-        Some(CertificateFault::OtherName) => (say::certificate_of_other(at), say::use_its_name()),
+    finding.advice = match fault_of(error) {
+        Some(CertificateFault::Untrusted) => say::install_authority(),
+        Some(CertificateFault::Expired) => say::renew(),
+        Some(CertificateFault::NotYetValid) => say::later_date(),
+        Some(CertificateFault::OtherName) => say::use_its_name(),
+        Some(CertificateFault::OfAuthority | CertificateFault::Version1) => say::certificate_for_server(),
+        Some(CertificateFault::OtherPurpose | CertificateFault::Revoked) => say::replace_certificate(),
         Some(CertificateFault::Other) | None => return check,
     };
-    finding.advice = advice;
-    check.says = says;
     check
 }
 
@@ -181,11 +183,18 @@ mod tests {
 
     #[test]
     fn nobody_is_advised_to_give_tls_up_for_another_machine() {
-        let advice = |server, url: &str| {
-            let check = wrong_scheme("legacy TLS", server, &Url::parse(url).unwrap());
+        let advice = |name, server, url: &str| {
+            let check = wrong_scheme(name, server, &Url::parse(url).unwrap());
             check.finding.unwrap().advice.to_string()
         };
+        // One server for everything is called central, and its address was entered at the site.
+        let one = wrong_scheme("legacy TLS", Server::Central, &Url::parse("http://central.example.org").unwrap());
+        let one = one.finding.unwrap();
+        assert_eq!(one.party, Party::Device);
+        assert!(one.advice.to_string().contains("set this site up again"), "{}", one.advice);
         for server in [Server::Legacy, Server::Central] {
+            let name = if server == Server::Legacy { "legacy TLS" } else { "central TLS" };
+            let advice = |server, url: &str| advice(name, server, url);
             for here in ["https://localhost:8000", "https://127.0.0.1:2048"] {
                 assert!(advice(server, here).contains("Write http:// instead of https://"), "{here}");
             }

@@ -80,7 +80,7 @@ impl Doctor<'_> {
                     judge::wrong_scheme(name, server, url)
                 }
                 (Some(error), None) if failed_at == Some(stage) && stage == Stage::Tls => {
-                    judge::certificate(name, server, url, error)
+                    judge::certificate(name, server, error)
                 }
                 (Some(error), None) if failed_at == Some(stage) && by_proxy.is_some() => {
                     judge::stopped_by_proxy(name, server, by_proxy.unwrap_or_default(), error)
