@@ -29,7 +29,8 @@ pub(crate) use self::support::{
     Bundle, Cause, Confirm, Conflicts, CursorCommand, Doctor, Explain, Identity, Log, Net, NewSite, Patient, Preview,
     Quarantine, QuarantineList, QuarantineRetry, Resend, Status, WhichCursor,
 };
-use self::values::{address, duration, one_line, path, yes_or_no};
+pub(crate) use self::values::Limit;
+use self::values::{address, bytes_limit, duration, one_line, path, time_limit, yes_or_no};
 use crate::terminal::is_dumb;
 
 /// The heading of the options that every command has.
@@ -310,12 +311,13 @@ pub(crate) struct Sync {
     /// Pull and integrate only
     #[arg(long)]
     pub pull_only: bool,
-    /// Begin no further batch after this time, such as 90s, 10m or 1h
-    #[arg(long, value_name = "TIME", value_parser = duration)]
-    pub max_time: Option<Duration>,
-    /// Begin no further batch after this many bytes in both directions; those received count unpacked
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
-    pub max_bytes: Option<u64>,
+    /// Begin no further batch after this time, such as 90s, 10m or 1h; `none` undoes a setting
+    #[arg(long, value_name = "TIME", value_parser = time_limit)]
+    pub max_time: Option<Limit<Duration>>,
+    /// Begin no further batch after this many bytes in both directions; those received count unpacked.
+    /// `none` undoes a setting
+    #[arg(long, value_name = "N", value_parser = bytes_limit)]
+    pub max_bytes: Option<Limit<u64>>,
     /// Also send and fetch files, after the records
     #[arg(long)]
     pub with_files: bool,
@@ -327,13 +329,13 @@ pub(crate) struct Run {
     /// The wait after a cycle that succeeded, such as 90s, 10m or 1h
     #[arg(long, value_name = "TIME", value_parser = duration, default_value = "5m")]
     pub interval: Duration,
-    /// Begin no further batch of a cycle after this time
-    #[arg(long, value_name = "TIME", value_parser = duration)]
-    pub max_time: Option<Duration>,
+    /// Begin no further batch of a cycle after this time; `none` undoes a setting
+    #[arg(long, value_name = "TIME", value_parser = time_limit)]
+    pub max_time: Option<Limit<Duration>>,
     /// Begin no further batch of a cycle after this many bytes in both directions; those received
-    /// count unpacked
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
-    pub max_bytes: Option<u64>,
+    /// count unpacked. `none` undoes a setting
+    #[arg(long, value_name = "N", value_parser = bytes_limit)]
+    pub max_bytes: Option<Limit<u64>>,
     /// Send and fetch files after each cycle, as it does anyway
     #[arg(long, conflicts_with = "no_files")]
     pub with_files: bool,

@@ -117,6 +117,15 @@ impl SiteState {
         matches!(self, Self::Copied | Self::InQuarantine | Self::Silent | Self::SignInFails)
     }
 
+    /// When the alarm of one event came; the other states have columns of their own for times.
+    fn began_at(self, site: &SiteView) -> Option<Timestamp> {
+        match self {
+            Self::Copied => site.copy_refused_at,
+            Self::SignInFails => site.sign_in_failed_at,
+            _ => None,
+        }
+    }
+
     /// A sign and words; screen readers skip the sign.
     fn words(self) -> (&'static str, &'static str) {
         match self {
@@ -294,33 +303,49 @@ fn write_table(
         write!(
             text,
             "<tr{class} data-site=\"{0}\"><th scope=\"row\"><bdi>{1}</bdi> <small>no. {0}</small></th>\
-             <td data-label=\"State\"><span class=\"state\"><span aria-hidden=\"true\">{sign}</span> {words}</span></td>",
+             <td data-label=\"State\"><span><span class=\"state\"><span aria-hidden=\"true\">{sign}</span> {words}</span>",
             site.id,
             Escaped(name)
         )?;
+        if let Some(at) = state.began_at(site) {
+            write!(text, " <small>{}</small>", Time(at, view.at))?;
+        }
+        write!(text, "</span></td>")?;
         for (label, at) in [("Last seen", site.seen_at), ("Last pull", site.pulled_at), ("Last push", site.pushed_at)] {
             match at {
-                Some(at) => write!(
-                    text,
-                    "<td data-label=\"{label}\"><time datetime=\"{at}\" title=\"{at}\">{}</time></td>",
-                    ago(view.at.since(at))
-                )?,
+                Some(at) => write!(text, "<td data-label=\"{label}\">{}</td>", Time(at, view.at))?,
                 None => write!(text, "<td data-label=\"{label}\">never</td>")?,
             }
         }
         let behind = site.behind.map_or("all".to_owned(), grouped);
         write!(text, "<td class=\"n\" data-label=\"To read\">{behind}</td>")?;
-        let failed = ("Failed sign-ins", site.failed_sign_ins);
-        for (label, count) in [("Refused", site.refused), ("Other causes", site.quarantined), failed] {
+        let failed = ("Failed sign-ins", site.failed_sign_ins, site.sign_in_failed_at);
+        for (label, count, at) in [("Refused", site.refused, None), ("Other causes", site.quarantined, None), failed] {
             match count {
                 0 => write!(text, "<td class=\"n zero\" data-label=\"{label}\">0</td>")?,
-                _ => write!(text, "<td class=\"n\" data-label=\"{label}\"><b>{}</b></td>", grouped(count))?,
+                _ => {
+                    write!(text, "<td class=\"n\" data-label=\"{label}\"><span><b>{}</b>", grouped(count))?;
+                    if let Some(at) = at {
+                        write!(text, " <small>{}</small>", Time(at, view.at))?;
+                    }
+                    write!(text, "</span></td>")?;
+                }
             }
         }
         let version = if site.app_version.is_empty() { "–" } else { &site.app_version };
         writeln!(text, "<td data-label=\"Version\">{}</td></tr>", Escaped(version))?;
     }
     writeln!(text, "</tbody></table>")
+}
+
+/// A time, shown as how long it was before the second one.
+struct Time(Timestamp, Timestamp);
+
+impl Display for Time {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self(at, now) = self;
+        write!(f, "<time datetime=\"{at}\" title=\"{at}\">{}</time>", ago(now.since(*at)))
+    }
 }
 
 /// A duration for people.

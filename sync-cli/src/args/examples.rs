@@ -105,7 +105,7 @@ Exit status:
   0 done    1 some records were left behind    2 wrong usage or input
   3 not set up, or the set-up is refused       4 network or the other end: try again
   5 versions do not fit: upgrade one end       6 this machine: disk or database
-  7 another cycle is running                   130 interrupted";
+  7 another process is at work on the database 130 interrupted";
 
 pub(super) const RUN: &str = "\
 After a failure it waits half a minute, then longer each time, up to half an
@@ -293,8 +293,9 @@ Examples:
 pub(super) const SITE_IMPORT: &str = "\
 Each line is a store of a site; a site without a store has empty columns. Sites
 and stores (by code) that are there already stay as they are, except that a
-store moves to the site in the table. A password that the passwords' file holds
-already is used, so an import that was interrupted can be repeated.
+store moves to the site in the table. The passwords of the new sites go into a
+new file, with the time when they were made; a password that is changed later is
+not in it. An import that was interrupted can be repeated with the same file.
 
 Examples:
   oms-sync --db central.sqlite site import sites.csv --passwords passwords.csv";

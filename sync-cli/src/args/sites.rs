@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use clap::{Args as ClapArgs, Subcommand};
 
-use super::values::{duration, one_line};
-use super::{Password, examples};
+use super::values::{age_limit, one_line};
+use super::{Limit, Password, examples};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Site {
@@ -22,9 +22,10 @@ pub(crate) enum Site {
     /// Show the sites: when each came, how far it has read, and what of it is in quarantine
     #[command(after_help = examples::SITE_LIST)]
     List {
-        /// Only sites that did not come for this time, such as 90m, 12h or 2d; exit status 1 if there is one
-        #[arg(long, value_name = "TIME", value_parser = duration)]
-        max_age: Option<Duration>,
+        /// Only sites that did not come for this time, such as 90m, 12h or 2d; exit status 1 if there is one. `never` undoes a
+        /// setting
+        #[arg(long, value_name = "TIME", value_parser = age_limit)]
+        max_age: Option<Limit<Duration>>,
     },
     /// Add many sites and their stores from a table, and make their passwords
     Import(SiteImport),
@@ -89,7 +90,7 @@ pub(crate) struct SiteImport {
     /// A table in CSV with the columns site, store_code and store_name; other columns are ignored
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
-    /// Where to write the passwords, as a table with the columns site and password, for its owner only
+    /// A new file for the passwords, a table with the columns site, password and made_at, for its owner only
     #[arg(long, value_name = "FILE")]
     pub passwords: PathBuf,
 }

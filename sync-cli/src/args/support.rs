@@ -214,9 +214,10 @@ pub(crate) struct Status {
     /// With --watch: the time between two looks, such as 2s or 1m
     #[arg(long, value_name = "TIME", value_parser = super::values::duration, default_value = "2s", requires = "watch")]
     pub every: std::time::Duration,
-    /// For an alarm: exit status 1 if no cycle was complete for this time, such as 90m, 12h or 2d
-    #[arg(long, value_name = "TIME", value_parser = super::values::duration, conflicts_with = "watch")]
-    pub max_age: Option<std::time::Duration>,
+    /// For an alarm: exit status 1 if no cycle was complete for this time, such as 90m, 12h or 2d; `never` undoes
+    /// a setting
+    #[arg(long, value_name = "TIME", value_parser = super::values::age_limit, conflicts_with = "watch")]
+    pub max_age: Option<super::Limit<std::time::Duration>>,
 }
 
 const STATUS_EXAMPLES: &str = "\

@@ -67,6 +67,42 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
     }
 }
 
+/// A limit, or the word that there is none: so the command line undoes a limit of a file of settings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Limit<T>(Option<T>);
+
+impl<T: Copy> Limit<T> {
+    /// The limit that an option gives, if it gives one.
+    pub(crate) fn of(given: Option<Self>) -> Option<T> {
+        given.and_then(|limit| limit.0)
+    }
+}
+
+/// Reads a time as [`duration`] does, or `none`.
+pub(super) fn time_limit(text: &str) -> Result<Limit<Duration>, String> {
+    if text == "none" {
+        return Ok(Limit(None));
+    }
+    duration(text).map(|time| Limit(Some(time))).map_err(|why| format!("{why}, or none"))
+}
+
+/// Reads a time as [`duration`] does; `never` and `0` mean that no time is too long.
+pub(super) fn age_limit(text: &str) -> Result<Limit<Duration>, String> {
+    if matches!(text, "never" | "0") {
+        return Ok(Limit(None));
+    }
+    duration(text).map(|time| Limit(Some(time))).map_err(|why| format!("{why}, or never"))
+}
+
+/// Reads a number of bytes, or `none`.
+pub(super) fn bytes_limit(text: &str) -> Result<Limit<u64>, String> {
+    match text.parse() {
+        _ if text == "none" => Ok(Limit(None)),
+        Ok(bytes @ 1..) => Ok(Limit(Some(bytes))),
+        _ => Err("give a number from 1 on, or none".to_owned()),
+    }
+}
+
 /// Reads an address to listen at; a name such as `localhost` stands for its first address.
 pub(super) fn address(text: &str) -> Result<SocketAddr, String> {
     let found = text.trim().to_socket_addrs().ok().and_then(|mut all| all.next());
@@ -91,6 +127,19 @@ mod tests {
         assert!(address("localhost:9449").is_ok_and(|at| at.port() == 9449 && at.ip().is_loopback()));
         assert!(address("127.0.0.1:0").is_ok() && address("[::1]:80").is_ok());
         assert!(address("9449").is_err() && address("no such name:1").is_err());
+    }
+
+    #[test]
+    fn a_word_undoes_a_limit() {
+        let day = Ok(Limit(Some(Duration::from_secs(24 * 3600))));
+        assert_eq!(
+            (age_limit("1d"), age_limit("never"), age_limit("0")),
+            (day.clone(), Ok(Limit(None)), Ok(Limit(None)))
+        );
+        assert_eq!((time_limit("1d"), time_limit("none")), (day, Ok(Limit(None))));
+        assert_eq!((bytes_limit("7"), bytes_limit("none")), (Ok(Limit(Some(7))), Ok(Limit(None))));
+        assert!(age_limit("0s").is_err() && time_limit("0").is_err() && bytes_limit("0").is_err());
+        assert!(age_limit("soon").is_err_and(|why| why.contains("or never")));
     }
 
     #[test]

@@ -89,7 +89,14 @@ fn list(entries: &[(usize, &LogEntry)], out: &Output) -> Result<(), Failure> {
         }
         let repair = is_repair(entry);
         let count = |count: u64| if repair { "-".to_owned() } else { count.to_string() };
-        let outcome = entry.error.as_ref().map_or_else(|| outcome(entry, out), |error| error.code.clone());
+        // Of what an administrator changed, the command says more than the word.
+        let is_change = repair && entry.outcome == "changed";
+        let command = report["repair"]["command"].as_str().filter(|command| is_change && !command.is_empty());
+        let outcome = match (&entry.error, command) {
+            (Some(error), _) => error.code.clone(),
+            (None, Some(command)) => command.to_owned(),
+            (None, None) => outcome(entry, out),
+        };
         rows.push(vec![
             index.to_string(),
             moment(entry.started_at),

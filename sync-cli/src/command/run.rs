@@ -12,7 +12,7 @@ use sync_core::driver::{CycleEnd, Driver, DriverConfig, DriverHandle, DriverObse
 use sync_core::site::{FilesOptions, FilesReport};
 use sync_core::{Error, Message, Replica, Status, SyncEvent, SyncObserver};
 
-use crate::args::{Args, Run};
+use crate::args::{Args, Limit, Run};
 use crate::failure::{CommandOutcome, Failure};
 use crate::output::Output;
 use crate::progress::trying_again;
@@ -37,7 +37,7 @@ pub(super) fn run(args: &Args, options: &Run, out: &Output) -> Result<CommandOut
     }
     let mut config = DriverConfig::default();
     config.interval = options.interval;
-    (config.options.max_time, config.options.max_bytes) = (options.max_time, options.max_bytes);
+    (config.options.max_time, config.options.max_bytes) = (Limit::of(options.max_time), Limit::of(options.max_bytes));
     let mut driver = Driver::new(workspace.site(), config);
     let handle = driver.handle();
     let at_signal = handle.clone();
@@ -46,7 +46,7 @@ pub(super) fn run(args: &Args, options: &Run, out: &Output) -> Result<CommandOut
     watch_settings(&workspace.replica, handle.clone(), out)?;
     let files = (!options.no_files).then(|| {
         let files = FilesOptions::default().max_time(options.interval);
-        match options.max_bytes {
+        match Limit::of(options.max_bytes) {
             Some(bytes) => files.max_bytes(bytes),
             None => files,
         }

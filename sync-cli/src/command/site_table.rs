@@ -8,6 +8,7 @@ use std::path::Path;
 use oms_sync_inspect::database::unreadable;
 use serde::{Deserialize, Serialize};
 use sync_core::central::{SiteRegistry, Store};
+use sync_core::clock::Timestamp;
 use sync_core::{Error, Message, Result};
 
 use crate::input::{TEXT_MAX, unjoined_text_of};
@@ -31,6 +32,9 @@ pub(super) struct Wanted {
 struct SitePassword {
     site: String,
     password: String,
+    /// When it was made. A file of an earlier version has no such column.
+    #[serde(default)]
+    made_at: String,
 }
 
 /// The lines of a table.
@@ -66,20 +70,31 @@ pub(super) fn check(file: &Path, lines: &[Wanted], stores: &[Store]) -> Result<(
     Ok(())
 }
 
-/// A password for each of these sites: the one that the file has, or a new one. The file is written again if there are new ones.
-pub(super) fn passwords(file: &Path, sites: &BTreeSet<&str>) -> Result<BTreeMap<String, String>> {
-    let mut all = BTreeMap::new();
+/// A password for each of these sites. They are new, and in a new file; only an import that was interrupted finds them in the file that it
+/// wrote itself. So a file never holds passwords beside others that an administrator may have replaced since.
+///
+/// # Errors
+/// [`Error::BadInput`]: the file is there, and lacks a password.
+pub(super) fn passwords(file: &Path, sites: &BTreeSet<&str>, now: Timestamp) -> Result<BTreeMap<String, String>> {
+    if sites.is_empty() {
+        return Ok(BTreeMap::new());
+    }
     if file.exists() {
         let known = lines::<SitePassword>(file, &unjoined_text_of(file, TEXT_MAX)?)?;
-        all.extend(known.into_iter().map(|(_, line)| (line.site, line.password)));
+        let mut known: BTreeMap<_, _> = known.into_iter().map(|(_, line)| (line.site, line.password)).collect();
+        if let Some(missing) = sites.iter().find(|site| !known.contains_key(**site)) {
+            return Err(Error::bad_input(given::passwords_there(file.display().to_string(), quoted(missing))));
+        }
+        known.retain(|site, _| sites.contains(site.as_str()));
+        return Ok(known);
     }
-    let missing: Vec<&str> = sites.iter().copied().filter(|site| !all.contains_key(*site)).collect();
-    if !missing.is_empty() {
-        all.extend(missing.into_iter().map(|site| (site.to_owned(), new_password())));
-        write(file, &all)?;
-    }
-    all.retain(|site, _| sites.contains(site.as_str()));
+    let all: BTreeMap<_, _> = sites.iter().map(|site| ((*site).to_owned(), new_password())).collect();
+    write(file, &all, now)?;
     Ok(all)
+}
+
+fn quoted(name: &str) -> String {
+    format!("{name:?}")
 }
 
 /// The lines below the head, each with its number in the file.
@@ -120,7 +135,7 @@ fn new_password() -> String {
 }
 
 /// Writes the file beside its place first, so that an interruption loses no password.
-fn write(file: &Path, all: &BTreeMap<String, String>) -> Result<()> {
+fn write(file: &Path, all: &BTreeMap<String, String>, now: Timestamp) -> Result<()> {
     let failed =
         |error: std::io::Error| Error::Io { what: format!("writing {}", file.display()), source: error.into() };
     let mut new = file.as_os_str().to_owned();
@@ -131,7 +146,7 @@ fn write(file: &Path, all: &BTreeMap<String, String>) -> Result<()> {
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     let mut writer = csv::Writer::from_writer(options.open(&new).map_err(failed)?);
     for (site, password) in all {
-        let line = SitePassword { site: site.clone(), password: password.clone() };
+        let line = SitePassword { site: site.clone(), password: password.clone(), made_at: now.to_string() };
         writer.serialize(line).map_err(|error| failed(error.into()))?;
     }
     let mut file_written = writer.into_inner().map_err(|error| failed(error.into_error()))?;
@@ -154,14 +169,21 @@ mod tests {
     }
 
     #[test]
-    fn a_password_that_was_written_stays() {
+    fn a_file_holds_the_passwords_of_one_import() {
         let folder = tempfile::tempdir().expect("a folder");
         let file = folder.path().join("passwords.csv");
         let sites = |names: &[&'static str]| names.iter().copied().collect::<BTreeSet<_>>();
-        let first = passwords(&file, &sites(&["a", "b, c"])).expect("made");
-        let second = passwords(&file, &sites(&["b, c", "d"])).expect("made");
-        assert_eq!(first["b, c"], second["b, c"]);
-        assert_eq!(passwords(&file, &sites(&["a"])).expect("read")["a"], first["a"], "it is still in the file");
+        let now = Timestamp::parse("2026-11-23T08:00:00Z").expect("a time");
+        let passwords = |names: &[&'static str]| passwords(&file, &sites(names), now);
+        let first = passwords(&["a", "b, c"]).expect("made");
+        let text = std::fs::read_to_string(&file).expect("a file");
+        assert_eq!(text.lines().next(), Some("site,password,made_at"));
+        assert!(text.contains(",2026-11-23T08:00:00.000Z\n"), "{text}");
+        assert_eq!(passwords(&["b, c"]).expect("read")["b, c"], first["b, c"], "an interrupted import goes on");
+        let refused = passwords(&["b, c", "d"]).expect_err("another import").to_string();
+        assert!(refused.contains("\"d\"") && refused.contains("another file"), "{refused}");
+        assert!(passwords(&[]).expect("nothing to make").is_empty());
+        assert_eq!(std::fs::read_to_string(&file).expect("a file"), text, "nothing is written over");
         #[cfg(unix)]
         {
             use std::os::unix::fs::PermissionsExt as _;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::json;
 use sync_core::central::{SiteList, SiteRegistry, SiteView};
-use sync_core::clock::Timestamp;
+use sync_core::clock::{Clock as _, SystemClock, Timestamp};
 use sync_core::protocol::PasswordHash;
 use sync_core::record::StoreId;
 use sync_core::{Error, Message, Role};
@@ -13,7 +13,7 @@ use sync_core::{Error, Message, Role};
 use super::layout::say;
 use super::layout::short;
 use super::site_table::{self, Wanted};
-use crate::args::{Args, Site, SiteImport, Store};
+use crate::args::{Args, Limit, Site, SiteImport, Store};
 use crate::failure::{CommandOutcome, Failure};
 use crate::output::Output;
 use crate::password::password;
@@ -71,7 +71,7 @@ pub(super) fn run_site(args: &Args, command: &Site, out: &Output) -> Result<Comm
                 out.line_said(&said)?;
             }
         }
-        Site::List { max_age } => return list(args, *max_age, out),
+        Site::List { max_age } => return list(args, Limit::of(*max_age), out),
         Site::Import(options) => return import(args, options, out),
         Site::SetPassword { name, password: from } => {
             let hash = password(from, name, out)?;
@@ -161,7 +161,14 @@ fn list(args: &Args, max_age: Option<Duration>, out: &Output) -> Result<CommandO
             site.app_version.clone(),
         ];
         if has_failed {
-            row.insert(7, site.failed_sign_ins.to_string());
+            let last = site.sign_in_failed_at.map(|at| age(view.at.since(at)));
+            row.insert(
+                7,
+                match (site.failed_sign_ins, last) {
+                    (0, _) | (_, None) => site.failed_sign_ins.to_string(),
+                    (count, Some(last)) => format!("{count} ({last})"),
+                },
+            );
         }
         if has_copies {
             row.insert(7, copy.map(|copy| age(view.at.since(copy.refused_at))).unwrap_or_default());
@@ -209,10 +216,11 @@ fn import(args: &Args, options: &SiteImport, out: &Output) -> Result<CommandOutc
     let new: BTreeSet<&str> =
         wanted.iter().map(|line| line.site.as_str()).filter(|name| !known.contains(*name)).collect();
     // On the disk before the first site has one: a password that was lost would be of no use.
-    let passwords = site_table::passwords(&options.passwords, &new)?;
+    let passwords = site_table::passwords(&options.passwords, &new, SystemClock::default().now())?;
     let workspace = there.map_or_else(|| Workspace::open_or_make(args, out), Ok)?;
     let mut done = Imported::default();
-    if let Err(error) = done.add(&workspace.replica.site_registry()?, &wanted, &passwords, &stores) {
+    let sites = workspace.replica.site_registry()?.by_command(format!("site import {}", options.file.display()));
+    if let Err(error) = done.add(&sites, &wanted, &passwords, &stores) {
         out.hint_said(&says::import_stopped(done.sites, done.stores));
         return Err(error.into());
     }

@@ -8,7 +8,7 @@ use sync_core::support::is_repair;
 use sync_core::{Error, Message, Status};
 
 use super::layout::{facts, moment, say};
-use crate::args::{Args, Status as StatusOptions};
+use crate::args::{Args, Limit, Status as StatusOptions};
 use crate::failure::{CommandOutcome, Failure};
 use crate::output::{Output, bytes};
 use crate::sentences::{common, input_given, records, status_shown as shown};
@@ -30,7 +30,7 @@ pub(super) fn run(args: &Args, options: &StatusOptions, out: &Output) -> Result<
         show(&status, out)?
     }
     warn_of_clock(&workspace, &status, out)?;
-    let Some(max_age) = options.max_age else { return Ok(CommandOutcome::Done) };
+    let Some(max_age) = Limit::of(options.max_age) else { return Ok(CommandOutcome::Done) };
     if !has_cycles(&status) {
         return Err(Error::bad_input(input_given::no_cycles()).into());
     }

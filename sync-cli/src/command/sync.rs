@@ -9,7 +9,7 @@ use sync_core::{Error, ErrorClass, SyncOptions, SyncOutcome, SyncReport};
 
 use super::files;
 use super::layout::say;
-use crate::args::{Args, Sync};
+use crate::args::{Args, Limit, Sync};
 use crate::failure::{CommandOutcome, Failure};
 use crate::output::{Output, bytes};
 use crate::progress::Progress;
@@ -24,10 +24,11 @@ pub(super) fn run(args: &Args, options: &Sync, out: &Output) -> Result<CommandOu
     }
     end_on_signals();
     let with_files = options.with_files;
+    let (max_time, max_bytes) = (Limit::of(options.max_time), Limit::of(options.max_bytes));
     let options = {
         let mut asked = SyncOptions::default();
         (asked.push_only, asked.pull_only) = (options.push_only, options.pull_only);
-        (asked.max_time, asked.max_bytes) = (options.max_time, options.max_bytes);
+        (asked.max_time, asked.max_bytes) = (max_time, max_bytes);
         asked
     };
     let began = Instant::now();

@@ -222,3 +222,49 @@ fn the_changes_of_an_administrator_that_a_restore_undoes_are_named() {
     let since = in_central(&["restore", &path, "--json"]).json()["since"].clone();
     assert_eq!((&since["from_servers"], since["list"].as_array().map(Vec::len)), (&json!(0), Some(4)), "{since}");
 }
+
+/// The names of metrics in a text.
+fn metric_names(text: &str) -> std::collections::BTreeSet<String> {
+    let words = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+    words.filter(|word| word.starts_with("oms_sync_") || word.starts_with("process_")).map(str::to_owned).collect()
+}
+
+/// Of a server that takes backups, because only such a one has figures of backups.
+#[test]
+fn the_dashboard_and_the_documentation_name_metrics_that_there_are() {
+    let (_desk, server) = central(&["--backup-to", "backups"]);
+    let began = Instant::now();
+    let metrics = loop {
+        let metrics = get(&server.address, "/metrics").text();
+        if metrics.contains("oms_sync_backup_timestamp_seconds ") {
+            break metrics;
+        }
+        assert!(began.elapsed() < Duration::from_secs(120), "{metrics}");
+        std::thread::sleep(Duration::from_millis(50));
+    };
+    let sites = get(&server.address, "/metrics/sites").text();
+    let mut there = metric_names(&metrics);
+    there.extend(metric_names(&sites));
+    // What a histogram consists of.
+    there.extend(["_bucket", "_sum", "_count"].map(|part| format!("oms_sync_request_seconds{part}")));
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let text_of = |file: &str| std::fs::read_to_string(root.join(file)).expect(file);
+    let dashboard: Value = serde_json::from_str(&text_of("packaging/grafana/oms-sync-central.json")).expect("JSON");
+    let panels = dashboard["panels"].as_array().expect("panels");
+    let targets = panels.iter().flat_map(|panel| panel["targets"].as_array().expect("targets"));
+    let queries: Vec<&str> = targets.map(|target| target["expr"].as_str().expect("a query")).collect();
+    let drawn = metric_names(&queries.join(" "));
+    let names: Vec<&String> = drawn.difference(&there).collect();
+    assert!(names.is_empty(), "the dashboard draws what no server has: {names:?}");
+    let documented = metric_names(&text_of("docs/central.md"));
+    let names: Vec<&String> = documented.difference(&there).collect();
+    assert!(names.is_empty(), "docs/central.md names what no server has: {names:?}");
+    for name in ["oms_sync_backup_timestamp_seconds", "oms_sync_backup_failures_total"] {
+        assert!(drawn.contains(name) && documented.contains(name), "{name} is drawn and documented");
+    }
+    let mut ids: Vec<_> = panels.iter().map(|panel| panel["id"].as_u64()).collect();
+    ids.sort_unstable();
+    ids.dedup();
+    assert_eq!(ids.len(), panels.len(), "each panel has an id of its own");
+    server.stop().ends(0);
+}

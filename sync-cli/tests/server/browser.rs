@@ -224,7 +224,7 @@ fn the_pictures_in_the_description_show_the_columns_of_today() {
     // The page may be two seconds old.
     let shows = || {
         browser.open(&server.address);
-        row(&browser, 5)[8] == "2"
+        row(&browser, 5)[8] == "2 just now"
     };
     browser.resize(1280);
     until("the failed sign-ins", shows);

@@ -7,6 +7,7 @@ mod client;
 mod crowd;
 mod files;
 mod limits;
+mod moved_store;
 mod release_3;
 mod seeds;
 mod settings;

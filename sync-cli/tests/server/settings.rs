@@ -38,6 +38,7 @@ fn a_flag_counts_before_the_environment_and_that_before_the_file() {
         "db = \"file.sqlite\"\n[site.list]\nmax-age = \"1d\"\n[serve]\nadmin-host = [\"a\", \"b\"]\n",
     );
     desk.run(&["site", "list"]).ends(1);
+    desk.run(&["site", "list", "--max-age", "never"]).ends(0);
 }
 
 #[test]

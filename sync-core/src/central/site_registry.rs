@@ -70,6 +70,8 @@ impl SiteList {
 pub struct SiteRegistry {
     storage: Arc<dyn Storage>,
     clock: Arc<dyn Clock>,
+    /// The command of the administrator, if it does several of these things.
+    command: Option<String>,
 }
 
 impl std::fmt::Debug for SiteRegistry {
@@ -107,7 +109,18 @@ impl SiteRegistry {
                 txn.commit()?;
             }
         }
-        Ok(Self { storage, clock })
+        Ok(Self { storage, clock, command: None })
+    }
+
+    /// The same list for a command that does several of these things, such as the import of a table: the log names that command for each
+    /// change.
+    pub fn by_command(self, command: impl Into<String>) -> Self {
+        Self { command: Some(command.into()), ..self }
+    }
+
+    /// Adds a change to the log, with the command that made it.
+    fn note(&self, txn: &dyn WriteTxn, command: String, changed: String) -> Result<()> {
+        note_act(txn, self.clock.now(), self.command.clone().unwrap_or(command), changed)
     }
 
     /// Gives a site a new password. Its next sign-in needs it.
@@ -119,8 +132,8 @@ impl SiteRegistry {
         let txn = self.storage.write()?;
         let entry = SiteEntry { secret, ..named(txn.as_ref(), name)? };
         txn.central()?.put_site(&entry)?;
-        let changed = format!("site {} has a new password", entry.id);
-        note_act(txn.as_ref(), self.clock.now(), format!("site set-password {name}"), changed)?;
+        let changed = format!("site {} ({name}) has a new password", entry.id);
+        self.note(txn.as_ref(), format!("site set-password {name}"), changed)?;
         txn.commit()?;
         Ok(entry)
     }
@@ -153,8 +166,8 @@ impl SiteRegistry {
             }
         };
         txn.central()?.put_site(&entry)?;
-        let changed = format!("site {} {what}", entry.id);
-        note_act(txn.as_ref(), self.clock.now(), format!("site add {name}"), changed)?;
+        let changed = format!("site {} ({name}) {what}", entry.id);
+        self.note(txn.as_ref(), format!("site add {name}"), changed)?;
         txn.commit()?;
         Ok(entry)
     }
@@ -206,8 +219,8 @@ impl SiteRegistry {
         state::removed_site(name).set(txn.as_ref(), Some(StoredJson(removed)))?;
         // Central accepted these records. Nobody sends the last batch of their push any more.
         close_open_push(txn.as_ref(), site.id, self.clock.now())?;
-        let changed = format!("site {} is removed", site.id);
-        note_act(txn.as_ref(), self.clock.now(), format!("site remove {name}"), changed)?;
+        let changed = format!("site {} ({name}) is removed", site.id);
+        self.note(txn.as_ref(), format!("site remove {name}"), changed)?;
         txn.commit()
     }
 
@@ -224,6 +237,9 @@ impl SiteRegistry {
         }
         let table = TableName::from("store");
         let stores = txn.stores_of_site(from.id)?;
+        if stores.is_empty() {
+            return Ok(0);
+        }
         for id in &stores {
             let id = RecordId::from(id.as_str());
             if let Some(data) = txn.record(&table, &id)? {
@@ -232,7 +248,7 @@ impl SiteRegistry {
             }
         }
         let changed = format!("{} stores of site {} are active on site {}", stores.len(), from.id, to.id);
-        note_act(txn.as_ref(), now, format!("site remove {} --move-stores-to {}", from.name, to.name), changed)?;
+        self.note(txn.as_ref(), format!("site remove {} --move-stores-to {}", from.name, to.name), changed)?;
         txn.commit()?;
         // The stores have moved in any case: if this fails, the next integration continues it.
         let _ = moved_stores::relog_pending(self.storage.as_ref(), self.clock.as_ref());
@@ -248,8 +264,8 @@ impl SiteRegistry {
         let site = named(txn.as_ref(), name)?;
         super::copied_databases::open_to_all(txn.as_ref(), site.id)?;
         SiteRestore::note_new_database(txn.as_ref(), site.id)?;
-        let changed = format!("site {} may come from another machine", site.id);
-        note_act(txn.as_ref(), self.clock.now(), format!("site reset-hardware {name}"), changed)?;
+        let changed = format!("site {} ({name}) may come from another machine", site.id);
+        self.note(txn.as_ref(), format!("site reset-hardware {name}"), changed)?;
         txn.central()?.put_site(&SiteEntry { hardware_id: None, ..site })?;
         txn.commit()
     }
@@ -289,7 +305,8 @@ impl SiteRegistry {
         if is_code_of_system(code) { Err(Error::bad_input(input::store_of_system(code))) } else { Ok(()) }
     }
 
-    /// Adds a store that is active on a site, and its name record. An existing store moves to that site.
+    /// Adds a store that is active on a site, and its name record. An existing store moves to that site; where nothing differs, nothing is
+    /// written.
     ///
     /// # Errors
     /// There is no such site, the name or code is empty or too long, or [no site takes](Self::check_code) a store with that code.
@@ -316,21 +333,26 @@ impl SiteRegistry {
             }))
         };
         let store = with_keys(
-            &before.unwrap_or_else(new_store),
+            &before.clone().unwrap_or_else(new_store),
             [("code", code.into()), ("sync_id_remote_site", site.id.0.into())],
         );
         let known = txn.record(&names, &RecordId::from(name_id.as_str()))?;
         let named = with_keys(
-            &known.unwrap_or_else(|| name_record(&name_id, name, code)),
+            &known.clone().unwrap_or_else(|| name_record(&name_id, name, code)),
             [("name", name.into()), ("code", code.into())],
         );
+        let is_as_before =
+            |before: &Option<RecordData>, now| before.as_ref().is_some_and(|before| before.same_value(now));
+        if is_as_before(&before, &store) && is_as_before(&known, &named) {
+            return Ok(store_id);
+        }
         let write = |table: &TableName, id: &str, data: &RecordData| {
             write::upsert_with_fanout(txn.as_ref(), table, &id.into(), data, Origin::Local, now)
         };
         write(&names, &name_id, &named)?;
         write(&stores, store_id.as_str(), &store)?;
         let changed = format!("store {store_id} is active on site {} ({})", site.id, site.name);
-        note_act(txn.as_ref(), now, format!("store add {name} --code {code} --site {}", site.name), changed)?;
+        self.note(txn.as_ref(), format!("store add {name} --code {code} --site {}", site.name), changed)?;
         txn.commit()?;
         // The store has moved in any case: if this fails, the next integration continues it.
         let _ = moved_stores::relog_pending(self.storage.as_ref(), self.clock.as_ref());
@@ -353,7 +375,7 @@ impl SiteRegistry {
             return Err(Error::bad_input(input::store_has_records(quoted(id.as_str()))));
         }
         write::delete(txn.as_ref(), &stores, &record, Origin::Local, now)?;
-        note_act(txn.as_ref(), now, format!("store remove {id}"), format!("store {id} is removed"))?;
+        self.note(txn.as_ref(), format!("store remove {id}"), format!("store {id} is removed"))?;
         txn.commit()
     }
 }
