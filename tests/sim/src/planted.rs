@@ -48,7 +48,7 @@ fn aim_at(bug: Bug) -> Option<Aim> {
         Bug::NewestGoneIsRestore => Aim::NewestGone,
         Bug::WithheldForgotten => Aim::Releases,
         Bug::OwnEditLoggedAgain => Aim::OwnEdits,
-        Bug::LatePushTaken | Bug::LateForgottenAtRestart | Bug::ManyRowsForgetAll => Aim::Late,
+        Bug::LatePushTaken | Bug::UnconfirmedIsSafe | Bug::LateForgottenAtRestart | Bug::ManyRowsForgetAll => Aim::Late,
         Bug::NegativeCursorsAreBeyond => Aim::Cursors,
         Bug::PatientNotAskedFor => Aim::Patients,
         Bug::MachineIdByChance => Aim::Machines,

@@ -452,7 +452,8 @@ impl Sim {
             };
             let central = if self.legacy.is_some() { legacy::central(self) } else { stand_alone() };
             let mut config = CentralConfig::default();
-            config.push_integrated_max = integrated_at_once(self.seed);
+            // A world that aims at what comes in the midst of a turn integrates everything in turns.
+            config.push_integrated_max = if self.aims_at(Aim::AtOnce) { 0 } else { integrated_at_once(self.seed) };
             state.central = Some(Arc::new(match &self.files {
                 Some(files) => files::central(self, files, (central, config)),
                 None => central.with_config(config),

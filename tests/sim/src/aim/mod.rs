@@ -259,7 +259,7 @@ impl Sim {
                 if (spot, end) == (Spot::Transaction, 0)
                     && self.ends[0].is_busy()
                     && depth < 2
-                    && self.happens(Chance::Aim, 300) =>
+                    && self.happens(Chance::Aim, 600) =>
             {
                 lock(&self.state).depth += 1;
                 self.write_what_is_wanted();
