@@ -62,22 +62,30 @@ fn outcomes(report: &SyncReport) -> Vec<ConflictOutcome> {
     report.conflicts.iter().map(|conflict| conflict.outcome).collect()
 }
 
-/// A line to central that fails on requests to this path.
-struct FailsOn {
+/// A line to central that loses the answers to requests of this path, after so many.
+struct Loses {
     line: Arc<dyn Transport>,
     path: &'static str,
-    how: fn(Result<HttpResponse, TransportError>) -> Result<HttpResponse, TransportError>,
+    after: AtomicUsize,
 }
 
-impl Transport for FailsOn {
-    fn send(&self, request: &HttpRequest) -> Result<HttpResponse, TransportError> {
-        let answer = self.line.send(request);
-        if request.url.ends_with(self.path) { (self.how)(answer) } else { answer }
+impl Loses {
+    fn over(central: &CentralEnd, path: &'static str, after: usize) -> Arc<dyn Transport> {
+        Arc::new(Self { line: central.transport(), path, after: AtomicUsize::new(after) })
     }
 }
 
-fn lost(_: Result<HttpResponse, TransportError>) -> Result<HttpResponse, TransportError> {
-    Err(TransportError::TimedOut("planned".into()))
+impl Transport for Loses {
+    fn send(&self, request: &HttpRequest) -> Result<HttpResponse, TransportError> {
+        let answer = self.line.send(request);
+        let one_less = |left: usize| left.checked_sub(1);
+        if request.url.ends_with(self.path)
+            && self.after.fetch_update(Ordering::SeqCst, Ordering::SeqCst, one_less).is_err()
+        {
+            return Err(TransportError::TimedOut("planned".into()));
+        }
+        answer
+    }
 }
 
 /// Both sites edited the properties of a facility; central has those of north, and those of south are not pushed. `check` gets
@@ -101,7 +109,7 @@ fn edited_at_both(
 
 fn whole_cycle(replica: &Replica, line: Arc<dyn Transport>) -> SyncReport {
     let mut config = SyncConfig::default();
-    config.attempts = 1;
+    (config.attempts, config.pull_records, config.pull_records_max) = (1, 1, 1);
     replica.site(line).with_config(config).sync(&SyncOptions::default(), &mut NoopObserver).expect("a cycle")
 }
 
@@ -132,26 +140,28 @@ fn without_a_resolver_a_whole_cycle_pushes_first_and_the_edit_wins() {
 }
 
 #[test]
-fn edits_wait_for_a_pull_that_the_line_ended_and_not_for_a_server_that_cannot_answer() {
-    edited_at_both(of_both, |central, north, south, replica| {
-        let line = |how| Arc::new(FailsOn { line: central.transport(), path: "/pull", how });
-        let report = whole_cycle(replica, line(lost));
-        assert_eq!((report.pushed, report.error.as_ref().map(sync_core::Error::code)), (0, Some("timed_out")));
-        let skipped: Vec<_> = report.skipped.iter().map(|step| (step.name, step.reason)).collect();
-        assert_eq!(skipped, [(Step::PushV6, SkipReason::NotPulled)]);
-        assert!(get(&central.records, "name_oms_fields", "facility").expect("is here").contains("north"));
-        let unreadable = |_| Ok(HttpResponse { status: 200, headers: vec![], body: b"{\"data\":5}".to_vec() });
-        let report = whole_cycle(replica, line(unreadable));
-        assert!(report.error.is_some());
-        assert_eq!((report.pushed, report.skipped.len()), (1, 0), "{report:?}");
-        all_have(central, north, south, "south");
-    });
+fn edits_wait_for_a_pull_that_gets_further_and_not_for_one_that_fails_at_once() {
+    for gets_further in [true, false] {
+        edited_at_both(of_both, |central, north, south, replica| {
+            for id in ["c", "d"] {
+                central.records.put("asset_class", [data(&format!(r#"{{"id":"{id}","name":"n"}}"#))]).expect("stored");
+            }
+            let report = whole_cycle(replica, Loses::over(central, "/pull", usize::from(gets_further)));
+            assert_eq!(report.error.as_ref().map(sync_core::Error::code), Some("timed_out"));
+            assert_eq!((report.pulled, report.pushed), if gets_further { (1, 0) } else { (0, 1) });
+            let skipped: Vec<_> = report.skipped.iter().map(|step| (step.name, step.reason)).collect();
+            assert_eq!(skipped, Vec::from_iter(gets_further.then_some((Step::PushV6, SkipReason::NotPulled))));
+            let report = whole_cycle(replica, central.transport());
+            assert!(report.error.is_none(), "{report:?}");
+            all_have(central, north, south, if gets_further { "north and south" } else { "south" });
+        });
+    }
 }
 
 #[test]
 fn only_the_push_whose_answer_was_lost_is_finished_before_the_pull() {
     edited_at_both(of_both, |central, north, south, replica| {
-        let mute = Arc::new(FailsOn { line: central.transport(), path: "/push", how: lost });
+        let mute = Loses::over(central, "/push", 0);
         south.records.put("asset", [asset("a", "STORE_south", "of the site")]).expect("stored");
         let without_resolver = Replica::with_storage(south.storage.clone());
         assert!(whole_cycle(&without_resolver, mute).error.is_some());

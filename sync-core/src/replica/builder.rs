@@ -86,8 +86,8 @@ impl ReplicaBuilder {
     /// [report](crate::SyncReport::conflicts) of the cycle names each conflict and how it ended.
     ///
     /// With a resolver for any table a cycle pulls before it pushes, so that the resolver sees the other version before an edit
-    /// replaces it. Without one a cycle pushes first. If the line ends the pull early, nothing is pushed in that cycle
-    /// ([`SkipReason::NotPulled`](crate::site::SkipReason::NotPulled)). If a server cannot answer the pull, the edits are pushed
+    /// replaces it. Without one a cycle pushes first. If a pull ends early, nothing is pushed in that cycle
+    /// ([`SkipReason::NotPulled`](crate::site::SkipReason::NotPulled)). If it gets no further at all, the edits are pushed
     /// without asking, because otherwise they would stay on this machine alone. So are edits that were made after the pull.
     ///
     /// A resolver is for data that two people may both edit in good faith. It should give the same result at each site of a

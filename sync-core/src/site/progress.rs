@@ -14,10 +14,10 @@ pub(super) struct CycleProgress {
     pub(super) backup: BackupState,
     /// All of central's records are read.
     pub(super) is_central_read: bool,
-    /// The pull from central failed for a reason that may last.
-    pub(super) pull_fails_at_central: bool,
-    /// The same at the legacy server.
-    pub(super) pull_fails_at_legacy: bool,
+    /// Records pulled from central.
+    pub(super) pulled_from_central: u64,
+    /// Records pulled from the legacy server.
+    pub(super) pulled_from_legacy: u64,
     /// A push of an earlier cycle was finished before the pull.
     pub(super) has_finished_push: bool,
     /// Links of patients to stores of this site are pending.

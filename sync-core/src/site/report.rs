@@ -212,8 +212,8 @@ pub enum SkipReason {
     AlreadyRead,
     /// Central has not confirmed the last push. A pull could take an older version for a newer one.
     PushUnconfirmed,
-    /// The app decides conflicts by a [resolver](crate::ReplicaBuilder::resolver), and not everything is pulled yet. The next
-    /// cycle goes on.
+    /// The app decides conflicts by a [resolver](crate::ReplicaBuilder::resolver), and the pull got further without an end. The
+    /// next cycle goes on.
     NotPulled,
     /// The step before failed, and this step needs its result.
     StepBeforeFailed,

@@ -58,21 +58,6 @@ fn is_refusal(error: &Error) -> bool {
     matches!(error, Error::Refused { .. } | Error::PeerError { .. } | Error::PartlyAccepted { .. })
 }
 
-/// True if a pull may fail like this in each cycle: neither the line failed, nor is a server busy. Then edits are pushed
-/// although not everything is pulled, because otherwise they would stay here alone.
-fn may_last(error: &Error) -> bool {
-    !matches!(
-        error,
-        Error::Unreachable { .. }
-            | Error::TimedOut { .. }
-            | Error::CutOff { .. }
-            | Error::IntegrationInProgress { .. }
-            | Error::IntegrationTimeout { .. }
-            | Error::SiteAuthTimeout
-            | Error::Cancelled
-    )
-}
-
 /// Runs unless one of the reasons holds; the first one is reported.
 fn unless(reasons: &[(bool, SkipReason)]) -> StepVerdict {
     reasons.iter().find(|(holds, _)| *holds).map_or(StepVerdict::Run, |(_, reason)| StepVerdict::Skip(*reason))
@@ -223,16 +208,23 @@ impl<'s, 'c> Cycle<'s, 'c> {
     }
 
     fn may_push_v6(&self) -> Result<StepVerdict> {
-        let CycleProgress { is_central_read, pull_fails_at_central, has_finished_push, .. } = self.progress;
-        if self.options.pull_only && has_finished_push {
+        if self.options.pull_only && self.progress.has_finished_push {
             return Ok(StepVerdict::Pass);
         }
-        let is_pulled = (is_central_read && !self.ended_early()) || pull_fails_at_central;
         let further = [
             (self.options.pull_only, SkipReason::NotRequested),
-            (self.pulls_first() && !is_pulled, SkipReason::NotPulled),
+            (
+                self.waits_for_pull(self.progress.is_central_read, self.progress.pulled_from_central),
+                SkipReason::NotPulled,
+            ),
         ];
         Ok(unless(&[self.push_missing().as_slice(), &further].concat()))
+    }
+
+    /// True if edits wait until more is pulled, because a resolver of the app decides about them. They do not wait for a pull that
+    /// gets no further: it may fail like this in each cycle, and the edits would stay here alone.
+    fn waits_for_pull(&self, is_all_read: bool, pulled: u64) -> bool {
+        self.pulls_first() && (self.ended_early() || (!is_all_read && pulled > 0))
     }
 
     /// The reason why nothing can be pushed to central.
@@ -278,14 +270,13 @@ impl<'s, 'c> Cycle<'s, 'c> {
     }
 
     fn may_push(&self) -> Result<StepVerdict> {
-        let CycleProgress { legacy, pull_fails_at_legacy, .. } = self.progress;
-        let is_pulled = (legacy == LegacyProgress::AllRead && !self.ended_early()) || pull_fails_at_legacy;
+        let is_all_read = self.progress.legacy == LegacyProgress::AllRead;
         Ok(unless(&[
             (self.progress.legacy == LegacyProgress::Unavailable, SkipReason::LegacyUnavailable),
             (!self.identity.initialised, SkipReason::NotInitialised),
             (self.options.pull_only, SkipReason::NotRequested),
             (self.must_recover_at_legacy()?, SkipReason::NotRecovered),
-            (self.pulls_first() && !is_pulled, SkipReason::NotPulled),
+            (self.waits_for_pull(is_all_read, self.progress.pulled_from_legacy), SkipReason::NotPulled),
         ]))
     }
 
@@ -358,11 +349,9 @@ impl<'s, 'c> Cycle<'s, 'c> {
 
     /// Runs a pull; true if it has read everything.
     fn pull_from_legacy(&mut self, step: Step, read: fn(&mut Self) -> Result<()>) -> bool {
-        let failed = self.step(step, |cycle| {
-            let read = read(cycle);
-            cycle.progress.pull_fails_at_legacy = read.as_ref().is_err_and(may_last);
-            read
-        });
+        let before = self.report.pulled;
+        let failed = self.step(step, read);
+        self.progress.pulled_from_legacy += self.report.pulled.saturating_sub(before);
         failed.is_none()
     }
 
@@ -393,11 +382,9 @@ impl<'s, 'c> Cycle<'s, 'c> {
     }
 
     fn pull_from_central(&mut self) {
-        self.progress.is_central_read = self.step_at_central(Step::PullV6, |cycle, central| {
-            let pulled = cycle.pull_v6(central);
-            cycle.progress.pull_fails_at_central = pulled.as_ref().is_err_and(may_last);
-            pulled
-        });
+        let before = self.report.pulled;
+        self.progress.is_central_read = self.step_at_central(Step::PullV6, Self::pull_v6);
+        self.progress.pulled_from_central = self.report.pulled.saturating_sub(before);
     }
 
     fn may_pull_patients(&self) -> Result<StepVerdict> {
