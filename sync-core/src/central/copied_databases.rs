@@ -15,7 +15,8 @@ use crate::error::Result;
 use crate::protocol::v6::{CopyReport, PushChain};
 use crate::record::{Cursor, SiteId};
 use crate::storage::state::{SiteSetting, StoredJson};
-use crate::storage::{ReadTxn, Storage, WriteTxn, changelog_gaps, newest_gaps, state};
+use crate::storage::{ReadTxn, Selection, Storage, WriteTxn, changelog_gaps, newest_gaps, state};
+use crate::write;
 
 /// The number of remembered pushes of a site: one of them may arrive once more, late.
 const REMEMBERED: usize = 64;
@@ -136,9 +137,9 @@ impl SiteDatabases {
     }
 
     /// The loss that this site has shown: positions of the changelog that it has read may have another meaning now.
-    fn lost_since(&self, txn: &dyn ReadTxn) -> Result<ChangelogGap> {
+    fn lost_since(&self, txn: &dyn WriteTxn) -> Result<ChangelogGap> {
         let newest = txn.last_cursor()?;
-        Ok(ChangelogGap { after: self.at.min(newest), before: newest.next() })
+        Ok(ChangelogGap { after: self.at.min(newest), before: use_position(txn)? })
     }
 
     /// True for the database that was set up last, if central has not accepted a push of it yet.
@@ -242,6 +243,16 @@ pub(super) fn open_to_all(txn: &dyn WriteTxn, site: SiteId) -> Result<()> {
     }
 }
 
+/// Uses the next position of the changelog for a loss that is told to one site, and returns it. A site handles only losses that
+/// end behind those it knows: without this, the next restore of this server could end at the same position.
+fn use_position(txn: &dyn WriteTxn) -> Result<Cursor> {
+    let newest = txn.last_cursor()?;
+    if let Some((row, data)) = txn.changed_records(&Selection::All, newest, 1, usize::MAX)?.pop() {
+        write::relog_row(txn, &row.change, data, true)?;
+    }
+    Ok(newest.next())
+}
+
 /// True if the ids are short enough to be kept; a chain with others counts as none.
 fn fits(chain: &PushChain) -> bool {
     [&chain.id, &chain.after, &chain.first].iter().all(|id| id.len() <= BYTES_MAX)
@@ -297,7 +308,7 @@ pub(super) fn judge(
         }
     } else if chain.number > 0 && (central_restored == Cursor(0) || chain.loss_handled < central_restored) {
         // Restored to before the first push of this site, and the site does not know it.
-        lost = Some(ChangelogGap { after: Cursor(0), before: txn.last_cursor()?.next() });
+        lost = Some(ChangelogGap { after: Cursor(0), before: use_position(txn)? });
     }
     // What was refused before a set-up that only this push shows concerns the database that was replaced.
     let goes_on = |known: &&SiteDatabases| !chain.after.is_empty() || known.is_expected(chain);
@@ -396,7 +407,7 @@ fn replace(
     }
     if stage == PullStage::Initialised && had_others {
         // This server forgot it, and may have accepted pushes of another one meanwhile: it reads everything again.
-        known.lost = Some(ChangelogGap { after: Cursor(0), before: txn.last_cursor()?.next() });
+        known.lost = Some(ChangelogGap { after: Cursor(0), before: use_position(txn)? });
     }
     known.taken_at = now;
     // What a site is told of copies concerns the database that was replaced.

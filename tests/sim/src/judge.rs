@@ -134,7 +134,16 @@ impl Judge<'_> {
         let site_went_back = self.ledger.was_restored_after(site, older);
         let by_another = writer != site && (site_went_back || self.ledger.was_restored_after(0, older));
         let both_went_back = site_went_back && self.ledger.was_restored_after(0, older);
-        site > 0 && (by_another || both_went_back)
+        let was_not_returned = site_went_back && self.is_patient_without_join(&self.ledger.versions[older].key);
+        site > 0 && (by_another || both_went_back || was_not_returned)
+    }
+
+    /// True for a patient whom no store sees. Where there is no legacy server, nothing returns such a patient to a restored site:
+    /// V6 returns no names, and central gives only those that the site's stores see.
+    fn is_patient_without_join(&self, (table, id): &Key) -> bool {
+        let names_it = |content: &String| text(&fields(content), "name_ID").as_deref() == Some(id);
+        let mut joins = self.central().records.iter().filter(|((table, _), _)| table == "name_store_join");
+        table == "name" && !self.ledger.has_legacy && !joins.any(|(_, content)| names_it(content))
     }
 
     /// If central holds nothing of a record, one of these must be true: a deletion is its last version, a version is in
@@ -276,7 +285,9 @@ impl Judge<'_> {
             && self.ledger.came_unknowing(number)
             && !self.ledger.stores_ever(key).contains(&None)
             && !self.is_of_a_record_made_twice(version)
-            && !self.ledger.stores_ever(key).iter().flatten().any(|store| self.ledger.may_have_passed_unheard(store))
+            && !self.ledger.stores_ever(key).iter().flatten().any(|store| {
+                self.ledger.may_have_passed_unheard(store) || self.ledger.may_have_read_past_the_move(number, store)
+            })
     }
 
     /// True if two ends made the parent that a version names, independently and with one id. Then the parent did not move:

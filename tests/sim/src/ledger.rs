@@ -70,6 +70,8 @@ pub struct Ledger {
     answers: BTreeMap<usize, u64>,
     /// The versions that came to central before their site was sent anything after it wrote them.
     came_unknowing: BTreeSet<usize>,
+    /// How many answers a site had been sent when a store moved from it.
+    left_at: BTreeMap<(String, usize), u64>,
     /// How many versions there were when each site last read everything from the beginning, its own included.
     begun_anew: BTreeMap<usize, usize>,
     /// How many versions there were when each site last asked to be initialised.
@@ -93,6 +95,10 @@ impl Ledger {
 
     /// Notes that a store is on a site from now on.
     pub fn store_is_on(&mut self, store: &str, site: usize) {
+        if let Some(from) = self.site_of(store) {
+            let answers = self.answers.get(&from).copied().unwrap_or(0);
+            self.left_at.insert((store.to_owned(), from), answers);
+        }
         self.stores.entry(store.to_owned()).or_default().push(site);
     }
 
@@ -326,6 +332,13 @@ impl Ledger {
     /// Notes that a site was sent an answer, to a pull or of stores.
     pub fn was_answered(&mut self, site: usize) {
         *self.answers.entry(site).or_default() += 1;
+    }
+
+    /// Whether a site may have read past the move of this store without hearing of it, before it wrote a version: stores come
+    /// from the legacy server, and central may answer where that server does not.
+    pub fn may_have_read_past_the_move(&self, version: usize, store: &str) -> bool {
+        let Version { by, answers, .. } = self.versions[version];
+        self.has_legacy && self.left_at.get(&(store.to_owned(), by)).is_some_and(|at| *at < answers)
     }
 
     /// Whether a version came to central before its site was sent anything after it wrote it.
