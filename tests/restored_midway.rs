@@ -9,7 +9,7 @@ use sync_core::record::{RecordData, SiteId};
 use sync_core::storage::Source;
 use sync_core::transport::{HttpRequest, HttpResponse, Transport, TransportError};
 use sync_core::{NoopObserver, Replica, SyncConfig, SyncOptions};
-use sync_tests::world::{CentralEnd, SiteEnd, asset, data, get, settings};
+use sync_tests::world::{CentralEnd, Kind, SiteEnd, asset, data, get, settings};
 use tempfile::TempDir;
 
 /// The files of a central server and of the sites `a` and `b`. Whoever uses them closes them before they are put back.
@@ -342,4 +342,40 @@ fn what_was_withheld_comes_with_the_release_whichever_end_is_put_back() {
             }
         }
     }
+}
+
+/// A line that carries one record: an answer to a pull with more is cut off.
+struct CarriesOne(OfRelease);
+
+impl Transport for CarriesOne {
+    fn send(&self, request: &HttpRequest) -> Result<HttpResponse, TransportError> {
+        let answer = self.0.send(request)?;
+        let said: serde_json::Value = serde_json::from_slice(&answer.body).unwrap_or_default();
+        match said["data"]["records"].as_array() {
+            Some(records) if request.url.ends_with("/pull") && records.len() > 1 => {
+                Err(TransportError::Broken("the line broke".into()))
+            }
+            _ => Ok(answer),
+        }
+    }
+}
+
+#[test]
+fn what_was_withheld_comes_over_a_line_that_carries_one_record() {
+    let central = CentralEnd::over(Kind::Sqlite);
+    let dated = r#"{"id":"dated","name":"n","key":"k","value_type":"DATE","allowed_values":null}"#;
+    let class = |id: &str| data(&format!(r#"{{"id":"{id}","name":"n"}}"#));
+    central.records.put("property", [data(dated)]).unwrap();
+    central.add_site("a");
+    let mut a = central.set_up_in("a", "a", Arc::new(OfRelease::over(&central, OLD)));
+    a.sync();
+    assert!(a.get("property", "dated").is_none());
+    central.records.put("asset_class", [class("one"), class("two")]).unwrap();
+    let line = Arc::new(CarriesOne(OfRelease::over(&central, NEW)));
+    let mut config = SyncConfig::default();
+    (config.attempts, config.pull_records) = (1, 1);
+    a.site = Replica::with_storage(a.storage.clone()).site(line).with_config(config);
+    a.sync();
+    a.sync();
+    assert!(a.get("asset_class", "two").is_some() && a.get("property", "dated").is_some());
 }

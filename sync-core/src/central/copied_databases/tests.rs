@@ -269,3 +269,22 @@ fn who_tells_nothing_is_asked_nothing() {
     }
     assert_eq!(of_site(txn.as_ref(), SITE).unwrap(), None);
 }
+
+/// A site handles only losses that end behind those it knows: the next restore of central must not end where this one did.
+#[test]
+fn a_loss_that_is_told_to_one_site_ends_at_a_position_that_is_used() {
+    let judge = Judge(MemoryStorage::new());
+    let (now, table, id) = (Timestamp::from_unix_millis(0), "asset_class".into(), "c".into());
+    let txn = judge.0.write().unwrap();
+    let class = crate::record::RecordData::of(&serde_json::json!({ "id": "c", "name": "n" }));
+    write::upsert(txn.as_ref(), &table, &id, &class, write::Origin::Local, now).unwrap();
+    state::LOST.set(txn.as_ref(), vec![ChangelogGap { after: Cursor(0), before: Cursor(1) }]).unwrap();
+    txn.commit().unwrap();
+    // Central was restored to before the first push of this database.
+    assert!(taken(&judge.numbered(("z", 4), "on", &[], 1)));
+    let txn = judge.0.read().unwrap();
+    let told = lost_history(txn.as_ref(), SITE).unwrap();
+    let ends = told.iter().map(|lost| lost.before).max().unwrap();
+    assert_eq!((ends, txn.last_cursor().unwrap()), (Cursor(2), Cursor(2)));
+    assert_eq!(txn.record(&table, &id).unwrap(), Some(class));
+}

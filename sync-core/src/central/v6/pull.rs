@@ -271,11 +271,15 @@ impl BatchReader<'_> {
         let from = request.cursor.meant(self.txn.last_cursor()?);
         let query = PullQuery { from, release: self.dialect.release(), includes_own: !request.is_initialised };
         let range = withheld.catch_up_range(query);
-        if range.is_some() && limits.rows == 1 && !self.txn.changes(self.selection, from, 1)?.is_empty() {
+        if let Some(range) = range.as_ref().filter(|_| limits.rows == 1)
+            && !self.txn.changes(self.selection, from, 1)?.is_empty()
+        {
             // Two records may be too large for the line of a site that asks for one. The withheld ones come after the others.
             let (mut batch, unreadable) = self.batch(from, limits)?;
             unreadable.iter().for_each(|at| withheld.withhold(*at, query));
             batch.is_last_batch = false;
+            // The site may come to where a larger answer ended that was lost.
+            withheld.note_sent(range.from, batch.end_cursor.next());
             return Ok(PullAnswer::Batch(batch));
         }
         let half = AnswerLimits { rows: limits.rows.div_ceil(2), bytes: limits.bytes / 2 };
