@@ -128,7 +128,10 @@ impl Args {
         // Help is there also where the file is what needs it.
         let config = if asks_for_help { None } else { config::Config::chosen(&typed, &mut command)? };
         let parsed = match config {
-            None => command.try_get_matches_from_mut(&typed)?,
+            None => {
+                let parsed = command.try_get_matches_from_mut(&typed);
+                parsed.map_err(|error| config::named_by_variable(error, &mut command, &typed))?
+            }
             Some(config) => {
                 command = config.applied(command, &typed)?;
                 let parsed = command.try_get_matches_from_mut(&typed);

@@ -429,8 +429,8 @@ impl Replica {
     /// when it is opened, and the servers fill what it lacks.
     ///
     /// # Errors
-    /// Those of [`check_backup`](Self::check_backup); [`Error::CycleRunning`] or [`Error::DatabaseBusy`]: a program has the database
-    /// open; [`Error::Io`]: `aside` is taken; a file cannot be written. The database stays as it is then.
+    /// Those of [`check_backup`](Self::check_backup); [`Error::BackupOfAnother`]: the database is of another site
+    /// ([`ReplicaBuilder::check_backup_is_of`]); [`Error::CycleRunning`] or [`Error::DatabaseBusy`]: a program has the database open; [`Error::Io`]: `aside` is taken; a file cannot be written. The database stays as it is then.
     pub fn restore(backup: impl AsRef<Path>, path: impl AsRef<Path>, aside: impl AsRef<Path>) -> Result<()> {
         Self::builder().restore(backup, path, aside)
     }

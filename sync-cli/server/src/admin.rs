@@ -102,8 +102,13 @@ fn health(app: &App) -> HttpResponse {
     let seen =
         check.as_ref().ok().and_then(|()| Some((app.views.get(&app.central).ok()?, app.central.integrations().ok()?)));
     let now = SystemClock::new().now();
-    let certificate = app.options.tls.as_ref().map_or("none", |tls| certificate(tls.ends_at(), now));
-    let is_well = check.is_ok() && disk != Disk::Full && certificate != "ended";
+    let certificate =
+        app.options.tls.as_ref().map_or("none", |tls| match certificate(tls.begins_at(), tls.ends_at(), now) {
+            "ok" if tls.is_not_renewed() => "not_renewed",
+            "ok" if tls.is_of_authority() => "refused_by_sites",
+            other => other,
+        });
+    let is_well = check.is_ok() && disk != Disk::Full && !matches!(certificate, "ended" | "not_yet_valid");
     let document = json!({
         "ok": is_well,
         "version": env!("CARGO_PKG_VERSION"),
@@ -126,8 +131,9 @@ fn backup(app: &App) -> &'static str {
 }
 
 /// How a certificate stands.
-fn certificate(ends_at: Option<Timestamp>, now: Timestamp) -> &'static str {
+fn certificate(begins_at: Option<Timestamp>, ends_at: Option<Timestamp>, now: Timestamp) -> &'static str {
     match ends_at {
+        _ if begins_at.is_some_and(|begin| begin > now) => "not_yet_valid",
         None => "unknown",
         Some(end) if end <= now => "ended",
         Some(end) if end.since(now) < END_IS_NEAR => "ends_soon",
@@ -270,7 +276,8 @@ mod tests {
         let day = |n: i64| Timestamp::from_unix_millis(n * 24 * 3_600_000);
         let ends = [None, Some(day(99)), Some(day(100)), Some(day(113)), Some(day(115))];
         let expected = ["unknown", "ended", "ended", "ends_soon", "ok"];
-        assert_eq!(ends.map(|end| certificate(end, day(100))), expected);
+        assert_eq!(ends.map(|end| certificate(Some(day(99)), end, day(100))), expected);
+        assert_eq!(certificate(Some(day(101)), Some(day(115)), day(100)), "not_yet_valid");
         assert_eq!([None, Some(day(99)), Some(day(101))].map(|at| clock(at, day(100))), ["ok", "ok", "behind"]);
     }
 

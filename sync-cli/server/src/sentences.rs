@@ -5,6 +5,7 @@ sync_core::sentences! {
     input_given {
         access_log_unwritable(file, error) = "the access log {file} cannot be written: {error}";
         no_tls(file, error) = "{file} cannot be used for TLS: {error}";
+        key_of_another(key, file) = "the key in {key} does not belong to the certificate in {file}";
         no_certificate(file) = "{file} cannot be used for TLS: there is no certificate in it";
     }
 

@@ -36,8 +36,10 @@ pub struct Tls(Arc<RwLock<Used>>);
 #[derive(Clone)]
 struct Used {
     acceptor: TlsAcceptor,
+    begins_at: Option<Timestamp>,
     ends_at: Option<Timestamp>,
     is_of_authority: bool,
+    is_not_renewed: bool,
 }
 
 impl Tls {
@@ -55,19 +57,32 @@ impl Tls {
         if chain.is_empty() {
             return Err(Error::bad_input(given::no_certificate(certificates.path.display().to_string())));
         }
-        let ends_at = chain.first().and_then(end_of);
+        let (begins_at, ends_at) = (chain.first().and_then(begin_of), chain.first().and_then(end_of));
         let is_of_authority = chain.first().zip(ends_at).is_some_and(|(first, end)| is_of_authority(first, end));
         let secret = PrivateKeyDer::from_pem_slice(key.text.as_bytes()).map_err(|error| bad(key.path, &error))?;
         let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
             .with_safe_default_protocol_versions()
             .map(|builder| builder.with_no_client_auth())
             .and_then(|builder| builder.with_single_cert(chain, secret))
-            .map_err(|error| bad(certificates.path, &error))?;
+            .map_err(|error| match error {
+                rustls::Error::InconsistentKeys(_) => {
+                    let (key, file) = (key.path.display().to_string(), certificates.path.display().to_string());
+                    Error::bad_input(given::key_of_another(key, file))
+                }
+                error => bad(certificates.path, &error),
+            })?;
         Ok(Self(Arc::new(RwLock::new(Used {
             acceptor: TlsAcceptor::from(Arc::new(config)),
+            begins_at,
             ends_at,
             is_of_authority,
+            is_not_renewed: false,
         }))))
+    }
+
+    /// From when on the server's certificate is valid, as far as it can be read; `None` if that was before 1970.
+    pub fn begins_at(&self) -> Option<Timestamp> {
+        self.used().begins_at
     }
 
     /// When the server's certificate ends, as far as it can be read.
@@ -85,6 +100,17 @@ impl Tls {
     pub fn replace(&self, other: &Self) {
         let used = other.used();
         *self.0.write().unwrap_or_else(PoisonError::into_inner) = used;
+    }
+
+    /// Notes that the files hold another certificate, which cannot be used in the place of this one: `/health` tells it until
+    /// [`replace`](Self::replace).
+    pub fn keep_former(&self) {
+        self.0.write().unwrap_or_else(PoisonError::into_inner).is_not_renewed = true;
+    }
+
+    /// True after [`keep_former`](Self::keep_former).
+    pub fn is_not_renewed(&self) -> bool {
+        self.used().is_not_renewed
     }
 
     pub(super) fn acceptor(&self) -> TlsAcceptor {
@@ -121,6 +147,17 @@ fn is_of_authority(certificate: &CertificateDer<'_>, end: Timestamp) -> bool {
     }
 }
 
+/// From when on a certificate is valid, which is asked as its end is, about the year 1970.
+fn begin_of(certificate: &CertificateDer<'_>) -> Option<Timestamp> {
+    match fault_at(certificate, 0) {
+        Some(CertificateError::NotValidYetContext { not_before, .. }) => {
+            let millis = i64::try_from(not_before.as_secs()).ok()?.checked_mul(1000)?;
+            Some(Timestamp::from_unix_millis(millis))
+        }
+        _ => None,
+    }
+}
+
 /// When a certificate ends. The library of TLS tells it only where it refuses the certificate, so this asks it about a time
 /// when every certificate has ended.
 fn end_of(certificate: &CertificateDer<'_>) -> Option<Timestamp> {
@@ -144,10 +181,12 @@ mod tests {
             if is_ca {
                 params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
             }
+            params.not_before = rcgen::date_time_ymd(2029, 1, 2);
             params.not_after = rcgen::date_time_ymd(2031, 3, 4);
             let key = rcgen::KeyPair::generate().expect("a key");
             let made = params.self_signed(&key).expect("a certificate");
             let end = end_of(made.der());
+            assert_eq!(begin_of(made.der()), Timestamp::parse("2029-01-02T00:00:00Z"), "{is_ca}");
             assert_eq!(end, Timestamp::parse("2031-03-04T00:00:00Z"), "{is_ca}");
             assert_eq!(is_of_authority(made.der(), end.expect("it is read")), is_ca);
         }

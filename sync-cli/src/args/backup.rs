@@ -26,6 +26,9 @@ pub(crate) struct Restore {
     /// Do it; without it nothing changes
     #[arg(long)]
     pub yes: bool,
+    /// Also if the database is of another site or of another role than the backup, and goes out of use
+    #[arg(long)]
+    pub replace_another: bool,
 }
 
 #[derive(Debug, ClapArgs)]

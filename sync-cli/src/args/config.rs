@@ -19,8 +19,8 @@ const NAME: &str = "oms-sync.toml";
 const NO_SETTINGS: [&str; 5] = ["config", "help", "version", "password-stdin", "check"];
 
 /// Options by which a person confirms one thing once, or gives a protection up: a file would do so silently, and for ever.
-const CONFIRMATIONS: [&str; 8] =
-    ["yes", "reason", "accept", "allow-http", "without-hook", "give-up", "move-stores-to", "create"];
+const CONFIRMATIONS: [&str; 9] =
+    ["yes", "reason", "accept", "allow-http", "without-hook", "give-up", "move-stores-to", "create", "replace-another"];
 
 /// The settings of a file.
 pub(super) struct Config {
@@ -113,16 +113,46 @@ impl Config {
 
     /// Says of a value that cannot be used where it stands, if it was not typed.
     pub(super) fn named_in(&self, error: Error, command: &mut Command, typed: &[OsString]) -> Error {
-        let is_of_value = matches!(error.kind(), ErrorKind::InvalidValue | ErrorKind::ValueValidation);
+        // The environment goes before the file.
+        let error = match named_by_variable(error, command, typed) {
+            named if named.get(ContextKind::InvalidArg).is_none() => return named,
+            error => error,
+        };
         let Some(ContextValue::String(value)) = error.get(ContextKind::InvalidValue) else { return error };
         let ends_so = |one: &OsString| one.to_string_lossy().ends_with(value.as_str());
         let Some(ContextValue::String(arg)) = error.get(ContextKind::InvalidArg) else { return error };
-        if !is_of_value || typed.iter().any(ends_so) {
+        if !is_of_value(&error) || typed.iter().any(ends_so) {
             return error;
         }
         let what = format!("{value:?} is no value for {}", arg.trim_start_matches("--"));
         fault(command, &self.path, &what)
     }
+}
+
+fn is_of_value(error: &Error) -> bool {
+    matches!(error.kind(), ErrorKind::InvalidValue | ErrorKind::ValueValidation)
+}
+
+/// Names the variable of the environment of which a value comes that cannot be used: neither a flag was typed nor is it a setting.
+pub(super) fn named_by_variable(error: Error, command: &mut Command, typed: &[OsString]) -> Error {
+    let Some(ContextValue::String(flag)) = error.get(ContextKind::InvalidArg) else { return error };
+    let Some(ContextValue::String(value)) = error.get(ContextKind::InvalidValue) else { return error };
+    let long = flag.split_whitespace().next().unwrap_or_default().trim_start_matches("--");
+    let Some(arg) = arg_of(command, long).filter(|arg| is_of_value(&error) && !is_typed(typed, arg)) else {
+        return error;
+    };
+    let Some(variable) = arg.get_env().filter(|name| std::env::var_os(name).is_some_and(|is| is == value.as_str()))
+    else {
+        return error;
+    };
+    let what = format!("the variable {} has the value {value:?}, which is no value for --{long}", variable.display());
+    command.error(ErrorKind::InvalidValue, what)
+}
+
+/// The option of this name, of the program or of a command below it.
+fn arg_of<'c>(command: &'c Command, long: &str) -> Option<&'c Arg> {
+    let own = command.get_arguments().find(|arg| arg.get_long() == Some(long));
+    own.or_else(|| command.get_subcommands().find_map(|sub| arg_of(sub, long)))
 }
 
 /// The values of a setting as they would be typed; `None` if they do not fit.

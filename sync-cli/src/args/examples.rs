@@ -76,7 +76,8 @@ Without --yes it only compares the backup with the database: what both servers
 bring again by themselves, and what only this database has. With --yes the
 backup takes the place of the database, which is kept beside it, and the files
 that are missing come back; none is removed. Stop serve and run first. The next
-cycle recognises the restored database, and reads what it lacks.
+cycle recognises the restored database, and reads what it lacks. A backup of
+another site, or of another role, is refused without --replace-another.
 
 Examples:
   oms-sync --db central.sqlite restore /backup/20261128T020000000Z
@@ -293,9 +294,11 @@ Examples:
 pub(super) const SITE_IMPORT: &str = "\
 Each line is a store of a site; a site without a store has empty columns. Sites
 and stores (by code) that are there already stay as they are, except that a
-store moves to the site in the table. The passwords of the new sites go into a
-new file, with the time when they were made; a password that is changed later is
-not in it. An import that was interrupted can be repeated with the same file.
+store moves to the site in the table; each store that is new or moved is named.
+A code that several stores have is refused, unless one of them is active on the
+site of the line. The passwords of the new sites go into a new file, with the
+time when they were made; a password that is changed later is not in it. An
+import that was interrupted can be repeated with the same file.
 
 Examples:
   oms-sync --db central.sqlite site import sites.csv --passwords passwords.csv";

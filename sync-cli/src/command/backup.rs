@@ -7,7 +7,7 @@ use serde_json::json;
 use sync_core::central::SiteList;
 use sync_core::clock::{Clock as _, SystemClock};
 use sync_core::files::Files;
-use sync_core::{Error, Result, Role};
+use sync_core::{Error, Message, Result, Role};
 
 use super::layout::{facts, say};
 use super::list_changes::{ListChanges, ListedSites};
@@ -77,11 +77,26 @@ pub(super) fn restore(args: &Args, options: &args::Restore, out: &Output) -> Res
     let backup = StoredBackup::at(&options.backup)?;
     let builder = args.builder()?;
     check_backup(&backup, |database| builder.check_backup(database))?;
-    // That of the database that is there may be damaged, which is why a backup is restored.
-    let since = Since::of(args, &backup.database).ok().flatten();
+    let another = match builder.check_backup_is_of(&backup.database, &args.db) {
+        Err(Error::BackupOfAnother { here, .. }) if options.replace_another => Some(here),
+        checked => checked.map(|()| None)?,
+    };
+    // The database that is there may be damaged, which is why a backup is restored. One of another site has nothing in common with it.
+    let since = match another {
+        None => Since::of(args, &backup.database),
+        Some(_) => Ok(None),
+    };
     let folder = args.files.clone().unwrap_or_else(|| Files::folder_of(&args.db));
     let missing = missing_files(&backup, &folder)?;
-    let aside = if options.yes { Some(put_back(args, &backup, &folder, &missing)?) } else { None };
+    // Before it is done: then the backup is there.
+    let uncompared = match (&another, &since) {
+        (Some(here), _) => Some(shown::replaces_another(args.db.display().to_string(), here)),
+        (None, Ok(None)) => Some(shown::nothing_to_compare(args.db.display().to_string())),
+        (None, Err(error)) => Some(shown::not_comparable(args.db.display().to_string(), Message::of(error))),
+        (None, Ok(Some(_))) => None,
+    };
+    let aside = if options.yes { Some(put_back(args, options, &backup, &folder, &missing)?) } else { None };
+    let since = since.ok().flatten();
     if out.json {
         out.document(&json!({
             "backup": options.backup, "holds": backup.manifest, "since": since, "files_missing": missing.len(),
@@ -90,10 +105,8 @@ pub(super) fn restore(args: &Args, options: &args::Restore, out: &Output) -> Res
         return Ok(CommandOutcome::Done);
     }
     show(&backup, out)?;
-    match &since {
-        Some(since) => since.show(out)?,
-        None => say(out, "", &shown::nothing_to_compare())?,
-    }
+    since.iter().try_for_each(|since| since.show(out))?;
+    uncompared.iter().try_for_each(|said| say(out, "", said))?;
     match aside {
         None => out.hint_said(&shown::to_do_it()),
         Some(aside) => {
@@ -102,7 +115,11 @@ pub(super) fn restore(args: &Args, options: &args::Restore, out: &Output) -> Res
                 say(out, "", &shown::kept_in())?;
                 out.line(&format!("  {}", aside.display()))?;
             }
-            if args.builder()?.open_to_read(&args.db)?.role()? != Some(Role::Central) {
+            if args.builder()?.open_to_read(&args.db)?.role()? == Some(Role::Central) {
+                let has_list =
+                    since.as_ref().is_some_and(|since| since.list.as_ref().is_some_and(|list| !list.0.is_empty()));
+                out.hint_said(&if has_list { shown::next_changes() } else { shown::next_serve() });
+            } else {
                 out.hint_said(&common::next_sync());
             }
         }
@@ -111,16 +128,25 @@ pub(super) fn restore(args: &Args, options: &args::Restore, out: &Output) -> Res
 }
 
 /// Puts the database and the files of a backup in place. Returns where the former database is now.
-fn put_back(args: &Args, backup: &StoredBackup, folder: &Path, missing: &[PathBuf]) -> Result<Option<PathBuf>> {
+fn put_back(
+    args: &Args,
+    options: &args::Restore,
+    backup: &StoredBackup,
+    folder: &Path,
+    missing: &[PathBuf],
+) -> Result<Option<PathBuf>> {
     // Files first: a database that came back without them would send its sites to look for them in vain.
     for within in missing {
         copy_private(&backup.files.join(within), &folder.join(within))?;
     }
     let aside = put_aside_as(&args.db, &SystemClock::default().now().to_string());
     let was_there = args.db.exists();
-    args.builder()?.restore(&backup.database, &args.db, &aside)?;
+    let builder = args.builder()?;
+    let builder = if options.replace_another { builder.replace_another() } else { builder };
+    builder.restore(&backup.database, &args.db, &aside)?;
     // Opened once, so that it knows that it was restored even if the file beside it is lost.
-    args.builder()?.open_existing(&args.db)?;
+    let replica = args.builder()?.open_existing(&args.db)?;
+    replica.support().log_restore(backup.manifest.as_ref().map(|manifest| manifest.made_at.as_str()))?;
     Ok(was_there.then_some(aside))
 }
 

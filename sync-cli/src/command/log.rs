@@ -5,7 +5,7 @@ use sync_core::storage::LogEntry;
 use sync_core::support::is_repair;
 use sync_core::{Error, Message};
 
-use super::layout::{facts, moment, say, short};
+use super::layout::{facts, moment, say};
 use crate::args::{Args, Log};
 use crate::failure::{CommandOutcome, Failure};
 use crate::output::{Output, bytes};
@@ -89,12 +89,13 @@ fn list(entries: &[(usize, &LogEntry)], out: &Output) -> Result<(), Failure> {
         }
         let repair = is_repair(entry);
         let count = |count: u64| if repair { "-".to_owned() } else { count.to_string() };
-        // Of what an administrator changed, the command says more than the word.
-        let is_change = repair && entry.outcome == "changed";
-        let command = report["repair"]["command"].as_str().filter(|command| is_change && !command.is_empty());
-        let outcome = match (&entry.error, command) {
+        // Of what an administrator changed, and of what was refused, the text says more than the word.
+        let says_more = repair && matches!(entry.outcome.as_str(), "changed" | "refused");
+        let texts = ["command", "changed"].iter().filter_map(|key| report["repair"][*key].as_str());
+        let text = texts.filter(|text| says_more && !text.is_empty()).map(str::to_owned).next();
+        let outcome = match (&entry.error, text) {
             (Some(error), _) => error.code.clone(),
-            (None, Some(command)) => command.to_owned(),
+            (None, Some(text)) => text,
             (None, None) => outcome(entry, out),
         };
         rows.push(vec![
@@ -104,7 +105,7 @@ fn list(entries: &[(usize, &LogEntry)], out: &Output) -> Result<(), Failure> {
             count(number(report, "pushed")),
             count(number(report, "pulled")),
             count(aside),
-            short(&outcome, 24),
+            outcome,
         ]);
     }
     if out.json { Ok(()) } else { out.table(&rows) }

@@ -27,6 +27,7 @@ mod repair;
 mod run;
 mod serve;
 mod set_up;
+mod site_import;
 mod site_table;
 mod sites;
 mod status;

@@ -9,6 +9,7 @@ use oms_sync_inspect::database::unreadable;
 use serde::{Deserialize, Serialize};
 use sync_core::central::{SiteRegistry, Store};
 use sync_core::clock::Timestamp;
+use sync_core::record::StoreId;
 use sync_core::{Error, Message, Result};
 
 use crate::input::{TEXT_MAX, unjoined_text_of};
@@ -39,17 +40,73 @@ struct SitePassword {
 
 /// The lines of a table.
 pub(super) fn wanted(file: &Path) -> Result<Vec<Wanted>> {
-    let lines: Vec<(u64, Wanted)> = lines(file, &unjoined_text_of(file, TEXT_MAX)?)?;
+    let lines: Vec<(u64, Wanted)> = lines(file, &unjoined_text_of(file, TEXT_MAX)?, &["site"])?;
     Ok(lines.into_iter().map(|(line, wanted)| Wanted { line, ..wanted }).collect())
 }
 
-/// Checks every line by the rules of `site add` and `store add`, so that an import changes all or nothing. `stores` are those that are
-/// there already: they keep their names.
+/// The list of a central server as it is before an import.
+#[derive(Debug, Default)]
+pub(super) struct Listed {
+    pub stores: Vec<Store>,
+    /// The names of the sites by their numbers.
+    pub sites: BTreeMap<i64, String>,
+}
+
+impl Listed {
+    /// The site of a store; the number of one that was removed.
+    fn site_of(&self, store: &Store) -> Option<String> {
+        store.site.map(|id| self.sites.get(&id).cloned().unwrap_or_else(|| id.to_string()))
+    }
+
+    /// The store that a line is about, if it is there already.
+    ///
+    /// # Errors
+    /// Several stores have the code, and none is on the site of the line: any choice would move a store that nobody meant.
+    fn store_of(&self, line: &Wanted) -> std::result::Result<Option<&Store>, Message> {
+        let all: Vec<&Store> = self.stores.iter().filter(|store| store.code == line.store_code).collect();
+        if let [] | [_] = all[..] {
+            return Ok(all.first().copied());
+        }
+        let is_there = |store: &&&Store| self.site_of(store).as_deref() == Some(line.site.as_str());
+        if let Some(store) = all.iter().find(is_there) {
+            return Ok(Some(store));
+        }
+        let named = all.iter().map(|store| match self.site_of(store) {
+            Some(site) => given::store_of_site(store.id.as_str(), quoted(&store.name), quoted(&site)).to_string(),
+            None => given::store_of_no_site(store.id.as_str(), quoted(&store.name)).to_string(),
+        });
+        Err(given::code_ambiguous(line.store_code.as_str(), named.collect::<Vec<_>>().join(", ")))
+    }
+}
+
+/// What an import does with a store.
+#[derive(Debug)]
+pub(super) enum StoreChange {
+    New,
+    Moved {
+        id: StoreId,
+        name: String,
+        /// The site that it leaves.
+        from: Option<String>,
+    },
+}
+
+/// What an import changes.
+#[derive(Debug, Default)]
+pub(super) struct Planned<'w> {
+    pub stores: Vec<(&'w Wanted, StoreChange)>,
+    /// The stores whose name differs from that in their line. An import renames none.
+    pub names_kept: Vec<(&'w Wanted, Store)>,
+}
+
+/// Checks every line by the rules of `site add` and `store add`, so that an import changes all or nothing. Stores that are there already
+/// keep their names.
 ///
 /// # Errors
 /// [`Error::BadInput`] with the first line that cannot be added.
-pub(super) fn check(file: &Path, lines: &[Wanted], stores: &[Store]) -> Result<()> {
+pub(super) fn plan<'w>(file: &Path, lines: &'w [Wanted], listed: &Listed) -> Result<Planned<'w>> {
     let mut lines_of_codes: BTreeMap<&str, u64> = BTreeMap::new();
+    let mut planned = Planned::default();
     for wanted in lines {
         let refused = |why: Message| Error::bad_input(given::in_line(file.display().to_string(), wanted.line, why));
         let (code, name) = (wanted.store_code.as_str(), wanted.store_name.as_str());
@@ -60,14 +117,38 @@ pub(super) fn check(file: &Path, lines: &[Wanted], stores: &[Store]) -> Result<(
         if code.is_empty() {
             continue;
         }
-        let known = stores.iter().find(|store| store.code == code);
-        let name = known.map_or(name, |store| store.name.as_str());
-        SiteRegistry::check_store(name, code).map_err(|error| refused(Message::of(&error)))?;
+        let known = listed.store_of(wanted).map_err(refused)?;
+        let kept = known.map_or(name, |store| store.name.as_str());
+        SiteRegistry::check_store(kept, code).map_err(|error| refused(Message::of(&error)))?;
         if let Some(before) = lines_of_codes.insert(code, wanted.line) {
             return Err(refused(given::store_twice(code, before)));
         }
+        let Some(store) = known else {
+            planned.stores.push((wanted, StoreChange::New));
+            continue;
+        };
+        if !name.is_empty() && name != store.name {
+            planned.names_kept.push((wanted, store.clone()));
+        }
+        let from = listed.site_of(store);
+        if from.as_deref() != Some(wanted.site.as_str()) {
+            let change = StoreChange::Moved { id: store.id.clone(), name: store.name.clone(), from };
+            planned.stores.push((wanted, change));
+        }
     }
-    Ok(())
+    Ok(planned)
+}
+
+/// Checks that the passwords do not go into the table itself.
+///
+/// # Errors
+/// [`Error::BadInput`]: both are one file.
+pub(super) fn check_files(table: &Path, passwords: &Path) -> Result<()> {
+    let real = |path: &Path| path.canonicalize().ok();
+    match real(passwords).is_some_and(|file| Some(file) == real(table)) {
+        true => Err(Error::bad_input(given::passwords_in_table(passwords.display().to_string()))),
+        false => Ok(()),
+    }
 }
 
 /// A password for each of these sites. They are new, and in a new file; only an import that was interrupted finds them in the file that it
@@ -80,7 +161,7 @@ pub(super) fn passwords(file: &Path, sites: &BTreeSet<&str>, now: Timestamp) -> 
         return Ok(BTreeMap::new());
     }
     if file.exists() {
-        let known = lines::<SitePassword>(file, &unjoined_text_of(file, TEXT_MAX)?)?;
+        let known = lines::<SitePassword>(file, &unjoined_text_of(file, TEXT_MAX)?, &["site", "password"])?;
         let mut known: BTreeMap<_, _> = known.into_iter().map(|(_, line)| (line.site, line.password)).collect();
         if let Some(missing) = sites.iter().find(|site| !known.contains_key(**site)) {
             return Err(Error::bad_input(given::passwords_there(file.display().to_string(), quoted(missing))));
@@ -97,22 +178,35 @@ fn quoted(name: &str) -> String {
     format!("{name:?}")
 }
 
-/// The lines below the head, each with its number in the file.
-fn lines<T: for<'de> Deserialize<'de>>(file: &Path, text: &str) -> Result<Vec<(u64, T)>> {
+/// The lines below the head, each with its number in the file. The head must name these columns.
+fn lines<T: for<'de> Deserialize<'de>>(file: &Path, text: &str, columns: &[&str]) -> Result<Vec<(u64, T)>> {
     // Tables of some countries are separated by semicolons.
-    let head = text.lines().next().unwrap_or_default();
+    let head = text.lines().find(|line| !line.is_empty()).unwrap_or_default();
     let delimiter = if head.contains(';') && !head.contains(',') { b';' } else { b',' };
-    let mut reader = csv::ReaderBuilder::new().delimiter(delimiter).trim(csv::Trim::All).from_reader(text.as_bytes());
-    let mut read = || {
-        let head = reader.headers()?.clone();
-        let numbered = reader.records().map(|record| {
-            let record = record?;
-            let line = record.position().map_or(0, |position| line_at(text, position));
-            Ok((line, record.deserialize(Some(&head))?))
-        });
-        numbered.collect::<Result<_, csv::Error>>()
-    };
-    read().map_err(|error| unreadable(file, error))
+    // Lines of another length are found below, in words.
+    let mut builder = csv::ReaderBuilder::new();
+    let mut reader = builder.delimiter(delimiter).trim(csv::Trim::All).flexible(true).from_reader(text.as_bytes());
+    let head = reader.headers().map_err(|error| unreadable(file, error))?.clone();
+    let shown = || file.display().to_string();
+    if let Some(missing) = columns.iter().copied().find(|column| !head.iter().any(|name| name == *column)) {
+        if head.iter().all(str::is_empty) {
+            return Err(Error::bad_input(given::no_head(shown(), missing)));
+        }
+        let line = head.position().map_or(1, |position| line_at(text, position));
+        let names = head.iter().collect::<Vec<_>>().join(", ");
+        return Err(Error::bad_input(given::column_missing(shown(), line, missing, names)));
+    }
+    let numbered = reader.records().map(|record| {
+        let record = record.map_err(|error| unreadable(file, error))?;
+        let line = record.position().map_or(0, |position| line_at(text, position));
+        if record.len() != head.len() {
+            let why = given::line_of_columns(record.len(), head.len());
+            return Err(Error::bad_input(given::in_line(shown(), line, why)));
+        }
+        let fields = record.deserialize(Some(&head)).map_err(|error| unreadable(file, error))?;
+        Ok((line, fields))
+    });
+    numbered.collect()
 }
 
 /// The line of a record: its position may be that of empty lines before it.
@@ -198,7 +292,7 @@ mod tests {
         let read = |text: &str| {
             std::fs::write(&file, text).expect("written");
             let lines = wanted(&file)?;
-            check(&file, &lines, &[])?;
+            plan(&file, &lines, &Listed::default())?;
             Ok::<_, Error>(lines.into_iter().map(|l| (l.site, l.store_code, l.store_name)).collect::<Vec<_>>())
         };
         let line = |site: &str, code: &str, name: &str| (site.to_owned(), code.to_owned(), name.to_owned());

@@ -1,19 +1,17 @@
 //! `site` and `store`: the local list of a central server.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use serde_json::json;
 use sync_core::central::{SiteList, SiteRegistry, SiteView};
-use sync_core::clock::{Clock as _, SystemClock, Timestamp};
-use sync_core::protocol::PasswordHash;
+use sync_core::clock::Timestamp;
 use sync_core::record::StoreId;
 use sync_core::{Error, Message, Role};
 
 use super::layout::say;
 use super::layout::short;
-use super::site_table::{self, Wanted};
-use crate::args::{Args, Limit, Site, SiteImport, Store};
+use super::site_import::import;
+use crate::args::{Args, Limit, Site, Store};
 use crate::failure::{CommandOutcome, Failure};
 use crate::output::Output;
 use crate::password::password;
@@ -178,6 +176,12 @@ fn list(args: &Args, max_age: Option<Duration>, out: &Output) -> Result<CommandO
         }
         rows.push(row);
     }
+    if let Some(most) = max_age.filter(|_| !out.json) {
+        match sites.is_empty() {
+            true => say(out, "", &says::none_silent(age(most)))?,
+            false => out.hint_said(&says::only_silent(age(most))),
+        }
+    }
     if !out.json && (max_age.is_none() || !sites.is_empty()) {
         out.table(&rows)?;
         for copy in copies.iter().filter(|copy| sites.iter().any(|site| site.id == copy.site)) {
@@ -195,77 +199,6 @@ fn age(since: Duration) -> String {
         seconds @ 120..=7199 => format!("{} min", seconds / 60),
         seconds @ 7200..=172_799 => format!("{} h", seconds / 3600),
         seconds => format!("{} d", seconds / 86400),
-    }
-}
-
-/// Adds the sites and stores of a table, after all of it is checked.
-fn import(args: &Args, options: &SiteImport, out: &Output) -> Result<CommandOutcome, Failure> {
-    let wanted = site_table::wanted(&options.file)?;
-    let there = match Workspace::open(args, out) {
-        Err(Error::NoDatabase { .. }) => None,
-        opened => Some(opened?),
-    };
-    let stores = there.as_ref().map_or(Ok(Vec::new()), |there| there.replica.stores())?;
-    site_table::check(&options.file, &wanted, &stores)?;
-    let known: BTreeSet<String> = match &there {
-        Some(there) if there.role()?.is_some() => {
-            there.replica.site_registry()?.list()?.into_iter().map(|site| site.name).collect()
-        }
-        _ => BTreeSet::new(),
-    };
-    let new: BTreeSet<&str> =
-        wanted.iter().map(|line| line.site.as_str()).filter(|name| !known.contains(*name)).collect();
-    // On the disk before the first site has one: a password that was lost would be of no use.
-    let passwords = site_table::passwords(&options.passwords, &new, SystemClock::default().now())?;
-    let workspace = there.map_or_else(|| Workspace::open_or_make(args, out), Ok)?;
-    let mut done = Imported::default();
-    let sites = workspace.replica.site_registry()?.by_command(format!("site import {}", options.file.display()));
-    if let Err(error) = done.add(&sites, &wanted, &passwords, &stores) {
-        out.hint_said(&says::import_stopped(done.sites, done.stores));
-        return Err(error.into());
-    }
-    let path = options.passwords.display().to_string();
-    if out.json {
-        out.document(&json!({ "sites_added": done.sites, "stores_changed": done.stores, "passwords": path }))?;
-    } else {
-        out.line_said(&says::imported(done.sites, done.stores))?;
-        if !passwords.is_empty() {
-            out.hint_said(&says::passwords_in(path));
-        }
-    }
-    Ok(CommandOutcome::Done)
-}
-
-/// How far an import came.
-#[derive(Default)]
-struct Imported {
-    sites: usize,
-    stores: u64,
-}
-
-impl Imported {
-    fn add(
-        &mut self,
-        sites: &SiteRegistry,
-        wanted: &[Wanted],
-        passwords: &BTreeMap<String, String>,
-        stores: &[sync_core::central::Store],
-    ) -> Result<(), Error> {
-        for (name, password) in passwords {
-            sites.add(name, &PasswordHash::of_password(password))?;
-            self.sites += 1;
-        }
-        let ids: BTreeMap<String, i64> =
-            sites.list()?.into_iter().map(|site| (site.name, i64::from(site.id.0))).collect();
-        for line in wanted.iter().filter(|line| !line.store_code.is_empty()) {
-            let store = stores.iter().find(|store| store.code == line.store_code);
-            if store.is_none_or(|store| store.site.as_ref() != ids.get(&line.site)) {
-                let name = store.map_or(line.store_name.as_str(), |store| store.name.as_str());
-                sites.add_store(name, &line.store_code, &line.site, store.map(|store| store.id.clone()))?;
-                self.stores += 1;
-            }
-        }
-        Ok(())
     }
 }
 

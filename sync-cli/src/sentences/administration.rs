@@ -11,6 +11,13 @@ sync_core::sentences! {
         resumed() = "the pause is over: sites are served again";
         not_paused() = "this central server was not paused";
         moved(count, site) = "Stores that moved to site {site}: {count}";
+        none_silent(time) = "No site is silent for longer than {time}.";
+        only_silent(time) = "Only sites that are silent for longer than {time} are listed; --max-age never lists all.";
+        imported_store(id, name, code, site) = "new store {id} {name} ({code}) is active on site {site}";
+        imported_move(id, name, code, from, to) = "store {id} {name} ({code}) moved from site {from} to site {to}";
+        imported_from_nowhere(id, name, code, to) = "store {id} {name} ({code}), which was on no site, is active on site {to}";
+        name_kept(id, name, other, line) = "store {id} keeps its name {name}: line {line} of the table has {other}. To change it, use oms-sync store add with \
+            its --id.";
         imported(sites, stores) = "New sites: {sites}. New or moved stores: {stores}.";
         import_stopped(sites, stores) = "The import stopped half-way. Until then, new sites: {sites}; new or moved stores: {stores}. Run it again: it \
             goes on where it stopped.";

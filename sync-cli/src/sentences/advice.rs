@@ -55,6 +55,11 @@ pub(super) const ALL: &[MessageTemplate] = &[
          enough memory.",
     ),
     advice("database_failed", "See the causes (with -v); check the disk, and restore a backup if the file is damaged."),
+    advice(
+        "backup_of_another",
+        "Give the database of which the backup is with --db, or a new file. Only to give up the database that is there, add \
+         --replace-another: it goes out of use, and is kept beside the backup's.",
+    ),
     advice("unknown_table", "See `oms-sync records types` for the names; capital letters matter."),
     advice("unknown_site", "See `oms-sync site list` for the sites."),
     cause("wrong_role", "The command is for the other kind of server."),

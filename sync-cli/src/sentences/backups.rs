@@ -7,7 +7,12 @@ sync_core::sentences! {
         removed(count) = "Older backups that were removed: {count}";
         files(count, size) = "{count}, with {size}";
         sound() = "The backup is whole and sound.";
-        nothing_to_compare() = "There is no readable database to compare the backup with.";
+        nothing_to_compare(db) = "There is no database {db} yet, so there is nothing to compare the backup with.";
+        not_comparable(db, error) = "The database {db} cannot be read, so it is not compared with the backup: {error}";
+        replaces_another(db, here) = "The database {db} is {here}, and goes out of use: the backup is not of it. It is kept beside the backup's, \
+            and nobody has what was written only there.";
+        next_changes() = "Next: make the changes of this list again before a site comes, then oms-sync serve --check with the flags of the service";
+        next_serve() = "Next: oms-sync serve --check with the flags of the service, then start it";
         since_at_central(from_sites, from_servers) = "Since the backup: {from_sites} came from sites, which send them again, \
             and {from_servers} from the legacy server, which is asked again.";
         since_alone(from_sites) = "Since the backup: {from_sites} came from sites, which send them again.";

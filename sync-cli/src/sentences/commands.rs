@@ -415,6 +415,16 @@ sync_core::sentences! {
         password_on_command_line() = "others can read a password on the command line: give the address without it, and the password in PGPASSWORD or PGPASSFILE";
         passwords_there(file, site) = "{file} is there already, without a password for site {site}: it is of an earlier import, and may hold \
             passwords that were changed since; name another file for the new ones";
+        no_head(file, column) = "{file}: the first line must name the columns; the column {column} is missing";
+        column_missing(file, line, column, columns) = "{file}, line {line}: the column {column} is missing; the columns are {columns}";
+        line_of_columns(count, expected) = "the line has {count} columns, and the first line has {expected}";
+        code_ambiguous(code, stores) = "the store code {code} is ambiguous, because several stores have it: {stores}; move the right one with \
+            oms-sync store add and its --id";
+        store_of_site(id, name, site) = "{id} {name} of site {site}";
+        store_of_no_site(id, name) = "{id} {name} of no site";
+        passwords_in_table(file) = "{file} is the table itself; name another file for the passwords";
+        certificate_not_yet_valid(file, at) = "the certificate in {file} is valid only from {at}, by the clock of this machine";
+        certificate_not_for_sites(file) = "the certificate in {file} is the own certificate of an authority (CA:TRUE), and sites refuse it";
         certificate_ended(file, at) = "the certificate in {file} ended at {at}";
         joined_files(file, line) = "{file} has a byte order mark within it, in line {line}: another file begins there; remove the mark, \
             and a second head of a table";

@@ -1,5 +1,6 @@
 //! The support desk: something is really broken, and the program says what, why, and what to do.
 
+mod administered;
 mod audited;
 mod bundled;
 mod conflicted;

@@ -96,3 +96,85 @@ fn cursors_that_a_restore_of_central_skips_are_not_to_be_read() {
     assert_eq!(to_read("new.sqlite"), before);
     assert!(before < 10, "{before}");
 }
+
+/// The words of all that was said, wherever lines were folded.
+fn words(said: &super::Said) -> String {
+    format!("{} {}", said.out, said.err).split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+#[test]
+fn a_backup_of_another_database_is_not_put_in_place_unless_that_is_meant() {
+    let clinic = Clinic::new();
+    let desk = &clinic.desk;
+    desk.run(&["--db", "central.sqlite", "site", "add", "depot", "--password-file", "pw"]).ends(0);
+    let from = ["--site", "depot", "--password-file", "pw", "--hardware-id", super::HARDWARE_ID];
+    let init = ["--db", "depot.sqlite", "init", "--legacy-url", &clinic.server.address];
+    desk.run(&[&init[..], &from].concat()).ends(0);
+    let old = clinic.backed_up("oms-sync.sqlite", "backups").display().to_string();
+    clinic.server.terminate();
+    let depots = "this is a backup of site clinic (role remote); the database depot.sqlite is site depot (role remote)";
+    let centrals = "this is a backup of site clinic (role remote); the database central.sqlite is a central server";
+    for (db, expected) in [("depot.sqlite", depots), ("central.sqlite", centrals)] {
+        let before = std::fs::read(desk.path(db)).expect("a database");
+        for yes in [&["--yes"][..], &[]] {
+            let refused = desk.run(&[&["--db", db, "restore", &old, "--json"], yes].concat()).ends(2);
+            assert_eq!(refused.error(), ("backup_of_another".to_owned(), "input".to_owned()));
+            let document = refused.json();
+            assert!(document["error"]["message"].to_string().contains(expected), "{document}");
+            assert!(document["error"]["advice"].to_string().contains("--replace-another"), "{document}");
+        }
+        assert!(std::fs::read(desk.path(db)).expect("a database") == before, "{db}");
+    }
+    // The preview says what is lost, and with the confirmation it is done.
+    let preview = desk.run(&["--db", "depot.sqlite", "restore", &old, "--replace-another"]).ends(0);
+    let said = words(&preview);
+    assert!(
+        said.contains("is site depot (role remote), and goes out of use") && !said.contains("loses nothing"),
+        "{said}"
+    );
+    desk.run(&["--db", "depot.sqlite", "restore", &old, "--replace-another", "--yes"]).ends(0);
+    let site = desk.run(&["--db", "depot.sqlite", "identity", "--json"]).ends(0).json()["site_name"].clone();
+    assert_eq!(site, "clinic");
+    // The copy of a database is the same database, and one that is not set up is nobody's.
+    std::fs::copy(desk.path("oms-sync.sqlite"), desk.path("same.sqlite")).expect("a copy");
+    desk.run(&["--db", "same.sqlite", "restore", &old]).ends(0);
+    let none = words(&desk.run(&["--db", "none.sqlite", "restore", &old]).ends(0));
+    assert!(none.contains("There is no database none.sqlite yet"), "{none}");
+    std::fs::write(desk.path("broken.sqlite"), "no database at all, but longer than its head: ".repeat(9))
+        .expect("a file");
+    let broken = words(&desk.run(&["--db", "broken.sqlite", "restore", &old]).ends(0));
+    assert!(broken.contains("The database broken.sqlite cannot be read"), "{broken}");
+    // A setting would confirm it for ever.
+    std::fs::write(desk.path("oms-sync.toml"), "[restore]\nreplace-another = true\n").expect("settings");
+    let refused = desk.run(&["--db", "depot.sqlite", "restore", &old]).ends(2);
+    assert!(refused.err.contains("replace-another is no setting"), "{refused:?}");
+}
+
+#[test]
+fn a_restored_database_says_so_in_its_log_and_central_is_told_what_comes_next() {
+    let clinic = Clinic::new();
+    let site = clinic.backed_up("oms-sync.sqlite", "backups");
+    let central = clinic.backed_up("central.sqlite", "of_central");
+    clinic.server.terminate();
+    let began = std::time::Instant::now();
+    for (db, backup, next) in [("oms-sync.sqlite", site, "oms-sync sync"), ("central.sqlite", central, "serve --check")]
+    {
+        let manifest = std::fs::read(backup.join("backup.json")).expect("a manifest");
+        let manifest: serde_json::Value = serde_json::from_slice(&manifest).expect("JSON");
+        let path = backup.display().to_string();
+        let said = loop {
+            let said = clinic.desk.run(&["--db", db, "restore", &path, "--yes"]);
+            if said.status == Some(0) {
+                break said;
+            }
+            assert!(began.elapsed().as_secs() < 60, "{said:?}");
+            std::thread::sleep(std::time::Duration::from_millis(100));
+        };
+        assert!(words(&said).contains("Next:") && words(&said).contains(next), "{said:?}");
+        let newest = clinic.desk.run(&["--db", db, "log", "list", "--json"]).ends(0).json_lines()[0].clone();
+        let expected = format!("restored from a backup taken {}", manifest["made_at"].as_str().expect("a time"));
+        assert!(newest["repair"]["changed"].to_string().contains(&expected), "{newest}");
+        let list = clinic.desk.run(&["--db", db, "log", "list"]).ends(0).out;
+        assert!(list.contains("restored from a backup"), "{list}");
+    }
+}

@@ -202,3 +202,78 @@ fn a_certificate_that_sites_refuse_is_warned_of_before_a_site_comes() {
     // It starts all the same: browsers and other programs may take the certificate.
     assert!(warns(&desk.serve_with("central.sqlite", &flags).stop().ends(0).err));
 }
+
+/// A certificate that sites do not accept never replaces one that they accept, and nobody is told that all is well.
+#[test]
+fn a_certificate_that_sites_do_not_accept_never_takes_the_place_of_a_good_one() {
+    let desk = Desk::new();
+    desk.run(&["--db", "central.sqlite", "site", "add", "clinic", "--password-file", "pw"]).ends(0);
+    let flags = ["--tls-cert", "cert.pem", "--tls-key", "key.pem"];
+    let later = || {
+        let mut params = rcgen::CertificateParams::new(vec!["localhost".to_owned()]).expect("a name");
+        (params.not_before, params.not_after) = (rcgen::date_time_ymd(2090, 1, 2), rcgen::date_time_ymd(2091, 1, 2));
+        params
+    };
+    write_certificate_of(&desk, &later());
+    let serve = ["--db", "central.sqlite", "serve", "--listen", "127.0.0.1:0", "--json"];
+    for more in [&["--check"][..], &[]] {
+        let refused = desk.run(&[&serve[..], &flags, more].concat()).ends(2).json();
+        let said = refused["error"]["message"].to_string();
+        assert!(said.contains("valid only from 2090-01-02"), "{more:?}: {refused}");
+    }
+    let good = write_certificate(&desk, 2040);
+    let server = desk.serve_with("central.sqlite", &[&flags[..], &["--admin-listen", "127.0.0.1:0"]].concat());
+    let health = || get(server.admin.as_ref().expect("its own address"), "/health").json()["certificate"].clone();
+    let mut of_authority = rcgen::CertificateParams::new(vec!["localhost".to_owned()]).expect("a name");
+    of_authority.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    for params in [later(), of_authority] {
+        write_certificate_of(&desk, &params);
+        // The files are looked at every five seconds.
+        std::thread::sleep(Duration::from_secs(17));
+        assert_eq!(health(), "not_renewed");
+        assert!(answers_with(&good, &server.address));
+    }
+    let renewed = write_certificate(&desk, 2041);
+    let began = Instant::now();
+    while !answers_with(&renewed, &server.address) {
+        assert!(began.elapsed() < Duration::from_secs(120), "the good one is not used");
+        std::thread::sleep(Duration::from_millis(200));
+    }
+    assert_eq!(health(), "ok");
+    let said = server.stop().ends(0).err;
+    let kept: Vec<&str> = said.lines().filter(|line| line.contains("the former one stays in use")).collect();
+    let [first, second] = kept[..] else { panic!("each once: {said}") };
+    assert!(first.contains("valid only from 2090-01-02") && second.contains("(CA:TRUE)"), "{said}");
+}
+
+#[test]
+fn a_check_warns_of_the_near_end_and_names_a_key_of_another_certificate() {
+    let desk = Desk::new();
+    desk.run(&["--db", "central.sqlite", "site", "add", "clinic", "--password-file", "pw"]).ends(0);
+    let flags = ["--tls-cert", "cert.pem", "--tls-key", "key.pem"];
+    let check = ["--db", "central.sqlite", "serve", "--check", "--listen", "127.0.0.1:0"];
+    let mut params = rcgen::CertificateParams::new(vec!["localhost".to_owned()]).expect("a name");
+    params.not_after = (SystemTime::now() + Duration::from_secs(5 * 24 * 3600)).into();
+    write_certificate_of(&desk, &params);
+    let said = desk.run(&[&check[..], &flags].concat()).ends(0);
+    assert!(said.err.contains("the certificate in cert.pem ends at"), "{said:?}");
+    let other = rcgen::KeyPair::generate().expect("a key");
+    std::fs::write(desk.path("other.pem"), other.serialize_pem()).expect("a file");
+    let said = desk.run(&[&check[..], &["--tls-cert", "cert.pem", "--tls-key", "other.pem"]].concat()).ends(2);
+    let words = said.err.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(words.contains("the key in other.pem does not belong to the certificate in cert.pem"), "{said:?}");
+}
+
+#[test]
+fn a_server_whose_certificate_sites_refuse_says_so_to_its_monitoring() {
+    let desk = Desk::new();
+    desk.run(&["--db", "central.sqlite", "site", "add", "clinic", "--password-file", "pw"]).ends(0);
+    let mut params = rcgen::CertificateParams::new(vec!["localhost".to_owned()]).expect("a name");
+    params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    write_certificate_of(&desk, &params);
+    let flags = ["--tls-cert", "cert.pem", "--tls-key", "key.pem", "--admin-listen", "127.0.0.1:0"];
+    let server = desk.serve_with("central.sqlite", &flags);
+    let health = get(server.admin.as_ref().expect("its own address"), "/health").json();
+    assert_eq!(health["certificate"], "refused_by_sites", "{health}");
+    server.stop().ends(0);
+}

@@ -660,6 +660,19 @@ pub enum Error {
         advice: "Correct the input; nothing was changed.",
     }
 
+    /// A backup of another database than the one whose place it is to take.
+    BackupOfAnother {
+        fields: {
+            of: String = "site north (role remote)".into(),
+            path: String = "central.sqlite".into(),
+            here: String = "a central server".into(),
+        },
+        code: "backup_of_another", class: Input,
+        message: "this is a backup of {of}; the database {path} is {here}",
+        cause: "The path of the database or of the backup is another one than was meant.",
+        advice: "Give the path of the database of which the backup is, or a new file. Only to give the database up that is there, confirm that the backup takes its place.",
+    }
+
     /// A site that is not in central's list.
     UnknownSiteId {
         fields: { site: SiteId = SiteId(7) },

@@ -41,6 +41,8 @@ pub struct ReplicaBuilder {
     indexes: Vec<(String, String)>,
     #[cfg(feature = "sqlite")]
     key: Option<DatabaseKey>,
+    #[cfg(feature = "sqlite")]
+    replaces_another: bool,
 }
 
 impl fmt::Debug for ReplicaBuilder {
@@ -234,14 +236,33 @@ impl ReplicaBuilder {
         crate::storage::check_backup(backup.as_ref(), self.key.as_ref())
     }
 
+    /// Checks that a backup is of the database at `path`, by its role, its site and the ids that it got when it was set up. Any backup may
+    /// take the place of a database that is missing, was never set up, or cannot be read.
+    ///
+    /// # Errors
+    /// [`Error::BackupOfAnother`]; the backup cannot be read.
+    pub fn check_backup_is_of(&self, backup: impl AsRef<Path>, path: impl AsRef<Path>) -> Result<()> {
+        crate::storage::check_backup_is_of(backup.as_ref(), path.as_ref(), self.key.as_ref())
+    }
+
+    /// Lets [`restore`](Self::restore) put a backup in the place of the database of another site, which a person has to confirm.
+    #[must_use]
+    pub fn replace_another(self) -> Self {
+        Self { replaces_another: true, ..self }
+    }
+
     /// Puts a backup in the place of the database at `path`, which moves to `aside`. The next opening
     /// recognises the database as restored, and the next cycle reads the missing records from the servers. The backup
     /// has the key of this builder, if it has one.
     ///
     /// # Errors
-    /// Those of [`check_backup`](Self::check_backup); [`Error::CycleRunning`] or [`Error::DatabaseBusy`]: a program has the database
-    /// open; [`Error::Io`]: `aside` is taken; a file cannot be written. The database stays as it is then.
+    /// Those of [`check_backup`](Self::check_backup) and of [`check_backup_is_of`](Self::check_backup_is_of), unless
+    /// [`replace_another`](Self::replace_another) was called; [`Error::CycleRunning`] or [`Error::DatabaseBusy`]: a program has the
+    /// database open; [`Error::Io`]: `aside` is taken; a file cannot be written. The database stays as it is then.
     pub fn restore(&self, backup: impl AsRef<Path>, path: impl AsRef<Path>, aside: impl AsRef<Path>) -> Result<()> {
+        if !self.replaces_another {
+            self.check_backup_is_of(backup.as_ref(), path.as_ref())?;
+        }
         crate::storage::restore(backup.as_ref(), path.as_ref(), aside.as_ref(), self.key.as_ref())
     }
 

@@ -14,7 +14,7 @@ pub struct LogEntry {
     /// Its end.
     pub finished_at: Timestamp,
     /// Its outcome: `done`, `left_behind`, `partial`, `failed` or `cancelled`; `repaired` for a repair between cycles,
-    /// `changed` for what an administrator changed in the list of sites, `refused` for a copy of a site's database that central refused.
+    /// `changed` for what an administrator changed, in the list of sites for example, and for a restore, `refused` for a copy of a site's database that central refused.
     pub outcome: String,
     /// Its error, if any.
     pub error: Option<LoggedError>,

@@ -2,6 +2,8 @@
 
 #[cfg(feature = "support")]
 use crate::error::Result;
+#[cfg(feature = "support")]
+use crate::storage::note_act;
 use crate::storage::{LogEntry, REPAIR};
 #[cfg(feature = "support")]
 use crate::support::Support;
@@ -14,6 +16,21 @@ impl Support {
     /// The database failed.
     pub fn log(&self, limit: usize) -> Result<Vec<LogEntry>> {
         self.storage.read()?.log(limit)
+    }
+
+    /// Adds to the sync log that this database was restored from a backup, which was taken at this time if that is known. Otherwise the
+    /// log of a restored database ends with the backup.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub fn log_restore(&self, taken_at: Option<&str>) -> Result<()> {
+        let changed = match taken_at {
+            Some(at) => format!("restored from a backup taken {at}"),
+            None => "restored from a backup".to_owned(),
+        };
+        let txn = self.storage.write()?;
+        note_act(txn.as_ref(), self.clock.now(), String::new(), changed)?;
+        txn.commit()
     }
 }
 

@@ -381,6 +381,7 @@ crate::sentences! {
         web_page() = "a web page";
         empty_answer() = "an empty answer";
         certificate_untrusted() = "it was not issued by an authority that this machine trusts";
+        certificates_unreadable(file, error) = "SSL_CERT_FILE names {file} for the authorities to trust, which cannot be read: {error}";
         certificate_expired() = "it is out of date";
         certificate_not_yet_valid() = "it is valid only later, by the clock of this machine";
         certificate_of_other() = "it is another host's";

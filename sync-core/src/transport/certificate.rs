@@ -34,7 +34,10 @@ impl CertificateFault {
     /// The fault in words; `error` is the error that showed it.
     pub(crate) fn says(self, error: &(dyn StdError + 'static)) -> Detail {
         match self {
-            Self::Untrusted => words::certificate_untrusted(),
+            Self::Untrusted => match unreadable_trust() {
+                Some((file, why)) => words::certificates_unreadable(file, why),
+                None => words::certificate_untrusted(),
+            },
             Self::Expired => words::certificate_expired(),
             Self::NotYetValid => words::certificate_not_yet_valid(),
             Self::OtherName => words::certificate_of_other(),
@@ -52,7 +55,11 @@ impl CertificateFault {
 #[cfg(feature = "http")]
 pub(crate) fn certificate_fault(error: &(dyn StdError + 'static)) -> Option<CertificateFault> {
     use rustls::CertificateError as Fault;
-    let rustls::Error::InvalidCertificate(fault) = tls_error(error)? else { return None };
+    let fault = match tls_error(error)? {
+        rustls::Error::InvalidCertificate(fault) => fault,
+        error if lacks_trust(error) => return Some(CertificateFault::Untrusted),
+        _ => return None,
+    };
     Some(match fault {
         Fault::UnknownIssuer => CertificateFault::Untrusted,
         Fault::Expired | Fault::ExpiredContext { .. } => CertificateFault::Expired,
@@ -81,15 +88,30 @@ pub(crate) fn certificate_fault(_: &(dyn StdError + 'static)) -> Option<Certific
 #[cfg(feature = "http")]
 pub(super) fn is_refused(error: &(dyn StdError + 'static)) -> bool {
     use rustls::Error as Tls;
-    matches!(
-        tls_error(error),
-        Some(
+    tls_error(error).is_some_and(|error| {
+        let is_of_certificate = matches!(
+            error,
             Tls::InvalidCertificate(_)
                 | Tls::NoCertificatesPresented
                 | Tls::InvalidCertRevocationList(_)
                 | Tls::UnsupportedNameType
-        )
-    )
+        );
+        is_of_certificate || lacks_trust(error)
+    })
+}
+
+/// True for the error of a machine that knows no authority, because the file of authorities that it was given cannot be read. Its
+/// type says no more than that something failed.
+#[cfg(feature = "http")]
+fn lacks_trust(error: &rustls::Error) -> bool {
+    matches!(error, rustls::Error::General(_)) && unreadable_trust().is_some()
+}
+
+/// The file of `SSL_CERT_FILE`, which takes the place of the authorities of the system, and why it cannot be read.
+fn unreadable_trust() -> Option<(String, String)> {
+    let file = std::env::var_os("SSL_CERT_FILE")?;
+    let fault = std::fs::read(&file).err()?;
+    Some((file.to_string_lossy().into_owned(), fault.to_string()))
 }
 
 /// The error of TLS in a chain of causes.

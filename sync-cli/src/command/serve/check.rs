@@ -18,7 +18,8 @@ use crate::sentences::{input_given, serving as says};
 pub(super) fn run(args: &Args, options: &Serve, out: &Output) -> Result<CommandOutcome, Failure> {
     let files = certificate_files(options)?;
     if let Some(files) = &files {
-        files.read()?.1.iter().for_each(|warning| out.hint_said(warning));
+        let (tls, warning) = files.read()?;
+        warning.iter().chain(&files.ends_soon(&tls)).for_each(|warning| out.hint_said(warning));
     }
     if let Some(concern) = options.public_url.as_deref().and_then(ConfigWarning::of_own_url) {
         return Err(Error::bad_input(input_given::public_url_unusable(concern.to_string())).into());

@@ -121,21 +121,44 @@ impl CertificateFiles {
     /// Reads them. Also returns a warning of a certificate that the sites refuse.
     ///
     /// # Errors
-    /// They cannot be used, or the certificate has ended.
+    /// They cannot be used, or the certificate has ended, or is not valid yet.
     pub(super) fn read(&self) -> Result<(Tls, Option<Message>), Error> {
         let text_of = |file: &Path| text_of(file, TEXT_MAX);
         let (chain, secret) = (text_of(&self.certificates)?, text_of(&self.key)?);
         let tls =
             Tls::from_pem(Pem { path: &self.certificates, text: &chain }, Pem { path: &self.key, text: &secret })?;
-        match tls.ends_at() {
-            Some(end) if end <= SystemClock::default().now() => {
+        let now = SystemClock::default().now();
+        match (tls.begins_at(), tls.ends_at()) {
+            (_, Some(end)) if end <= now => {
                 Err(Error::bad_input(input_given::certificate_ended(self.shown(), end.to_string())))
+            }
+            (Some(begin), _) if begin > now => {
+                Err(Error::bad_input(input_given::certificate_not_yet_valid(self.shown(), begin.to_string())))
             }
             _ => {
                 let warning = tls.is_of_authority().then(|| says::certificate_of_authority(self.shown()));
                 Ok((tls, warning))
             }
         }
+    }
+
+    /// Reads them for a server that runs. In the place of a certificate that sites accept comes none that they refuse.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read), and where sites refuse only the new certificate.
+    fn read_again(&self, used: &Tls) -> Result<(Tls, Option<Message>), Error> {
+        let (new, warning) = self.read()?;
+        let is_current = used.ends_at().is_none_or(|end| end > SystemClock::default().now());
+        match new.is_of_authority() && !used.is_of_authority() && is_current {
+            true => Err(Error::bad_input(input_given::certificate_not_for_sites(self.shown()))),
+            false => Ok((new, warning)),
+        }
+    }
+
+    /// A warning of a certificate that ends soon.
+    pub(super) fn ends_soon(&self, tls: &Tls) -> Option<Message> {
+        let near = tls.ends_at().filter(|end| end.since(SystemClock::default().now()) < END_IS_NEAR);
+        near.map(|end| says::certificate_ends(self.shown(), end.to_string()))
     }
 
     fn shown(&self) -> String {
@@ -158,11 +181,10 @@ pub(super) fn certificates(files: &CertificateFiles, mut used: ChangeTimes, tls:
     let (mut warned, mut reloads) = (None, asked_to_reload());
     let mut fault: Option<Message> = None;
     while !interrupted() {
-        let near = tls.ends_at().filter(|end| end.since(SystemClock::default().now()) < END_IS_NEAR);
-        if let Some(end) = near
+        if let Some(warning) = files.ends_soon(tls)
             && warned.is_none_or(|at: Instant| at.elapsed().as_secs() >= DAY)
         {
-            say(&says::certificate_ends(files.shown(), end.to_string()), texts);
+            say(&warning, texts);
             warned = Some(Instant::now());
         }
         let found = files.changed_at();
@@ -181,7 +203,7 @@ pub(super) fn certificates(files: &CertificateFiles, mut used: ChangeTimes, tls:
         // Who asks, or writes the files anew, wants to know how they are now.
         let is_news = is_asked() || is_changed;
         (used, reloads) = (found, asked_to_reload());
-        match files.read() {
+        match files.read_again(tls) {
             Ok((new, warning)) => {
                 tls.replace(&new);
                 fault = None;
@@ -189,6 +211,7 @@ pub(super) fn certificates(files: &CertificateFiles, mut used: ChangeTimes, tls:
                 warning.iter().for_each(|warning| say(warning, texts));
             }
             Err(error) => {
+                tls.keep_former();
                 let said = says::certificate_kept(error.code(), Message::of(&error));
                 if is_news || fault.as_ref() != Some(&said) {
                     say(&said, texts);

@@ -75,6 +75,9 @@ fn certificates() {
         "an authority that is not known here",
         &refused(&["not issued by an authority that this machine trusts", "install their certificate authority"]),
     );
+    // The file of the authorities is missing, which is no fault of the server.
+    let unread = &["SSL_CERT_FILE names no/such.pem", "cannot be read"];
+    ward.doctor_with(&[("SSL_CERT_FILE", "no/such.pem")], "no authorities", &refused(unread));
     ward.legacy_at(&format!("https://localhost:{}", ward.legacy.port()));
     ward.doctor_with(&[TRUST], "another name", &refused(&["it is another host's", "Use the name"]));
     over_tls(&mut ward, authority.vouches("127.0.0.1", 2010));

@@ -15,6 +15,7 @@ mod files;
 mod fill;
 mod history;
 mod hook;
+mod identity;
 mod key;
 mod legacy_mirror;
 mod patient_visibility;
@@ -48,6 +49,7 @@ pub(crate) use self::examine::{damage, examine};
 use self::fault::{at_path, database_error};
 use self::hook::HostHook;
 pub use self::hook::{HookedRecord, RecordHook};
+pub(crate) use self::identity::check_backup_is_of;
 #[cfg(feature = "sqlcipher")]
 pub use self::key::DatabaseKey;
 #[cfg(not(feature = "sqlcipher"))]
