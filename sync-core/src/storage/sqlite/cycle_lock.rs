@@ -27,7 +27,18 @@ pub(super) fn cycle_lock(path: &Path) -> Result<CycleLock> {
         Err(TryLockError::Error(source)) => return Err(io(source)),
     }
     file.set_len(0).and_then(|()| write!(file, "{}", std::process::id())).map_err(io)?;
-    Ok(CycleLock::new(file))
+    Ok(CycleLock::new(LockedFile(file)))
+}
+
+/// Unlocks its file when it is dropped. Closing is not enough: a process that another thread starts at this moment has a copy of
+/// the open file, which would keep the lock until that process runs its own program.
+struct LockedFile(File);
+
+impl Drop for LockedFile {
+    fn drop(&mut self) {
+        // If it fails, closing the file unlocks it.
+        let _ = unlock(&self.0);
+    }
 }
 
 /// Names the lock file if it belongs to another user: the database itself can be written then, and saying otherwise would mislead.
@@ -48,6 +59,16 @@ fn try_lock(file: &File) -> Result<(), TryLockError> {
 #[cfg(target_os = "android")]
 fn try_lock(file: &File) -> Result<(), TryLockError> {
     try_flock(file)
+}
+
+#[cfg(not(target_os = "android"))]
+fn unlock(file: &File) -> std::io::Result<()> {
+    file.unlock()
+}
+
+#[cfg(target_os = "android")]
+fn unlock(file: &File) -> std::io::Result<()> {
+    Ok(rustix::fs::flock(file, rustix::fs::FlockOperation::Unlock)?)
 }
 
 /// The same by the system call, on Android: there the standard library answers that locks are not supported, although the system has
@@ -80,6 +101,21 @@ mod tests {
         let error = lock_failed(&path, denied());
         assert_eq!(error.code(), "io_failed");
         assert!(error.to_string().contains("central.sqlite.lock"), "{error}");
+    }
+
+    /// As a process has it that was started while the lock was held.
+    #[test]
+    fn a_copy_of_the_open_file_does_not_keep_the_lock() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("site.sqlite");
+        drop(cycle_lock(&path).unwrap());
+        let file = File::open(folder.path().join("site.sqlite.lock")).unwrap();
+        try_lock(&file).unwrap();
+        let copy = file.try_clone().unwrap();
+        assert_eq!(cycle_lock(&path).unwrap_err().code(), "cycle_running");
+        drop(LockedFile(file));
+        cycle_lock(&path).unwrap();
+        drop(copy);
     }
 
     #[test]
