@@ -122,7 +122,7 @@ impl Tls {
     }
 }
 
-/// The fault of a certificate at a time, for somebody who trusts no authority: there always is one.
+/// The fault that a certificate has at a time when no authority is trusted. There always is one.
 fn fault_at(certificate: &CertificateDer<'_>, seconds: u64) -> Option<CertificateError> {
     let certificate = ParsedCertificate::try_from(certificate).ok()?;
     let at = UnixTime::since_unix_epoch(Duration::from_secs(seconds));

@@ -133,7 +133,7 @@ fn is_of_value(error: &Error) -> bool {
     matches!(error.kind(), ErrorKind::InvalidValue | ErrorKind::ValueValidation)
 }
 
-/// Names the variable of the environment of which a value comes that cannot be used: neither a flag was typed nor is it a setting.
+/// If the unusable value comes from an environment variable, and not from a flag or a setting, names that variable in the error.
 pub(super) fn named_by_variable(error: Error, command: &mut Command, typed: &[OsString]) -> Error {
     let Some(ContextValue::String(flag)) = error.get(ContextKind::InvalidArg) else { return error };
     let Some(ContextValue::String(value)) = error.get(ContextKind::InvalidValue) else { return error };

@@ -67,7 +67,7 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
     }
 }
 
-/// A limit, or the word that there is none: so the command line undoes a limit of a file of settings.
+/// A limit, or the word for none. With that word the command line undoes a limit of a settings file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Limit<T>(Option<T>);
 

@@ -61,7 +61,7 @@ impl Listed {
     /// The store that a line is about, if it is there already.
     ///
     /// # Errors
-    /// Several stores have the code, and none is on the site of the line: any choice would move a store that nobody meant.
+    /// Several stores have the code, and none of them is on the site of the line, so the line does not say which one is meant.
     fn store_of(&self, line: &Wanted) -> std::result::Result<Option<&Store>, Message> {
         let all: Vec<&Store> = self.stores.iter().filter(|store| store.code == line.store_code).collect();
         if let [] | [_] = all[..] {

@@ -64,7 +64,7 @@ fn a_folder_that_was_copied_still_alarms_and_a_central_server_is_not_told_of_a_p
         let beside = |db: &str| clinic.desk.path(&format!("{db}.watermark"));
         std::fs::copy(beside(from), beside(to)).expect("a copy");
     }
-    // It is noticed by whoever opens the file to write.
+    // The copy is noticed when a command opens the file to write.
     clinic.desk.run(&["--db", "copy.sqlite", "sync", "-q"]).ends(0);
     clinic.desk.run(&["--db", "moved.sqlite", "resume"]).ends(0);
     let said = clinic.desk.run(&["--db", "copy.sqlite", "doctor"]).ends(0).out;
@@ -135,7 +135,7 @@ fn a_backup_of_another_database_is_not_put_in_place_unless_that_is_meant() {
     desk.run(&["--db", "depot.sqlite", "restore", &old, "--replace-another", "--yes"]).ends(0);
     let site = desk.run(&["--db", "depot.sqlite", "identity", "--json"]).ends(0).json()["site_name"].clone();
     assert_eq!(site, "clinic");
-    // The copy of a database is the same database, and one that is not set up is nobody's.
+    // A copy counts as the same database. A database that is not set up belongs to no site.
     std::fs::copy(desk.path("oms-sync.sqlite"), desk.path("same.sqlite")).expect("a copy");
     desk.run(&["--db", "same.sqlite", "restore", &old]).ends(0);
     let none = words(&desk.run(&["--db", "none.sqlite", "restore", &old]).ends(0));

@@ -67,8 +67,8 @@ impl Resolution {
 
 /// Decides the conflicts of a table; see [`ReplicaBuilder::resolver`](crate::ReplicaBuilder::resolver).
 ///
-/// An app with a resolver pulls before it pushes; see there.
-/// It is called within the transaction of a pull, so it decides from the two versions alone: it must not use the replica, and
+/// With a resolver a cycle pulls before it pushes; see there.
+/// The resolver is called within the transaction of a pull, so it decides from the two versions alone: it must not use the replica, and
 /// should be quick. A dry run asks it too. Where it panics, or gives a record that may not be written, the local version stays,
 /// and the [conflict](crate::site::Conflict) says so.
 pub trait ConflictResolver: Send + Sync {

@@ -122,6 +122,7 @@ impl<'s, 'c> Cycle<'s, 'c> {
         }
     }
 
+    /// True for the cycle of an app that decides conflicts, and for one that only pulls.
     fn pulls_first(&self) -> bool {
         self.options.pull_only || (!self.site.resolvers.is_empty() && !self.options.push_only)
     }

@@ -173,8 +173,8 @@ impl CertificateFiles {
 }
 
 /// Reads the certificate again when its files have changed or SIGHUP asks for it, and warns before it ends. If the new one
-/// cannot be used, the server continues with the old one, and looks at the files each time until they can be used: each other fault
-/// is told once, also one that changes no file's time, such as a missing permission.
+/// cannot be used, the server continues with the old one, and looks at the files each time until they can be used: each fault
+/// that differs from the one before is told once, also one that changes no file's time, such as a missing permission.
 ///
 /// `used` are the times of the files that are in use.
 pub(super) fn certificates(files: &CertificateFiles, mut used: ChangeTimes, tls: &Tls, texts: &Texts) {
@@ -197,11 +197,11 @@ pub(super) fn certificates(files: &CertificateFiles, mut used: ChangeTimes, tls:
         if !goes_on || !is_due {
             continue;
         }
-        if is_asked() || is_changed {
+        // Somebody asked, or wrote the files anew: the state is told again, even if it is as before.
+        let is_news = is_asked() || is_changed;
+        if is_news {
             warned = None;
         }
-        // Who asks, or writes the files anew, wants to know how they are now.
-        let is_news = is_asked() || is_changed;
         (used, reloads) = (found, asked_to_reload());
         match files.read_again(tls) {
             Ok((new, warning)) => {
