@@ -227,7 +227,7 @@ impl Server {
         self.address.trim_start_matches("http://").parse().expect("an address")
     }
 
-    /// Asks it to end, as a service manager does.
+    /// Asks it to end, as a service manager does, and does not wait: until [`Self::ended`] it may still write to its database.
     pub(crate) fn terminate(&self) {
         self.signal("-TERM");
     }
