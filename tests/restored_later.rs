@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use sync_core::storage::state;
 use sync_core::{Replica, SyncConfig};
-use sync_tests::world::{CentralEnd, Kind, SiteEnd, asset, document, get, put_unchecked};
+use sync_tests::world::{CentralEnd, Kind, SiteEnd, asset, data, document, get, put_unchecked};
 
 fn write(site: &SiteEnd, id: &str, notes: &str) {
     site.records.put("asset", [asset(id, "STORE_a", notes)]).unwrap();
@@ -118,5 +118,33 @@ fn what_a_central_server_lost_that_was_put_back_from_a_snapshot_is_sent_again() 
         assert!(a.storage.read().unwrap().quarantined(0, 10).unwrap().is_empty(), "{case}");
         let again = a.sync();
         assert_eq!((again.pushed, again.pulled, again.warnings.len()), (0, 0, 0), "{case}");
+    }
+}
+
+/// Central gives the record as it left its store, and gives nothing of what it was since, because that is in no store. The site
+/// knows better: it keeps its newest edit, and does not send the older version over it.
+#[test]
+fn what_left_its_store_replaces_no_later_edit_when_a_restored_central_server_is_read_again() {
+    let (central, a) = world();
+    write(&a, "x", "first");
+    a.sync();
+    let write_in_no_store = |notes: &str| {
+        let text = asset("x", "STORE_a", notes).as_str().replace("\"STORE_a\"", "null");
+        a.records.put("asset", [data(&text)]).unwrap();
+    };
+    write_in_no_store("moved");
+    a.sync();
+    let storage = central.memory("central");
+    let backup = storage.backup();
+    write(&a, "lost", "1");
+    a.sync();
+    storage.restore(&backup);
+    write_in_no_store("since");
+    for _ in 0..3 {
+        a.sync();
+    }
+    assert!(get(&central.records, "asset", "lost").is_some(), "what was lost is sent again");
+    for records in [&central.records, &a.records] {
+        assert!(get(records, "asset", "x").unwrap().contains("since"));
     }
 }

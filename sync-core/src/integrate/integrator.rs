@@ -56,7 +56,7 @@ impl<'t> Integrator<'t> {
     /// Decides about a record and carries that out; returns the reason if it goes into quarantine.
     pub(super) fn integrate_one(&mut self, incoming: &Incoming) -> Result<Option<Quarantine>> {
         if self.any_merged
-            && matches!(incoming.action, Action::Insert | Action::Update)
+            && incoming.action != Action::Merge
             && !planted!(MergedComesBack)
             && merged::is_gone(self.facts.txn, &incoming.table, &incoming.id)?
         {
@@ -74,8 +74,8 @@ impl<'t> Integrator<'t> {
         }
     }
 
-    /// A version of a merged record that comes after the merge, new or repeated. A site's version is not dropped
-    /// silently.
+    /// A version of a merged record that comes after the merge, new or repeated, or its deletion. A site's version is not
+    /// dropped silently.
     fn discard_merged(&mut self, incoming: &Incoming) -> Result<Option<Quarantine>> {
         if matches!(incoming.source, Source::Site(_)) {
             let reason = format!("the legacy server merged this {} into another one", incoming.table);

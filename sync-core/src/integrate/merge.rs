@@ -414,22 +414,36 @@ mod tests {
         ends_the_same(&[name("A"), name("B"), store, join("jB", "B", false), merge("B", "A")], &["name A"]);
     }
 
+    /// A deletion does not wait for a join of the patient, which no longer comes.
     #[test]
     fn what_a_site_writes_of_a_merged_record_is_set_aside_with_the_reason() {
-        let (storage, clock) = (MemoryStorage::new(), SystemClock::new());
-        let receive_from = |source, message: Incoming| {
-            let provenance = Provenance::new(source, Some(SiteId(2)));
-            let txn = storage.write().unwrap();
-            receive(txn.as_ref(), clock.now(), &provenance, vec![Incoming { source, ..message }]).unwrap();
-            txn.commit().unwrap();
-        };
-        receive_from(Source::Legacy, merge("B", "A"));
-        receive_from(Source::Site(SiteId(2)), name("B"));
-        let txn = storage.read().unwrap();
-        assert!(!txn.has_record(&"name".into(), &"B".into()).unwrap());
-        let aside = txn.quarantined(0, 10).unwrap();
-        assert_eq!(aside.len(), 1);
-        assert!(aside[0].1.reason.contains("merged this name"), "{:?}", aside[0].1);
+        let deletion = message("name", "B", Action::Delete, "null");
+        for (version, merge_is_first) in [(name("B"), true), (deletion.clone(), true), (deletion, false)] {
+            let (storage, clock, site) = (MemoryStorage::new(), SystemClock::new(), Source::Site(SiteId(2)));
+            let receive_from = |source, message: Incoming| {
+                let provenance = Provenance::new(source, (source == site).then_some(SiteId(2)));
+                let txn = storage.write().unwrap();
+                receive(txn.as_ref(), clock.now(), &provenance, vec![Incoming { source, ..message }]).unwrap();
+                txn.commit().unwrap();
+            };
+            let set_aside = || storage.read().unwrap().quarantined(0, 10).unwrap();
+            receive_from(Source::Legacy, name("B"));
+            if merge_is_first {
+                receive_from(Source::Legacy, merge("B", "A"));
+            }
+            receive_from(site, version);
+            if !merge_is_first {
+                assert_eq!(set_aside()[0].1.cause, QuarantineCause::Waiting);
+                receive_from(Source::Legacy, merge("B", "A"));
+                let provenance = Provenance::new(site, Some(SiteId(2)));
+                crate::integrate::integrate(&storage, &clock, &provenance, &mut Default::default(), |_, _| Ok(()))
+                    .unwrap();
+            }
+            assert!(!storage.read().unwrap().has_record(&"name".into(), &"B".into()).unwrap());
+            let aside = set_aside();
+            assert_eq!(aside.iter().map(|(_, why)| why.cause).collect::<Vec<_>>(), [QuarantineCause::Ignored]);
+            assert!(aside[0].1.reason.contains("merged this name"), "{:?}", aside[0].1);
+        }
     }
 
     /// The database fails at one record that a merge changes, and at one that it removes.

@@ -39,11 +39,14 @@ pub(crate) fn push_again(txn: &dyn WriteTxn, refused: &Buffered, now: Timestamp)
     txn.settle(&[refused.sequence])
 }
 
-/// Logs a change of this database again, as an edit that is not pushed yet.
+/// Logs a change of this database again, as an edit that is not pushed yet. The row that a record left behind in a former store is
+/// no edit of its own: the record's newest row counts, and if that came from a server, the server has the record.
 pub(crate) fn requeue_edit(txn: &dyn WriteTxn, logged: NewChange, now: Timestamp) -> Result<()> {
     let (table, id) = (logged.table.clone(), logged.id.clone());
     match (logged.action, txn.record(&table, &id)?) {
-        (ChangeAction::Upsert, Some(data)) => upsert(txn, &table, &id, &data, Origin::Local, now).map(|_| ()),
+        (ChangeAction::Upsert, Some(data)) if txn.newest_change(&table, &id)?.as_ref() == Some(&logged) => {
+            upsert(txn, &table, &id, &data, Origin::Local, now).map(|_| ())
+        }
         (ChangeAction::Delete, None) => {
             txn.remove_record(&NewChange { is_sync_update: false, changed_at: now, ..logged }).map(|_| ())
         }

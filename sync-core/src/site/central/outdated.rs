@@ -3,7 +3,7 @@
 use super::push::is_pushed;
 use crate::changelog::Change;
 use crate::error::{Result, Server};
-use crate::protocol::v6::{Action, ReadBatch};
+use crate::protocol::v6::{Action, BatchElement, ReadBatch};
 use crate::record::{Cursor, RecordData, RecordId, SiteId, TableName};
 use crate::site::Site;
 use crate::site::legacy::push::is_pushed_to_legacy;
@@ -17,28 +17,56 @@ const ROWS: usize = 1000;
 /// Decides about our edits while the site reads everything again because central was restored. If central has the edit, the edit
 /// counts as pushed. If central has a version that we had read before the edit, the edit is sent again. Any other version may be
 /// later than the edit: it wins, and our version goes into quarantine.
-pub(crate) fn compare_with_central(site: &Site, txn: &dyn WriteTxn, batch: &ReadBatch) -> Result<()> {
+///
+/// An edit that was not pushed when central was restored needs no decision: it goes to the restored server like any other. A version
+/// that we had read before it is left out of the batch, because central may give it as a record that left a store, which is
+/// older than what central holds.
+pub(crate) fn compare_with_central(site: &Site, txn: &dyn WriteTxn, batch: &mut ReadBatch) -> Result<()> {
     let CentralRestore::Rereading { reading, resend: Some(ResendRange { from, below }) } = CentralRestore::load(txn)?
     else {
         return Ok(());
     };
-    for element in batch.records.iter().flatten() {
-        let record = &element.record;
-        let (table, id) = (&record.table_name, &record.record_id);
-        if !txn.has_local_change(table, id, from)? || txn.has_local_change(table, id, below)? {
-            continue;
-        }
-        let ours = txn.record(table, id)?;
-        if write::is_same(table, record.action, &record.record_data, ours.as_ref()) {
-            // The record stays marked as an edit of this site, because central may be restored once more.
-            txn.note_pushed(own_site(txn)?, table, id, below)?;
-        } else if element.cursor <= reading.after.min(reading.seen) {
-            write::reassert_local(txn, table, id, &record.record_data, site.clock.now())?;
-        } else {
-            txn.stage(&set_aside(table, id, ours.as_ref()), site.clock.now())?;
+    let was_read = |element: &BatchElement| element.cursor <= reading.after.min(reading.seen);
+    let mut left = Vec::with_capacity(batch.records.len());
+    for element in std::mem::take(&mut batch.records) {
+        let is_older = match &element {
+            Ok(element) => compare(site, txn, element, was_read(element), (from, below))?,
+            Err(_) => false,
+        };
+        if !is_older {
+            left.push(element);
         }
     }
+    batch.records = left;
     Ok(())
+}
+
+/// Decides about our edit of one record; returns true if the version that came is older than an edit that needs no decision.
+fn compare(
+    site: &Site,
+    txn: &dyn WriteTxn,
+    element: &BatchElement,
+    was_read: bool,
+    (from, below): (Cursor, Cursor),
+) -> Result<bool> {
+    let record = &element.record;
+    let (table, id) = (&record.table_name, &record.record_id);
+    if !txn.has_local_change(table, id, from)? {
+        return Ok(false);
+    }
+    if txn.has_local_change(table, id, below)? {
+        return Ok(was_read);
+    }
+    let ours = txn.record(table, id)?;
+    if write::is_same(table, record.action, &record.record_data, ours.as_ref()) {
+        // The record stays marked as an edit of this site, because central may be restored once more.
+        txn.note_pushed(own_site(txn)?, table, id, below)?;
+    } else if was_read {
+        write::reassert_local(txn, table, id, &record.record_data, site.clock.now())?;
+    } else {
+        txn.stage(&set_aside(table, id, ours.as_ref()), site.clock.now())?;
+    }
+    Ok(false)
 }
 
 /// The number under which this site notes which of its own records it saw at central.

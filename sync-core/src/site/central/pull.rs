@@ -253,7 +253,7 @@ fn unreadable_answer(central: &Url, detail: Detail) -> Error {
 }
 
 /// Integrates a batch and moves the cursor past it, in one transaction.
-fn integrate_batch(site: &Site, batch: ReadBatch, next: Cursor, since: Option<RestorePoint>) -> Result<Integrated> {
+fn integrate_batch(site: &Site, mut batch: ReadBatch, next: Cursor, since: Option<RestorePoint>) -> Result<Integrated> {
     let next = if planted!(PullCursorOffByOne) { next.next() } else { next };
     if planted!(CursorBeforeRecords) {
         let txn = site.storage.write()?;
@@ -261,7 +261,7 @@ fn integrate_batch(site: &Site, batch: ReadBatch, next: Cursor, since: Option<Re
         txn.commit()?;
     }
     let txn = site.storage.write()?;
-    compare_with_central(site, txn.as_ref(), &batch)?;
+    compare_with_central(site, txn.as_ref(), &mut batch)?;
     if let Some(since) = since {
         yield_to_newer(site, txn.as_ref(), &batch, since)?;
     }
