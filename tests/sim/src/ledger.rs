@@ -232,11 +232,15 @@ impl Ledger {
     }
 
     /// What a site wrote last of each record and no request of its held yet. What another end wrote too, to the letter, may come
-    /// back from there instead.
+    /// back from there instead, and so may a deletion.
     pub fn unsent(&self, site: usize) -> impl Iterator<Item = &Version> {
-        let is_its_own = move |by: usize, number: &usize| by == site && !self.of_several.contains(number);
-        let of_site = self.unsent.iter().filter(move |((by, _), number)| is_its_own(*by, number));
-        of_site.map(|(_, number)| &self.versions[*number])
+        let deleted_both = move |version: &Version| {
+            version.content.is_none()
+                && self.of(&version.key).any(|(_, other)| other.by != site && other.content.is_none())
+        };
+        let of_site = self.unsent.iter().filter(move |((by, _), _)| *by == site).map(|(_, number)| number);
+        let is_its_own = |number: &&usize| !self.of_several.contains(number);
+        of_site.filter(is_its_own).map(|number| &self.versions[*number]).filter(move |version| !deleted_both(version))
     }
 
     /// Notes that an end was restored. A site cannot tell then what it had sent.

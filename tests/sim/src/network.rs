@@ -204,13 +204,16 @@ impl Sim {
         if received.url.ends_with("/pull") || received.url.ends_with(path::PATIENT_PULL) {
             self.looked_through(&received, &mut response);
             self.without_newest(&mut response);
-            let mut found =
-                wire::pulled(&lock(&self.ledger), site, wire::leaves_out_own(&unzipped(request)), &response.body);
-            if self.harsh.as_ref().is_some_and(|harsh| harsh.is_old(site)) {
+            let asked = unzipped(request);
+            let leaves_out_own = wire::leaves_out_own(&asked);
+            let is_old = self.harsh.as_ref().is_some_and(|harsh| harsh.is_old(site));
+            let mut found = wire::pulled(&lock(&self.ledger), site, leaves_out_own, &response.body);
+            if is_old {
                 // What an older release reads is spelled otherwise.
                 found.retain(|violation| violation.promise == Promise::OnlyOnesOwnArrives);
             }
-            if wire::begins_anew(&unzipped(request)) {
+            // What an older release asks for and cannot read, its own records too, comes once it is a newer one.
+            if wire::begins_anew(&asked) || (is_old && !leaves_out_own) {
                 lock(&self.ledger).begins_anew(site);
             }
             wire::note_given(&mut lock(&self.ledger), site, &response.body);

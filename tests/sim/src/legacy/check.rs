@@ -213,6 +213,7 @@ impl Check<'_> {
             }
             let Some(content) = theirs else { continue };
             let lost = match self.book.versions.version(key, content) {
+                Some(number) if self.book.versions.versions[number].by == site => self.lost_on_top(number),
                 Some(number) => self.host_on_top(number, Some(site)),
                 None => {
                     let what = format!("site {site} holds of {} what nobody wrote: {content}", shown(key));
