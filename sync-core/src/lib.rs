@@ -35,6 +35,7 @@ pub mod changelog;
 pub mod clock;
 pub mod driver;
 pub mod error;
+mod file_lock;
 pub mod files;
 mod integrate;
 mod localisation;

@@ -10,6 +10,7 @@ use sha2::{Digest as _, Sha256};
 use super::watch::Watcher;
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
+use crate::file_lock::LockedFile;
 use crate::protocol::hex;
 use crate::record::RecordId;
 use crate::record::file_name::disk_name;
@@ -163,15 +164,14 @@ impl FileStore {
     }
 
     /// Takes the lock that lets one process at a time send and fetch the files of this folder.
-    pub(crate) fn lock(&self) -> Result<File> {
+    pub(crate) fn lock(&self) -> Result<LockedFile> {
         self.make(&self.folder)?;
         let path = self.folder.join("lock");
         let file = private().create(true).open(&path).map_err(|error| failed("opening", &path, error))?;
-        match file.try_lock() {
-            Ok(()) => Ok(file),
-            Err(fs::TryLockError::WouldBlock) => Err(Error::CycleRunning { holder: None }),
-            Err(fs::TryLockError::Error(error)) => Err(failed("locking", &path, error)),
-        }
+        LockedFile::lock(file).map_err(|(_, error)| match error {
+            fs::TryLockError::WouldBlock => Error::CycleRunning { holder: None },
+            fs::TryLockError::Error(error) => failed("locking", &path, error),
+        })
     }
 }
 
