@@ -103,6 +103,7 @@ mod tests {
 
     use crate::central::InProcess;
     use crate::protocol::PasswordHash;
+    use crate::record::RecordData;
     use crate::storage::MemoryStorage;
     use crate::{NoopObserver, Replica, Settings, SyncOptions};
 
@@ -141,10 +142,11 @@ mod tests {
     }
 
     #[test]
-    fn a_cycle_emits_its_steps_and_requests_and_no_secret() {
+    fn a_cycle_emits_its_steps_requests_and_batches_and_neither_content_nor_a_secret() {
         let central = Replica::with_storage(Arc::new(MemoryStorage::new()));
         let (list, password) = (central.site_registry().unwrap(), PasswordHash::of_password("hidden"));
         list.add("clinic", &password).unwrap();
+        let store = list.add_store("Ward of the hill", "HILL", "clinic", None).unwrap();
         let replica = Replica::with_storage(Arc::new(MemoryStorage::new()));
         let site = replica.site(Arc::new(InProcess::new(Arc::new(central.stand_alone_central()))));
         let settings = Settings::new("https://central.example.org", "clinic", password);
@@ -152,15 +154,35 @@ mod tests {
         let kept = Kept::default();
         tracing::subscriber::with_default(kept.clone(), || {
             site.sync(&SyncOptions::default(), &mut NoopObserver).unwrap().into_result().unwrap();
+            let at = "2026-11-23T08:00:00";
+            let fridge = format!(
+                r#"{{"id":"fridge1","store_id":"{store}","notes":"leaks","created_datetime":"{at}","modified_datetime":"{at}"}}"#
+            );
+            replica.records().put("asset", [RecordData::parse(fridge).unwrap()]).unwrap();
+            let class = r#"{"id":"class1","name":"vans"}"#.to_owned();
+            central.records().put("asset_class", [RecordData::parse(class).unwrap()]).unwrap();
+            site.sync(&SyncOptions::default(), &mut NoopObserver).unwrap().into_result().unwrap();
         });
+        assert!(central.records().get("asset", "fridge1").unwrap().is_some(), "the record has moved");
+        assert!(replica.records().get("asset_class", "class1").unwrap().is_some(), "the record has moved");
         let text = kept.0.lock().unwrap().clone();
-        for expected in
-            ["span cycle", "span step name=\"Prepare\"", "server=\"central\"", "outcome=\"done\"", "status=200"]
-        {
+        for expected in [
+            "span cycle",
+            "span step name=\"Prepare\"",
+            "server=\"central\"",
+            "outcome=\"done\"",
+            "status=200",
+            "message=batch done=1 total=1",
+            "pushed=1",
+        ] {
             assert!(text.contains(expected), "{expected}: {text}");
         }
-        for secret in ["example.org", "this machine", "hidden", PasswordHash::of_password("hidden").expose()] {
-            assert!(!text.contains(secret), "{secret}: {text}");
+        let secrets =
+            ["example.org", "this machine", "hidden", PasswordHash::of_password("hidden").expose()].map(str::to_owned);
+        let content =
+            ["leaks", "vans", "fridge1", "class1", "Ward of the hill", "HILL", store.as_str()].map(str::to_owned);
+        for unwanted in secrets.iter().chain(&content) {
+            assert!(!text.contains(unwanted.as_str()), "{unwanted}: {text}");
         }
     }
 }
