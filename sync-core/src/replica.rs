@@ -105,7 +105,8 @@ impl Replica {
 
     /// Writes records of several tables together: all that `edit` writes takes effect, or nothing. Its reads see its writes.
     /// No other writer, a pull among them, comes between; others wait, so keep it short, and do not use this replica
-    /// inside it, but the transaction.
+    /// inside it, but the transaction. Do not wait in it for a thread that writes, either: that thread waits for this
+    /// transaction, and gets [`Error::DatabaseBusy`](crate::Error::DatabaseBusy) after a minute.
     ///
     /// ```
     /// use sync_core::record::{AssetCategory, AssetClass};

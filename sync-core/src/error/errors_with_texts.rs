@@ -457,9 +457,9 @@ pub enum Error {
     DatabaseBusy {
         fields: { source: Cause = a_cause() },
         code: "database_busy", class: LocalFault,
-        message: "the database is in use by another program",
-        cause: "Another program has the database open and writes to it.",
-        advice: "Close the other program, or try again when it is done.",
+        message: "the database is in use",
+        cause: "Another program has the database open and writes to it, or another transaction of the same program does not end.",
+        advice: "Close the other program, or try again when it is done. A hook or a closure of an app must not wait for another thread that writes.",
     }
 
     /// An address at which a server cannot listen.

@@ -15,7 +15,7 @@ use std::sync::{Arc, Mutex};
 
 use self::state::{State, lock};
 use self::txn::{MemoryTurn, MemoryTxn};
-use super::writer_thread::WriterThread;
+use super::writer_turns::WriterTurns;
 use super::{CycleLock, ReadTxn, Storage, WriteTxn};
 use crate::error::{Error, Result};
 use crate::record::Cursor;
@@ -41,7 +41,7 @@ pub struct MemoryStorage {
     committed: Mutex<State>,
     /// Held by the only writing transaction.
     writer: Mutex<()>,
-    writer_thread: WriterThread,
+    writer_turns: WriterTurns,
     cycle_runs: Arc<AtomicBool>,
 }
 
@@ -95,7 +95,7 @@ impl Storage for MemoryStorage {
     }
 
     fn write(&self) -> Result<Box<dyn WriteTxn + '_>> {
-        let turn = MemoryTurn::of(&self.writer, &self.writer_thread)?;
+        let turn = MemoryTurn::of(&self.writer, &self.writer_turns)?;
         Ok(Box::new(MemoryTxn::writing(self.snapshot(), &self.committed, turn)))
     }
 

@@ -44,7 +44,7 @@ mod sql;
 mod sqlite;
 pub mod state;
 mod sync_log;
-mod writer_thread;
+mod writer_turns;
 
 pub(crate) use buffer::each_quarantined;
 pub use buffer::{

@@ -5,7 +5,7 @@ use std::sync::{Mutex, MutexGuard};
 
 use super::state::{State, lock};
 use crate::error::Result;
-use crate::storage::writer_thread::{WriterMark, WriterThread};
+use crate::storage::writer_turns::{WriterTurn, WriterTurns};
 use crate::storage::{CentralReads, CentralWrites, ReadTxn, WriteTxn};
 
 /// Reads, or reads and writes: only a writer holds the original and the turn to write.
@@ -14,19 +14,18 @@ pub(super) struct MemoryTxn<'s> {
     original: Option<(&'s Mutex<State>, MemoryTurn<'s>)>,
 }
 
-/// The turn to write. The mark of its thread goes first.
+/// The turn to write.
 pub(super) struct MemoryTurn<'s> {
     #[allow(dead_code, reason = "held for its drop")]
-    mark: WriterMark<'s>,
+    writer: MutexGuard<'s, ()>,
     #[allow(dead_code, reason = "held for its drop")]
-    turn: MutexGuard<'s, ()>,
+    turn: WriterTurn<'s>,
 }
 
 impl<'s> MemoryTurn<'s> {
-    pub(super) fn of(writer: &'s Mutex<()>, thread: &'s WriterThread) -> Result<Self> {
-        thread.check()?;
-        let turn = lock(writer);
-        Ok(Self { mark: thread.mark(), turn })
+    pub(super) fn of(writer: &'s Mutex<()>, turns: &'s WriterTurns) -> Result<Self> {
+        let turn = turns.take()?;
+        Ok(Self { writer: lock(writer), turn })
     }
 }
 

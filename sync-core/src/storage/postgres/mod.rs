@@ -31,7 +31,7 @@ pub use self::lock::ServerLock;
 use self::lock::{CYCLE, SERVER, SessionLock};
 use self::parts::SharedParts;
 use self::schema::Opening;
-use self::txn::{PostgresTxn, ProcessTurn};
+use self::txn::PostgresTxn;
 use super::{CycleLock, ReadTxn, Storage, WriteTxn};
 use crate::error::{Error, Result};
 
@@ -132,7 +132,7 @@ impl Storage for PostgresStorage {
         if self.only_reads {
             return Err(Error::DatabaseReadOnly { source: "it was opened to be read only".into() });
         }
-        Ok(Box::new(PostgresTxn::writing(&self.parts, ProcessTurn::of(&self.parts)?)?))
+        Ok(Box::new(PostgresTxn::writing(&self.parts, self.parts.writer_turns.take()?)?))
     }
 
     fn lock_cycle(&self) -> Result<CycleLock> {

@@ -2,19 +2,16 @@
 
 use std::path::Path;
 
-use parking_lot::Mutex;
-
 use super::address::PostgresAddress;
 use super::connection::Pool;
 use super::witness::Witness;
-use crate::storage::writer_thread::WriterThread;
+use crate::storage::writer_turns::WriterTurns;
 
 pub(super) struct SharedParts {
     pub address: PostgresAddress,
     pub pool: Pool,
-    /// Held by the only writing transaction of this process. Fair: a waiting thread comes before the last holder.
-    pub writer: Mutex<()>,
-    pub writer_thread: WriterThread,
+    /// Held by the only writing transaction of this process.
+    pub writer_turns: WriterTurns,
     pub witness: Witness,
 }
 
@@ -23,8 +20,7 @@ impl SharedParts {
         Self {
             address: address.clone(),
             pool: Pool::default(),
-            writer: Mutex::default(),
-            writer_thread: WriterThread::default(),
+            writer_turns: WriterTurns::default(),
             witness: Witness::at(witness),
         }
     }

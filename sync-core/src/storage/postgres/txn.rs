@@ -3,7 +3,6 @@
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 
-use parking_lot::MutexGuard;
 use postgres::Row;
 
 use super::connection::{Connection, Params, Pool};
@@ -14,7 +13,7 @@ use super::text::Stored;
 use crate::error::{Error, Result};
 use crate::record::Cursor;
 use crate::storage::sql::LatelyRead;
-use crate::storage::writer_thread::WriterMark;
+use crate::storage::writer_turns::WriterTurn;
 use crate::storage::{CentralReads, CentralWrites, ReadTxn, WriteTxn};
 
 /// What reading a column gives.
@@ -26,7 +25,7 @@ pub(super) struct PostgresTxn<'s> {
     lent: Lent<'s>,
     /// The turn to write. It ends after the connection is given back.
     #[allow(dead_code, reason = "held for its drop")]
-    turn: Option<ProcessTurn<'s>>,
+    turn: Option<WriterTurn<'s>>,
     is_open: Cell<bool>,
     /// The newest cursor ever used; 0 before the first.
     newest: Cell<i64>,
@@ -54,26 +53,6 @@ impl Drop for Lent<'_> {
     }
 }
 
-/// The turn to write in this process. When it ends, the longest waiting thread gets it.
-pub(super) struct ProcessTurn<'s>(Option<(WriterMark<'s>, MutexGuard<'s, ()>)>);
-
-impl<'s> ProcessTurn<'s> {
-    pub(super) fn of(storage: &'s SharedParts) -> Result<Self> {
-        storage.writer_thread.check()?;
-        let guard = storage.writer.lock();
-        Ok(Self(Some((storage.writer_thread.mark(), guard))))
-    }
-}
-
-impl Drop for ProcessTurn<'_> {
-    fn drop(&mut self) {
-        if let Some((mark, guard)) = self.0.take() {
-            drop(mark);
-            MutexGuard::unlock_fair(guard);
-        }
-    }
-}
-
 /// What is asked at the beginning of each transaction.
 const POSITION: &str = "SELECT newest, commits, EXISTS (SELECT FROM sync_change) FROM sync_position";
 
@@ -85,13 +64,13 @@ impl<'s> PostgresTxn<'s> {
 
     /// Begins to write. Each statement sees what was committed before it, and the lock comes first: a snapshot from before the
     /// lock would not show what the last writer committed.
-    pub(super) fn writing(storage: &'s SharedParts, turn: ProcessTurn<'s>) -> Result<Self> {
+    pub(super) fn writing(storage: &'s SharedParts, turn: WriterTurn<'s>) -> Result<Self> {
         let lock = WRITER.in_transaction();
         let begin = format!("BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL lock_timeout = '10s'; {lock}; {POSITION}");
         Self::begin(storage, Some(turn), &begin)
     }
 
-    fn begin(storage: &'s SharedParts, turn: Option<ProcessTurn<'s>>, sql: &str) -> Result<Self> {
+    fn begin(storage: &'s SharedParts, turn: Option<WriterTurn<'s>>, sql: &str) -> Result<Self> {
         let (connection, row) = loop {
             let (mut connection, was_idle) = storage.pool.lend(&storage.address)?;
             match connection.simple(sql) {

@@ -32,6 +32,10 @@ pub struct HookedRecord<'r> {
 /// quick. It must not commit or roll back, and must not touch tables that begin with `sync_` or the views named after
 /// record types.
 ///
+/// It runs within the writing transaction, so it writes with the given connection and not through the replica: that is refused on
+/// its own thread ([`Error::BadInput`](crate::Error::BadInput)). Another thread that writes waits until the transaction ends. If the hook waits
+/// for such a thread, that one gets [`Error::DatabaseBusy`](crate::Error::DatabaseBusy) after a minute, and the hook goes on.
+///
 /// ```
 /// use sync_core::storage::rusqlite::Connection;
 /// use sync_core::Replica;

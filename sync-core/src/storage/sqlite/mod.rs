@@ -61,7 +61,7 @@ pub(crate) use self::rekey::change_key;
 pub(crate) use self::restore::{check_backup, restore};
 use self::txn::{SqliteTxn, WriteTurn};
 use self::watermark::Watermark;
-use super::writer_thread::WriterThread;
+use super::writer_turns::WriterTurns;
 use super::{CycleLock, ReadTxn, Storage, WriteTxn};
 use crate::error::{Error, Result};
 use crate::record::record_type;
@@ -86,9 +86,8 @@ pub struct SqliteStorage {
     identity: Option<FileIdentity>,
     /// The file with the last commits, and its id. It stays as long as a connection is open.
     log: (PathBuf, Option<FileIdentity>),
-    /// Fair: a waiting thread comes before the last holder.
     writer: Mutex<Writer>,
-    writer_thread: WriterThread,
+    writer_turns: WriterTurns,
     readers: IdleReaders,
     /// Nothing is written, not even what opening a database usually writes.
     only_reads: bool,
@@ -168,7 +167,7 @@ impl SqliteStorage {
             given: std::path::absolute(given).ok().filter(|given| given != path),
             identity: FileIdentity::of(path),
             writer: Mutex::new(writer),
-            writer_thread: WriterThread::default(),
+            writer_turns: WriterTurns::default(),
             readers: Mutex::default(),
             only_reads,
             key,
@@ -277,7 +276,7 @@ impl SqliteStorage {
         if self.only_reads {
             return Err(Error::DatabaseReadOnly { source: "it was opened to be read only".into() });
         }
-        let begun = WriteTurn::of(&self.writer, &self.writer_thread)
+        let begun = WriteTurn::of(&self.writer, &self.writer_turns)
             .and_then(|turn| SqliteTxn::begin(turn, TransactionBehavior::Immediate));
         self.check_in_place()?;
         begun

@@ -13,7 +13,7 @@ use crate::error::Result;
 use crate::record::{Cursor, RecordData};
 use crate::storage::sql::LatelyRead;
 use crate::storage::state::HOOK_MISSED_FROM;
-use crate::storage::writer_thread::{WriterMark, WriterThread};
+use crate::storage::writer_turns::{WriterTurn, WriterTurns};
 use crate::storage::{CentralReads, CentralWrites, ReadTxn, WriteTxn};
 
 /// The place of the newest cursor: it is never used twice, even if the newest row goes.
@@ -45,32 +45,23 @@ pub(super) trait HoldsConnection {
 
 /// The turn to write. When it ends, the longest waiting thread gets it, even if its holder asks again at once: a push
 /// waits for the transactions that began before it, not for a whole integration.
-pub(super) struct WriteTurn<'s>(Option<(WriterMark<'s>, MutexGuard<'s, Writer>)>);
-
-impl<'s> WriteTurn<'s> {
-    pub(super) fn of(writer: &'s Mutex<Writer>, thread: &'s WriterThread) -> Result<Self> {
-        thread.check()?;
-        let guard = writer.lock();
-        Ok(Self(Some((thread.mark(), guard))))
-    }
-
-    fn writer(&self) -> Option<&Writer> {
-        self.0.as_ref().map(|(_, writer)| &**writer)
-    }
+pub(super) struct WriteTurn<'s> {
+    writer: MutexGuard<'s, Writer>,
+    /// Ends after the writer is free.
+    #[allow(dead_code, reason = "held for its drop")]
+    turn: WriterTurn<'s>,
 }
 
-impl Drop for WriteTurn<'_> {
-    fn drop(&mut self) {
-        if let Some((mark, guard)) = self.0.take() {
-            drop(mark);
-            MutexGuard::unlock_fair(guard);
-        }
+impl<'s> WriteTurn<'s> {
+    pub(super) fn of(writer: &'s Mutex<Writer>, turns: &'s WriterTurns) -> Result<Self> {
+        let turn = turns.take()?;
+        Ok(Self { writer: writer.lock(), turn })
     }
 }
 
 impl HoldsConnection for WriteTurn<'_> {
     fn connection(&self) -> Option<&Connection> {
-        self.writer().map(|writer| &writer.connection)
+        Some(&self.writer.connection)
     }
 }
 
@@ -209,7 +200,7 @@ fn note_cost(statement: &CachedStatement<'_>) {
 impl SqliteTxn<WriteTurn<'_>> {
     /// Passes a record that was just written or, without data, removed to the host's hook, if there is one.
     pub(super) fn tell_host(&self, data: Option<&RecordData>, change: &NewChange) -> Result<()> {
-        let Some(Writer { connection, hook, .. }) = self.holder.writer() else { return Ok(()) };
+        let Writer { connection, hook, .. } = &*self.holder.writer;
         if matches!(hook, HostHook::LeftOut) && HOOK_MISSED_FROM.get(self)?.is_none() {
             HOOK_MISSED_FROM.set(self, Some(Cursor(self.newest()?.unsigned_abs())))?;
         }
@@ -218,7 +209,7 @@ impl SqliteTxn<WriteTurn<'_>> {
 
     /// True if there is a hook of the host.
     pub(super) fn has_host(&self) -> bool {
-        self.holder.writer().is_some_and(|writer| matches!(writer.hook, HostHook::Given(_)))
+        matches!(self.holder.writer.hook, HostHook::Given(_))
     }
 }
 
@@ -243,9 +234,8 @@ impl WriteTxn for SqliteTxn<WriteTurn<'_>> {
         let newest = self.newest()?;
         self.execute("COMMIT", ())?;
         self.open = false;
-        if let Some((_, writer)) = &mut self.holder.0 {
-            writer.watermark.rise(commits.unwrap_or(0).unsigned_abs(), Cursor(newest.unsigned_abs()));
-        }
+        let position = Cursor(newest.unsigned_abs());
+        self.holder.writer.watermark.rise(commits.unwrap_or(0).unsigned_abs(), position);
         Ok(())
     }
 }
