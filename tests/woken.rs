@@ -3,10 +3,12 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use sha2::Digest as _;
 use sync_core::Replica;
 use sync_core::clock::Timestamp;
 use sync_core::protocol::v6::{Action, WireRecord};
-use sync_core::record::SiteId;
+use sync_core::record::{Cursor, SiteId};
+use sync_core::site::{CentralRefusal, RefusalCause};
 use sync_core::storage::{Incoming, Quarantine, QuarantineCause, Source, state};
 use sync_core::support::RetrySelection;
 use sync_core::transport::{HttpRequest, HttpResponse, Transport, TransportError};
@@ -122,7 +124,52 @@ fn an_edit_over_which_a_move_wins_is_told_to_both_ends() {
         let explained = replica.support().explain("asset", "x").unwrap();
         let refused = explained.refused_by_central.expect("it was told");
         assert!(refused.reason.contains("the move wins") && !refused.is_newest, "{refused:?}");
+        assert_eq!(named(&refused), named(&report.refused_by_central[0]));
+        assert_eq!(named(&refused), version_that_won(&central, "asset", "x"));
         assert!(replica.status().unwrap().refused_by_central.is_empty(), "the move came, and is the newer version");
+    });
+}
+
+/// Cause, position and digest of what central did not take.
+fn named(refused: &CentralRefusal) -> (RefusalCause, Option<Cursor>, Option<String>) {
+    (refused.cause, refused.cursor, refused.digest.clone())
+}
+
+/// The same of a record over which the version that central has won.
+fn version_that_won(central: &CentralEnd, table: &str, id: &str) -> (RefusalCause, Option<Cursor>, Option<String>) {
+    let txn = central.storage.read().unwrap();
+    let here = txn.record(&table.into(), &id.into()).unwrap().unwrap();
+    let digest: String = sha2::Sha256::digest(here.as_str()).iter().map(|byte| format!("{byte:02x}")).collect();
+    (RefusalCause::Superseded, txn.written_at(&table.into(), &id.into()).unwrap(), Some(digest))
+}
+
+#[test]
+fn an_edit_over_which_a_later_one_of_central_wins_is_named_with_the_version_that_won() {
+    both_kinds(|central| {
+        let (a, b) = (central.new_site("a"), central.new_site("b"));
+        a.sync();
+        b.sync();
+        let join = |id: &str, store: &str| {
+            data(&format!(r#"{{"ID":"{id}","store_ID":"{store}","name_ID":"p","inactive":false}}"#))
+        };
+        let properties = |text: &str| data(&format!(r#"{{"id":"p","properties":"{text}"}}"#));
+        b.records.put("name", [document("name", &[("ID", "p"), ("type", "patient")])]).unwrap();
+        b.records.put("name_store_join", [join("jb", "STORE_b")]).unwrap();
+        b.sync();
+        a.records.put("name_oms_fields", [properties("of a, which does not see the patient yet")]).unwrap();
+        assert!(a.sync().refused_by_central.is_empty(), "it waits");
+        assert_eq!(central.causes(), [(QuarantineCause::Waiting, 1)]);
+        central.records.put("name_oms_fields", [properties("later, of central")]).unwrap();
+        a.records.put("name_store_join", [join("ja", "STORE_a")]).unwrap();
+        let report = a.sync();
+        let [told] = report.refused_by_central.as_slice() else { panic!("{report:?}") };
+        assert_eq!((told.table.as_str(), told.id.as_str()), ("name_oms_fields", "p"));
+        assert_eq!(named(told), version_that_won(&central, "name_oms_fields", "p"));
+        assert!(get(&central.records, "name_oms_fields", "p").unwrap().contains("later, of central"));
+        assert!(a.get("name_oms_fields", "p").unwrap().contains("later, of central"), "it came with the pull");
+        let explained = Replica::with_storage(a.storage.clone()).support().explain("name_oms_fields", "p").unwrap();
+        assert_eq!(named(&explained.refused_by_central.unwrap()), named(told));
+        assert!(a.sync().refused_by_central.is_empty(), "it is told once");
     });
 }
 

@@ -24,6 +24,7 @@ pub(crate) mod watch;
 pub(crate) use crate::integrate::Resolvers;
 pub use crate::integrate::{Conflict, ConflictOutcome, ConflictResolver, ConflictVersions, KeptConflict, Resolution};
 pub use crate::machine::machine_id;
+pub use central::{CentralRefusal, RefusalCause};
 pub(crate) use cycle::SyncOptions;
 pub use files::{FilesOptions, FilesReport};
 pub use identity::Discovered;

@@ -4,6 +4,7 @@ use std::ops::Deref;
 
 use serde::Serialize;
 
+use super::central::CentralRefusal;
 use super::observer::Step;
 use crate::error::{Error, Result, Server};
 use crate::integrate::Conflict;
@@ -92,6 +93,10 @@ pub struct SyncReport {
     pub resolved: u64,
     /// The first hundred conflicts of those that `kept_local` and `resolved` count.
     pub conflicts: Vec<Conflict>,
+    /// Records that were written here and that central did not take, as it told in this cycle: a rule refused them, or another
+    /// version won there. The first hundred; [`Status::refused_by_central`](crate::support::Status::refused_by_central) lists those
+    /// of earlier cycles too. The version that won is not here yet if it belongs to another site, or comes with a later pull.
+    pub refused_by_central: Vec<CentralRefusal>,
     /// The steps that ran.
     pub steps: Vec<StepReport>,
     /// The steps that did not run, with the reason.
@@ -255,6 +260,7 @@ impl Default for SyncReport {
             kept_local: 0,
             resolved: 0,
             conflicts: Vec::new(),
+            refused_by_central: Vec::new(),
             steps: Vec::new(),
             skipped: Vec::new(),
             pushed_ranges: Vec::new(),

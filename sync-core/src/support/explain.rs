@@ -4,7 +4,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::quarantine::{SetAside, set_aside_in, staged_of};
-use super::refused_by_central::{CentralRefusal, refusal_of};
+use super::refused_by_central::refusal_of;
 use crate::changelog::{Audience, Change, ChangeAction};
 use crate::clock::Timestamp;
 use crate::error::{Result, Server};
@@ -13,6 +13,7 @@ use crate::record::{
     Cursor, RecordId, SiteId, StoreId, TableName, configured_by_legacy, owned_by_sites, record_type, record_types,
 };
 use crate::role::Role;
+use crate::site::CentralRefusal;
 use crate::site::central::push::is_pushed;
 use crate::site::legacy::push::is_pushed_to_legacy;
 use crate::storage::state::{central_is_legacy, confirmed_to, role};

@@ -67,7 +67,6 @@ pub use preview_push::{PredictedSetAside, PushPreview, TypeCount};
 pub use quarantine::{Awaited, AwaitedState, SetAside, SetAsideGroup, source_name};
 #[cfg(feature = "support")]
 pub use redact::{FieldShape, RedactedFile, RedactedSetAside, Shape};
-pub use refused_by_central::CentralRefusal;
 #[cfg(feature = "support")]
 pub use resend::{Resend, ResendFilter};
 #[cfg(feature = "support")]

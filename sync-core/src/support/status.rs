@@ -8,13 +8,14 @@ use crate::error::Result;
 use crate::record::{Cursor, SiteId};
 use crate::redaction::masked_url;
 use crate::role::Role;
+use crate::site::CentralRefusal;
 use crate::site::central::push::is_pushed;
 use crate::site::legacy::push::is_pushed_to_legacy;
 use crate::site::report::SyncOutcome;
 use crate::storage::state::{central_is_legacy, role, site_id};
 use crate::storage::{LogEntry, LoggedError, QuarantineCause, ReadTxn, Selection, Storage, state};
 use crate::support::config_warnings::{ConfigWarning, config_warnings};
-use crate::support::refused_by_central::{CentralRefusal, refused_by_central};
+use crate::support::refused_by_central::refused_by_central;
 use crate::support::{is_of_patient, is_repair};
 
 /// The state of a database, which is also its JSON document.

@@ -1,11 +1,14 @@
 //! Reports to a site of this library which of its records were refused or gave way to others, and why. Without that only
 //! central's administrator would know.
 
+use sha2::{Digest as _, Sha256};
+
 use crate::central::Central;
 use crate::error::{Error, Result};
+use crate::protocol::hex;
 use crate::protocol::v6::{Batch, PullRequest, RefusedRecord, ReportedRefusals};
 use crate::record::SiteId;
-use crate::storage::{QuarantineCause, Source};
+use crate::storage::{Buffered, Quarantine, QuarantineCause, ReadTxn, Source};
 
 /// The most records of the quarantine that are searched for one answer.
 const SEARCHED_MAX: usize = 500;
@@ -51,9 +54,8 @@ impl Central {
         for (row, why) in rows {
             let is_of_site = row.incoming.source == Source::Site(site);
             if is_of_site && is_reported(why.cause) && batch.refused.len() < REPORTED_MAX {
-                let (table, id, reason) = (row.incoming.table, row.incoming.id, why.reason);
                 told.refused.push(row.sequence);
-                batch.refused.push(RefusedRecord { table, id, reason, number: row.sequence });
+                batch.refused.push(refused_record(txn.as_ref(), &row, &why)?);
             } else if is_of_site && is_reported(why.cause) && row.sequence > noted.up_to {
                 // The next pull brings it, and the others.
                 break;
@@ -65,6 +67,19 @@ impl Central {
         batch.refused_up_to = Some(told);
         Ok(())
     }
+}
+
+/// What a site is told of a record. If another version won, that one is named: it may come with a later pull, or never, if the record
+/// went to another site.
+fn refused_record(txn: &dyn ReadTxn, row: &Buffered, why: &Quarantine) -> Result<RefusedRecord> {
+    let (table, id) = (row.incoming.table.clone(), row.incoming.id.clone());
+    let superseded = why.cause == QuarantineCause::Superseded;
+    let (mut cursor, mut digest) = (None, None);
+    if superseded {
+        cursor = txn.written_at(&table, &id)?;
+        digest = txn.record(&table, &id)?.map(|data| hex(&Sha256::digest(data.as_str())));
+    }
+    Ok(RefusedRecord { table, id, reason: why.reason.clone(), number: row.sequence, superseded, cursor, digest })
 }
 
 /// True for a decision that stands: what waits may still be taken.

@@ -111,6 +111,15 @@ pub struct RefusedRecord {
     /// The number of its entry in central's quarantine.
     #[serde(default)]
     pub number: u64,
+    /// True if another version won; false if a rule refused it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub superseded: bool,
+    /// The position in central's changelog of the version that won.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cursor: Option<Cursor>,
+    /// The SHA-256 of that version's data in hexadecimal digits; none for a deletion.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub digest: Option<String>,
 }
 
 impl Batch {

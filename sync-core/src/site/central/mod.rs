@@ -9,5 +9,8 @@ pub(crate) mod pull;
 pub(crate) mod pull_patient;
 pub(crate) mod push;
 pub(crate) mod recovery;
+mod refusal;
 mod refused_records;
 mod refused_tables;
+
+pub use refusal::{CentralRefusal, RefusalCause};

@@ -1,5 +1,6 @@
 //! Records of this site that central refused: a cycle warns of them, and they are noted for the support desk.
 
+use super::refusal::CentralRefusal;
 use crate::error::Result;
 use crate::protocol::v6::{RefusedRecord, ReportedRefusals};
 use crate::redaction::whole_words;
@@ -17,8 +18,16 @@ const NOTED_MAX: usize = 200;
 /// The most refused records for which central is asked whether it has taken them since.
 const FOLLOWED_MAX: usize = 50;
 
+/// The most of them in one report.
+const REPORTED_MAX: usize = 100;
+
 /// The longest reason that is kept, in characters.
 const REASON_MAX: usize = 500;
+
+/// True for a SHA-256 in hexadecimal digits: the text comes from a peer.
+fn is_digest(text: &str) -> bool {
+    text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
 
 impl Cycle<'_, '_> {
     /// Warns of the records that central refused, and notes them with the reasons, and up to where central has told of them.
@@ -41,20 +50,27 @@ impl Cycle<'_, '_> {
             state::REFUSED_UP_TO.set(txn.as_ref(), Some(StoredJson(up_to)))?;
         }
         let pushed_to = state::PUSH_CURSOR_V6.get(txn.as_ref())?;
-        let mut warnings = Vec::new();
-        for RefusedRecord { table, id, reason, number } in refused.into_iter().take(NAMED_MAX) {
+        let (mut warnings, mut told) = (Vec::new(), Vec::new());
+        for RefusedRecord { table, id, reason, number, superseded, cursor, digest } in
+            refused.into_iter().take(NAMED_MAX)
+        {
             let reason: String = whole_words(&reason, &[]).chars().take(REASON_MAX).collect();
             let [shown_table, shown_id] = [table.as_str(), id.as_str()].map(|text| whole_words(text, &[]));
             warnings.push(says::central_refused(shown_table, shown_id, &reason));
             // A record that was never here is a mistake of the other end.
             if txn.written_at(&table, &id)?.is_some() {
                 noted.retain(|known| (&known.table, &known.id) != (&table, &id));
-                noted.push(NotedRefusal { table, id, reason, at: now, number, pushed_to });
+                let digest = digest.filter(|digest| is_digest(digest));
+                let one = NotedRefusal { table, id, reason, at: now, number, superseded, cursor, digest, pushed_to };
+                told.push(CentralRefusal::of(txn.as_ref(), one.clone())?);
+                noted.push(one);
             }
         }
         noted.drain(..noted.len().saturating_sub(NOTED_MAX));
         state::REFUSED_BY_CENTRAL.set(txn.as_ref(), noted)?;
         txn.commit()?;
+        let room = REPORTED_MAX.saturating_sub(self.report.refused_by_central.len());
+        self.report.refused_by_central.extend(told.into_iter().take(room));
         warnings.into_iter().try_for_each(|warning| self.warn(warning))
     }
 }

@@ -26,6 +26,15 @@ pub(crate) struct NotedRefusal {
     /// The number of its entry in central's quarantine; 0 if central did not tell.
     #[serde(default)]
     pub number: u64,
+    /// True if another version won there.
+    #[serde(default)]
+    pub superseded: bool,
+    /// The position of that version in central's changelog.
+    #[serde(default)]
+    pub cursor: Option<Cursor>,
+    /// The SHA-256 of that version's data.
+    #[serde(default)]
+    pub digest: Option<String>,
     /// The push cursor at that time: a local change from here on was not refused yet.
     pub pushed_to: Cursor,
 }
