@@ -9,7 +9,10 @@ use sync_core::record::{AssetClass, Cursor, Query};
 use sync_core::storage::MemoryStorage;
 use sync_core::support::ResendFilter;
 use sync_core::watch::{ChangeSource, Watch};
+use sync_testkit::legacy_server::{MergeBy, rows};
 use sync_tests::world::{CentralEnd, Kind, asset, data};
+
+use crate::legacy_half::Country;
 
 const LONG: Duration = Duration::from_secs(20);
 
@@ -96,6 +99,28 @@ fn a_change_names_who_made_it() {
         let expected = [at("asset", "a", ChangeSource::Host), at("asset_class", "c", ChangeSource::Central)];
         assert_eq!(changes(&mut here), expected);
     }
+}
+
+#[test]
+fn a_merge_is_told_from_what_the_legacy_server_sends() {
+    let country = Country::new();
+    let own = country.world.sites[0].clone();
+    let a = country.site("district_a");
+    let [first, second] = [&own.patients[0], &own.patients[1]];
+    let invoice = format!(r#"{{"ID":"t","name_ID":"{first}","store_ID":"{}"}}"#, own.store_id);
+    a.records.put("transact", [data(&invoice)]).expect("stored");
+    a.sync();
+    let mut watch = Replica::with_storage(a.storage.clone()).watch().expect("reads");
+    country.legacy.put_row("transact", "late", rows::transact("late", &own.store_id, second, 7));
+    country.legacy.merge(MergeBy::CentralLog, "name", second, first);
+    a.sync();
+    let found = changes(&mut watch);
+    let of = |table: &str, id: &str| found.iter().find(|one| one.0 == table && one.1 == id).map(|one| (one.2, one.3));
+    assert_eq!(of("name", first), Some((ChangeAction::Delete, ChangeSource::Merge)), "{found:?}");
+    assert_eq!(of("transact", "t"), Some((ChangeAction::Upsert, ChangeSource::Merge)), "{found:?}");
+    assert_eq!(of("transact", "late"), Some((ChangeAction::Upsert, ChangeSource::Legacy)), "{found:?}");
+    a.records.put("transact", [data(&invoice.replace('{', r#"{"comment":"mine","#))]).expect("stored");
+    assert_eq!(changes(&mut watch)[0].3, ChangeSource::Host, "an edit after it is no merge");
 }
 
 #[test]

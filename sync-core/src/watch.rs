@@ -14,7 +14,7 @@ use crate::clock::Clock;
 use crate::error::Result;
 use crate::record::{Cursor, RecordId, SiteId, TableName};
 use crate::role::Role;
-use crate::storage::state::{changelog_gaps, role};
+use crate::storage::state::{WrittenPart, changelog_gaps, role};
 use crate::storage::{ReadTxn, Selection, Storage, state};
 
 pub use query::QueryWatch;
@@ -122,8 +122,11 @@ pub enum ChangeSource {
     Host,
     /// The central server: it came with a pull.
     Central,
-    /// The legacy server: it came with a pull, or two records were merged there.
+    /// The legacy server: it came with a pull.
     Legacy,
+    /// A merge of two records by the legacy server, which removed this record or changed its reference to the removed one. A change by one
+    /// of the oldest merges may be reported as of [`Legacy`](Self::Legacy).
+    Merge,
     /// At central: a site, whose push was integrated. `None` if the changelog does not name the site any more.
     Site(Option<SiteId>),
 }
@@ -212,11 +215,16 @@ impl Watch {
         found.sort_by_key(|(_, row)| row.cursor);
         let mut records = Vec::new();
         for ((table, id), row) in found {
-            if txn.written_at(&table, &id)?.is_some_and(|written| written < self.round) {
+            let written = txn.written_at(&table, &id)?;
+            if written.is_some_and(|written| written < self.round) {
                 continue;
             }
             let action = if txn.has_record(&table, &id)? { ChangeAction::Upsert } else { ChangeAction::Delete };
-            records.push(ChangedRecord { table, id, action, by: sources.source_of(&row) });
+            let by = match sources.is_of_merge(written.unwrap_or(row.cursor)) {
+                true => ChangeSource::Merge,
+                false => sources.source_of(&row),
+            };
+            records.push(ChangedRecord { table, id, action, by });
         }
         Ok(records)
     }
@@ -232,11 +240,17 @@ fn is_undone(txn: &dyn ReadTxn, position: Cursor, end: Cursor) -> Result<bool> {
 struct Sources {
     is_central: bool,
     legacy: Option<SiteId>,
+    merges: Vec<WrittenPart>,
 }
 
 impl Sources {
     fn of(txn: &dyn ReadTxn) -> Result<Self> {
-        Ok(Self { is_central: role(txn)? == Some(Role::Central), legacy: state::LEGACY_SITE_ID.find(txn)? })
+        let (is_central, merges) = (role(txn)? == Some(Role::Central), state::MERGES_WROTE.get(txn)?);
+        Ok(Self { is_central, legacy: state::LEGACY_SITE_ID.find(txn)?, merges })
+    }
+
+    fn is_of_merge(&self, written: Cursor) -> bool {
+        self.merges.iter().any(|part| part.from <= written && written < part.below)
     }
 
     fn source_of(&self, row: &Change) -> ChangeSource {

@@ -14,7 +14,7 @@ use crate::protocol::v6::{Action, WireRecord};
 use crate::record::references::MERGED;
 use crate::record::{RecordData, RecordId, SiteId, TableName, record_type};
 use crate::role::Role;
-use crate::storage::state::{PendingMerge, confirmed_to, role};
+use crate::storage::state::{PendingMerge, confirmed_to, in_a_merge, role};
 use crate::storage::{Incoming, Quarantine, QuarantineCause, ReadTxn, Source, Storage, WriteTxn, state};
 use crate::write;
 use crate::write::Origin;
@@ -52,7 +52,7 @@ impl Merge {
 /// it is an edit that a server does not have yet.
 pub(super) fn came_late(txn: &dyn WriteTxn, incoming: &Incoming, origin: Option<SiteId>, now: Timestamp) -> Result<()> {
     if edited_here(txn, &incoming.table, &incoming.id)? == EditProgress::Arrived {
-        write::delete(txn, &incoming.table, &incoming.id, Origin::Sync(origin), now)?;
+        in_a_merge(txn, || write::delete(txn, &incoming.table, &incoming.id, Origin::Sync(origin), now))?;
     }
     Ok(())
 }
@@ -77,7 +77,7 @@ pub(super) fn note(
     state::merge_target(table.as_str(), keep.as_str()).set(txn, true)?;
     append_pending(txn, PendingMerge::Into(table.clone(), keep.clone()))?;
     if edited_here(txn, table, &from)? == EditProgress::Arrived {
-        write::delete(txn, table, &from, Origin::Sync(origin), now)?;
+        in_a_merge(txn, || write::delete(txn, table, &from, Origin::Sync(origin), now))?;
     }
     txn.wake_waiting(table, &from)?;
     if *table == *"name" {
@@ -217,30 +217,33 @@ impl Rewriter<'_> {
 
     fn rewrite_records(&self, table: &TableName, ids: &[RecordId]) -> Result<u64> {
         let txn = self.storage.write()?;
-        let mut done = 0;
         // At central, a join that now names another patient makes that patient's records visible.
         let at_central = role(txn.as_ref())? == Some(Role::Central);
         let store = if at_central { write::upsert_with_fanout } else { write::upsert };
-        for id in ids {
-            if is_gone(txn.as_ref(), table, id)? {
-                done += self.remove_if_arrived(txn.as_ref(), table, id)?;
-                continue;
+        let done = in_a_merge(txn.as_ref(), || {
+            let mut done = 0;
+            for id in ids {
+                if is_gone(txn.as_ref(), table, id)? {
+                    done += self.remove_if_arrived(txn.as_ref(), table, id)?;
+                    continue;
+                }
+                let Some(data) = txn.record(table, id)? else { continue };
+                let Some(data) = resolved(txn.as_ref(), table, &data)? else { continue };
+                let origin = match edited_here(txn.as_ref(), table, id)? {
+                    // It is still an edit, and goes out in its new form.
+                    EditProgress::Waits => Origin::Local,
+                    EditProgress::Arrived if write::is_local_only(txn.as_ref(), table, id)? => Origin::LocalOnly,
+                    EditProgress::Arrived => Origin::Sync(self.origin),
+                    EditProgress::IsOnItsWay => continue,
+                };
+                let written = txn.written_at(table, id)?.unwrap_or_default();
+                store(txn.as_ref(), table, id, &data, origin, self.clock.now())?;
+                // A waiting version does not become older by this.
+                txn.note_newer(table, id, (0, written))?;
+                done += 1;
             }
-            let Some(data) = txn.record(table, id)? else { continue };
-            let Some(data) = resolved(txn.as_ref(), table, &data)? else { continue };
-            let origin = match edited_here(txn.as_ref(), table, id)? {
-                // It is still an edit, and goes out in its new form.
-                EditProgress::Waits => Origin::Local,
-                EditProgress::Arrived if write::is_local_only(txn.as_ref(), table, id)? => Origin::LocalOnly,
-                EditProgress::Arrived => Origin::Sync(self.origin),
-                EditProgress::IsOnItsWay => continue,
-            };
-            let written = txn.written_at(table, id)?.unwrap_or_default();
-            store(txn.as_ref(), table, id, &data, origin, self.clock.now())?;
-            // A waiting version does not become older by this.
-            txn.note_newer(table, id, (0, written))?;
-            done += 1;
-        }
+            Ok(done)
+        })?;
         txn.commit()?;
         Ok(done)
     }
@@ -268,10 +271,10 @@ impl Rewriter<'_> {
 
     fn remove_arrived(&self, table: &TableName, ids: &[RecordId]) -> Result<u64> {
         let txn = self.storage.write()?;
-        let mut done = 0;
-        for id in ids {
-            done += self.remove_if_arrived(txn.as_ref(), table, id)?;
-        }
+        let done = in_a_merge(txn.as_ref(), || {
+            let one = |done, id| Ok(done + self.remove_if_arrived(txn.as_ref(), table, id)?);
+            ids.iter().try_fold(0, one)
+        })?;
         txn.commit()?;
         Ok(done)
     }
