@@ -6,7 +6,7 @@ use std::sync::Arc;
 use sync_core::record::{Asset, AssetCategory, AssetClass, AssetLog, AssetLogStatus, DateTime, RecordData, RecordId};
 use sync_core::storage::{HookedRecord, rusqlite::Connection};
 use sync_core::support::Verdict;
-use sync_core::{Error, Replica};
+use sync_core::{Error, RecordWrite, Replica};
 use sync_tests::world::{CentralEnd, Kind, asset, data, each_central};
 
 fn class(id: &str, name: &str) -> AssetClass {
@@ -78,6 +78,54 @@ fn an_edit_of_an_outdated_version_is_refused() {
         let refused = save("Mine, from the same screen").expect_err("it was changed");
         assert!(matches!(refused, Error::ChangedMeanwhile { .. }), "{refused}");
     });
+}
+
+#[test]
+fn a_list_of_writes_takes_effect_together_and_insists_on_what_a_person_saw() {
+    each_central(|replica| {
+        let records = replica.records();
+        let (_, position) = records.get_with_position("asset_class", "cold").expect("reads");
+        let draft = data(r#"{"id":"draft","name":"A draft"}"#);
+        let ids = records.apply([
+            RecordWrite::put_value(&class("cold", "Cold chain")).unchanged_since(position),
+            RecordWrite::put_value(&category("fridges", "cold")),
+            RecordWrite::put("asset_class", draft).local_only(),
+        ]);
+        assert_eq!(ids.expect("written"), ["cold", "fridges", "draft"]);
+        let explained = replica.support().explain("asset_class", "draft").expect("reads");
+        assert!(explained.changes[0].local_only, "{explained:?}");
+
+        let late = records.apply([
+            RecordWrite::put_value(&class("warm", "Warm chain")),
+            RecordWrite::put_value(&class("cold", "Mine")).unchanged_since(position),
+        ]);
+        assert!(matches!(late, Err(Error::ChangedMeanwhile { .. })), "{late:?}");
+        assert!(records.get("asset_class", "warm").expect("reads").is_none(), "all, or nothing");
+        let late = records.apply([RecordWrite::delete("asset_class", "draft").unchanged_since(position)]);
+        assert!(matches!(late, Err(Error::ChangedMeanwhile { .. })), "{late:?}");
+        let refused = records.apply([RecordWrite::put("asset_class", data(r#"{"name":"no id"}"#))]);
+        assert_eq!(refused.expect_err("no id").code(), "invalid_record");
+    });
+}
+
+/// The first table may be written here, and the second one may not.
+#[test]
+fn a_refusal_by_ownership_in_the_second_table_undoes_the_first() {
+    for kind in [Kind::Sqlite, Kind::Memory] {
+        world(kind, |_, replica, _| {
+            let first = asset("a", "STORE_north", "");
+            let refused = replica.write(|txn| {
+                txn.put("asset", [first.clone()])?;
+                txn.of().put(&class("cold", "only central writes these"))
+            });
+            assert!(matches!(refused, Err(Error::NotAllowed { .. })), "{refused:?}");
+            let second = RecordWrite::put_value(&class("cold", "only central writes these"));
+            let refused = replica.records().apply([RecordWrite::put("asset", first.clone()), second]);
+            assert!(matches!(refused, Err(Error::NotAllowed { .. })), "{refused:?}");
+            assert!(replica.records().get("asset", "a").expect("reads").is_none(), "all, or nothing");
+            assert_eq!(replica.status().expect("reads").waiting.records, 0);
+        });
+    }
 }
 
 #[test]

@@ -171,6 +171,7 @@ fn the_answer_to_a_query_is_reported_at_once_and_whenever_it_differs() {
     let names = |answer: Option<Vec<AssetClass>>| answer.map(|all| all.into_iter().map(|class| class.name).collect());
     let some = |names: &[&str]| Some(names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>());
     let query = Query::new().contains("name", "c").order_by("name").limit(2);
+    let mut documents = replica.watch_documents("asset_class", query.clone()).unwrap();
     let mut watch = replica.watch_query::<AssetClass>(query).unwrap();
     assert_eq!(names(watch.changes().unwrap()), some(&[]));
     assert_eq!(names(watch.changes().unwrap()), None);
@@ -187,6 +188,10 @@ fn the_answer_to_a_query_is_reported_at_once_and_whenever_it_differs() {
     other.records().of().put(&class("1", "dry")).unwrap();
     assert_eq!(names(watch.changes().unwrap()), some(&["cool", "ice"]));
     assert_eq!(names(watch.wait(Duration::from_millis(20)).unwrap()), None);
+    let of_documents = documents.changes().unwrap().unwrap();
+    let ids: Vec<_> = of_documents.iter().map(|(id, _)| id.as_str()).collect();
+    assert_eq!((ids, of_documents[1].1.as_str().contains("ice")), (vec!["4", "3"], true));
+    assert!(documents.changes().unwrap().is_none());
     let mut unknown = replica.watch_query::<AssetClass>(Query::new().is("colour", "red")).unwrap();
     for _ in 0..2 {
         assert_eq!(unknown.changes().unwrap_err().code(), "bad_input");

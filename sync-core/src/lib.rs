@@ -72,6 +72,7 @@ pub use site::report::{SyncOutcome, SyncReport};
 pub use support::status::Status;
 pub use text::class::ErrorClass;
 pub use text::message::Message;
+pub use write::record_write::RecordWrite;
 pub use write::records::Records;
 pub use write::transaction::Transaction;
 pub use write::typed_records::TypedRecords;

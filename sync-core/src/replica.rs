@@ -14,7 +14,7 @@ use crate::clock::Clock;
 use crate::error::Result;
 use crate::files::Files;
 use crate::integrate::kept_conflicts;
-use crate::record::{Cursor, Query, TypedRecord};
+use crate::record::{Cursor, Query, RecordData, RecordId, TableName, TypedRecord};
 use crate::role::Role;
 use crate::site::device::Device;
 use crate::site::identity::is_central_unconfirmed;
@@ -176,7 +176,19 @@ impl Replica {
     /// # Errors
     /// The database failed. A field that the type does not have is an error of the first answer.
     pub fn watch_query<T: TypedRecord>(&self, query: Query) -> Result<QueryWatch<T>> {
-        Ok(QueryWatch::new(self.watch()?, self.records(), query))
+        Ok(QueryWatch::of_values(self.watch()?, self.records(), query))
+    }
+
+    /// The same for documents by the name of their table, each with its id.
+    ///
+    /// # Errors
+    /// As [`watch_query`](Self::watch_query).
+    pub fn watch_documents(
+        &self,
+        table: impl Into<TableName>,
+        query: Query,
+    ) -> Result<QueryWatch<(RecordId, RecordData)>> {
+        Ok(QueryWatch::of_documents(self.watch()?, self.records(), table.into(), query))
     }
 
     /// The newest conflicts, the newest first: records that were edited here while another version of them came, each with the version that

@@ -1,7 +1,6 @@
 //! Watching the answer to a query.
 
 use std::fmt;
-use std::marker::PhantomData;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -37,33 +36,54 @@ use crate::write::typed_records::read;
 pub struct QueryWatch<T> {
     watch: Watch,
     records: Records,
+    table: TableName,
     query: Query,
+    /// Reads a found record.
+    read: fn(RecordId, RecordData) -> Result<T>,
     /// The last answer that was reported.
     last: Option<Arc<Vec<(RecordId, RecordData)>>>,
     /// The query has to run again.
     is_due: bool,
-    kind: PhantomData<fn() -> T>,
 }
 
-impl<T: TypedRecord> fmt::Debug for QueryWatch<T> {
+impl<T> fmt::Debug for QueryWatch<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("QueryWatch").field("table", &T::TYPE.table).field("query", &self.query).finish_non_exhaustive()
+        f.debug_struct("QueryWatch").field("table", &self.table).field("query", &self.query).finish_non_exhaustive()
     }
 }
 
 impl<T> Clone for QueryWatch<T> {
     fn clone(&self) -> Self {
-        let Self { watch, records, query, last, is_due, kind } = self;
-        let (watch, records, query, last) = (watch.clone(), records.clone(), query.clone(), last.clone());
-        Self { watch, records, query, last, is_due: *is_due, kind: *kind }
+        let Self { watch, records, table, query, read, last, is_due } = self;
+        let (watch, records, table) = (watch.clone(), records.clone(), table.clone());
+        Self { watch, records, table, query: query.clone(), read: *read, last: last.clone(), is_due: *is_due }
     }
 }
 
 impl<T: TypedRecord> QueryWatch<T> {
     /// `watch` began before anything was read.
-    pub(crate) fn new(watch: Watch, records: Records, query: Query) -> Self {
-        let watch = watch.only([T::TYPE.table]);
-        Self { watch, records, query, last: None, is_due: true, kind: PhantomData }
+    pub(crate) fn of_values(watch: Watch, records: Records, query: Query) -> Self {
+        Self::new(watch, records, T::TYPE.table.into(), query, |id, data| read(&id, &data))
+    }
+}
+
+impl QueryWatch<(RecordId, RecordData)> {
+    /// `watch` began before anything was read.
+    pub(crate) fn of_documents(watch: Watch, records: Records, table: TableName, query: Query) -> Self {
+        Self::new(watch, records, table, query, |id, data| Ok((id, data)))
+    }
+}
+
+impl<T> QueryWatch<T> {
+    fn new(
+        watch: Watch,
+        records: Records,
+        table: TableName,
+        query: Query,
+        read: fn(RecordId, RecordData) -> Result<T>,
+    ) -> Self {
+        let watch = watch.only([table.clone()]);
+        Self { watch, records, table, query, read, last: None, is_due: true }
     }
 
     /// Looks at the database this often while it waits, instead of ten times a second.
@@ -75,7 +95,7 @@ impl<T: TypedRecord> QueryWatch<T> {
     /// The answer, if it differs from the last one that was reported; `None` if it does not. The first call gives the first answer.
     ///
     /// # Errors
-    /// Those of [`TypedRecords::find`](crate::TypedRecords::find). The next call asks again.
+    /// Those of [`TypedRecords::find`](crate::TypedRecords::find), or [`Records::find`] for documents. The next call asks again.
     pub fn changes(&mut self) -> Result<Option<Vec<T>>> {
         while self.watch.changes()?.is_some() {
             self.is_due = true;
@@ -103,10 +123,10 @@ impl<T: TypedRecord> QueryWatch<T> {
     }
 
     fn ask(&mut self) -> Result<Option<Vec<T>>> {
-        let found = self.records.find(TableName::from(T::TYPE.table), &self.query)?;
+        let found = self.records.find(&self.table, &self.query)?;
         let answer = match self.last.as_deref() == Some(&found) {
             true => None,
-            false => Some(found.iter().map(|(id, data)| read(id, data)).collect::<Result<_>>()?),
+            false => Some(found.iter().cloned().map(|(id, data)| (self.read)(id, data)).collect::<Result<_>>()?),
         };
         (self.last, self.is_due) = (Some(Arc::new(found)), false);
         Ok(answer)

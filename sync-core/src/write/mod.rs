@@ -7,6 +7,7 @@ pub(crate) mod moved_stores;
 pub(crate) mod outgoing;
 pub(crate) mod record;
 pub(crate) mod record_owner;
+pub(crate) mod record_write;
 pub(crate) mod records;
 pub(crate) mod relog;
 pub(crate) mod restored_site;

@@ -71,10 +71,18 @@ pub(super) fn changed_id(table: &str, id: &RecordId) -> Error {
     Error::InvalidRecord { table: TableName::from(table), id: id.clone(), source: Box::new(fault) }
 }
 
+/// The id that a document has; empty if it has none.
+pub(super) fn id_in(table: &TableName, data: &RecordData) -> RecordId {
+    let in_fields = |fields: &Fields<'_>| match record_type(table.as_str()) {
+        Some(kind) => fields.text(kind.key).map(Cow::into_owned),
+        None => fields.text("ID").or_else(|| fields.text("id")).map(Cow::into_owned),
+    };
+    RecordId::new(data.fields().as_ref().and_then(in_fields).unwrap_or_default())
+}
+
 /// Checks a document of a legacy table that the host writes, and returns its id.
 fn checked_legacy_id(table: &TableName, data: &RecordData) -> Result<RecordId> {
-    let id_of = |fields: &Fields<'_>| fields.text("ID").or_else(|| fields.text("id")).map(Cow::into_owned);
-    let id = RecordId::new(data.fields().as_ref().and_then(id_of).unwrap_or_default());
+    let id = id_in(table, data);
     let bytes = id.as_str().len();
     if bytes == 0 || bytes > RecordId::BYTES_MAX {
         return Err(Error::bad_input(input::legacy_id(table.as_str(), RecordId::BYTES_MAX)));
@@ -104,8 +112,7 @@ fn check_legacy_kinds(
 
 /// Checks the shape of a record that the host writes, and returns its id.
 fn checked_id(kind: &RecordType, table: &TableName, data: &RecordData) -> Result<RecordId> {
-    let id_of = || data.fields().and_then(|fields| fields.text(kind.key).map(Cow::into_owned));
-    let id = RecordId::new(id_of().unwrap_or_default());
+    let id = id_in(table, data);
     kind.check_written(data).map_err(|error| Error::InvalidRecord {
         table: table.clone(),
         id: shown_id(data, &[kind.key]),
