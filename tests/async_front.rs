@@ -9,8 +9,8 @@ use sync_core::asynchronous::{AsyncReplica, AsyncSite};
 use sync_core::record::{AssetClass, Query};
 use sync_core::storage::MemoryStorage;
 use sync_core::transport::{HttpRequest, HttpResponse, Stop, Transport, TransportError};
-use sync_core::{Error, Replica, SyncEvent, SyncOptions, SyncOutcome};
-use sync_tests::world::{CentralEnd, Kind, asset};
+use sync_core::{Error, RecordWrite, Replica, SyncEvent, SyncOptions, SyncOutcome};
+use sync_tests::world::{CentralEnd, Kind, asset, data};
 
 /// A runtime with one thread, so that a call that blocks it is noticed.
 fn runtime() -> tokio::runtime::Runtime {
@@ -70,6 +70,55 @@ fn a_site_synchronises_and_its_observer_is_called() {
         let report = site.sync_observed(SyncOptions::default(), stops).await.expect("a cycle");
         assert_eq!(report.outcome, SyncOutcome::Cancelled);
     });
+}
+
+#[test]
+fn lists_of_writes_documents_and_conflicts_have_futures_too() {
+    runtime().block_on(async {
+        let replica = central();
+        let start = replica.blocking().records().position().expect("reads");
+        let both = vec![
+            RecordWrite::put_value(&class("a")),
+            RecordWrite::put("asset_class", data(r#"{"id":"b","name":"b"}"#)),
+        ];
+        replica.apply(both).await.expect("stored");
+        let listed = replica.list::<AssetClass>(Some("a".into()), 9).await.expect("reads");
+        assert_eq!(listed.iter().map(|class| class.id.as_str()).collect::<Vec<_>>(), ["b"]);
+        let late = vec![RecordWrite::put_value(&class("a")).unchanged_since(start)];
+        assert_eq!(replica.apply(late).await.expect_err("it was changed").code(), "changed_meanwhile");
+        assert!(replica.conflicts().await.expect("reads").is_empty());
+        let mut of_assets = replica.watch_from(start).only(["asset"]).every(Duration::from_millis(5));
+        assert!(tokio::time::timeout(Duration::from_millis(50), of_assets.changes()).await.is_err());
+        assert_eq!(replica.watch_from(start).changes().await.expect("changes").records.len(), 2);
+        let by_name = Query::new().is("name", "b");
+        let mut documents = replica.watch_documents("asset_class", by_name).await.expect("reads");
+        assert_eq!(documents.changes().await.expect("the first answer")[0].0.as_str(), "b");
+    });
+}
+
+#[test]
+fn any_call_of_a_site_has_a_future_that_ends_it_when_it_is_dropped() {
+    let world = CentralEnd::over(Kind::Memory);
+    let north = world.new_site("north");
+    north.sync();
+    let replica = Replica::with_storage(north.storage.clone());
+    let (runtime, asked) = (runtime(), Arc::new(AtomicBool::new(false)));
+    runtime.block_on(async {
+        let site = AsyncSite::from(north.site.clone());
+        let found = site.run(|site, observer| site.discover(observer)).await.expect("the servers answer");
+        assert!(!found.central_url.is_empty(), "{found:?}");
+        let silent = replica.asynchronous().site(Arc::new(Silent(asked.clone())));
+        let (tell, told) = mpsc::channel();
+        let call = silent.run(move |site, observer| {
+            let done = site.discover(observer);
+            let _ = tell.send(done.as_ref().err().map(Error::code));
+            done
+        });
+        assert!(tokio::time::timeout(Duration::from_millis(300), call).await.is_err(), "the line is silent");
+        assert!(asked.load(Ordering::SeqCst));
+        assert_eq!(told.recv_timeout(Duration::from_secs(20)), Ok(Some("cancelled")), "the drop ended it");
+    });
+    drop(runtime);
 }
 
 /// A line on which nothing comes back until the exchange is stopped.

@@ -36,15 +36,16 @@ use tokio::task::{JoinHandle, spawn_blocking};
 
 use crate::error::{Error, Result};
 use crate::files::Files;
-use crate::record::{Cursor, Query, TypedId, TypedRecord};
+use crate::record::{Cursor, Query, RecordData, RecordId, TableName, TypedId, TypedRecord};
 use crate::replica::Replica;
 use crate::site::{
-    Discovered, FilesOptions, FilesReport, NoopObserver, Settings, Site, SyncEvent, SyncObserver, SyncOptions,
-    SyncReport,
+    Discovered, FilesOptions, FilesReport, KeptConflict, NoopObserver, Settings, Site, SyncEvent, SyncObserver,
+    SyncOptions, SyncReport,
 };
 use crate::support::Status;
 use crate::transport::Transport;
 use crate::watch::{ChangeBatch, QueryWatch, Watch};
+use crate::write::record_write::RecordWrite;
 use crate::write::transaction::Transaction;
 
 /// How often a call that waits looks whether its future was dropped.
@@ -83,7 +84,7 @@ pub struct AsyncWatch {
 /// }
 /// ```
 #[derive(Debug)]
-pub struct AsyncQueryWatch<T: TypedRecord> {
+pub struct AsyncQueryWatch<T> {
     watch: QueryWatch<T>,
 }
 
@@ -100,7 +101,8 @@ impl AsyncReplica {
         &self.replica
     }
 
-    /// Makes any calls of the front that have no future here, on a thread for such work.
+    /// Makes any calls of the front that have no future here, on a thread for such work: documents by the name of their table
+    /// ([`Replica::records`]), queries in SQL, files ([`Replica::files`]), settings, the list of sites, the support desk.
     ///
     /// # Errors
     /// The error of `work`.
@@ -127,6 +129,18 @@ impl AsyncReplica {
     ) -> Result<(Option<T>, Cursor)> {
         let id = id.into();
         self.run(move |replica| replica.records().of::<T>().get_with_position(id)).await
+    }
+
+    /// As [`TypedRecords::list`](crate::TypedRecords::list).
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn list<T: TypedRecord + Send + 'static>(
+        &self,
+        after: Option<TypedId<T>>,
+        limit: usize,
+    ) -> Result<Vec<T>> {
+        self.run(move |replica| replica.records().of::<T>().list(after.as_ref(), limit)).await
     }
 
     /// As [`TypedRecords::find`](crate::TypedRecords::find).
@@ -187,6 +201,23 @@ impl AsyncReplica {
         self.run(move |replica| replica.write(edit)).await
     }
 
+    /// As [`Records::apply`](crate::Records::apply): writes a list, values and documents, each perhaps
+    /// [only if nobody changed the record](RecordWrite::unchanged_since).
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn apply(&self, writes: Vec<RecordWrite>) -> Result<Vec<RecordId>> {
+        self.run(move |replica| replica.records().apply(writes)).await
+    }
+
+    /// As [`Replica::conflicts`].
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn conflicts(&self) -> Result<Vec<KeptConflict>> {
+        self.run(Replica::conflicts).await
+    }
+
     /// As [`Replica::status`].
     ///
     /// # Errors
@@ -203,12 +234,30 @@ impl AsyncReplica {
         self.run(Replica::watch).await.map(AsyncWatch::from)
     }
 
+    /// As [`Replica::watch_from`].
+    pub fn watch_from(&self, position: Cursor) -> AsyncWatch {
+        self.replica.watch_from(position).into()
+    }
+
     /// As [`Replica::watch_query`].
     ///
     /// # Errors
     /// As there.
     pub async fn watch_query<T: TypedRecord + Send>(&self, query: Query) -> Result<AsyncQueryWatch<T>> {
         self.run(move |replica| replica.watch_query(query)).await.map(AsyncQueryWatch::from)
+    }
+
+    /// As [`Replica::watch_documents`].
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn watch_documents(
+        &self,
+        table: impl Into<TableName>,
+        query: Query,
+    ) -> Result<AsyncQueryWatch<(RecordId, RecordData)>> {
+        let table = table.into();
+        self.run(move |replica| replica.watch_documents(table, query)).await.map(AsyncQueryWatch::from)
     }
 
     /// The remote site, as [`Replica::site`].
@@ -227,6 +276,39 @@ impl AsyncSite {
     /// The same site, with calls that block.
     pub fn blocking(&self) -> &Site {
         &self.site
+    }
+
+    /// Makes any calls of the site that have no future here, on a thread for such work. Dropped, the observer that the closure gets ends
+    /// the call that it is given to, and requests that are on their way, as in [`sync`](Self::sync).
+    ///
+    /// By it go [`discover`](Site::discover), [`probe_central`](Site::probe_central), [`confirm_central_url`](Site::confirm_central_url),
+    /// the calls for one patient ([`pull_patient`](Site::pull_patient) and others), the support desk, and
+    /// [`set_up`](Site::set_up) and [`sync_files`](Site::sync_files) with an observer of the host, which passes each event on:
+    ///
+    /// ```no_run
+    /// use sync_core::asynchronous::AsyncSite;
+    /// use sync_core::record::NameId;
+    /// use sync_core::{SyncEvent, SyncReport};
+    ///
+    /// async fn bring(site: &AsyncSite, patient: NameId, show: fn(&SyncEvent)) -> sync_core::Result<SyncReport> {
+    ///     site.run(move |site, ending| {
+    ///         site.pull_patient(&patient, &mut |event: &SyncEvent| {
+    ///             show(event);
+    ///             ending.on_event(event)
+    ///         })
+    ///     })
+    ///     .await
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    /// The error of `work`; [`Error::Cancelled`] if the runtime shuts down.
+    pub async fn run<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Site, &mut dyn SyncObserver) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let site = self.site.clone();
+        observed(NoopObserver, move |observer| work(&site, observer)).await
     }
 
     /// As [`Site::set_up`].
@@ -276,6 +358,18 @@ impl From<Watch> for AsyncWatch {
 }
 
 impl AsyncWatch {
+    /// As [`Watch::only`].
+    #[must_use]
+    pub fn only<N: Into<TableName>>(self, tables: impl IntoIterator<Item = N>) -> Self {
+        self.watch.only(tables).into()
+    }
+
+    /// As [`Watch::every`].
+    #[must_use]
+    pub fn every(self, interval: Duration) -> Self {
+        self.watch.every(interval).into()
+    }
+
     /// The next changes. Dropped, it loses none: the next call brings them.
     ///
     /// # Errors
@@ -297,13 +391,19 @@ impl AsyncWatch {
     }
 }
 
-impl<T: TypedRecord> From<QueryWatch<T>> for AsyncQueryWatch<T> {
+impl<T> From<QueryWatch<T>> for AsyncQueryWatch<T> {
     fn from(watch: QueryWatch<T>) -> Self {
         Self { watch }
     }
 }
 
-impl<T: TypedRecord + Send> AsyncQueryWatch<T> {
+impl<T: Send + 'static> AsyncQueryWatch<T> {
+    /// As [`QueryWatch::every`].
+    #[must_use]
+    pub fn every(self, interval: Duration) -> Self {
+        self.watch.every(interval).into()
+    }
+
     /// The next answer that differs from the one before; the first one at once. Dropped, it loses none: the next call brings it.
     ///
     /// # Errors
