@@ -19,9 +19,12 @@ mod own_tables;
 #[path = "../../sync-core/examples/watch.rs"]
 mod watch;
 
-use std::time::Duration;
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
 
-use self::support::Desk;
+use sync_core::transport::{HttpRequest, Method, Transport as _};
+
+use self::support::{Desk, Server};
 
 #[test]
 fn the_examples_work_with_a_real_server() {
@@ -40,13 +43,66 @@ fn the_examples_work_with_a_real_server() {
     embed::run(&[&database, &server.address, "clinic", password.trim()]).expect("a synchronised record");
     let fridge = desk.run(&["--db", "central.sqlite", "records", "get", "asset", "fridge of STORE_1"]);
     assert!(fridge.ends(0).out.contains("vaccine fridge"), "central has it");
-    assert_eq!(background::run(&database).expect("a cycle"), "done");
+    in_the_background(&database, &server);
 
     let position = desk.path("app.position");
     let lines = || watch::changes(&database, &position.to_string_lossy(), Duration::from_millis(10)).expect("changes");
     let expected = ["asset_class class-1: Upsert by Central", "asset fridge of STORE_1: Upsert by Host"];
     assert_eq!(lines(), expected);
     assert!(lines().is_empty(), "they are told once");
+
+    // What another process writes wakes the one that waits.
+    let found = std::thread::scope(|threads| {
+        let waits = threads.spawn(|| {
+            watch::changes(&database, &position.to_string_lossy(), Duration::from_secs(60))
+                .map_err(|error| error.to_string())
+        });
+        std::thread::sleep(Duration::from_millis(200));
+        assert!(!waits.is_finished(), "nothing changed yet");
+        let other = r#"{"id":"other","store_id":"STORE_1","created_datetime":"2026-11-23T08:00:00","modified_datetime":"2026-11-23T08:00:00"}"#;
+        desk.feed(&["--db", "app.sqlite", "records", "put", "asset"], other).ends(0);
+        waits.join().expect("no panic")
+    });
+    assert_eq!(found.expect("changes"), ["asset other: Upsert by Host"]);
+}
+
+/// The driver synchronises, is cancelled while the server is silent, and goes on.
+fn in_the_background(database: &str, server: &Server) {
+    let (shown, lines) = mpsc::channel();
+    let up_to = |expected: &str| {
+        let mut seen = Vec::new();
+        loop {
+            let line: String =
+                lines.recv_timeout(Duration::from_secs(60)).unwrap_or_else(|_| panic!("no {expected}: {seen:?}"));
+            seen.push(line);
+            if seen.last().is_some_and(|line| line.starts_with(expected)) {
+                return seen;
+            }
+        }
+    };
+    std::thread::scope(|threads| {
+        // Dropped at the latest when this fails, so that the driver ends.
+        let (wish, wishes) = mpsc::channel();
+        let driver = threads.spawn(move || {
+            let show = move |line| drop(shown.send(line));
+            background::run(database, wishes, show).map_err(|error| error.to_string())
+        });
+        let first = up_to("done");
+        assert!(first.iter().any(|line| line.contains(" of ")), "it shows progress: {first:?}");
+        server.signal("-STOP");
+        wish.send(background::Wish::SyncNow).expect("it runs");
+        up_to("Prepare");
+        std::thread::sleep(Duration::from_millis(100));
+        let asked = Instant::now();
+        wish.send(background::Wish::Cancel).expect("it runs");
+        up_to("stopped by the user");
+        assert!(asked.elapsed() < Duration::from_secs(2), "{:?}", asked.elapsed());
+        server.signal("-CONT");
+        wish.send(background::Wish::SyncNow).expect("it runs");
+        up_to("done");
+        wish.send(background::Wish::Quit).expect("it runs");
+        driver.join().expect("no panic").expect("it ends in good order");
+    });
 }
 
 #[test]
@@ -70,6 +126,15 @@ fn the_program_synchronises_with_a_central_server_in_an_app() {
     let fridge = r#"{"id":"fridge","store_id":"STORE_1","notes":"in axum","created_datetime":"2026-11-23T08:00:00","modified_datetime":"2026-11-23T08:00:00"}"#;
     desk.feed(&["records", "put", "asset"], fridge).ends(0);
     desk.run(&["sync"]).ends(0);
+    let page = sync_core::transport::HttpTransport::default();
+    let page = page.send(&HttpRequest {
+        method: Method::Get,
+        url: format!("{address}/"),
+        headers: Vec::new(),
+        body: Vec::new(),
+    });
+    let page = String::from_utf8_lossy(&page.expect("a page").body).into_owned();
+    assert_eq!(page, "fridge: in axum\n", "the app reads what came");
     end.send(()).expect("it serves");
     runtime.block_on(serving).expect("it ends").expect("in good order");
     let there = desk.run(&["--db", "central.sqlite", "records", "get", "asset", "fridge"]);

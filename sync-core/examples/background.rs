@@ -1,8 +1,10 @@
-//! A host that synchronises in the background: a driver on a thread of its own, with progress, a deadline for each cycle,
-//! and an end. A phone that gives an app half a minute in the background does useful work in it.
+//! A host that synchronises in the background: a driver on a thread of its own, with progress, a deadline for each cycle, a user who
+//! does not want to wait, and an end. A phone that gives an app half a minute in the background does useful work in it.
 //!
-//! `cargo run -p sync-core --example background -- clinic.sqlite`, for a database that `embed` has set up
+//! `cargo run -p sync-core --example background -- clinic.sqlite`, for a database that `embed` has set up; then `s` and Enter for a cycle
+//! now, `c` to cancel the one that runs, `q` to quit
 
+use std::io::BufRead as _;
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::{Arc, mpsc};
@@ -14,51 +16,86 @@ use sync_core::site::FilesOptions;
 use sync_core::transport::HttpTransport;
 use sync_core::{Error, Replica, SyncEvent, SyncObserver, SyncOptions};
 
-/// Shows progress, and passes the end of each cycle on.
-struct Screen {
-    ends: mpsc::Sender<String>,
+/// What a user wants. An app has more: `handle.set_metered(true)` on a metered line, `handle.suspend()` in the background and
+/// `handle.resume()` later.
+pub(crate) enum Wish {
+    SyncNow,
+    Cancel,
+    Quit,
 }
 
-impl SyncObserver for Screen {
+/// Shows progress and the end of each cycle.
+struct Screen<S> {
+    show: S,
+}
+
+impl<S: FnMut(String)> SyncObserver for Screen<S> {
     fn on_event(&mut self, event: &SyncEvent) -> ControlFlow<()> {
-        if let SyncEvent::Progress { step, done, total, pace } = event {
-            let left = pace.left.map_or_else(String::new, |left| format!(", {} s left", left.as_secs()));
-            println!("{}: {done} of {total}{left}", step.label());
+        match event {
+            SyncEvent::StepStarted { step } => (self.show)(format!("{} …", step.label())),
+            SyncEvent::Progress { step, done, total, pace } => {
+                let left = pace.left.map_or_else(String::new, |left| format!(", {} s left", left.as_secs()));
+                (self.show)(format!("{}: {done} of {total}{left}", step.label()));
+            }
+            _ => {}
         }
         ControlFlow::Continue(()) // Break would end the cycle; what is done stays.
     }
 }
 
-impl DriverObserver for Screen {
+impl<S: FnMut(String)> DriverObserver for Screen<S> {
     fn on_cycle(&mut self, end: &CycleEnd) {
-        let outcome = match end.error() {
+        (self.show)(match end.error() {
             Some(Error::Cancelled) => "stopped by the user; the next cycle goes on".to_owned(),
             Some(error) => format!("{}. {}", error, error.advice()),
             None => "done".to_owned(),
-        };
-        let _ = self.ends.send(outcome); // The host may be gone.
+        });
     }
 }
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    println!("{}", run(&std::env::args().nth(1).ok_or("usage: background DATABASE")?)?);
-    Ok(())
+    let database = std::env::args().nth(1).ok_or("usage: background DATABASE")?;
+    let (wish, wishes) = mpsc::channel();
+    std::thread::spawn(move || {
+        for line in std::io::stdin().lock().lines().map_while(Result::ok) {
+            let wished = match line.trim() {
+                "c" => Wish::Cancel,
+                "q" => Wish::Quit,
+                _ => Wish::SyncNow,
+            };
+            if wish.send(wished).is_err() {
+                return;
+            }
+        }
+    });
+    run(&database, wishes, |line| println!("{line}"))
 }
 
-/// Runs until the first cycle has ended, and returns how it ended.
-pub(crate) fn run(database: &str) -> Result<String, Box<dyn std::error::Error>> {
+/// Synchronises until the user quits.
+pub(crate) fn run(
+    database: &str,
+    wishes: mpsc::Receiver<Wish>,
+    show: impl FnMut(String) + Send + 'static,
+) -> Result<(), Box<dyn std::error::Error>> {
     let replica = Replica::open(database)?;
     let site = replica.site(Arc::new(HttpTransport::default()));
     let photos = replica.files(Files::folder_of(Path::new(database)));
     let config = DriverConfig::default().options(SyncOptions::default().max_time(Duration::from_secs(25)));
     let mut driver = Driver::new(site, config).with_files(photos, FilesOptions::default());
     let handle = driver.handle();
-    let (ends, ended) = mpsc::channel();
-    let thread = std::thread::spawn(move || driver.run(&mut Screen { ends }));
-    // A user who wants to sync now: handle.trigger(); who does not want to wait: handle.cancel(); a metered line: handle.set_metered(true); an app in the background:
-    // handle.suspend(), and later handle.resume(); a closed app: handle.join().
-    let outcome = ended.recv()?;
+    let thread = std::thread::spawn(move || driver.run(&mut Screen { show }));
+    for wish in wishes {
+        match wish {
+            Wish::SyncNow => {
+                handle.trigger();
+            }
+            Wish::Cancel => {
+                handle.cancel(); // A request that is on its way ends within two seconds.
+            }
+            Wish::Quit => break,
+        }
+    }
     handle.join();
     thread.join().map_err(|_| "the driver panicked")?;
-    Ok(outcome)
+    Ok(())
 }

@@ -1,7 +1,7 @@
 //! A central server within an app that serves its own pages with axum: the handler of central is mounted beside them. It answers
-//! the V5 requests of sites too, because no legacy server is needed.
+//! the V5 requests of sites too, because no legacy server is needed. The page of the app reads records as futures.
 //!
-//! `cargo run -p sync-core --example central_in_axum -- central.sqlite 127.0.0.1:8000`, for a database with a site in its list
+//! `cargo run -p sync-core --features tokio --example central_in_axum -- central.sqlite 127.0.0.1:8000`, for a database with a site in its list
 //!
 //! What is missing here and in `oms-sync-server`: limits for slow clients, TLS, files in pieces, figures, a status page.
 
@@ -17,8 +17,10 @@ use axum::http::{HeaderMap, Method as HttpMethod, Response, StatusCode, Uri};
 use axum::routing::get;
 use axum::{Router, serve};
 use sync_core::Replica;
+use sync_core::asynchronous::AsyncReplica;
 use sync_core::central::Central;
 use sync_core::files::{FileStore, Files};
+use sync_core::record::{Asset, Query};
 use sync_core::transport::{HttpRequest, HttpResponse, Method};
 
 #[tokio::main]
@@ -54,7 +56,7 @@ pub(crate) async fn run(
     });
 
     let app = Router::new()
-        .route("/", get(|| async { "a page of the app" }))
+        .route("/", get(move || page(replica.asynchronous())))
         .fallback(answer)
         .layer(DefaultBodyLimit::max(64 * 1024 * 1024))
         .with_state(central.clone());
@@ -63,6 +65,18 @@ pub(crate) async fn run(
     stop.store(true, Ordering::Relaxed);
     integrator.join().map_err(|_| "the integrator panicked")?;
     Ok(())
+}
+
+/// The page of the app: what stands in the clinics. The database is read on a thread of tokio for such work.
+async fn page(replica: AsyncReplica) -> (StatusCode, String) {
+    let here = Query::new().is_null("deleted_datetime").order_by("serial_number").limit(50);
+    match replica.find::<Asset>(here).await {
+        Ok(assets) => {
+            let line = |asset: &Asset| format!("{}: {}\n", asset.id, asset.notes.as_deref().unwrap_or("-"));
+            (StatusCode::OK, assets.iter().map(line).collect())
+        }
+        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{error}. {}", error.advice())),
+    }
 }
 
 /// Every other request is one of a site. Central blocks, so it works on a thread for that.
