@@ -208,6 +208,86 @@ impl fmt::Display for DateTime {
     }
 }
 
+/// Conversions from and to the types of the crate `time`, with the feature of that name.
+#[cfg(feature = "time")]
+mod of_time {
+    use time::{OffsetDateTime, PrimitiveDateTime, Time, UtcOffset};
+
+    use super::{Date, DateError, DateTime};
+
+    /// # Errors
+    /// A year outside 1 to 9999.
+    impl TryFrom<time::Date> for Date {
+        type Error = DateError;
+
+        fn try_from(date: time::Date) -> Result<Self, DateError> {
+            let year = u16::try_from(date.year()).map_err(|_| DateError)?;
+            Self::new(year, date.month().into(), date.day()).ok_or(DateError)
+        }
+    }
+
+    /// # Errors
+    /// The default, `0000-00-00`, is no date.
+    impl TryFrom<Date> for time::Date {
+        type Error = DateError;
+
+        fn try_from(date: Date) -> Result<Self, DateError> {
+            let month = time::Month::try_from(date.month).map_err(|_| DateError)?;
+            Self::from_calendar_date(i32::from(date.year), month, date.day).map_err(|_| DateError)
+        }
+    }
+
+    /// The same numbers: a date-time of a record is in UTC and has no zone.
+    ///
+    /// # Errors
+    /// A year outside 1 to 9999.
+    impl TryFrom<PrimitiveDateTime> for DateTime {
+        type Error = DateError;
+
+        fn try_from(at: PrimitiveDateTime) -> Result<Self, DateError> {
+            let (date, (hour, minute, second, nanosecond)) = (at.date().try_into()?, at.time().as_hms_nano());
+            Ok(Self { date, hour, minute, second, nanosecond })
+        }
+    }
+
+    /// # Errors
+    /// The default is no date-time. A leap second, which `time` does not have.
+    impl TryFrom<DateTime> for PrimitiveDateTime {
+        type Error = DateError;
+
+        fn try_from(at: DateTime) -> Result<Self, DateError> {
+            let DateTime { date, hour, minute, second, nanosecond } = at;
+            let time = Time::from_hms_nano(hour, minute, second, nanosecond).map_err(|_| DateError)?;
+            Ok(Self::new(date.try_into()?, time))
+        }
+    }
+
+    /// The moment in UTC, whatever its zone.
+    ///
+    /// # Errors
+    /// A year outside 1 to 9999.
+    impl TryFrom<OffsetDateTime> for DateTime {
+        type Error = DateError;
+
+        fn try_from(at: OffsetDateTime) -> Result<Self, DateError> {
+            let at = at.checked_to_offset(UtcOffset::UTC).ok_or(DateError)?;
+            PrimitiveDateTime::new(at.date(), at.time()).try_into()
+        }
+    }
+
+    /// In UTC.
+    ///
+    /// # Errors
+    /// As for [`PrimitiveDateTime`].
+    impl TryFrom<DateTime> for OffsetDateTime {
+        type Error = DateError;
+
+        fn try_from(at: DateTime) -> Result<Self, DateError> {
+            PrimitiveDateTime::try_from(at).map(PrimitiveDateTime::assume_utc)
+        }
+    }
+}
+
 fn digits(text: &str, least: usize, most: usize) -> Option<u32> {
     if text.len() < least || text.len() > most || !text.bytes().all(|b| b.is_ascii_digit()) {
         return None;
@@ -249,6 +329,30 @@ mod tests {
         assert_eq!((DateTime::default().timestamp(), Date::new(2023, 2, 29), Date::new(0, 1, 1)), (None, None, None));
         assert_eq!("2024-2-9".parse::<Date>().map(|date| (date.year(), date.month(), date.day())), Ok((2024, 2, 9)));
         assert_eq!("2024-2-9".parse::<DateTime>(), Err(DateError));
+    }
+
+    #[cfg(feature = "time")]
+    #[test]
+    fn dates_and_moments_become_those_of_time_and_back() {
+        use time::macros::{date, datetime};
+        use time::{OffsetDateTime, PrimitiveDateTime};
+
+        for (own, theirs) in [("2024-02-29", date!(2024 - 02 - 29)), ("0001-01-01", date!(0001 - 01 - 01))] {
+            let own = Date::parse(own).unwrap();
+            assert_eq!((time::Date::try_from(own), Date::try_from(theirs)), (Ok(theirs), Ok(own)));
+        }
+        let own = DateTime::parse("2026-11-23T23:05:07.000000123").unwrap();
+        let theirs = datetime!(2026-11-23 23:05:07.000000123);
+        assert_eq!((PrimitiveDateTime::try_from(own), DateTime::try_from(theirs)), (Ok(theirs), Ok(own)));
+        let elsewhere = datetime!(2026-11-24 01:05:07.000000123 +2);
+        assert_eq!((OffsetDateTime::try_from(own), DateTime::try_from(elsewhere)), (Ok(theirs.assume_utc()), Ok(own)));
+
+        assert_eq!(Date::try_from(date!(0000 - 01 - 01)), Err(DateError));
+        assert_eq!(Date::try_from(date!(-0044 - 03 - 15)), Err(DateError));
+        assert_eq!(time::Date::try_from(Date::default()), Err(DateError));
+        assert_eq!(PrimitiveDateTime::try_from(DateTime::default()), Err(DateError));
+        let leap = DateTime::parse("2016-12-31T23:59:60").unwrap();
+        assert_eq!(PrimitiveDateTime::try_from(leap), Err(DateError), "it has no such second");
     }
 
     #[test]
