@@ -414,8 +414,31 @@ fn lines_are_written_where_the_record_is_whose_lines_they_are() {
     a.sync();
     assert_eq!(a.records.put("trans_line", [line("t")]).unwrap_err().code(), "store_not_active_here");
     assert_eq!(a.records.delete("trans_line", "l").unwrap_err().code(), "store_not_active_here");
-    // Of a record that is not here nobody can say it.
-    a.records.put("trans_line", [data(r#"{"ID":"m","transaction_ID":"unknown"}"#)]).unwrap();
+}
+
+/// Whose it is cannot be said without that record. A server may send the two in any order.
+#[test]
+fn a_line_of_a_host_needs_the_record_whose_line_it_is_and_one_of_the_server_does_not() {
+    let country = Country::new();
+    let own = country.world.sites[0].clone();
+    let a = country.site("district_a");
+    for line in [r#"{"ID":"m","transaction_ID":"unknown"}"#, r#"{"ID":"m","transaction_ID":""}"#, r#"{"ID":"m"}"#] {
+        let refused = a.records.put("trans_line", [data(line)]).unwrap_err();
+        assert_eq!(refused.code(), "invalid_record", "{line}");
+        assert!(refused.to_string().contains("$.transaction_ID"), "{refused}");
+    }
+    assert!(a.get("trans_line", "m").is_none());
+    a.records.put("transact", [transact("t", &own.store_id, "N")]).unwrap();
+    a.records.put("trans_line", [data(r#"{"ID":"m","transaction_ID":"t"}"#)]).unwrap();
+
+    let early = serde_json::json!({ "ID": "early", "transaction_ID": "later", "store_ID": own.store_id });
+    country.legacy.put_row("trans_line", "early", early);
+    let report = a.sync();
+    assert_eq!(report.quarantined, 0, "{report:?}");
+    let noted = |line: RecordData| Ok(data(&line.as_str().replacen('{', r#"{"comment":"noted","#, 1)));
+    a.records.update("trans_line", "early", noted).unwrap();
+    let moved = |line: RecordData| Ok(data(&line.as_str().replace("later", "never")));
+    assert_eq!(a.records.update("trans_line", "early", moved).unwrap_err().code(), "invalid_record");
 }
 
 /// A host learns at once what Open mSupply could not read; what the legacy server itself sends is stored as it is.

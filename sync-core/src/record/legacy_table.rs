@@ -117,7 +117,12 @@ fn line_of(table: &str) -> Option<(&'static str, &'static str)> {
 impl LegacyTable {
     /// The field with the id of the record whose line it is, if its records are lines.
     pub(super) fn parent_field(&self) -> Option<&'static str> {
-        line_of(self.table).map(|(key, _)| key)
+        self.parent().map(|(key, _)| key)
+    }
+
+    /// The same, and the table of that record.
+    pub(crate) fn parent(&self) -> Option<(&'static str, &'static str)> {
+        line_of(self.table)
     }
 }
 

@@ -160,6 +160,7 @@ impl<'t> RecordWriter<'t> {
                 let stored = self.txn.record(table, &id)?;
                 check_legacy_kinds(known, table, &id, data, stored.as_ref())?;
                 self.check_legacy_store(table, &id, Some(data))?;
+                self.check_legacy_parent(known, (table, &id), data, stored.as_ref())?;
                 Ok(id)
             }
         }
@@ -174,16 +175,29 @@ impl<'t> RecordWriter<'t> {
         if self.txn.has_record(&TableName::from(parent_table), &RecordId::new(parent.clone().into_owned()))? {
             return Ok(());
         }
-        Err(Error::InvalidRecord {
-            table: table.clone(),
-            id: id.clone(),
-            source: Box::new(FieldError {
-                path: format!("$.{field}"),
-                expected: format!("the id of a record of {parent_table}").into(),
-                found: "one that is not here".into(),
-                unsupported: false,
-            }),
-        })
+        Err(missing_parent((table, id), field, parent_table))
+    }
+
+    /// A line of a legacy table needs the record whose line it is, for the same reason; a server may send the two in any order. A line that
+    /// is stored without it stays as it is, and a line with a store of its own need not name one.
+    fn check_legacy_parent(
+        &self,
+        known: &LegacyTable,
+        (table, id): (&TableName, &RecordId),
+        data: &RecordData,
+        stored: Option<&RecordData>,
+    ) -> Result<()> {
+        let Some((field, parent_table)) = known.parent() else { return Ok(()) };
+        let named = |data: &RecordData| data.fields()?.text(field).map(|id| RecordId::new(id.into_owned()));
+        let parent = named(data).filter(|id| !id.as_str().is_empty());
+        let is_here = match &parent {
+            Some(parent) => self.txn.has_record(&TableName::from(parent_table), parent)?,
+            None => document_store(table, data) != DocumentStore::Nowhere,
+        };
+        match is_here || stored.is_some_and(|stored| named(stored).filter(|id| !id.as_str().is_empty()) == parent) {
+            true => Ok(()),
+            false => Err(missing_parent((table, id), field, parent_table)),
+        }
     }
 
     /// For a document of a legacy table: the store that it names must be active here, and so must that of its parent.
@@ -222,6 +236,20 @@ impl<'t> RecordWriter<'t> {
             may_write(self.role, kind, operation, owner).map_err(|refusal| refused(refusal, id))?;
         }
         Ok(())
+    }
+}
+
+/// The error for a record without the record that it belongs to.
+fn missing_parent((table, id): (&TableName, &RecordId), field: &str, parent_table: &str) -> Error {
+    Error::InvalidRecord {
+        table: table.clone(),
+        id: id.clone(),
+        source: Box::new(FieldError {
+            path: format!("$.{field}"),
+            expected: format!("the id of a record of {parent_table}").into(),
+            found: "one that is not here".into(),
+            unsupported: false,
+        }),
     }
 }
 
