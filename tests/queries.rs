@@ -3,8 +3,10 @@
 use std::sync::Arc;
 
 use sync_core::Replica;
+use sync_core::protocol::PasswordHash;
 use sync_core::record::{AssetCatalogueItem, Property, PropertyValueType, Query};
 use sync_core::storage::MemoryStorage;
+use sync_core::storage::rusqlite::Row;
 use sync_tests::world::{data, each_central};
 
 fn item(number: usize) -> AssetCatalogueItem {
@@ -114,6 +116,49 @@ fn a_file_is_asked_in_sql_from_one_snapshot_and_not_written() {
     assert!(refused.is_err(), "{refused:?}");
     let memory = Replica::with_storage(Arc::new(MemoryStorage::new()));
     assert_eq!(memory.read_sql(|_| Ok(())).expect_err("no file").code(), "bad_input");
+}
+
+#[test]
+fn two_views_are_joined_by_the_statement_of_the_page_about_storage() {
+    const STORE: &str = "D77F67339BF8400886D009178F4962E1";
+    let folder = tempfile::tempdir().expect("a folder");
+    let replica = Replica::open(folder.path().join("central.sqlite")).expect("opens");
+    let list = replica.site_registry().expect("a central database");
+    list.add("north", &PasswordHash::of_password("a password")).expect("a site");
+    list.add_store("North", "N", "north", Some(STORE.into())).expect("a store");
+    let at = |day: &str| format!("2026-11-{day}T08:00:00");
+    for (id, store) in [("broken", STORE), ("mended", STORE), ("silent", STORE), ("elsewhere", "another")] {
+        let at = at("01");
+        let asset = format!(
+            r#"{{"id":"{id}","store_id":"{store}","serial_number":"{id}","created_datetime":"{at}","modified_datetime":"{at}"}}"#
+        );
+        replica.records().put("asset", [data(&asset)]).expect("stored");
+    }
+    for (id, of, status, day) in [
+        ("1", "broken", "FUNCTIONING", "02"),
+        ("2", "broken", "NOT_FUNCTIONING", "03"),
+        ("3", "mended", "NOT_FUNCTIONING", "02"),
+        ("4", "mended", "FUNCTIONING", "03"),
+        ("5", "elsewhere", "NOT_FUNCTIONING", "02"),
+    ] {
+        let (at, user) = (at(day), "u");
+        let log = format!(
+            r#"{{"id":"{id}","asset_id":"{of}","user_id":"{user}","status":"{status}","log_datetime":"{at}"}}"#
+        );
+        replica.records().put("asset_log", [data(&log)]).expect("stored");
+    }
+    let page = std::fs::read_to_string(crate::names::root().join("docs/storage.md")).expect("the page");
+    let block =
+        page.split("```sql").find(|block| block.contains("FROM asset a JOIN asset_log l")).expect("the statement");
+    let sql = block.split("```").next().expect("its end").to_owned();
+    let found = replica.read_sql(|connection| {
+        let mut statement = connection.prepare(&sql)?;
+        let row = |row: &Row<'_>| Ok((row.get("serial_number")?, row.get("status")?, row.get("since")?));
+        let rows = statement.query_map((), row)?;
+        rows.collect::<Result<Vec<(String, String, String)>, _>>()
+    });
+    let expected = ("broken".to_owned(), "NOT_FUNCTIONING".to_owned(), at("03"));
+    assert_eq!(found.expect("read"), [expected]);
 }
 
 #[test]

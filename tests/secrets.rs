@@ -139,6 +139,49 @@ fn a_place_that_cannot_be_written_leaves_the_database_as_it_is() {
     assert!(failed.causes()[0].contains("OMS_SYNC_TEST_NOBODY_SETS_PASSWORD_SHA256"), "{:?}", failed.causes());
 }
 
+/// A process gets its environment from the one that starts it, so this test runs itself again with other variables.
+#[test]
+fn secrets_of_the_environment_are_read_by_a_process_that_has_them() {
+    const TEST: &str = "secrets::secrets_of_the_environment_are_read_by_a_process_that_has_them";
+    const INNER: &str = "OMS_SYNC_TEST_READS_ITS_ENVIRONMENT";
+    if std::env::var_os(INNER).is_some() {
+        let country = Country::new();
+        let storage = Arc::new(MemoryStorage::new());
+        let replica = with(&storage, EnvironmentSecrets::new("CLINIC"));
+        let set_up = replica.site(country.line.clone()).set_up(&settings(), &mut NoopObserver);
+        if let Err(error) = set_up {
+            println!("[refused] {}", error.causes().join(" "));
+            return;
+        }
+        sync(&country, &replica).unwrap();
+        assert_eq!(here(&storage), empty());
+        let known = replica.settings().unwrap().unwrap();
+        assert!(known.password == PasswordHash::of_password(PASSWORD));
+        println!("[synchronised] {}", known.hardware_id.unwrap_or_default());
+        return;
+    }
+    let with_variables = |hash: &str, id: &str| {
+        let mut child = std::process::Command::new(std::env::current_exe().unwrap());
+        child.args(["--exact", TEST, "--nocapture"]).env(INNER, "1");
+        child.env("CLINIC_PASSWORD_SHA256", hash).env("CLINIC_HARDWARE_ID", id);
+        let output = child.output().unwrap();
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(output.status.success(), "{said} {}", String::from_utf8_lossy(&output.stderr));
+        said[said.find('[').unwrap()..].lines().next().unwrap().to_owned()
+    };
+    let hash = PasswordHash::of_password(PASSWORD);
+    assert_eq!(with_variables(hash.expose(), ID), format!("[synchronised] {ID}"));
+    assert_eq!(
+        with_variables(&format!(" {}\n", hash.expose()), ID),
+        format!("[synchronised] {ID}"),
+        "a blank is nothing"
+    );
+    let another = with_variables("of another site", ID);
+    assert!(another.contains("[refused]") && another.contains("CLINIC_PASSWORD_SHA256 has another value"), "{another}");
+    let none = with_variables(hash.expose(), "");
+    assert!(none.contains("[refused]") && none.contains("CLINIC_HARDWARE_ID"), "{none}");
+}
+
 #[test]
 fn an_app_says_who_it_is_and_cannot_say_what_no_header_holds() {
     let country = Country::new();

@@ -2,10 +2,12 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::time::Duration;
 
 use sync_core::record::{Asset, AssetClass, RecordData, RecordId, TableName};
 use sync_core::storage::MemoryStorage;
-use sync_core::{Error, Replica};
+use sync_core::{Error, NoopObserver, Replica, SyncOptions};
+use sync_tests::world::{CentralEnd, Kind, asset};
 
 const STORED: &str = r#"{"id":"a","notes":"0","created_datetime":"2026-11-23T08:00:00",
     "modified_datetime":"2026-11-23T08:00:00","of a later version":{"kept":[1]}}"#;
@@ -113,4 +115,40 @@ fn no_edit_is_lost_to_another_at_the_same_time() {
         });
         assert_eq!(notes(replica, id), "40");
     });
+}
+
+/// A pull that begins while the app edits a record comes after the edit, as a whole: it meets the edit, and names the conflict. Between
+/// reading and writing it would be overwritten unseen.
+#[test]
+fn no_pull_comes_between_the_reading_and_the_writing_of_an_edit() {
+    for kind in [Kind::Sqlite, Kind::Memory] {
+        let central = CentralEnd::over(kind);
+        let north = central.new_site("north");
+        north.sync();
+        north.records.put("asset", [asset("a", "STORE_north", "first")]).expect("stored");
+        north.sync();
+        central.records.put("asset", [asset("a", "STORE_north", "of central")]).expect("stored");
+        let replica = Replica::with_storage(north.storage.clone());
+        let assets = replica.records().of::<Asset>();
+        let report = std::thread::scope(|threads| {
+            let mut pull = None;
+            let edit = |asset: &mut Asset| {
+                let begun = threads.spawn(|| north.site.sync(&SyncOptions::default().pull_only(), &mut NoopObserver));
+                std::thread::sleep(Duration::from_millis(300));
+                assert!(!begun.is_finished(), "it waits for the edit");
+                let here = assets.get("a")?.and_then(|asset| asset.notes);
+                assert_eq!((here.as_deref(), asset.notes.as_deref()), (Some("first"), Some("first")));
+                asset.notes = Some("edited".to_owned());
+                pull = Some(begun);
+                Ok(())
+            };
+            assets.update("a", edit).expect("stored");
+            pull.expect("it began").join().expect("no panic").expect("a cycle")
+        });
+        assert_eq!((report.error.as_ref().map(Error::code), report.kept_local), (None, 1), "{report:?}");
+        assert_eq!(assets.get("a").expect("reads").and_then(|asset| asset.notes).as_deref(), Some("edited"));
+        let conflicts = replica.conflicts().expect("reads");
+        let theirs: Option<Asset> = conflicts[0].received_as();
+        assert_eq!(theirs.and_then(|asset| asset.notes).as_deref(), Some("of central"), "nothing of it is lost");
+    }
 }

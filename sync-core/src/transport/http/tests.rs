@@ -287,6 +287,32 @@ fn received_with(
     transport(&seconds(10)).send(&get(address))
 }
 
+/// The limit is of the decoded bytes: a small packed body may be a large answer.
+#[test]
+fn an_answer_above_the_limit_of_a_host_is_not_held_in_memory() {
+    let body = vec![b' '; 100_000];
+    for (coding, sent) in [("identity", body.clone()), ("gzip", gzip(&body))] {
+        let address = server(move |mut stream| {
+            read_head(&stream);
+            let length = sent.len();
+            let head = format!("HTTP/1.1 200 OK\r\ncontent-encoding: {coding}\r\ncontent-length: {length}\r\n\r\n");
+            let _ = stream.write_all(&[head.as_bytes(), &sent].concat());
+        });
+        let with_limit = |bytes| {
+            let options = HttpOptions { proxies: environment(&[]), ..HttpOptions::default().timeouts(seconds(10)) };
+            HttpTransport::with_options(&options.answer_max(bytes))
+        };
+        let refused = with_limit(99_999).send(&get(address));
+        assert!(matches!(refused, Err(TransportError::TooLarge(99_999))), "{coding}: {refused:?}");
+        assert_eq!(with_limit(100_000).send(&get(address)).unwrap().body.len(), 100_000, "{coding}");
+        // The body of a file is read as it comes, and is not held.
+        let mut file = with_limit(99_999).stream(&get(address), None).unwrap();
+        let mut read = Vec::new();
+        file.body.read_to_end(&mut read).unwrap();
+        assert_eq!(read.len(), 100_000, "{coding}");
+    }
+}
+
 #[test]
 fn packed_bodies_are_unpacked_and_damage_is_told_from_a_cut() {
     let packed = gzip(b"{\"data\":null}");
