@@ -75,10 +75,30 @@ fn public_items(source: &str) -> Vec<String> {
 
 /// True if the text of an item has come to its body or its end.
 fn ends_item(item: &str) -> bool {
-    item.ends_with('{')
-        || item.ends_with(';')
-        || item.ends_with('}')
-        || (item.starts_with("pub ") && item.ends_with(',') && !item.contains('('))
+    item.ends_with('{') || item.ends_with(';') || item.ends_with('}') || (item.ends_with(',') && is_whole_field(item))
+}
+
+/// True for the text of a field of a struct, whose type may have brackets, once all of them are closed.
+fn is_whole_field(item: &str) -> bool {
+    let Some((name, of_type)) = item.strip_prefix("pub ").and_then(|rest| rest.split_once(':')) else { return false };
+    let of_type = of_type.replace("->", "");
+    let count = |char| of_type.matches(char).count();
+    let is_name = name.chars().all(|char| char.is_ascii_lowercase() || char.is_ascii_digit() || char == '_');
+    is_name && count('(') == count(')') && count('<') == count('>') && count('[') == count(']')
+}
+
+#[test]
+fn a_field_ends_where_its_brackets_do() {
+    let source = "pub struct A {\n    /// Text.\n    pub b: Vec<(X, Y)>,\n    /// Text.\n    pub c: Box<dyn Fn(\n        X,\n    ) -> Y>,\n    pub d: u8,\n}\n\
+        impl A {\n    pub fn e<T>(\n        f: (X, T),\n    ) -> Y\n    where\n        T: Z,\n    {\n    }\n}";
+    let expected = [
+        "pub struct A",
+        "pub struct A: pub b: Vec<(X, Y)>",
+        "pub struct A: pub c: Box<dyn Fn( X, ) -> Y>",
+        "pub struct A: pub d: u8",
+        "impl A: pub fn e<T>( f: (X, T), ) -> Y where T: Z,",
+    ];
+    assert_eq!(public_items(source), expected.map(|line| line.trim_end_matches(',')));
 }
 
 /// The item without its body.
@@ -201,7 +221,18 @@ fn a_closed_type_is_told_from_an_open_one() {
     assert_eq!(closed_types(source), ["A", "D"]);
 }
 
-fn page() -> String {
+/// What the page holds, and what it leaves out.
+const HEAD: &str = "\
+The public items of sync-core, by the file that declares them.
+
+It is read from the sources, so it leaves out: derived traits and trait implementations (`impl Trait for`), the features that an item needs,
+the record types and their enumerations (docs/record-types.md), errors and refusals (docs/errors.md), and what a macro makes: an item in
+a macro is here once, with the name that the macro gives it (`$name`). The other crates of the workspace have no such page: only
+sync-core promises stable names.
+";
+
+/// The sources of the reviewed items, by their path.
+fn reviewed_sources() -> Vec<(String, String)> {
     let folder = root().join("sync-core/src");
     let skipped = |file: &Path| {
         let stem = file.file_stem().unwrap().to_string_lossy().into_owned();
@@ -214,18 +245,98 @@ fn page() -> String {
     };
     let mut files = rust_files(&folder);
     files.sort();
-    let mut page = String::from("The public items of sync-core, by the file that declares them.\n");
-    for file in files.iter().filter(|file| !skipped(file)) {
-        let source = fs::read_to_string(file).unwrap();
-        let source = source.split("\nmod tests {").next().unwrap_or_default();
-        let items = public_items(source);
+    let reviewed = files.into_iter().filter(|file| !skipped(file));
+    reviewed
+        .map(|file| (file.strip_prefix(&folder).unwrap().display().to_string(), fs::read_to_string(&file).unwrap()))
+        .collect()
+}
+
+/// What a source declares for hosts.
+fn without_tests(source: &str) -> &str {
+    source.split("\nmod tests {").next().unwrap_or_default()
+}
+
+fn page() -> String {
+    let mut page = String::from(HEAD);
+    for (name, source) in reviewed_sources() {
+        let items = public_items(without_tests(&source));
         if !items.is_empty() {
-            let name = file.strip_prefix(&folder).unwrap().display().to_string();
             page.push_str(&format!("\n{name}\n"));
             items.iter().for_each(|item| page.push_str(&format!("  {item}\n")));
         }
     }
     page
+}
+
+/// The crates that a signature may name, each with the files in which it may, or in any, and the reason.
+const FOREIGN: &[(&str, &[&str], &str)] = &[
+    ("serde", &[], "docs/decisions/0023-serde-is-public.md"),
+    ("serde_json", &[], "docs/decisions/0023-serde-is-public.md"),
+    (
+        "rusqlite",
+        &["replica.rs", "storage/sqlite/hook.rs"],
+        "feature `sqlite`; `sync_core::storage::rusqlite` is the same crate",
+    ),
+];
+
+/// Names that a source has from a crate, by its `use` lines.
+fn imported(source: &str, from: &str) -> Vec<String> {
+    let mut names = Vec::new();
+    for line in source.split(';').filter_map(|text| text.trim().rsplit("use ").next().filter(|_| text.contains("use ")))
+    {
+        let Some(path) = line.strip_prefix(from).and_then(|rest| rest.strip_prefix("::")) else { continue };
+        let parts = path.split(|char: char| !char.is_alphanumeric() && char != '_');
+        names.extend(parts.filter(|part| part.starts_with(char::is_uppercase)).map(str::to_owned));
+    }
+    names
+}
+
+/// The crates of which a signature names something.
+fn foreign_crates<'c>(source: &str, item: &str, crates: &[&'c str]) -> Vec<&'c str> {
+    let is_word = |char: char| char.is_alphanumeric() || char == '_';
+    let has = |name: &str| item.split(|char| !is_word(char)).any(|word| word == name);
+    let is_foreign =
+        |name: &&&str| item.contains(&format!("{name}::")) || imported(source, name).iter().any(|one| has(one));
+    crates.iter().filter(is_foreign).copied().collect()
+}
+
+#[test]
+fn a_signature_names_no_foreign_crate_without_a_reason() {
+    let manifest = fs::read_to_string(root().join("sync-core/Cargo.toml")).unwrap();
+    let dependencies = manifest.split("[dependencies]").nth(1).unwrap().split("\n[").next().unwrap();
+    let crates: Vec<String> = dependencies
+        .lines()
+        .filter_map(|line| line.split(['.', ' ']).next().filter(|name| !name.is_empty()))
+        .map(|name| name.replace('-', "_"))
+        .collect();
+    let crates: Vec<&str> = crates.iter().map(String::as_str).collect();
+    assert!(crates.contains(&"rustls") && crates.contains(&"serde_json"), "{crates:?}");
+    let (mut wrong, mut used) = (Vec::new(), BTreeSet::new());
+    for (file, source) in reviewed_sources() {
+        for item in public_items(without_tests(&source)) {
+            for name in foreign_crates(&source, &item, &crates) {
+                let is_it = |row: &&(&str, &[&str], &str)| {
+                    row.0 == name && (row.1.is_empty() || row.1.contains(&file.as_str()))
+                };
+                match FOREIGN.iter().find(is_it) {
+                    Some((known, ..)) => drop(used.insert(*known)),
+                    None => wrong.push(format!("{file}: {name}: {item}")),
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "use an own type, or give the reason in FOREIGN: {wrong:#?}");
+    assert_eq!(used.len(), FOREIGN.len(), "no signature names the others any more: {used:?}");
+}
+
+#[test]
+fn a_foreign_name_is_found_by_its_path_and_by_its_import() {
+    let source = "use url::{self, Url};\nuse serde_json::value::RawValue;\n";
+    let crates = ["url", "serde_json"];
+    assert_eq!(foreign_crates(source, "pub fn a(at: &Url) -> u8", &crates), ["url"]);
+    assert_eq!(foreign_crates(source, "pub b: Box<RawValue>", &crates), ["serde_json"]);
+    assert_eq!(foreign_crates(source, "pub c: serde_json::Value", &crates), ["serde_json"]);
+    assert!(foreign_crates(source, "pub d: UrlOf", &crates).is_empty());
 }
 
 #[test]

@@ -3,6 +3,13 @@
 use std::time::Duration;
 
 /// Limits and waits; the defaults suit a clinic on a slow line.
+///
+/// ```
+/// use sync_core::SyncConfig;
+///
+/// let impatient = SyncConfig::default().attempts(2).push_records_max(500);
+/// assert_eq!((impatient.attempts, impatient.pull_records), (2, SyncConfig::default().pull_records));
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SyncConfig {
@@ -59,5 +66,91 @@ impl Default for SyncConfig {
             integration_wait: Duration::from_secs(120),
             initialisation_wait: Duration::from_secs(30 * 60),
         }
+    }
+}
+
+impl SyncConfig {
+    /// Sets [`pull_records`](Self#structfield.pull_records).
+    #[must_use]
+    pub fn pull_records(self, pull_records: u32) -> Self {
+        Self { pull_records, ..self }
+    }
+
+    /// Sets [`pull_records_max`](Self#structfield.pull_records_max).
+    #[must_use]
+    pub fn pull_records_max(self, pull_records_max: u32) -> Self {
+        Self { pull_records_max, ..self }
+    }
+
+    /// Sets [`pull_bytes`](Self#structfield.pull_bytes).
+    #[must_use]
+    pub fn pull_bytes(self, pull_bytes: usize) -> Self {
+        Self { pull_bytes, ..self }
+    }
+
+    /// Sets [`legacy_pull_records`](Self#structfield.legacy_pull_records).
+    #[must_use]
+    pub fn legacy_pull_records(self, legacy_pull_records: u32) -> Self {
+        Self { legacy_pull_records, ..self }
+    }
+
+    /// Sets [`push_records_max`](Self#structfield.push_records_max).
+    #[must_use]
+    pub fn push_records_max(self, push_records_max: usize) -> Self {
+        Self { push_records_max, ..self }
+    }
+
+    /// Sets [`push_bytes_max`](Self#structfield.push_bytes_max).
+    #[must_use]
+    pub fn push_bytes_max(self, push_bytes_max: usize) -> Self {
+        Self { push_bytes_max, ..self }
+    }
+
+    /// Sets [`push_body_limit`](Self#structfield.push_body_limit).
+    #[must_use]
+    pub fn push_body_limit(self, push_body_limit: usize) -> Self {
+        Self { push_body_limit, ..self }
+    }
+
+    /// Sets [`gzip_from`](Self#structfield.gzip_from).
+    #[must_use]
+    pub fn gzip_from(self, gzip_from: usize) -> Self {
+        Self { gzip_from, ..self }
+    }
+
+    /// Sets [`attempts`](Self#structfield.attempts).
+    #[must_use]
+    pub fn attempts(self, attempts: u32) -> Self {
+        Self { attempts, ..self }
+    }
+
+    /// Sets [`retry_wait`](Self#structfield.retry_wait).
+    #[must_use]
+    pub fn retry_wait(self, retry_wait: Duration) -> Self {
+        Self { retry_wait, ..self }
+    }
+
+    /// Sets [`integration_poll`](Self#structfield.integration_poll).
+    #[must_use]
+    pub fn integration_poll(self, integration_poll: Duration) -> Self {
+        Self { integration_poll, ..self }
+    }
+
+    /// Sets [`integration_poll_first`](Self#structfield.integration_poll_first).
+    #[must_use]
+    pub fn integration_poll_first(self, integration_poll_first: Duration) -> Self {
+        Self { integration_poll_first, ..self }
+    }
+
+    /// Sets [`integration_wait`](Self#structfield.integration_wait).
+    #[must_use]
+    pub fn integration_wait(self, integration_wait: Duration) -> Self {
+        Self { integration_wait, ..self }
+    }
+
+    /// Sets [`initialisation_wait`](Self#structfield.initialisation_wait).
+    #[must_use]
+    pub fn initialisation_wait(self, initialisation_wait: Duration) -> Self {
+        Self { initialisation_wait, ..self }
     }
 }
