@@ -261,3 +261,27 @@ fn a_use_tree_is_read_whole() {
     let names: Vec<String> = paths.iter().map(|path| path.join("::")).collect();
     assert_eq!(names, ["crate::a", "crate::a::B", "crate::c::D"]);
 }
+
+/// What a source includes from outside its crate is missing in the package of the crate.
+#[test]
+fn no_crate_that_is_packaged_includes_a_file_of_outside_its_folder() {
+    let (mut wrong, mut seen) = (Vec::new(), 0);
+    for part in ["sync-core", "sync-cli", "sync-cli/demo", "sync-cli/inspect", "sync-cli/server", "tests/kit"] {
+        let folder = crate::names::root().join(part);
+        for file in crate::names::rust_files(&folder.join("src")) {
+            let source = fs::read_to_string(&file).unwrap();
+            let included =
+                source.split("include_str!(\"").chain(source.split("include_bytes!(\"")).filter_map(|rest| {
+                    let name = rest.split('"').next()?;
+                    file.parent()?.join(name).canonicalize().ok().filter(|path| path.is_file())
+                });
+            for path in included {
+                seen += 1;
+                if !path.starts_with(folder.canonicalize().unwrap()) {
+                    wrong.push(format!("{}: {}", file.display(), path.display()));
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty() && seen > 10, "{seen}: {wrong:#?}");
+}

@@ -76,8 +76,3 @@ pub use write::record_write::RecordWrite;
 pub use write::records::Records;
 pub use write::transaction::Transaction;
 pub use write::typed_records::TypedRecords;
-
-/// The example of the README of the whole project compiles as it stands there.
-#[cfg(all(doctest, feature = "sqlite", feature = "http"))]
-#[doc = include_str!("../../README.md")]
-mod readme {}
