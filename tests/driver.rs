@@ -9,10 +9,10 @@ use sync_core::clock::{Clock, Timestamp};
 use sync_core::driver::{CycleEnd, Driver, DriverConfig, DriverHandle, DriverObserver};
 use sync_core::files::Attach;
 use sync_core::protocol::PasswordHash;
-use sync_core::site::FilesOptions;
+use sync_core::site::{FilesOptions, Step};
 use sync_core::transport::{HttpRequest, HttpResponse, Transport, TransportError};
-use sync_core::{Replica, SyncConfig, SyncEvent, SyncObserver};
-use sync_tests::world::{CentralEnd, Kind, SiteEnd, asset, get};
+use sync_core::{Replica, SyncConfig, SyncEvent, SyncObserver, SyncOptions, SyncOutcome};
+use sync_tests::world::{CentralEnd, Kind, SiteEnd, asset, data, get};
 
 type Plan = Box<dyn FnOnce() + Send>;
 
@@ -447,4 +447,90 @@ fn a_driver_that_was_joined_has_ended_and_calls_nobody_any_more() {
     thread.join().expect("it ended");
     assert!(ended.try_recv().is_err(), "no cycle came after it");
     handle.join();
+}
+
+/// A phone gives an app fifteen seconds in the background, and each request takes two. Each window brings records and ends in time, and
+/// the next one goes on; a screen gets the pace.
+#[test]
+fn each_short_window_brings_something_until_all_is_there() {
+    let world = world();
+    let classes = (0..60).map(|n| data(&format!(r#"{{"id":"class {n}","name":"n"}}"#)));
+    world.central.records.put("asset_class", classes).expect("stored");
+    let clock = world.clock.clone();
+    *world.line.at_request.lock().unwrap() = Some(Box::new(move || clock.sleep(Duration::from_secs(2))));
+    let config = SyncConfig::default().attempts(1).pull_records(5).pull_records_max(5);
+    let site = world.end.site.clone().with_config(config);
+    let window = Duration::from_secs(15);
+    let (mut pulled, mut outcomes, mut paces) = (Vec::new(), Vec::new(), Vec::new());
+    while outcomes.last() != Some(&SyncOutcome::Done) {
+        let began = world.clock.monotonic();
+        let mut screen = |event: &SyncEvent| {
+            if let SyncEvent::Progress { step: Step::PullV6, done, total, pace } = event {
+                paces.push((*done, *total, *pace));
+            }
+            ControlFlow::Continue(())
+        };
+        let report = site.sync(&SyncOptions::default().max_time(window), &mut screen).expect("a cycle");
+        let took = world.clock.monotonic() - began;
+        assert!(report.error.is_none() && took <= window + Duration::from_secs(2), "{took:?} {report:?}");
+        pulled.push(report.pulled);
+        outcomes.push(report.outcome);
+        assert!(outcomes.len() < 20, "it gets nowhere: {pulled:?}");
+    }
+    let (last, others) = outcomes.split_last().expect("cycles");
+    assert!(*last == SyncOutcome::Done && others.len() >= 2, "{outcomes:?}");
+    assert!(others.iter().all(|outcome| *outcome == SyncOutcome::Partial), "{outcomes:?}");
+    assert!(pulled[..others.len()].iter().all(|pulled| *pulled > 0), "each window is of use: {pulled:?}");
+    assert_eq!(pulled.iter().sum::<u64>(), 60);
+    // Five of sixty records, by two requests since the step began.
+    let pace = paces.first().map(|(done, total, pace)| (*done, *total, pace.per_minute, pace.left));
+    assert_eq!(pace, Some((5, 60, Some(75), Some(Duration::from_secs(44)))), "{paces:?}");
+}
+
+/// Somebody leaves the Wi-Fi while a file is on its way: it is left where it is, and goes on later.
+#[test]
+fn a_line_that_becomes_metered_ends_the_file_that_is_on_its_way() {
+    let world = world();
+    let folder = tempfile::tempdir().expect("a folder");
+    let replica = Replica::builder().clock(world.clock.clone()).with_storage(world.end.storage.clone());
+    let files = replica.files(folder.path().join("files"));
+    world.end.records.put("asset", [asset("x", "STORE_a", "")]).expect("stored");
+    for name in ["one.jpg", "two.jpg"] {
+        files.attach_bytes(&Attach::new("asset", "x", name), &mut &b"a photo"[..]).expect("attached");
+    }
+    let site = replica.site(world.line.clone());
+    let mut driver = Driver::new(site, DriverConfig::default()).with_files(files, FilesOptions::default());
+    let handle = driver.handle();
+    let mut seen = MeteredAtAFile { handle: handle.clone(), uploaded: Vec::new(), is_left: false };
+    driver.run(&mut seen);
+    let uploaded: Vec<_> = seen.uploaded.iter().map(|(uploaded, code)| (*uploaded, code.as_deref())).collect();
+    assert_eq!(uploaded, [(0, Some("cancelled")), (2, None)]);
+}
+
+/// Makes the line metered at the first event of the first file, and free again after the cycle.
+struct MeteredAtAFile {
+    handle: DriverHandle,
+    uploaded: Vec<(u64, Option<String>)>,
+    is_left: bool,
+}
+
+impl SyncObserver for MeteredAtAFile {
+    fn on_event(&mut self, event: &SyncEvent) -> ControlFlow<()> {
+        if matches!(event, SyncEvent::StepStarted { step: Step::Files }) && !std::mem::replace(&mut self.is_left, true)
+        {
+            self.handle.set_metered(true);
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+impl DriverObserver for MeteredAtAFile {
+    fn on_cycle(&mut self, end: &CycleEnd) {
+        let moved = end.files.as_ref().expect("they began").as_ref().expect("a report");
+        self.uploaded.push((moved.uploaded, moved.error.as_ref().map(|error| error.code().to_owned())));
+        self.handle.set_metered(false);
+        if self.uploaded.len() == 2 {
+            self.handle.stop();
+        }
+    }
 }
