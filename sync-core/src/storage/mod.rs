@@ -166,10 +166,11 @@ pub trait Storage: Send + Sync {
     /// `LocalFault`: the storage cannot be read.
     fn read(&self) -> Result<Box<dyn ReadTxn + '_>>;
 
-    /// Begins a writing transaction.
+    /// Begins a writing transaction. Threads of one process wait for each other, best in the order in which they ask, and not for ever: a
+    /// host's hook or closure may wait for the thread that waits here. A thread that writes already is refused (`bad_input`).
     ///
     /// # Errors
-    /// `LocalFault`: the storage cannot be written; `database_busy` if another process holds it too long.
+    /// `LocalFault`: the storage cannot be written; `database_busy` if another process or thread holds it too long.
     fn write(&self) -> Result<Box<dyn WriteTxn + '_>>;
 
     /// Begins a writing transaction for a dry run, which its caller drops. A storage that passes records on to a host says so there.
