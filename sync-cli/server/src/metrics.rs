@@ -106,7 +106,7 @@ impl Metrics {
     /// The state of each site as text: a page of its own, because a country has thousands.
     pub(super) fn text_of_sites(view: &CentralView) -> String {
         let mut page = Page::default();
-        let families: [SiteFamily; 9] = [
+        let families: [SiteFamily; 11] = [
             ("oms_sync_site_seen_timestamp_seconds", "When a site came last.", |site| site.seen_at.map(seconds)),
             ("oms_sync_site_pull_timestamp_seconds", "Its last answered pull.", |site| site.pulled_at.map(seconds)),
             ("oms_sync_site_push_timestamp_seconds", "Its last accepted push.", |site| site.pushed_at.map(seconds)),
@@ -128,6 +128,14 @@ impl Metrics {
                 "Another copy of its database was refused last.",
                 |site| site.copy_refused_at.map(seconds),
             ),
+            ("oms_sync_site_integrating", "1 while its push is being integrated.", |site| {
+                Some(f64::from(u8::from(site.is_integrating)))
+            }),
+            (
+                "oms_sync_site_pushes_nothing",
+                "1 if its release pushes nothing over V6, by a fault of its own.",
+                |site| Some(f64::from(u8::from(site.pushes_nothing))),
+            ),
         ];
         for (name, help, value) in families {
             page.family(name, "gauge", help);
@@ -136,6 +144,12 @@ impl Metrics {
                     page.value(&[("site", &site.id.to_string()), ("name", &site.name)], value);
                 }
             }
+        }
+        page.family("oms_sync_site_info", "gauge", "The version of its application, once it has come.");
+        for site in view.sites.iter().filter(|site| !site.app_version.is_empty()) {
+            let labels =
+                [("site", site.id.to_string()), ("name", site.name.clone()), ("version", site.app_version.clone())];
+            page.value(&labels.each_ref().map(|(label, value)| (*label, value.as_str())), 1.0);
         }
         page.text
     }

@@ -87,6 +87,7 @@ fn decoded(value: &str) -> String {
 enum SiteState {
     Copied,
     InQuarantine,
+    PushesNothing,
     Silent,
     SignInFails,
     Integrating,
@@ -101,6 +102,8 @@ impl SiteState {
             // Two run as one site, and the edits of one of them do not arrive.
             SiteView { copy_refused_at: Some(_), .. } => Self::Copied,
             _ if site.refused + site.quarantined > 0 => Self::InQuarantine,
+            // Its edits never arrive, however often it comes.
+            SiteView { pushes_nothing: true, .. } => Self::PushesNothing,
             // Since the last visit: somebody who guesses at the name of a site does not alarm.
             SiteView { sign_in_failed_at: Some(at), .. } if site.seen_at.is_none_or(|seen| seen < *at) => {
                 Self::SignInFails
@@ -114,7 +117,7 @@ impl SiteState {
     }
 
     fn needs_attention(self) -> bool {
-        matches!(self, Self::Copied | Self::InQuarantine | Self::Silent | Self::SignInFails)
+        matches!(self, Self::Copied | Self::InQuarantine | Self::PushesNothing | Self::Silent | Self::SignInFails)
     }
 
     /// When the alarm of one event came; the other states have columns of their own for times.
@@ -131,6 +134,7 @@ impl SiteState {
         match self {
             Self::Copied => ("⧉", "another copy of it was refused"),
             Self::InQuarantine => ("▲", "records in quarantine"),
+            Self::PushesNothing => ("⇡", "its release pushes nothing"),
             Self::Silent => ("◆", "silent for a day"),
             Self::SignInFails => ("✕", "sign-in fails"),
             Self::Integrating => ("⏳", "integrating"),
@@ -239,7 +243,9 @@ fn write_all(
          others. <b>Refused</b>: in quarantine, as a rule forbids it. <b>Other causes</b>: in quarantine, as it waits for another \
          record or cannot be read. <code>oms-sync quarantine list</code> shows each with its reason. <b>Failed sign-ins</b>: refused \
          under the name of the site, for a wrong password or another machine. <b>Another copy</b> of a site's database was refused in the \
-         last seven days: somebody must find it and stop it, because its edits do not arrive.</p>\
+         last seven days: somebody must find it and stop it, because its edits do not arrive. <b>Its release pushes nothing</b>: a known \
+         fault of Open mSupply 3.0 and 3.1; the site's edits stay there until it is upgraded to 3.2 or later. Records that are ignored on \
+         purpose, or superseded, are not counted.</p>\
          <p>Times are those of this server. <a href=\"{}\">Look again</a></p></footer>\n</main></body></html>\n",
         asked.link(asked.attention, page)
     )
@@ -247,7 +253,8 @@ fn write_all(
 
 fn write_summary(text: &mut String, view: &CentralView, integrations: &Integrations) -> std::fmt::Result {
     let seen = view.sites.iter().filter_map(|site| site.seen_at).filter(|at| view.at.since(*at) <= LATELY).count();
-    let quarantined: u64 = view.quarantined.iter().map(|(_, count)| count).sum();
+    let counted = view.quarantined.iter().filter(|(cause, _)| !cause.is_settled());
+    let quarantined: u64 = counted.map(|(_, count)| count).sum();
     text.push_str("<dl>");
     let mut tile = |id: &str, what: &str, value: u64, alert: bool| {
         let (class, sign) = if alert { (" class=\"alert\"", "▲ ") } else { ("", "") };

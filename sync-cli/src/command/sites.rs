@@ -6,6 +6,7 @@ use serde_json::json;
 use sync_core::central::{SiteList, SiteRegistry, SiteView};
 use sync_core::clock::Timestamp;
 use sync_core::record::StoreId;
+use sync_core::support::ConfigWarning;
 use sync_core::{Error, Message, Role};
 
 use super::layout::say;
@@ -184,6 +185,11 @@ fn list(args: &Args, max_age: Option<Duration>, out: &Output) -> Result<CommandO
     }
     if !out.json && (max_age.is_none() || !sites.is_empty()) {
         out.table(&rows)?;
+        for site in sites.iter().filter(|site| site.pushes_nothing) {
+            out.hint_said(
+                &ConfigWarning::SitePushesNothing { site: site.name.clone(), release: site.app_version.clone() }.says(),
+            );
+        }
         for copy in copies.iter().filter(|copy| sites.iter().any(|site| site.id == copy.site)) {
             let (name, ago) = (format!("{:?}", copy.name), age(view.at.since(copy.refused_at)));
             out.hint_said(&says::copy_refused(name, ago));
@@ -217,7 +223,7 @@ pub(super) fn run_store(args: &Args, command: &Store, out: &Output) -> Result<Co
             let namesake = stores.iter().find(|store| store.code == *code && Some(&store.id) != id.as_ref());
             let id = sites.add_store(name, code, site, id)?;
             if out.json {
-                out.document(&json!({ "store_id": id, "name": name, "code": code, "site": site }))?;
+                out.document(&json!({ "store_id": id, "name": name, "code": code, "site_name": site }))?;
             } else {
                 let (name, site) = (format!("{name:?}"), format!("{site:?}"));
                 let said = if is_known { says::known_store } else { says::store };
@@ -247,9 +253,6 @@ pub(super) fn run_store(args: &Args, command: &Store, out: &Output) -> Result<Co
                 let name = store.site.and_then(|site| names.name(site));
                 if out.json {
                     let mut document = serde_json::to_value(&store).map_err(std::io::Error::other)?;
-                    // "site" was there first, and stays for the scripts that read it.
-                    document["store_id"] = json!(store.id);
-                    document["site_id"] = json!(store.site);
                     document["site_name"] = json!(name);
                     out.document(&document)?;
                 } else {

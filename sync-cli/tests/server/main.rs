@@ -11,6 +11,7 @@ mod moved_store;
 mod release_3;
 mod seeds;
 mod settings;
+mod site_alarms;
 mod site_list;
 mod stop;
 #[allow(dead_code, reason = "each test binary uses a part of it")]

@@ -20,6 +20,7 @@ use crate::protocol::v6::ReadPositions;
 use crate::record::{Cursor, SiteId};
 use crate::storage::state::FailedSignIns;
 use crate::storage::{QuarantineCause, ReadTxn, Selection, SiteActivity, changelog_gaps, state};
+use crate::support::config_warnings::pushes_nothing;
 
 /// The most visits in one transaction.
 const CHUNK: usize = 1000;
@@ -165,7 +166,7 @@ pub struct SiteView {
     pub behind: Option<u64>,
     /// Its records that a rule refused.
     pub refused: u64,
-    /// Its records that are in quarantine for another cause.
+    /// Its records that are in quarantine for another cause, without those that need nobody: ignored on purpose, or superseded.
     pub quarantined: u64,
     /// The refused sign-ins under its name: a wrong password, or another machine. A site that a legacy server lists is known
     /// here from its first visit on.
@@ -178,6 +179,29 @@ pub struct SiteView {
     /// True while its push is being integrated.
     #[serde(rename = "integrating")]
     pub is_integrating: bool,
+    /// True if its release pushes nothing over V6, by a fault of its own: Open mSupply 3.0 and 3.1.
+    pub pushes_nothing: bool,
+}
+
+impl SiteView {
+    fn unseen(id: SiteId, name: String) -> Self {
+        Self {
+            id,
+            name,
+            app_version: String::new(),
+            seen_at: None,
+            pulled_at: None,
+            pushed_at: None,
+            behind: None,
+            refused: 0,
+            quarantined: 0,
+            failed_sign_ins: 0,
+            sign_in_failed_at: None,
+            copy_refused_at: None,
+            is_integrating: false,
+            pushes_nothing: false,
+        }
+    }
 }
 
 /// The waiting integrations, and the work done since the server started.
@@ -279,19 +303,9 @@ impl Central {
         let copies: HashMap<SiteId, Timestamp> = copies.map(|copy| (copy.site, copy.refused_at)).collect();
         let mut sites: BTreeMap<SiteId, SiteView> = BTreeMap::new();
         let unseen = |id, name| SiteView {
-            id,
-            name,
-            app_version: String::new(),
-            seen_at: None,
-            pulled_at: None,
-            pushed_at: None,
-            behind: None,
-            refused: 0,
-            quarantined: 0,
-            failed_sign_ins: 0,
-            sign_in_failed_at: None,
             copy_refused_at: copies.get(&id).copied(),
             is_integrating: integrating.contains(&id),
+            ..SiteView::unseen(id, name)
         };
         for entry in txn.central()?.sites()? {
             sites.insert(entry.id, unseen(entry.id, entry.name));
@@ -301,6 +315,7 @@ impl Central {
             let behind = visit.read_to.map(|read_to| rows_from(read_to, newest, &gaps));
             let site = sites.entry(id).or_insert_with(|| unseen(id, visit.name));
             *site = SiteView {
+                pushes_nothing: pushes_nothing(&visit.app_version),
                 app_version: visit.app_version,
                 seen_at: Some(visit.seen_at),
                 pulled_at: visit.pulled_at,
@@ -313,6 +328,8 @@ impl Central {
             let site = sites.entry(id).or_insert_with(|| unseen(id, String::new()));
             match cause {
                 QuarantineCause::Refused => site.refused += count,
+                // Nobody has to act, so they do not alarm.
+                settled if settled.is_settled() => {}
                 _ => site.quarantined += count,
             }
         }

@@ -55,7 +55,7 @@ impl ConfigWarning {
             Self::OwnUrlUnusable { url, reason } => say::own_url_unusable(quoted(url), reason.clone()),
             Self::SitePushesNothing { site, release } => say::site_pushes_nothing(quoted(site), release),
             Self::CopyRefused { site, goes_on_since, refused_at } => {
-                say::copy_refused(quoted(site), goes_on_since.to_string(), refused_at.to_string())
+                say::copy_refused(quoted(site), *goes_on_since, *refused_at)
             }
             Self::ChangelogNearsItsEnd { newest, percent } => say::changelog_nears_its_end(newest.0, *percent),
         }
@@ -137,10 +137,14 @@ fn refused_copies(_: &dyn ReadTxn, _: Timestamp) -> Result<Vec<ConfigWarning>> {
     Ok(Vec::new())
 }
 
-/// The sites of Open mSupply 3.0 and 3.1: these look for rows with no source, and push none over V6.
+/// True for Open mSupply 3.0 and 3.1: a site of these looks for rows with no source, and pushes none over V6.
+pub(crate) fn pushes_nothing(version: &str) -> bool {
+    release(version).is_some_and(|at| ((3, 0, 0)..(3, 2, 0)).contains(&at))
+}
+
+/// The sites that push nothing.
 fn pushing_nothing(txn: &dyn ReadTxn) -> Result<Vec<ConfigWarning>> {
     let visits = txn.as_central().map_or(Ok(Vec::new()), |central| central.activity())?;
-    let pushes_nothing = |version: &str| release(version).is_some_and(|at| ((3, 0, 0)..(3, 2, 0)).contains(&at));
     let silent = visits.into_iter().filter(|visit| pushes_nothing(&visit.app_version));
     Ok(silent.map(|visit| ConfigWarning::SitePushesNothing { site: visit.name, release: visit.app_version }).collect())
 }

@@ -1,0 +1,112 @@
+//! Which sites alarm the administrator: on the page, in `site list`, in `/status.json` and `/metrics/sites`.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use sync_core::protocol::PasswordHash;
+
+use crate::central;
+use crate::client::{PULL, ask, get};
+use crate::files::sent;
+use crate::support::{Desk, HARDWARE_ID, PASSWORD};
+
+fn administer(desk: &Desk, args: &[&str], status: i32) -> String {
+    desk.run(&[&["--db", "central.sqlite"], args].concat()).ends(status).out
+}
+
+fn listed(desk: &Desk) -> Value {
+    serde_json::from_str(administer(desk, &["site", "list", "--json"], 0).lines().next().expect("a site"))
+        .expect("JSON")
+}
+
+/// What the server shows may be some seconds old.
+#[track_caller]
+fn shows(address: &str, path: &str, words: &str) -> String {
+    let mut shown = String::new();
+    for _ in 0..100 {
+        shown = get(address, path).text();
+        if shown.contains(words) {
+            return shown;
+        }
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    panic!("without {words}: {shown}")
+}
+
+#[test]
+fn a_record_that_is_ignored_on_purpose_alarms_no_more() {
+    let (desk, server, _file) = sent(100, &[]);
+    let at = &server.address;
+    administer(&desk, &["site", "add", "other", "--password-file", "pw"], 0);
+    // The store moves away while the site edits a record of it.
+    let edited = json!({ "id": "a", "store_id": "STORE", "created_datetime": "2026-11-23T08:00:00",
+                         "modified_datetime": "2026-11-24T08:00:00", "notes": "edited" });
+    desk.feed(&["records", "put", "asset"], &edited.to_string()).ends(0);
+    administer(&desk, &["store", "add", "Clinic", "--code", "C", "--site", "other", "--id", "STORE"], 0);
+    desk.run(&["sync", "-q"]);
+    let refused = listed(&desk);
+    assert_eq!(
+        (&refused["name"], &refused["refused"], &refused["quarantined"]),
+        (&json!("clinic"), &json!(1), &json!(0))
+    );
+    let page = shows(at, "/", "records in quarantine</span>");
+    assert!(page.contains("class=\"alert\" id=\"in-quarantine\""), "{page}");
+
+    let all: Value =
+        serde_json::from_str(administer(&desk, &["quarantine", "list", "--json"], 0).trim()).expect("one record");
+    let number = all["number"].to_string();
+    administer(&desk, &["quarantine", "ignore", &number, "--reason", "the clinic knows"], 0);
+    let settled = listed(&desk);
+    assert_eq!((&settled["refused"], &settled["quarantined"]), (&json!(0), &json!(0)), "{settled}");
+    let figures = "oms_sync_site_refused_records{site=\"2\",name=\"clinic\"} 0";
+    let figures = shows(at, "/metrics/sites", figures);
+    assert!(figures.contains("oms_sync_site_quarantine_records{site=\"2\",name=\"clinic\"} 0"), "{figures}");
+    let document = get(at, "/status.json").json();
+    assert_eq!((&document["sites"][0]["quarantined"], &document["quarantined"]), (&json!(0), &json!({ "ignored": 1 })));
+    let page = get(at, "/").text();
+    assert!(!page.contains("records in quarantine</span>") && page.contains("Need attention (0)"), "{page}");
+    assert!(page.contains("<div id=\"in-quarantine\"><dt>records in quarantine</dt><dd>0</dd>"), "{page}");
+    let table = administer(&desk, &["site", "list"], 0);
+    let column = table.lines().next().and_then(|head| head.find("QUAR.")).expect("the column");
+    let clinic = table.lines().find(|line| line.contains("clinic")).expect("the clinic");
+    assert_eq!(clinic[column..].split_whitespace().next(), Some("0"), "{table}");
+    server.stop().ends(0);
+}
+
+#[test]
+fn a_site_of_a_release_that_pushes_nothing_is_told_wherever_sites_are_shown() {
+    let (desk, server) = central(&[]);
+    let at = &server.address;
+    let pull = |release: &str| {
+        let credentials = json!({
+            "serverUrl": "", "username": "clinic", "passwordSha256": PasswordHash::of_password(PASSWORD).expose(),
+            "siteUuid": HARDWARE_ID, "appVersion": release, "appName": "Open mSupply Desktop", "syncVersion": "14"
+        });
+        let body = json!({ "cursor": 0, "batchSize": 1, "isInitialised": true, "syncV6Version": 5,
+                           "syncV5Settings": credentials });
+        let json = ("content-type", "application/json");
+        assert_eq!(ask(at, "POST", PULL, &[json], body.to_string().as_bytes()).status, 200);
+    };
+    pull("3.0.0");
+    let page = shows(at, "/", "its release pushes nothing</span>");
+    assert!(page.contains("Need attention (1)") && page.contains("upgraded to 3.2"), "{page}");
+    assert_eq!(get(at, "/status.json").json()["sites"][0]["pushes_nothing"], true);
+    let figures = get(at, "/metrics/sites").text();
+    for line in [
+        "oms_sync_site_pushes_nothing{site=\"2\",name=\"clinic\"} 1",
+        "oms_sync_site_info{site=\"2\",name=\"clinic\",version=\"3.0.0\"} 1",
+        "oms_sync_site_integrating{site=\"2\",name=\"clinic\"} 0",
+    ] {
+        assert!(figures.contains(line), "without {line}: {figures}");
+    }
+    // After the upgrade nothing alarms.
+    pull("3.2.0");
+    shows(at, "/metrics/sites", "version=\"3.2.0\"");
+    assert!(!get(at, "/").text().contains("its release pushes nothing</span>"));
+    pull("3.1.0");
+    server.stop().ends(0);
+    assert_eq!(listed(&desk)["pushes_nothing"], true);
+    let said = desk.run(&["--db", "central.sqlite", "site", "list"]).ends(0).err;
+    let said = said.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(said.contains("runs Open mSupply 3.1.0") && said.contains("upgrade it to 3.2 or later"), "{said}");
+}
