@@ -14,6 +14,16 @@ use time::macros::format_description;
 pub struct Timestamp(i64);
 
 impl Timestamp {
+    /// The time as people read it: to the second, in UTC, such as `2026-11-23 10:06:19Z`. Programs read RFC 3339, which
+    /// [`Display`](fmt::Display) writes.
+    pub fn for_people(self) -> String {
+        let text = self.to_string();
+        match text.get(..19) {
+            Some(seconds) if text.ends_with('Z') => format!("{}Z", seconds.replace('T', " ")),
+            _ => text,
+        }
+    }
+
     /// The date of an HTTP answer, such as `Mon, 23 Nov 2026 10:06:19 GMT`.
     pub(crate) fn of_http_date(text: &str) -> Option<Self> {
         let format = time::macros::format_description!(

@@ -187,7 +187,9 @@ pub(crate) fn copy_private(from: &Path, to: &Path) -> Result<()> {
 /// An error of a file, by who must act.
 fn failed(doing: &str, path: &Path, error: std::io::Error) -> Error {
     match error.kind() {
-        std::io::ErrorKind::StorageFull => Error::DiskFull { source: error.into() },
+        std::io::ErrorKind::StorageFull => {
+            Error::DiskFull { source: format!("{doing} {}: {error}", path.display()).into() }
+        }
         _ => Error::Io { what: format!("{doing} {}", path.display()), source: error.into() },
     }
 }

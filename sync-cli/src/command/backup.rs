@@ -9,7 +9,7 @@ use sync_core::clock::{Clock as _, SystemClock};
 use sync_core::files::Files;
 use sync_core::{Error, Message, Result, Role};
 
-use super::layout::{facts, say};
+use super::layout::{facts, moment_of, say};
 use super::list_changes::{ListChanges, ListedSites};
 use super::repair::put_aside_as;
 use crate::args::{self, Args};
@@ -23,14 +23,7 @@ pub(super) fn take(args: &Args, options: &args::Backup, out: &Output) -> Result<
     let workspace = Workspace::open(args, out)?;
     let keep = options.keep.map(|keep| keep as usize);
     let plan = Plan { to: &options.folder, files: &workspace.folder, keep };
-    let taken = take_backup(&workspace.replica, &plan).inspect_err(|error| {
-        // Only the cause has the path and the needed space.
-        if let Error::DiskFull { source } = error
-            && !out.verbose()
-        {
-            out.hint_said(&common::caused_by(source.to_string()));
-        }
-    })?;
+    let taken = take_backup(&workspace.replica, &plan)?;
     if out.json {
         out.document(&taken)?;
         return Ok(CommandOutcome::Done);
@@ -66,7 +59,7 @@ fn show(backup: &StoredBackup, out: &Output) -> Result<(), Failure> {
         &[
             ("role", manifest.role.as_ref().map(|role| out.word(role).to_owned())),
             ("site", manifest.site_name.clone()),
-            ("made", Some(manifest.made_at.clone())),
+            ("made", Some(moment_of(&manifest.made_at))),
             ("database", Some(bytes(manifest.database_bytes))),
             ("files", Some(out.texts.say(&files))),
         ],

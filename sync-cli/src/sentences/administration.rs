@@ -65,7 +65,6 @@ sync_core::sentences! {
             "warning: the certificate in the file cannot be used; the former one stays in use: [{code}] {error}";
         backup_taken(backup, size) = "a backup was taken: {backup} ({size})";
         backup_failed(folder, code, error) = "the backup into {folder} failed: [{code}] {error}";
-        backup_failed_by(failed, cause) = "{failed}: {cause}";
         not_found_by_sites(code, error) = "warning: sites may not find this server: [{code}] {error}";
     }
 }

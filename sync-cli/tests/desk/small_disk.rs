@@ -109,11 +109,14 @@ fn a_sync_that_meets_a_full_disk_loses_nothing_and_goes_on_once_there_is_space()
     assert_eq!(full["error"]["code"], "disk_full", "{full}");
     let told = site.says(&["sync", "-q"], 6);
     holds(&told.err, &["[disk_full]", "Free some space; nothing is lost"]);
+    let which = |error: &Value| error["message"].as_str().is_some_and(|text| text.contains(&site.db));
+    assert!(which(&full["error"]), "the message says which disk: {full}");
     // Enough to start, but not for the records that come.
     site.empty();
     site.fill(2 * 1024 * 1024);
     let nearly = site.runs(&["sync", "-q"], 6);
     assert_eq!(nearly["error"]["code"], "disk_full", "{nearly}");
+    assert!(which(&nearly["error"]), "the message says which disk: {nearly}");
 
     site.empty();
     let after = site.runs(&["status"], 0);

@@ -38,7 +38,7 @@ fn the_template_has_everything_and_is_itself_a_file_of_texts() {
     let desk = Desk::new();
     let template = desk.run(&["errors", "--template"]).ends(0);
     let texts = template.json();
-    assert_eq!(texts["disk_full"]["message"], "the disk is full");
+    assert_eq!(texts["disk_full"]["message"], "the disk is full: {source}");
     assert_eq!(texts["doctor"]["nobody_answers"], "nobody answers at {url}");
     let texts_there_are: usize =
         texts.as_object().expect("groups").values().map(|group| group.as_object().expect("texts").len()).sum();

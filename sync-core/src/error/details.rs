@@ -4,6 +4,7 @@ use std::error::Error as StdError;
 use std::fmt;
 
 use super::{Cause, Server};
+use crate::clock::Timestamp;
 use crate::record::{FieldError, RecordId, SiteId, TableName};
 use crate::text::sentences::error_detail;
 use crate::text::{Detail, Details, ErrorField, shown_fields};
@@ -93,6 +94,11 @@ impl ErrorField for Option<u32> {
 /// A cause that is part of the message.
 pub(super) fn told(cause: &Cause) -> String {
     cause.to_string()
+}
+
+/// A time, as people read it.
+pub(super) fn moment(text: &str) -> String {
+    Timestamp::parse(text).map_or_else(|| text.to_owned(), Timestamp::for_people)
 }
 
 /// The blocking process, if it is known.

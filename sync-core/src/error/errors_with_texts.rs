@@ -1,7 +1,7 @@
 //! All errors with the texts that they print. Each is declared only here: its fields with an example, its code and class,
 //! Open mSupply's own code, and its message, cause and advice. They are sorted by class, that is by who must act.
 
-use super::details::{process, told};
+use super::details::{moment, process, told};
 use super::{Cause, Server, not_allowed};
 use crate::error::Server::{Central, Legacy};
 use crate::ownership::Refusal;
@@ -220,13 +220,13 @@ pub enum Error {
         fields: { site: String as quoted = "clinic".into() },
         code: "hardware_id_mismatch", class: Configure, upstream: "HARDWARE_ID_MISMATCH",
         message: "site \"{site}\" is bound to another machine: its hardware id does not match",
-        cause: "The legacy server allows one machine for each site: this one is new, was reinstalled, or its database was copied.",
+        cause: "A server allows one machine for each site: this one is new, was reinstalled, or its database was copied.",
         advice: "If this machine replaces the old one, ask the server's administrator to reset the site's hardware id.",
     }
 
     /// Another copy of this database continues as its site.
     DatabaseCopied {
-        fields: { site: String as quoted = "clinic".into(), since: String = "2026-11-23T08:00:00.000Z".into() },
+        fields: { site: String as quoted = "clinic".into(), since: String as moment = "2026-11-23T08:00:00.000Z".into() },
         code: "database_copied", class: Configure,
         message: "another copy of this database continues as site \"{site}\", since {since}",
         cause: "The file was copied, or the machine with it, and both copies run: central accepts only one, because both would drift apart.",
@@ -261,10 +261,10 @@ pub enum Error {
 
     /// A new address of central that nobody has confirmed.
     CentralUrlUnconfirmed {
-        fields: { known: String = a_url(), offered: String = "https://central.example.com".into() },
+        fields: { server: Server = Legacy, known: String = a_url(), offered: String = "https://central.example.com".into() },
         code: "central_url_unconfirmed", class: Configure,
-        message: "the legacy server names another central server than before: {offered} instead of {known}",
-        cause: "Central moved to another machine; or somebody changed its address at the legacy server. Nothing was sent to the new one.",
+        message: "{server} names another address of central than before: {offered} instead of {known}",
+        cause: "Central moved to another machine; or somebody changed its address where sites are told it. Nothing was sent to the new one.",
         advice: "Ask the network's administrator whether central moved there. If it did, confirm the new address.",
     }
 
@@ -319,9 +319,9 @@ pub enum Error {
 
     /// Credentials of a site other than that of this database.
     OtherSite {
-        fields: { ours: String = "\"clinic\"".into(), theirs: String = "\"warehouse\"".into() },
+        fields: { server: Server = Legacy, ours: String = "\"clinic\"".into(), theirs: String = "\"warehouse\"".into() },
         code: "other_site", class: Configure, upstream: "SITE_UUID_IS_BEING_CHANGED",
-        message: "this database belongs to site {ours}, but the legacy server says these credentials are those of {theirs}",
+        message: "this database belongs to site {ours}, but {server} says these credentials are those of {theirs}",
         cause: "The credentials of another site were entered, or this site was deleted on the server and made again there; one database \
                 stays one site for ever.",
         advice: "Nothing was changed, and what was not pushed is kept here. Use the credentials of this site, or a new database for the \
@@ -357,11 +357,11 @@ pub enum Error {
 
     /// A V5 version that the legacy server refuses.
     LegacyVersionMismatch {
-        fields: { sent: u32 = 14 },
+        fields: { server: Server = Legacy, sent: u32 = 14 },
         code: "api_version_incompatible", class: Upgrade, upstream: "API_VERSION_INCOMPATIBLE",
-        message: "the legacy server does not accept this site's sync API version {sent}",
-        cause: "The legacy server is older than this program.",
-        advice: "Upgrade the legacy server, or this program.",
+        message: "{server} does not accept this site's sync API version {sent}",
+        cause: "The server is older than this program.",
+        advice: "Upgrade the server, or this program.",
     }
 
     /// A request that came with a later release.
@@ -448,17 +448,17 @@ pub enum Error {
     PartlyAccepted {
         fields: { server: Server = Central, sent: u64 = 100, accepted: u64 = 99 },
         code: "partly_accepted", class: PeerFault,
-        message: "{server} accepted {accepted} of {sent} records",
+        message: "{server} accepted {accepted} of {sent} {sent|record|records}",
         cause: "The server accepted fewer records than were sent, without a reason.",
         advice: "Nothing is lost, the records are sent again; tell the server's administrator.",
     }
 
     /// The database is locked by another program.
     DatabaseBusy {
-        fields: { source: Cause = a_cause() },
+        fields: { source: Cause as told = a_cause() },
         code: "database_busy", class: LocalFault,
-        message: "the database is in use",
-        cause: "Another program has the database open and writes to it, or another transaction of the same program does not end.",
+        message: "the database is in use: {source}",
+        cause: "Another program has the database open and writes to it, or another transaction of the same program does not end. On Linux the other process is named, if this user may see it.",
         advice: "Close the other program, or try again when it is done. A hook or a closure of an app must not wait for another thread that writes.",
     }
 
@@ -493,7 +493,7 @@ pub enum Error {
     DatabaseHardLinked {
         fields: { path: String = "site.sqlite".into(), names: u64 = 2 },
         code: "database_hard_linked", class: LocalFault,
-        message: "{path} has {names} names on its disk",
+        message: "{path} has {names} {names|name|names} on its disk",
         cause: "A hard link was made to it. SQLite names the file with the last writes after the path of the database, so two names damage it.",
         advice: "Remove the other names, with `find -samefile` if need be. A symbolic link does no harm; a copy is made with a backup.",
     }
@@ -505,6 +505,15 @@ pub enum Error {
         message: "the database cannot be written: it is read-only",
         cause: "This user has no permission to write to the file, its folder or the disk.",
         advice: "Give this user the right to write the file and its folder.",
+    }
+
+    /// The database may not be read.
+    DatabaseUnreadable {
+        fields: { path: String = "/var/lib/oms-sync/site.sqlite".into(), source: Cause = a_cause() },
+        code: "database_unreadable", class: LocalFault,
+        message: "this user may not read the database {path}",
+        cause: "The file belongs to another user, or this user may not enter a folder on the way to it.",
+        advice: "Run the program as the user that the file belongs to, or give this user the right to read and write the file and its folder.",
     }
 
     /// A file that is not a database of this program.
@@ -527,9 +536,9 @@ pub enum Error {
 
     /// The disk is full.
     DiskFull {
-        fields: { source: Cause = a_cause() },
+        fields: { source: Cause as told = a_cause() },
         code: "disk_full", class: LocalFault,
-        message: "the disk is full",
+        message: "the disk is full: {source}",
         cause: "No space is left on the disk of the database, or of temporary files.",
         advice: "Free some space; nothing is lost, the next sync continues.",
     }

@@ -352,7 +352,7 @@ fn sync_folder(folder: &Path) {
 /// Sorts an error of the disk by who must act.
 pub(crate) fn failed(what: &str, path: &Path, error: io::Error) -> Error {
     match error.kind() {
-        io::ErrorKind::StorageFull => Error::DiskFull { source: error.into() },
+        io::ErrorKind::StorageFull => Error::DiskFull { source: format!("{what} {}: {error}", path.display()).into() },
         _ => Error::Io { what: format!("{what} {}", path.display()), source: error.into() },
     }
 }

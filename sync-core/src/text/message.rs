@@ -4,9 +4,11 @@ use std::fmt;
 
 use serde::{Serialize, Serializer};
 
+use crate::clock::Timestamp;
 use crate::redaction::one_line;
 
-/// A text in the list of a crate. `{name}` in it stands for a detail.
+/// A text in the list of a crate. `{name}` in it stands for a detail, and `{name|file|files}` for the first word where that detail is 1, otherwise
+/// for the second.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct MessageTemplate {
@@ -44,6 +46,13 @@ macro_rules! plain {
     )*};
 }
 plain!(String, &String, &str, u16, u32, u64, u128, i32, i64, usize);
+
+/// A time as people read it.
+impl From<Timestamp> for Detail {
+    fn from(at: Timestamp) -> Self {
+        Self::Plain(at.for_people())
+    }
+}
 
 impl From<Message> for Detail {
     fn from(message: Message) -> Self {
@@ -147,10 +156,12 @@ pub(crate) fn filled(template: &str, details: &[(&'static str, Detail)], say: &d
     let (mut text, mut rest) = (String::new(), template);
     while let Some((before, name, after)) = next_placeholder(rest) {
         text.push_str(before);
-        match details.iter().find(|(known, _)| *known == name) {
-            Some((_, detail @ Detail::Plain(_))) => text.push_str(&one_line(&say(detail))),
-            Some((_, detail)) => text.push_str(&say(detail)),
-            None => text.push_str(&format!("{{{name}}}")),
+        let (name, forms) = name_and_forms(name);
+        match (details.iter().find(|(known, _)| *known == name), forms) {
+            (Some((_, detail)), Some((one, many))) => text.push_str(if say(detail) == "1" { one } else { many }),
+            (Some((_, detail @ Detail::Plain(_))), None) => text.push_str(&one_line(&say(detail))),
+            (Some((_, detail)), None) => text.push_str(&say(detail)),
+            (None, _) => text.push_str(&format!("{{{name}}}")),
         }
         rest = after;
     }
@@ -164,11 +175,22 @@ fn next_placeholder(template: &str) -> Option<(&str, &str, &str)> {
     Some((before, name, after))
 }
 
-/// The names in a template.
+/// The name between braces, and its words for one and for more.
+fn name_and_forms(name: &str) -> (&str, Option<(&str, &str)>) {
+    match name.split_once('|') {
+        Some((name, forms)) => (name, forms.split_once('|')),
+        None => (name, None),
+    }
+}
+
+/// The names in a template, each once.
 pub(crate) fn placeholders(mut template: &str) -> Vec<&str> {
     let mut names = Vec::new();
     while let Some((_, name, after)) = next_placeholder(template) {
-        names.push(name);
+        let (name, _) = name_and_forms(name);
+        if !names.contains(&name) {
+            names.push(name);
+        }
         template = after;
     }
     names

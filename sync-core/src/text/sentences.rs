@@ -14,7 +14,7 @@ crate::sentences! {
         no_damage() = "no damage found in the file";
         damage(count) = "the file is damaged, in {count} or more places";
         free_not_told() = "this machine does not say how much is free";
-        free_little(free, size) = "only {free} MB are free, and the database has {size} MB";
+        free_little(path, free, size) = "only {free} MB are free on the disk of {path}, and the database has {size} MB";
         free_well(free) = "{free} MB free";
 
         // The stored data.
@@ -29,13 +29,13 @@ crate::sentences! {
         file_came_here() = "the database and its watermark were moved or copied here";
         if_original_runs() = "If the original still runs, stop one of the two. If it does not, as after a move, nothing is to do: this warning ends after the next push.";
         one_store() = "1 store";
-        stores(count) = "{count} stores";
+        stores(count) = "{count} {count|store|stores}";
         none_set_aside() = "no record is in quarantine";
         only_ignored(count) = "no record is in quarantine, {count} ignored on purpose";
         one_set_aside(causes) = "1 record is in quarantine: {causes}";
-        set_aside(count, causes) = "{count} records are in quarantine: {causes}";
+        set_aside(count, causes) = "{count} {count|record is|records are} in quarantine: {causes}";
         no_password_given() = "no password was given; the server knows the site's name";
-        well_without_password() = "the legacy server answers and knows the site; what needs the password was not checked";
+        well_without_password() = "the server answers and knows the site; what needs the password was not checked";
         none_refused() = "central told of no refused record that is still the one here";
         refused_by_central(count, table, id, reason) = "records that central refused, and that were not written again since: \
             {count}; the last is {table} {id}: {reason}";
@@ -65,7 +65,7 @@ crate::sentences! {
         not_set_up() = "this database is not set up as a site";
         is_central() = "this is the central server itself";
         no_address() = "no address of central can be used";
-        identity_not_told() = "the legacy server did not say who this site is";
+        identity_not_told(server) = "{server} did not say who this site is";
         no_server_answered() = "no server answered; here no cursor is beyond its end";
         no_time_told() = "no server said what time it is";
         server_out_of_reach(server) = "{server} cannot be reached";
@@ -78,23 +78,23 @@ crate::sentences! {
         name_not_known_there() = "its name is not known";
 
         // The answer of the legacy server.
-        identity_well(site) = "site {site} of the legacy server, as stored here";
-        address_as_told(url) = "{url}, as the legacy server says";
-        address_as_told_before(url) = "{url}, as the legacy server said before";
+        identity_well(site, server) = "site {site} of {server}, as stored here";
+        address_as_told(url, server) = "{url}, as {server} says";
+        address_as_told_before(url, server) = "{url}, as {server} said before";
         address_for_sites(url) = "{url}, as sites are told";
-        put_address_back() = "If central has moved, the next sync takes the new address over; otherwise ask the legacy \
+        put_address_back() = "If central has moved, the next sync takes the new address over; otherwise ask the \
             server's administrator to put the old one back before anybody syncs.";
 
-        site_made_again() = "the site was deleted on the legacy server and made again there: it is another one since, \
+        site_made_again(server) = "the site was deleted on {server} and made again there: it is another one since, \
             of the same name";
-        made_again_advice() = "Ask the legacy server's administrator to put the former site back from a backup. If that is not possible, \
+        made_again_advice(server) = "Ask the administrator of {server} to put the former site back from a backup. If that is not possible, \
             set a new database up as the new site; edits that were not pushed are only in this one.";
         central_is_legacy_itself() = "Central's address is that of the legacy server itself: ask the legacy server's \
             administrator to correct it there.";
 
         // The way to a server.
         one_address(host) = "{host} has 1 address";
-        addresses(host, count) = "{host} has {count} addresses";
+        addresses(host, count) = "{host} has {count} {count|address|addresses}";
         host_known(host) = "{host} is known";
         name_not_known(host, server) = "the name {host} of {server} is not known";
         check_name() = "Without a network no name is known, so check the connection; if web pages open, check the name \
@@ -144,9 +144,9 @@ crate::sentences! {
             another legacy server, or keeps a list of sites that differs. Ask central's administrator.";
 
         // The clock.
-        minutes(count) = "{count} minutes";
-        hours(count) = "{count} hours";
-        days(count) = "{count} days";
+        minutes(count) = "{count} {count|minute|minutes}";
+        hours(count) = "{count} {count|hour|hours}";
+        days(count) = "{count} {count|day|days}";
         clock_well(now) = "{now}, as the servers have it";
         clock_ahead(time, server) = "the clock of this machine is {time} ahead of that of {server}";
         clock_behind(time, server) = "the clock of this machine is {time} behind that of {server}";
@@ -159,26 +159,26 @@ crate::sentences! {
 
     /// Warnings of a cycle.
     cycle {
-        something_new(change) = "the legacy server says something new: {change}";
+        something_new(server, change) = "{server} says something new: {change}";
         readable_on_the_way(url) = "{url} is not https: everybody on the way can read the hash of the site's password, and its records";
         not_identified(server) = "{server} does not say who this site is: continuing with its stored answer";
-        legacy_went_back(position) = "the legacy server went back to position {position}: it was restored from a \
+        legacy_went_back(server, position) = "{server} went back to position {position}: it was restored from a \
             backup or replaced. Its central data is read again from the beginning.";
         stores_left(stores) = "stores that are no longer active here: {stores}. Their records can still be read here, \
             but only the site where the stores are active now can change them.";
         central_refused(table, id, reason) = "central did not take {table} {id}: {reason}";
-        clock_ahead(days) = "the clock of this machine is {days} days ahead of the servers'; set date and time: records written \
+        clock_ahead(days) = "the clock of this machine is {days} {days|day|days} ahead of the servers'; set date and time: records written \
             until then have the wrong time";
-        clock_behind(days) = "the clock of this machine is {days} days behind the servers'; set date and time: records written \
+        clock_behind(days) = "the clock of this machine is {days} {days|day|days} behind the servers'; set date and time: records written \
             until then have the wrong time";
         copy_refused(at) = "another copy of this database tried to act as this site, and central refused it at {at}: this copy continues; find the other one and stop it";
-        stores_gained(stores) = "the legacy server sent changes to stores that are active here: {stores}. Everything \
+        stores_gained(server, stores) = "{server} sent changes to stores that are active here: {stores}. Everything \
             is read again from the beginning.";
-        queue_fills(left) = "the legacy server's queue for this site fills as fast as it is read ({left} records are \
+        queue_fills(server, left) = "the queue of {server} for this site fills as fast as it is read ({left} {left|record is|records are} \
             left): the next sync goes on with it";
-        queue_without_ids(count) = "{count} entries of the legacy server's queue for this site have no id that can be read, so that they cannot be acknowledged: they are kept here, and come again with each sync until the server's administrator removes them";
+        queue_without_ids(count, server) = "entries of the queue of {server} for this site that have no id that can be read, and cannot be acknowledged: {count}. They are kept here, and come again with each sync until the server's administrator removes them";
         file_failed(direction, id, reason) = "{direction} of file {id} failed: {reason}";
-        patient_not_sent(patient, store) = "patient {patient} is linked to store {store}, but the legacy server has not sent the patient yet: the next sync asks again";
+        patient_not_sent(patient, store, server) = "patient {patient} is linked to store {store}, but {server} has not sent the patient yet: the next sync asks again";
         link_waits(patient, store, reason) = "linking patient {patient} to store {store} is not done yet, and continues with the next sync: {reason}";
         refused_alone(table, id) = "{table} {id} was refused alone: it waits, and the other records are sent without it";
         link_refused(patient, store, reason) = "linking patient {patient} to store {store} ends unfinished, because it was refused: {reason}";
@@ -199,8 +199,8 @@ crate::sentences! {
         correct_address() = "Ask the legacy server's administrator to correct it, or set this site up again.";
         no_store(site) = "no store is active on site {site}";
         activate_store() = "Ask the server's administrator to make a store active on this site; the next sync brings \
-            it. If one is active there, it was lost here: read everything from the legacy server again.";
-        stores_lost() = "stores were read from the legacy server, and this database holds none any more";
+            it. If one is active there, it was lost here: read everything from the server again.";
+        stores_lost() = "stores were read from the server, and this database holds none any more";
         used_by_newer(used_by, program) = "the database was used by version {used_by}, and this program is {program}";
         use_newer() = "Use the newer program: this one may not know what that one wrote.";
         site_uuid() = "site UUID";
@@ -209,10 +209,10 @@ crate::sentences! {
         central_url() = "central URL";
         legacy_site_id() = "legacy site id";
         changed(what, before, now) = "{what}: \"{before}\" is now \"{now}\"";
-        differs(what, ours, theirs) = "{what}: here \"{ours}\", on the legacy server \"{theirs}\"";
+        differs(what, ours, server, theirs) = "{what}: here \"{ours}\", on {server} \"{theirs}\"";
         other_site() = "These credentials are another site's: set this site up with its own, or use another \
             database for that one.";
-        discover_again() = "The next sync takes over what the legacy server says.";
+        discover_again() = "The next sync takes over what the server says.";
     }
 
     /// Warnings for the administrator of a central server.
@@ -330,7 +330,7 @@ crate::sentences! {
         no_hook() = "this replica was opened without a hook";
         store_has_records(store) = "records belong to store \"{store}\": it cannot be removed, only move to another site";
         stores_to_same_site(site) = "the stores are on site \"{site}\" already";
-        stores_still_active(count, site) = "{count} stores are still active on site \"{site}\"";
+        stores_still_active(count, site) = "{count} {count|store is|stores are} still active on site \"{site}\"";
         file_unreadable(file, error) = "{file} cannot be read: {error}";
         not_a_file(file) = "{file} is not a file";
         no_file_to_copy() = "this storage is not a file that can be copied";
@@ -425,5 +425,7 @@ crate::sentences! {
         integration_not_begun() = "it did not begin to integrate what was pushed";
         gathering_stopped() = "it stopped gathering this site's records before they were all there";
         process(number) = " (process {number})";
+        #[cfg_attr(not(feature = "sqlite"), allow(dead_code, reason = "only a file is locked by a process"))]
+        process_named(number, name) = " (process {number}, {name})";
     }
 }

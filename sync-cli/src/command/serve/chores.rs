@@ -89,13 +89,8 @@ pub(super) fn backups(replica: &Replica, plan: &Plan<'_>, every: Duration, log: 
     }
 }
 
-/// The failure of a backup. For a full disk the cause has the needed space.
 fn failed_backup(folder: &Path, error: &Error) -> Message {
-    let failed = says::backup_failed(folder.display().to_string(), error.code(), Message::of(error));
-    match error {
-        Error::DiskFull { source } => says::backup_failed_by(failed, source.to_string()),
-        _ => failed,
-    }
+    says::backup_failed(folder.display().to_string(), error.code(), Message::of(error))
 }
 
 /// A log of the backups that knows the newest one in a folder.

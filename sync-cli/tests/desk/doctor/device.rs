@@ -90,6 +90,54 @@ fn databases_of_other_versions_and_one_that_is_being_written() {
         (&"database".into(), &"database_busy".into()),
         "{found:#}"
     );
+    // The process is this test, which has no name of its own.
+    let holder = if cfg!(target_os = "linux") { format!("(process {}, ", std::process::id()) } else { String::new() };
+    let name = ward.database().display().to_string();
+    let asset = r#"{"id":"busy","store_id":null}"#;
+    std::fs::write(ward.clinic.desk.path("busy.json"), asset).expect("a file");
+    for args in [&["doctor", "-q"][..], &["records", "put", "asset", "busy.json"]] {
+        let said = ward.clinic.desk.run(args).ends(6);
+        let said = format!("{}{}", said.out, said.err).split_whitespace().collect::<Vec<_>>().join(" ");
+        let named = said.contains("in use by another program") && said.contains(&holder) && said.contains(&name);
+        assert!(named, "without {holder:?} or {name:?}: {said}");
+    }
+}
+
+/// What belongs to another user is not called read-only.
+#[cfg(unix)]
+#[test]
+fn a_database_that_this_user_may_not_read_is_no_read_only_one() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let ward = Ward::new();
+    let (db, folder) = (ward.database(), ward.clinic.desk.path("closed"));
+    std::fs::create_dir(&folder).expect("a folder");
+    std::fs::copy(&db, folder.join("site.sqlite")).expect("copied");
+    let mode = |path: &std::path::Path, mode: u32| {
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).expect("a mode");
+    };
+    mode(&ward.clinic.desk.path(""), 0o755);
+    mode(&db, 0o600);
+    mode(&folder, 0o700);
+    let program = env!("CARGO_BIN_EXE_oms-sync");
+    for db in [db, folder.join("site.sqlite")] {
+        for command in ["status", "doctor -q", "sync"] {
+            let run = format!("{program} --db {} {command}", db.display());
+            let ran = Command::new("setpriv").args(["--reuid", "65534", "--clear-groups", "sh", "-c", &run]).output();
+            let Ok(output) = ran else {
+                println!("SKIPPED: setpriv is missing");
+                return;
+            };
+            let said =
+                format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+            if !said.contains("database_") && !said.contains("roblem") {
+                println!("SKIPPED: no other user may be played here: {said}");
+                return;
+            }
+            let words = said.split_whitespace().collect::<Vec<_>>().join(" ");
+            let named = words.contains("his user may not read the database") && !words.contains("read-only");
+            assert!(output.status.code() == Some(6) && named, "{command}: {said}");
+        }
+    }
 }
 
 #[test]
@@ -140,7 +188,7 @@ fn stores_that_this_database_has_lost() {
     let ward = Ward::new();
     let before = ward.clinic.json(&["identity"], 0)["stores"].clone();
     ward.clinic.damage("DELETE FROM sync_record WHERE table_name IN ('store', 'name')");
-    let lost = &["holds none any more", "oms-sync cursor rewind pull-legacy", "the legacy server still has them"];
+    let lost = &["holds none any more", "oms-sync cursor rewind pull-legacy", "the server still has them"];
     ward.doctor("all stores", &of("device", 0, "settings", "stores_lost", lost));
     super::holds(&ward.clinic.says(&["identity"], 3), lost);
     // The legacy server's own answer is not checked.
@@ -186,12 +234,12 @@ fn on_small_disk(disk: &std::path::Path) {
         db,
         0,
         "disk_full",
-        &["No fault found, but check this device", "Only", "MB are free", "Free some space"],
+        &["No fault found, but check this device", "Only", "MB are free on the disk of", db, "Free some space"],
     );
     let ballast = disk.join("ballast");
     // Fills the disk as far as it goes: that it cannot take all is the point.
     let _ = std::fs::write(&ballast, vec![1; 20 * 1024 * 1024]);
-    doctor("full", db, 6, "disk_full", &["The problem is with this device", "Free some space; nothing is lost"]);
+    doctor("full", db, 6, "disk_full", &["The problem is with this device", db, "Free some space; nothing is lost"]);
     std::fs::remove_file(&ballast).expect("removed");
     std::fs::copy(ward.database(), disk.join("closed.sqlite")).expect("copied");
     let done = Command::new("mount").args(["-o", "remount,ro"]).arg(disk).status().expect("mount");

@@ -7,7 +7,7 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use super::connection::wait_for_another;
-use super::fault::{at_path, database_error};
+use super::fault::{at_path, database_error, is_there};
 use super::key::{DatabaseKey, named, unlock};
 use super::place::{real_path, refuse_hard_links};
 use super::schema;
@@ -71,7 +71,7 @@ pub(crate) fn damage(path: &Path, key: Option<&DatabaseKey>) -> Result<Vec<Strin
 
 /// A connection that changes nothing: not the journal mode, not a row, nor the log that another program left.
 pub(super) fn reading_connection(path: &Path, key: Option<&DatabaseKey>) -> Result<Connection> {
-    if !path.exists() {
+    if !is_there(path)? {
         return Err(Error::NoDatabase { path: path.display().to_string() });
     }
     let log = path.with_file_name(format!("{}-wal", path.file_name().unwrap_or_default().to_string_lossy()));

@@ -18,6 +18,7 @@ mod hook;
 mod identity;
 mod key;
 mod legacy_mirror;
+mod lock_holder;
 mod patient_visibility;
 mod pending_counts;
 mod place;
@@ -46,7 +47,7 @@ use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 use self::connection::{BUSY_WAIT, IdleReaders, ReadConnection, Writer, configure, wait_for_another};
 use self::cycle_lock::cycle_lock;
 pub(crate) use self::examine::{damage, examine};
-use self::fault::{at_path, database_error};
+use self::fault::{at_path, database_error, in_file, is_there};
 use self::hook::HostHook;
 pub use self::hook::{HookedRecord, RecordHook};
 pub(crate) use self::identity::check_backup_is_of;
@@ -126,7 +127,7 @@ impl SqliteStorage {
 
     /// Opens an existing database with this key.
     pub(crate) fn open_existing_keyed(path: &Path, key: Option<DatabaseKey>) -> Result<Self> {
-        if !path.exists() {
+        if !is_there(path)? {
             return Err(Error::NoDatabase { path: path.display().to_string() });
         }
         Self::open_with(path, OpenFlags::SQLITE_OPEN_READ_WRITE, key)
@@ -235,7 +236,7 @@ impl SqliteStorage {
             txn.execute_batch(sql)?;
             txn.commit()
         });
-        done.map_err(database_error)
+        done.map_err(|error| in_file(database_error(error), &self.path))
     }
 
     /// Keeps the indexes of a host, each on a field of a record type.

@@ -3,13 +3,14 @@
 use parking_lot::{Mutex, MutexGuard};
 use rusqlite::{CachedStatement, Connection, Params, Row, TransactionBehavior};
 use std::cell::{Cell, RefCell};
+use std::path::Path;
 
 use super::connection::{ReadConnection, Writer};
-use super::fault::database_error;
+use super::fault::{database_error, in_file};
 use super::hook::HostHook;
 use super::pending_counts::Counts;
 use crate::changelog::NewChange;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::record::{Cursor, RecordData};
 use crate::storage::sql::LatelyRead;
 use crate::storage::state::HOOK_MISSED_FROM;
@@ -114,22 +115,31 @@ impl<C: HoldsConnection> SqliteTxn<C> {
         Ok(next)
     }
 
+    /// An error of this connection, which names its file where somebody asks for it.
+    fn failed(&self, error: rusqlite::Error) -> Error {
+        let error = database_error(error);
+        match self.holder.connection().and_then(Connection::path) {
+            Some(path) => in_file(error, Path::new(path)),
+            None => error,
+        }
+    }
+
     fn statement(&self, sql: &str) -> Result<CachedStatement<'_>> {
         let connection = self.holder.connection().ok_or_else(|| database_error(rusqlite::Error::InvalidQuery))?;
-        connection.prepare_cached(sql).map_err(database_error)
+        connection.prepare_cached(sql).map_err(|error| self.failed(error))
     }
 
     /// Runs a statement; returns the number of rows that it changed.
     pub(super) fn execute(&self, sql: &str, params: impl Params) -> Result<usize> {
         let mut statement = self.statement(sql)?;
-        let changed = statement.execute(params).map_err(database_error)?;
+        let changed = statement.execute(params).map_err(|error| self.failed(error))?;
         note_cost(&statement);
         Ok(changed)
     }
 
     /// Runs an INSERT; returns the rowid.
     pub(super) fn insert(&self, sql: &str, params: impl Params) -> Result<i64> {
-        self.statement(sql)?.insert(params).map_err(database_error)
+        self.statement(sql)?.insert(params).map_err(|error| self.failed(error))
     }
 
     /// The first row, if any.
@@ -141,9 +151,9 @@ impl<C: HoldsConnection> SqliteTxn<C> {
     ) -> Result<Option<T>> {
         let mut statement = self.statement(sql)?;
         let found = {
-            let mut rows = statement.query(params).map_err(database_error)?;
-            let row = rows.next().map_err(database_error)?;
-            row.map(read).transpose().map_err(database_error)?
+            let mut rows = statement.query(params).map_err(|error| self.failed(error))?;
+            let row = rows.next().map_err(|error| self.failed(error))?;
+            row.map(read).transpose().map_err(|error| self.failed(error))?
         };
         note_cost(&statement);
         Ok(found)
@@ -169,9 +179,9 @@ impl<C: HoldsConnection> SqliteTxn<C> {
     ) -> Result<Vec<T>> {
         let mut statement = self.statement(sql)?;
         let rows = {
-            let rows = statement.query_map(params, read).map_err(database_error)?;
+            let rows = statement.query_map(params, read).map_err(|error| self.failed(error))?;
             let rows = rows.take_while(|row| row.as_ref().map_or(true, &mut wanted));
-            rows.collect::<rusqlite::Result<_>>().map_err(database_error)?
+            rows.collect::<rusqlite::Result<_>>().map_err(|error| self.failed(error))?
         };
         note_cost(&statement);
         Ok(rows)

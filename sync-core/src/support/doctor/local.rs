@@ -82,17 +82,14 @@ pub(crate) fn examine_file(
             }
         }
     });
+    let full = |free| Error::DiskFull { source: format!("{free} bytes are free for {}", path.display()).into() };
     checks.push(match free_bytes {
         None => Check::not_checked("disk space", say::free_not_told()),
-        Some(free) if free < FREE_NONE => {
-            let error = Error::DiskFull { source: format!("{free} bytes are free").into() };
-            Check::fault("disk space", &error, Party::Device)
-        }
+        Some(free) if free < FREE_NONE => Check::fault("disk space", &full(free), Party::Device),
         // Copies of the database, as made by repairs, need its size again.
         Some(free) if free < FREE_LITTLE.max(bytes) => {
-            let error = Error::DiskFull { source: format!("{free} bytes are free").into() };
-            let mut check = Check::fault("disk space", &error, Party::Device).into_warning();
-            check.says = say::free_little(free / 1_000_000, bytes / 1_000_000);
+            let mut check = Check::fault("disk space", &full(free), Party::Device).into_warning();
+            check.says = say::free_little(path.display().to_string(), free / 1_000_000, bytes / 1_000_000);
             check
         }
         Some(free) => Check::ok("disk space", say::free_well(free / 1_000_000)),
@@ -177,7 +174,7 @@ pub(crate) fn copies(storage: &dyn Storage, now: Timestamp) -> Result<Check> {
     #[cfg(feature = "central")]
     if let Some(copy) = crate::central::copied_databases::refused::refused_copies(txn.as_ref(), now)?.into_iter().next()
     {
-        let (goes_on, refused) = (copy.goes_on_since.to_string(), copy.refused_at.to_string());
+        let (goes_on, refused) = (copy.goes_on_since, copy.refused_at);
         return Ok(warning(say::copies_of_site(copy.name, goes_on, refused)));
     }
     let refused = state::COPY_REFUSED_AT.get(txn.as_ref())?.filter(|at| is_recent(*at));

@@ -1,0 +1,71 @@
+//! The process that holds a database locked, as the system says.
+
+use std::path::Path;
+
+/// The number and the name of another process that has a lock to write on a database. `None` if there is none that this user may see, and on
+/// systems that do not say it.
+#[cfg(target_os = "linux")]
+pub(super) fn lock_holder(path: &Path) -> Option<(u32, String)> {
+    use std::os::unix::fs::MetadataExt as _;
+
+    // In WAL mode the turn to write is a lock on the shared file.
+    let shared = super::place::beside(path, "-shm");
+    let files = [path, &shared].into_iter().filter_map(|file| file.metadata().ok());
+    let files: Vec<String> = files.map(|data| format!("{}:{}", device(data.dev()), data.ino())).collect();
+    let locks = std::fs::read_to_string("/proc/locks").ok()?;
+    let number = locks.lines().find_map(|line| holder_of(line, &files))?;
+    let name = std::fs::read_to_string(format!("/proc/{number}/comm")).unwrap_or_default();
+    Some((number, name.trim().to_owned()))
+}
+
+#[cfg(not(target_os = "linux"))]
+pub(super) fn lock_holder(_: &Path) -> Option<(u32, String)> {
+    None
+}
+
+/// The number of a disk as `/proc/locks` writes it: Linux packs both parts of it into one word.
+#[cfg(target_os = "linux")]
+fn device(packed: u64) -> String {
+    let major = (packed >> 8 & 0xfff) | (packed >> 32 & !0xfff);
+    let minor = (packed & 0xff) | (packed >> 12 & !0xff);
+    format!("{major:02x}:{minor:02x}")
+}
+
+/// The other process of a line of `/proc/locks`, such as `1: POSIX  ADVISORY  WRITE 4711 fe:00:131 120 120`, if it has a lock to write on one of
+/// these files. A process in another container has the number 0 or below.
+#[cfg(target_os = "linux")]
+fn holder_of(line: &str, files: &[String]) -> Option<u32> {
+    let mut words = line.split_whitespace().skip_while(|word| *word != "WRITE").skip(1);
+    let (number, file) = (words.next()?.parse().ok()?, words.next()?);
+    let is_other = number != 0 && number != std::process::id();
+    (is_other && files.iter().any(|known| known == file)).then_some(number)
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_number_of_a_disk_is_unpacked() {
+        assert_eq!([device(0xfe00), device(0x0012_3456_789a_bcde)], ["fe:00", "123bc:6789ade"]);
+    }
+
+    #[test]
+    fn only_a_lock_to_write_of_another_process_on_this_file_counts() {
+        let files = ["fe:00:131".to_owned()];
+        let own = std::process::id();
+        for (line, holder) in [
+            ("1: POSIX  ADVISORY  WRITE 4711 fe:00:131 120 120", Some(4711)),
+            ("1: POSIX  ADVISORY  READ  4711 fe:00:131 120 120", None),
+            ("1: POSIX  ADVISORY  WRITE 4711 fe:00:132 120 120", None),
+            // In another container, and an open file description.
+            ("1: POSIX  ADVISORY  WRITE 0 fe:00:131 120 120", None),
+            ("2: OFDLCK ADVISORY  WRITE -1 fe:00:131 0 EOF", None),
+            (&format!("1: POSIX  ADVISORY  WRITE {own} fe:00:131 120 120"), None),
+            ("1: -> POSIX  ADVISORY  WRITE", None),
+            ("", None),
+        ] {
+            assert_eq!(holder_of(line, &files), holder, "{line}");
+        }
+    }
+}
