@@ -366,7 +366,7 @@ records are in quarantine, 0 otherwise.
 Examples:
   oms-sync doctor
   oms-sync --db site.sqlite doctor --json | jq -r .party
-  oms-sync doctor --max-time 10s                  with somebody on the phone
+  oms-sync doctor --max-time 1m                   a server is slow to answer
   oms-sync doctor -v                              each check, with the causes
   oms-sync doctor --legacy-url https://msupply.example.org:2048 --site clinic
 

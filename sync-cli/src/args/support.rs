@@ -406,9 +406,9 @@ Examples:
 #[derive(Debug, ClapArgs)]
 #[command(after_help = super::examples::DOCTOR)]
 pub(crate) struct Doctor {
-    /// Wait no longer than this for each answer of a server, such as 20s or 2m
-    #[arg(long, value_name = "TIME", value_parser = super::values::duration, default_value = "1m")]
-    pub max_time: std::time::Duration,
+    /// Wait this long for each answer of a server, such as 20s or 2m [default: 2s, longer over a slow line]
+    #[arg(long, value_name = "TIME", value_parser = super::values::duration)]
+    pub max_time: Option<std::time::Duration>,
     #[command(flatten)]
     pub new_site: NewSite,
 }

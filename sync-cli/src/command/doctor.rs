@@ -7,11 +7,12 @@ use std::time::Duration;
 
 use oms_sync_inspect::database::{OpenMsupply, open_msupply};
 use sync_core::storage::MemoryStorage;
+use sync_core::support::SiteSupport;
 use sync_core::support::doctor::{Check, CheckOutcome, Diagnosis, Party};
 use sync_core::transport::{HttpTransport, Timeouts};
-use sync_core::{Error, Replica, Settings, Site};
+use sync_core::{Error, Message, Replica, Settings, Site};
 
-use super::layout::{folded, say};
+use super::layout::{folded, lines_of, say};
 use crate::args::{Args, Doctor, NewSite};
 use crate::failure::{CommandOutcome, Failure};
 use crate::output::Output;
@@ -21,7 +22,13 @@ use crate::progress::{Progress, until_interrupted};
 use crate::sentences::{common, doctor_verdict as verdicts};
 use crate::signals::{end_on_signals, interrupted};
 
-/// The default wait for each answer: shorter than in a sync, because a person waits.
+/// How long a server may be silent over a fast line: somebody on the phone waits.
+const SILENCE: Duration = Duration::from_secs(2);
+
+/// The most lines of a verdict on a terminal of 80 columns: somebody reads it out.
+const VERDICT_LINES: usize = 5;
+
+/// The longest wait for each answer: shorter than in a sync, because a person waits.
 pub(super) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The time limits of an exchange.
@@ -43,16 +50,16 @@ pub(super) fn run(args: &Args, options: &Doctor, out: &Output) -> Result<Command
         (Some(url), Some(site)) => match password_if_given(&new.password, site, out)? {
             Some(password) => {
                 let settings = new.settings(url, site, password);
-                before_set_up(&settings, options.max_time, &mut each)
+                before_set_up(&unstored(options.max_time), &settings, options.max_time, &mut each)
             }
-            None => site_without_database(options.max_time).support().doctor_without_password(
+            None => support(&unstored(options.max_time), options.max_time).doctor_without_password(
                 url,
                 site,
                 &mut each,
                 &mut until_interrupted,
             ),
         },
-        _ => diagnosed(args, Some(options.max_time), &mut each),
+        _ => diagnosed(args, Asks::Servers(options.max_time), &mut each),
     };
     drop(progress);
     let found = out.in_words(found?);
@@ -85,13 +92,48 @@ fn is_of_left_behind(check: &Check) -> bool {
     matches!(check.name, "quarantine" | "refused by central") && check.outcome == CheckOutcome::Warning
 }
 
-/// Both servers, without a database: nothing is written.
+/// Both servers, for a site that is to be set up: nothing is written.
 pub(super) fn before_set_up(
+    site: &Site,
     settings: &Settings,
-    patience: Duration,
+    max_time: Option<Duration>,
     each: &mut dyn FnMut(&Check) -> ControlFlow<()>,
 ) -> Result<Diagnosis, Error> {
-    site_without_database(patience).support().doctor_before_set_up(settings, each, &mut until_interrupted)
+    support(site, max_time).doctor_before_set_up(settings, each, &mut until_interrupted)
+}
+
+/// The support desk of a site; without a limit a server that is silent for some seconds does not answer.
+fn support(site: &Site, max_time: Option<Duration>) -> SiteSupport {
+    match max_time {
+        None => site.support().silent_after(SILENCE),
+        Some(_) => site.support(),
+    }
+}
+
+/// Whom a diagnosis asks.
+pub(super) enum Asks {
+    /// Only this device.
+    Nobody,
+    /// The servers too, and waits so long for each answer.
+    Servers(Option<Duration>),
+}
+
+/// The limits of the transport. Over a slow line an answer may take longer than [`SILENCE`], which is judged by the connection.
+fn limits(max_time: Option<Duration>) -> Timeouts {
+    match max_time {
+        None => Timeouts::all(PATIENCE).connect(SILENCE),
+        Some(max_time) => timeouts(max_time),
+    }
+}
+
+fn unstored(max_time: Option<Duration>) -> Site {
+    let replica = Replica::with_storage(Arc::new(MemoryStorage::new()));
+    replica.site(Arc::new(HttpTransport::new(&limits(max_time))))
+}
+
+/// The site of a database, with the limits of a diagnosis.
+pub(super) fn site_of(replica: &Replica, patience: Duration) -> Site {
+    replica.site(Arc::new(HttpTransport::new(&timeouts(patience))))
 }
 
 /// A site that stores nothing.
@@ -113,10 +155,10 @@ fn show_found(found: &Diagnosis, out: &Output) -> Result<(), Failure> {
     Ok(())
 }
 
-/// All checks, or only those of this device; `each` receives one after the other.
+/// The checks; `each` receives one after the other.
 pub(super) fn diagnosed(
     args: &Args,
-    patience: Option<Duration>,
+    asks: Asks,
     each: &mut dyn FnMut(&Check) -> ControlFlow<()>,
 ) -> Result<Diagnosis, Error> {
     let db: &Path = &args.db;
@@ -128,10 +170,10 @@ pub(super) fn diagnosed(
     if let Some(check) = checks.first_mut().filter(|_| replica.is_none()) {
         name_open_msupply(db, check);
     }
-    match (replica, patience) {
-        (Some(replica), Some(patience)) => {
-            let site = replica.site(Arc::new(HttpTransport::new(&timeouts(patience))));
-            site.support().doctor(checks, each, &mut until_interrupted)
+    match (replica, asks) {
+        (Some(replica), Asks::Servers(max_time)) => {
+            let site = replica.site(Arc::new(HttpTransport::new(&limits(max_time))));
+            support(&site, max_time).doctor(checks, each, &mut until_interrupted)
         }
         (opened, _) => {
             let found = Diagnosis::of_file(checks, opened.is_some());
@@ -251,10 +293,16 @@ pub(super) fn verdict(found: &Diagnosis, out: &Output) -> Result<(), Failure> {
         Some(finding) => verdicts::look(party, says, finding.advice.clone()),
         None => verdicts::well(says),
     };
+    let lines_of = |text: &Message| lines_of(out, "", &out.texts.say(text)).len();
+    let mut lines = lines_of(&text);
     say(out, "", &text)?;
     for check in found.also.iter().filter_map(|name| found.checks.iter().find(|check| check.name == *name)) {
-        let party = check.finding.as_ref().map_or(Party::Nobody, |finding| finding.party);
-        say(out, "", &verdicts::also(party.as_str(), check.says.clone()))?;
+        let party = check.finding.as_ref().map_or(Party::Nobody, |finding| finding.party).as_str();
+        let whole = verdicts::also(party, check.says.clone());
+        let fits = lines + lines_of(&whole) <= VERDICT_LINES;
+        let also = if fits { whole } else { verdicts::also_shortly(party, check.name) };
+        lines += lines_of(&also);
+        say(out, "", &also)?;
     }
     Ok(())
 }

@@ -1,6 +1,7 @@
 //! Text that fits a narrow terminal.
 
 use sync_core::Message;
+use sync_core::clock::Timestamp;
 
 use crate::failure::Failure;
 use crate::output::Output;
@@ -9,14 +10,19 @@ use crate::table::widths;
 /// The least room for a value beside its name.
 const BESIDE_MIN: usize = 20;
 
-/// Lines that fit the terminal, continued with an indent.
+/// Prints lines that fit the terminal, continued with an indent.
 pub(super) fn wrapped(out: &Output, indent: &str, text: &str) -> Result<(), Failure> {
+    lines_of(out, indent, text).iter().try_for_each(|line| out.line(line))
+}
+
+/// A text cut into lines that fit the terminal, continued with an indent.
+pub(super) fn lines_of(out: &Output, indent: &str, text: &str) -> Vec<String> {
+    let mut lines = Vec::new();
     let mut line = indent.to_owned();
     let mut is_empty = true;
     for word in out.with_db(text).split_whitespace() {
         if !is_empty && line.chars().count() + 1 + word.chars().count() > out.width() {
-            out.line(&line)?;
-            line = format!("{indent}  ");
+            lines.push(std::mem::replace(&mut line, format!("{indent}  ")));
             is_empty = true;
         }
         if !is_empty {
@@ -25,7 +31,8 @@ pub(super) fn wrapped(out: &Output, indent: &str, text: &str) -> Result<(), Fail
         line.push_str(word);
         is_empty = false;
     }
-    out.line(&line)
+    lines.push(line);
+    lines
 }
 
 /// A sentence in the chosen language.
@@ -118,13 +125,14 @@ pub(super) fn short(text: &str, width: usize) -> String {
     format!("{kept}…")
 }
 
-/// A time for people: to the second, in UTC.
-pub(super) fn moment(at: sync_core::clock::Timestamp) -> String {
-    let text = at.to_string();
-    match text.get(..19) {
-        Some(seconds) if text.ends_with('Z') => format!("{}Z", seconds.replace('T', " ")),
-        _ => text,
-    }
+/// A time of a file or of another program for people; as it is where it is no time.
+pub(super) fn moment_of(text: &str) -> String {
+    Timestamp::parse(text).map_or_else(|| text.to_owned(), Timestamp::for_people)
+}
+
+/// A time for people.
+pub(super) fn moment(at: Timestamp) -> String {
+    at.for_people()
 }
 
 #[cfg(test)]

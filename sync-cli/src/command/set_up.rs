@@ -79,13 +79,16 @@ fn set_up(workspace: &Workspace, settings: &Settings, out: &Output) -> sync_core
         ended => return ended,
     };
     let mut each = |_: &Check| if interrupted() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) };
-    let found = doctor::before_set_up(settings, TO_LOOK, &mut each)?;
+    let found =
+        doctor::before_set_up(&doctor::site_of(&workspace.replica, TO_LOOK), settings, Some(TO_LOOK), &mut each)?;
     let of_legacy = |check: &&Check| check.name.starts_with("legacy ") && check.outcome == CheckOutcome::Fault;
     match found.checks.iter().find(of_legacy) {
         Some(check) => {
             let check = out.in_words(check.clone());
             if let Some(finding) = &check.finding {
-                out.hint_said(&says::found_on_the_way(check.name, check.says, finding.advice.clone()));
+                let is_one = workspace.support().identity().is_ok_and(|identity| identity.servers.one_server);
+                let name = if is_one { check.name.trim_start_matches("legacy ") } else { check.name };
+                out.hint_said(&says::found_on_the_way(name, check.says, finding.advice.clone()));
             }
             Err(error)
         }

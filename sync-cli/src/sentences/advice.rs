@@ -87,7 +87,7 @@ pub(super) const ALL: &[MessageTemplate] = &[
     ),
     advice(
         "stores_lost",
-        "Run `oms-sync cursor rewind pull-legacy` with --yes and a reason, then `oms-sync sync`: the legacy server still has them.",
+        "Run `oms-sync cursor rewind pull-legacy` with --yes and a reason, then `oms-sync sync`: the server still has them.",
     ),
     advice(
         "records_set_aside",
@@ -139,7 +139,7 @@ pub(super) const ALL: &[MessageTemplate] = &[
     text(
         "identity",
         "discover_again",
-        "Run `oms-sync discover`, or the next sync: it takes over what the legacy server says.",
+        "Run `oms-sync discover`, or the next sync: it takes over what the server says.",
     ),
     // Comparing with central.
     text(
@@ -174,7 +174,7 @@ pub(super) const ALL: &[MessageTemplate] = &[
     text("input", "rereading_sync_first", "everything is being read again from central: run `oms-sync sync` first"),
 ];
 
-const DISCOVER: &str = "Run `oms-sync discover`, and ask the legacy server's administrator what was changed.";
+const DISCOVER: &str = "Run `oms-sync discover`, and ask the server's administrator what was changed.";
 
 const WHY: &str = "`oms-sync quarantine list` says why.";
 

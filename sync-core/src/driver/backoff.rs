@@ -114,8 +114,8 @@ mod tests {
         let (server, url) = (Server::Legacy, String::new());
         for error in [
             Error::WrongPassword { site: site() },
-            Error::OtherSite { ours: site(), theirs: site() },
-            Error::LegacyVersionMismatch { sent: 14 },
+            Error::OtherSite { server, ours: site(), theirs: site() },
+            Error::LegacyVersionMismatch { server, sent: 14 },
             Error::NotSetUp,
             Error::HookMissing,
         ] {

@@ -79,7 +79,10 @@ impl Error {
             | Self::UnreadableAnswer { server, .. }
             | Self::AnswerTooLarge { server, .. }
             | Self::Refused { server, .. }
-            | Self::PeerError { server, .. } => *server = other,
+            | Self::PeerError { server, .. }
+            | Self::OtherSite { server, .. }
+            | Self::LegacyVersionMismatch { server, .. }
+            | Self::CentralUrlUnconfirmed { server, .. } => *server = other,
             _ => {}
         }
         self

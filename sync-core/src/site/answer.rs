@@ -286,7 +286,7 @@ fn legacy_code(code: &str, site: &str) -> Option<Error> {
         "site_incorrect_hardware_id" => Error::HardwareIdMismatch { site },
         "site_has_no_store" => Error::SiteHasNoStore { site },
         "site_auth_timeout" => Error::SiteAuthTimeout,
-        "api_version_incompatible" => Error::LegacyVersionMismatch { sent: V5_VERSION },
+        "api_version_incompatible" => Error::LegacyVersionMismatch { server: Server::Legacy, sent: V5_VERSION },
         _ => return None,
     })
 }

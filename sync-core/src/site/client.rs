@@ -347,9 +347,13 @@ impl<'a> Client<'a> {
 
     /// Says that a request failed and will be sent again.
     fn retrying(&self, server: Server, error: Error, wait: Duration) -> SyncEvent {
-        let server = self.named(server);
-        let error = if self.is_one_server { error.of(server) } else { error };
+        let (server, error) = (self.named(server), self.in_network(error));
         SyncEvent::Retrying { server, error: Message::of(&error), wait }
+    }
+
+    /// An error that names the server by the part that people know it by.
+    pub(crate) fn in_network(&self, error: Error) -> Error {
+        if self.is_one_server { error.of(Server::Central) } else { error }
     }
 
     /// The server by the part that people know it by.

@@ -210,7 +210,7 @@ impl Cycle<'_, '_> {
         copied_database::check_may_act(self.site.storage.read()?.as_ref(), &self.identity.site_name)?;
         let discovered = self.site.discover_as(&self.identity, &mut self.client)?;
         for change in &discovered.changes {
-            self.warn(says::something_new(change.clone()))?;
+            self.warn(says::something_new(self.client.named(Server::Legacy), change.clone()))?;
         }
         self.identity = self.site.identity()?;
         self.initialise(&discovered.status)

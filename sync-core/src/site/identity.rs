@@ -6,7 +6,7 @@ use url::Url;
 
 use super::device::Device;
 use crate::address::{is_elsewhere, is_readable_on_the_way, parse_url, shown};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, Server};
 use crate::machine::Machine;
 use crate::protocol::v5::{InitialisationStatus, SiteHeaders, V5_VERSION};
 use crate::protocol::v6::{Credentials, PullRequest, SiteStatusRequest, V6_VERSION};
@@ -258,7 +258,7 @@ impl Identity {
         let url = allowed(self.https_only, CENTRAL, text)?;
         match self.central_confirmed.as_deref().and_then(|known| parse_url(CENTRAL, known).ok()) {
             Some(known) if is_elsewhere(&known, &url) => {
-                Err(Error::CentralUrlUnconfirmed { known: shown(&known), offered: shown(&url) })
+                Err(Error::CentralUrlUnconfirmed { server: Server::Legacy, known: shown(&known), offered: shown(&url) })
             }
             _ => Ok(url),
         }

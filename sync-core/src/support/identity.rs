@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use crate::address::parse_url;
 use crate::clock::Timestamp;
-use crate::error::Result;
+use crate::error::{Result, Server};
 use crate::protocol::AppIdentity;
 use crate::protocol::v5::V5_VERSION;
 use crate::protocol::v6::V6_VERSION;
@@ -52,6 +52,7 @@ pub struct IdentityShown {
 #[non_exhaustive]
 pub struct StoreShown {
     /// Its id.
+    #[serde(rename = "store_id")]
     pub id: String,
     /// Its code.
     pub code: String,
@@ -138,7 +139,8 @@ impl SiteSupport {
             {
                 let advice = theirs.advice();
                 let (ours, value) = (masked_url(&ours), masked_url(&theirs.value));
-                let what = say::differs(theirs.name, quoted(&ours), quoted(&value));
+                let server = if identity.central_is_legacy() { Server::Central } else { Server::Legacy };
+                let what = say::differs(theirs.name, quoted(&ours), server, quoted(&value));
                 all.push(Disagreement::new(theirs.code, what, advice));
             }
         }

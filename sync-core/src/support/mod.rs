@@ -64,7 +64,7 @@ pub(crate) use preview_push::{NAMED, TypeCounts};
 pub use preview_push::{PredictedSetAside, PushPreview, TypeCount};
 #[cfg(feature = "support")]
 #[cfg(feature = "support")]
-pub use quarantine::{Awaited, AwaitedState, SetAside, SetAsideGroup, source_name};
+pub use quarantine::{Awaited, AwaitedState, ComesBy, SetAside, SetAsideGroup, source_name};
 #[cfg(feature = "support")]
 pub use redact::{FieldShape, RedactedFile, RedactedSetAside, Shape};
 #[cfg(feature = "support")]
@@ -76,6 +76,8 @@ pub(crate) use status::{Status, status};
 
 #[cfg(feature = "support")]
 use std::sync::Arc;
+#[cfg(feature = "support")]
+use std::time::Duration;
 
 #[cfg(feature = "support")]
 use crate::clock::Clock;
@@ -128,18 +130,28 @@ impl Support {
 #[derive(Debug, Clone)]
 pub struct SiteSupport {
     site: Site,
+    /// How long a diagnosis waits for an answer over a fast line.
+    silence: Option<Duration>,
 }
 
 #[cfg(feature = "support")]
 impl Site {
     /// Examines this site by asking the servers.
     pub fn support(&self) -> SiteSupport {
-        SiteSupport { site: self.clone() }
+        SiteSupport { site: self.clone(), silence: None }
     }
 }
 
 #[cfg(feature = "support")]
 impl SiteSupport {
+    /// Limits how long a diagnosis waits for each answer of a server that took the connection: so long, or 20 times as long as the connection
+    /// took, whichever is longer, because over a slow line a well server answers later. Without this only the transport's limits count.
+    #[must_use]
+    pub fn silent_after(mut self, silence: Duration) -> Self {
+        self.silence = Some(silence);
+        self
+    }
+
     /// The queries that need only the database.
     fn of_database(&self) -> Support {
         Support::new(self.site.storage.clone(), self.site.clock.clone(), self.site.resolvers.clone())

@@ -13,7 +13,7 @@ use sync_core::storage::LoggedError;
 use sync_core::{Error, Message, Replica, Result, Settings};
 
 use crate::args::{Args, Bundle};
-use crate::command::doctor::{PATIENCE, diagnosed};
+use crate::command::doctor::{Asks, PATIENCE, diagnosed};
 use crate::output::Output;
 use crate::sentences::bundle_shown as shown;
 use crate::signals::interrupted;
@@ -120,7 +120,8 @@ fn read_me(from: &Source<'_>) -> Result<String> {
 
 fn doctor(from: &Source<'_>) -> Result<String> {
     let mut each = |_: &_| if interrupted() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) };
-    pretty(&diagnosed(from.args, (!from.is_offline).then_some(PATIENCE), &mut each)?)
+    let asks = if from.is_offline { Asks::Nobody } else { Asks::Servers(Some(PATIENCE)) };
+    pretty(&diagnosed(from.args, asks, &mut each)?)
 }
 
 fn settings(from: &Source<'_>) -> Result<String> {

@@ -297,7 +297,7 @@ fn a_site_that_is_not_let_in() {
         (
             "a legacy server of another version",
             |ward| legacy_says(ward, "api_version_incompatible"),
-            of("legacy_server", 5, "legacy version", "api_version_incompatible", &["Upgrade the legacy server"]),
+            of("legacy_server", 5, "legacy version", "api_version_incompatible", &["Upgrade the server"]),
         ),
         (
             "a central that is older",

@@ -250,7 +250,7 @@ impl Cycle<'_, '_> {
         let news = copied_database::note_accepted(txn.as_ref(), &chain, copies, outgoing.is_last)?;
         txn.commit()?;
         if let Some(refused_at) = news {
-            self.warn(says::copy_refused(refused_at.to_string()))?;
+            self.warn(says::copy_refused(refused_at))?;
         }
         self.report.note_pushed(Server::Central, before, outgoing.next);
         push.ahead = ahead;

@@ -2,7 +2,7 @@
 
 use crate::address::{is_elsewhere, is_readable_on_the_way, parse_url, shown};
 use crate::clock::Timestamp;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, Server};
 use crate::protocol::v5::{InitialisationStatus, SiteInfo, path};
 use crate::protocol::v6;
 use crate::redaction::excerpt;
@@ -37,7 +37,7 @@ impl Site {
     /// answer; [`Error::OtherSite`]; [`Error::Cancelled`] by the observer; the database failed. Nothing is stored then.
     pub fn set_up(&self, settings: &Settings, observer: &mut dyn SyncObserver) -> Result<Discovered> {
         Identity::check_site_name(&settings.site_name)?;
-        let (stored, settings, is_same_legacy) = {
+        let (stored, settings, is_same_legacy, is_one_server) = {
             let txn = self.storage.read()?;
             // Checked first, before a server binds this machine to a site that this database cannot be.
             if role(txn.as_ref())? == Some(Role::Central) && !state::LEGACY_URL.is_set(txn.as_ref())? {
@@ -63,7 +63,7 @@ impl Site {
             let legacy_url = |url: &str| parse_url("the legacy server's address", url).ok();
             let both = legacy_before.as_deref().and_then(legacy_url).zip(legacy_url(&settings.legacy_url));
             let is_same_legacy = both.is_some_and(|(before, now)| !is_elsewhere(&before, &now));
-            (stored, settings, is_same_legacy)
+            (stored, settings, is_same_legacy, is_same_legacy && state::central_is_legacy(txn.as_ref())?)
         };
         let hardware = stored.map_or_else(|| Hardware::of(&self.device.machine), Ok)?;
         let mut identity = Identity::of_settings(&settings, hardware, self.device.app.clone())?;
@@ -74,9 +74,11 @@ impl Site {
             }
         }
         let mut client = self.client(observer);
+        client.is_one_server = is_one_server;
         let info = self.ask_as(&mut identity, &mut client)?;
         let txn = self.storage.write()?;
-        let discovered = store(txn.as_ref(), &info, self.clock.now(), !is_same_legacy)?;
+        let discovered =
+            store(txn.as_ref(), &info, self.clock.now(), !is_same_legacy).map_err(|error| client.in_network(error))?;
         state::LEGACY_URL.set(txn.as_ref(), identity.legacy_url.as_str())?;
         state::SITE_NAME.set(txn.as_ref(), &identity.site_name)?;
         state::HTTPS_ONLY.set(txn.as_ref(), identity.https_only)?;
@@ -93,6 +95,7 @@ impl Site {
     pub fn discover(&self, observer: &mut dyn SyncObserver) -> Result<Discovered> {
         let identity = self.identity()?;
         let mut client = self.client(observer);
+        client.is_one_server = identity.central_is_legacy();
         self.discover_as(&identity, &mut client)
     }
 
@@ -100,7 +103,8 @@ impl Site {
         let mut identity = identity.clone();
         let info = self.ask_as(&mut identity, client)?;
         let txn = self.storage.write()?;
-        let discovered = store(txn.as_ref(), &info, self.clock.now(), false)?;
+        let discovered =
+            store(txn.as_ref(), &info, self.clock.now(), false).map_err(|error| client.in_network(error))?;
         self.device.secrets.move_password(txn.as_ref())?;
         identity.hardware.store(txn.as_ref(), &self.device)?;
         txn.commit()?;
@@ -140,19 +144,20 @@ impl Site {
 
     pub(crate) fn ask(&self, identity: &Identity, observer: &mut dyn SyncObserver) -> Result<SiteInfo> {
         let mut client = self.client(observer);
+        client.is_one_server = identity.central_is_legacy();
         self.ask_as(&mut identity.clone(), &mut client)
     }
 
     /// Asks with the hardware id of this database. If that id was made at random and is refused, the machine's own id
     /// is tried, because another database of this machine may have signed in with it.
     fn ask_as(&self, identity: &mut Identity, client: &mut Client<'_>) -> Result<SiteInfo> {
-        let refused = match client.legacy_get(identity, path::SITE) {
+        let refused = match client.legacy_get(identity, path::SITE).map_err(|error| client.in_network(error)) {
             Err(error @ Error::HardwareIdMismatch { .. }) if identity.hardware.from == HardwareFrom::Chance => error,
             answered => return answered,
         };
         let Ok(own) = Hardware::of(&self.device.machine) else { return Err(refused) };
         identity.hardware = own;
-        client.legacy_get(identity, path::SITE)
+        client.legacy_get(identity, path::SITE).map_err(|error| client.in_network(error))
     }
 }
 
@@ -209,7 +214,7 @@ fn store(txn: &dyn WriteTxn, info: &SiteInfo, now: Timestamp, is_vouched_for: bo
             same if same == name => format!("another site {same:?}, with the number {}", info.site_id),
             name => format!("{name:?}"),
         };
-        return Err(Error::OtherSite { ours: format!("{name:?}"), theirs });
+        return Err(Error::OtherSite { server: Server::Legacy, ours: format!("{name:?}"), theirs });
     }
     let central_unconfirmed = settle_central(txn, info, is_vouched_for)?;
     let mut changes = Vec::new();

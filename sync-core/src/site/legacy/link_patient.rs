@@ -252,7 +252,11 @@ impl Cycle<'_, '_> {
         };
         match is_here {
             true => self.drop_link(link),
-            false => self.warn(says::patient_not_sent(link.patient.to_string(), link.store.to_string())),
+            false => self.warn(says::patient_not_sent(
+                link.patient.to_string(),
+                link.store.to_string(),
+                self.client.named(Server::Legacy),
+            )),
         }
     }
 

@@ -82,7 +82,7 @@ impl Cycle<'_, '_> {
     }
 
     fn reread_legacy(&mut self, position: u64) -> Result<()> {
-        self.warn(says::legacy_went_back(position))?;
+        self.warn(says::legacy_went_back(self.client.named(Server::Legacy), position))?;
         let txn = self.site.storage.write()?;
         state::PULL_CURSOR_CENTRAL.set(txn.as_ref(), Cursor(0))?;
         state::LEGACY_POSITION_SEEN.set(txn.as_ref(), Cursor(position))?;
@@ -120,7 +120,7 @@ impl Cycle<'_, '_> {
             self.warn(says::stores_left(listed(&left)))?;
         }
         if rereads {
-            self.warn(says::stores_gained(listed(&gained)))?;
+            self.warn(says::stores_gained(self.client.named(Server::Legacy), listed(&gained)))?;
         }
         Ok(())
     }

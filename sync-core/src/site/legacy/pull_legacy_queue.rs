@@ -65,7 +65,7 @@ impl Cycle<'_, '_> {
             noting_failure(self.site.storage.as_ref(), Source::Legacy, || self.take_queued(batch, &versions))?;
             if ids.is_empty() {
                 // The rest of the queue cannot be acknowledged. It is kept here, and must not stop the site for ever.
-                self.warn(says::queue_without_ids(taken))?;
+                self.warn(says::queue_without_ids(taken, self.client.named(Server::Legacy)))?;
                 return recovery::legacy_is_recovered(self.site);
             }
             // Only now, when the records are stored here, because the server then forgets them.
@@ -93,7 +93,7 @@ impl Cycle<'_, '_> {
             // Counted in batches of the size that the server sends, which may be smaller than requested.
             if done >= *most.get_or_insert(length.saturating_add(BATCHES_BEYOND * taken)) {
                 let left = length.saturating_sub(taken);
-                return self.warn(says::queue_fills(left));
+                return self.warn(says::queue_fills(self.client.named(Server::Legacy), left));
             }
             if self.over_budget() {
                 return Ok(());

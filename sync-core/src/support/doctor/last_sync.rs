@@ -20,7 +20,7 @@ pub(crate) fn last_sync(storage: &dyn Storage) -> Result<Check> {
         return Ok(failed(&last, error));
     }
     Ok(match success {
-        Some(at) => Check::ok(NAME, say::last_sync_well(at.to_string())),
+        Some(at) => Check::ok(NAME, say::last_sync_well(at)),
         None => never(),
     })
 }
@@ -39,7 +39,7 @@ fn failed(last: &LogEntry, error: &LoggedError) -> Check {
         ErrorClass::Retry | ErrorClass::Busy => CheckOutcome::Warning,
         _ => CheckOutcome::Fault,
     };
-    let says = say::last_sync_failed(last.finished_at.to_string(), &error.message);
+    let says = say::last_sync_failed(last.finished_at, &error.message);
     let advice = match outcome {
         CheckOutcome::Warning => say::sync_again(),
         _ => Message::advice(code),

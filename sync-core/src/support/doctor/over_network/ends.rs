@@ -57,11 +57,11 @@ impl Doctor<'_> {
                 }
             }
             (None, Some(entry)) => {
-                let says = say::clock_before_sync(now.to_string(), entry.finished_at.to_string());
+                let says = say::clock_before_sync(now, entry.finished_at);
                 Check::found(NAME, CheckOutcome::Warning, says, device, say::set_clock())
             }
             (None, None) if self.dates.is_empty() => Check::not_checked(NAME, say::no_time_told()),
-            (None, None) => Check::ok(NAME, say::clock_well(now.to_string())),
+            (None, None) => Check::ok(NAME, say::clock_well(now)),
         };
         self.add(check)
     }
@@ -100,7 +100,8 @@ impl Doctor<'_> {
             (state::PULL_CURSOR_CENTRAL.get(txn.as_ref())?.0, state::LEGACY_POSITION_SEEN.get(txn.as_ref())?.0)
         };
         let path = format!("{}?cursor={ours}&limit=1", v5_path::CENTRAL_RECORDS);
-        let batch: ReadCentralBatch = self.client(|client| client.legacy_get(identity, &path))?;
+        let batch: ReadCentralBatch =
+            self.client(self.one_or_legacy(), &identity.legacy_url, |client| client.legacy_get(identity, &path))?;
         let went_back = batch.data.is_empty() && batch.max_cursor < seen;
         Ok(went_back.then(|| Error::CursorWentBack { server: Server::Legacy, ours, theirs: batch.max_cursor }))
     }
@@ -110,7 +111,8 @@ impl Doctor<'_> {
         let stands = Position::in_central(self.site.storage.read()?.as_ref())?;
         let url = identity.central_url()?;
         let request = identity.dry_run_pull(stands.next, 1);
-        let raw = self.client(|client| client.central_raw(identity, &url, v6::path::PULL, &request))?;
+        let raw =
+            self.client(Server::Central, &url, |client| client.central_raw(identity, &url, v6::path::PULL, &request))?;
         let batch = read_batch(raw.get(), &url)?;
         let (ours, theirs) = (stands.next.0, batch.end_cursor.0);
         let went_back = stands.after(&batch) == Advance::WentBack;

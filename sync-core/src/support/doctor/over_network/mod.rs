@@ -4,16 +4,19 @@
 
 mod ends;
 mod judge;
+mod patience;
 mod reach;
 mod servers;
 mod watch;
 
 use std::cell::RefCell;
 use std::ops::ControlFlow;
+use std::time::Duration;
 
 use url::Url;
 
 use self::judge::Stage;
+use self::patience::Patience;
 use self::reach::ServerContact;
 use self::watch::ObservedTransport;
 use crate::address::shown;
@@ -75,7 +78,12 @@ impl SiteSupport {
         each: CheckObserver<'_>,
         observer: &mut dyn SyncObserver,
     ) -> Result<Diagnosis> {
-        let identity = self.identity_of(settings)?;
+        let mut identity = self.identity_of(settings)?;
+        // A database that is set up already knows whether its network has one server.
+        let txn = self.site.storage.read()?;
+        let stored = state::CENTRAL_URL.find(txn.as_ref())?;
+        identity.central_url = stored.filter(|url| is_one_server(identity.legacy_url.as_str(), Some(url)));
+        drop(txn);
         self.examined(each, observer, |doctor| {
             doctor.servers(&identity, None)?;
             // The name was typed just now, and no server knew it before.
@@ -146,6 +154,7 @@ impl SiteSupport {
             is_central_moved: false,
             is_one_server: false,
             legacy_origin: None,
+            patience: self.silence.map(Patience::of),
         };
         run(&mut doctor)?;
         if doctor.is_one_server {
@@ -181,6 +190,8 @@ struct Doctor<'a> {
     is_one_server: bool,
     /// Scheme, host and port of the legacy server, in a network with two servers.
     legacy_origin: Option<url::Origin>,
+    /// How long to wait for an answer; `None` leaves that to the transport.
+    patience: Option<Patience>,
 }
 
 /// True if a database is no site, which is not a fault of its settings.
@@ -214,9 +225,21 @@ impl Doctor<'_> {
         names.into_iter().try_for_each(|name| self.add(Check::not_checked(name, why())))
     }
 
-    fn client<T>(&self, ask: impl FnOnce(&mut Client<'_>) -> Result<T>) -> Result<T> {
+    /// Asks a server at an address.
+    fn client<T>(&self, server: Server, url: &Url, ask: impl FnOnce(&mut Client<'_>) -> Result<T>) -> Result<T> {
         let clock = self.site.clock.as_ref();
-        ask(&mut Client::new(self.watched, clock, self.config, &mut **self.observer.borrow_mut()))
+        let (mut observer, mut is_silent) = (self.observer.borrow_mut(), false);
+        let mut until_silent = |event: &SyncEvent| {
+            let waited = if let SyncEvent::RequestUnderWay { waited } = event { *waited } else { Duration::ZERO };
+            is_silent = self.patience.as_ref().is_some_and(|patience| waited > patience.limit());
+            if is_silent { ControlFlow::Break(()) } else { observer.on_event(event) }
+        };
+        let answer = ask(&mut Client::new(self.watched, clock, self.config, &mut until_silent));
+        match answer {
+            Err(Error::Cancelled) if is_silent => Err(Error::TimedOut { server, url: shown(url), source: None }),
+            // Central names the legacy server, as which it answers itself there.
+            answer => answer.map_err(|error| if self.is_one_server { error.of(Server::Central) } else { error }),
+        }
     }
 
     /// Does a part of an exchange, unless the observer breaks it off.
@@ -286,6 +309,11 @@ impl Doctor<'_> {
         }
     }
 
+    /// The server that keeps the list of sites, by the part that people know it by.
+    fn one_or_legacy(&self) -> Server {
+        if self.is_one_server { Server::Central } else { Server::Legacy }
+    }
+
     fn dispensary(&self, role: Option<Role>) -> Result<Check> {
         const NAME: &str = "dispensary mode";
         if role != Some(Role::Central) {
@@ -329,7 +357,7 @@ impl Doctor<'_> {
         match identity.central_url() {
             // Only the legacy server knows it.
             Err(Error::CentralUrlMissing) if info.is_none() => {
-                self.add(Check::not_checked("central address", say::identity_not_told()))?;
+                self.add(Check::not_checked("central address", say::identity_not_told(self.one_or_legacy())))?;
                 self.skip(CENTRAL[0], CENTRAL[5], say::no_address)?;
             }
             Err(error) => {
@@ -352,11 +380,10 @@ impl Doctor<'_> {
 
     /// Asks the legacy server for this site's identity.
     fn legacy(&mut self, identity: &Identity) -> Result<(ServerContact, Option<SiteInfo>)> {
-        let ask = |doctor: &Self| doctor.client(|client| client.legacy_get::<SiteInfo>(identity, v5_path::SITE));
-        let order = [Stage::Tls, Stage::Server, Stage::SignIn, Stage::Version];
-        let server = if self.is_one_server { Server::Central } else { Server::Legacy };
+        let (server, url) = (self.one_or_legacy(), &identity.legacy_url);
         let ask =
-            |doctor: &Self| ask(doctor).map_err(|error| if doctor.is_one_server { error.of(server) } else { error });
+            |doctor: &Self| doctor.client(server, url, |client| client.legacy_get::<SiteInfo>(identity, v5_path::SITE));
+        let order = [Stage::Tls, Stage::Server, Stage::SignIn, Stage::Version];
         self.ask(server, &identity.legacy_url, LEGACY, order, ask)
     }
 
@@ -365,7 +392,8 @@ impl Doctor<'_> {
         let request = identity.status_request();
         let ask = |doctor: &Self| {
             let path = v6::path::SITE_STATUS;
-            doctor.client(|client| client.central::<v6::SiteStatus>(identity, url, path, &request))
+            doctor
+                .client(Server::Central, url, |client| client.central::<v6::SiteStatus>(identity, url, path, &request))
         };
         let order = [Stage::Tls, Stage::Server, Stage::Version, Stage::SignIn];
         let (contact, status) = self.ask(Server::Central, url, CENTRAL, order, ask)?;
@@ -385,8 +413,9 @@ impl Doctor<'_> {
     /// Compares the legacy server's answer about this site with the stored one.
     fn compare(&self, info: Option<&SiteInfo>) -> Result<Check> {
         const NAME: &str = "identity";
+        let server = self.one_or_legacy();
         let Some(info) = info else {
-            return Ok(Check::not_checked(NAME, say::identity_not_told()));
+            return Ok(Check::not_checked(NAME, say::identity_not_told(server)));
         };
         let txn = self.site.storage.read()?;
         for theirs in discovered_settings(info) {
@@ -399,19 +428,20 @@ impl Doctor<'_> {
             let code = (theirs.code, ErrorClass::Configure, Party::LegacyServer);
             // The name is right, so the site was made again under it.
             if theirs.code == OTHER_SITE {
-                let (says, advice) = (say::site_made_again(), say::made_again_advice());
+                let (says, advice) = (say::site_made_again(server), say::made_again_advice(server));
                 return Ok(Check::found(NAME, CheckOutcome::Fault, says, code, advice));
             }
             let advice = theirs.advice();
-            let says = of_identity::differs(theirs.name, quoted(&ours), quoted(&theirs.value));
+            let says = of_identity::differs(theirs.name, quoted(&ours), server, quoted(&theirs.value));
             return Ok(Check::found(NAME, CheckOutcome::Warning, says, code, advice));
         }
-        Ok(Check::ok(NAME, say::identity_well(info.site_id.0)))
+        Ok(Check::ok(NAME, say::identity_well(info.site_id.0, server)))
     }
 
     fn central_address(&mut self, identity: &Identity, url: &Url, stored: Option<&str>, is_told: bool) -> Result<()> {
         const NAME: &str = "central address";
         let code = |code| (code, ErrorClass::Configure, Party::LegacyServer);
+        let server = self.one_or_legacy();
         let told = identity.central_url.as_deref().unwrap_or_default();
         self.is_central_moved = stored.is_some_and(|stored| stored != told);
         let check = match stored {
@@ -421,6 +451,7 @@ impl Doctor<'_> {
                 of_identity::differs(
                     of_identity::central_url(),
                     quoted(&masked_url(stored)),
+                    server,
                     quoted(&masked_url(told)),
                 ),
                 code("other_central_url"),
@@ -434,8 +465,8 @@ impl Doctor<'_> {
                     code("central_url_unusual"),
                     Message::advice("central_url_unusual"),
                 ),
-                None if is_told => Check::ok(NAME, say::address_as_told(shown(url))),
-                None => Check::ok(NAME, say::address_as_told_before(shown(url))),
+                None if is_told => Check::ok(NAME, say::address_as_told(shown(url), server)),
+                None => Check::ok(NAME, say::address_as_told_before(shown(url), server)),
             },
         };
         self.add(check)

@@ -191,6 +191,9 @@ impl Doctor<'_> {
                 return Ok(false);
             }
             Some(Reach::Connected { addresses, took }) => {
+                if let Some(patience) = &self.patience {
+                    patience.note_connection(took);
+                }
                 let known = if addresses == 1 { say::one_address(host) } else { say::addresses(host, addresses) };
                 self.add(Check::ok(lookup, known))?;
                 let millis = took.as_millis().max(1);
