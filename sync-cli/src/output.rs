@@ -171,8 +171,10 @@ impl Output {
             let is_command = part.starts_with(|c: char| c.is_ascii_lowercase());
             let before_set_up = ["doctor --legacy-url", "net --legacy-url"];
             let is_without = WITHOUT_DATABASE.iter().chain(&before_set_up).any(|name| part.starts_with(name));
+            // On another machine the database has another name.
+            let is_elsewhere = named.ends_with("there: ");
             named += NAME;
-            if is_command && !is_without {
+            if is_command && !is_without && !is_elsewhere {
                 named += &format!("--db {db} ");
             }
             named += part;

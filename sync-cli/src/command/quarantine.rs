@@ -4,7 +4,9 @@ use serde_json::json;
 use sync_core::Message;
 use sync_core::record::{Fields, Writers, record_type};
 use sync_core::storage::QuarantineCause;
-use sync_core::support::{Awaited, AwaitedState, Retried, RetrySelection, SetAside, SetAsideGroup, source_name};
+use sync_core::support::{
+    Awaited, AwaitedState, ComesBy, Retried, RetrySelection, SetAside, SetAsideGroup, source_name,
+};
 
 use super::layout::{facts, moment, say, short, wrapped};
 use crate::args::{Args, Cause, Quarantine, QuarantineList, QuarantineRetry};
@@ -176,14 +178,14 @@ fn show(found: &SetAside, names: &SiteNames, out: &Output) -> Result<(), Failure
 
 /// The record that another one waits for, and its state.
 pub(super) fn waits(awaited: &Awaited) -> Message {
-    let Awaited { table, id, state, .. } = awaited;
+    let Awaited { table, id, state, comes_by, .. } = awaited;
     let (table, id) = (table.as_str(), id.as_str());
     match state {
-        // What this site sent itself, central sends back only if it is asked to.
-        AwaitedState::NotHere if record_type(table).is_some_and(|kind| kind.pushed && kind.pulled) => {
-            shown::not_here_own(table, id)
-        }
-        AwaitedState::NotHere => shown::not_here(table, id),
+        AwaitedState::NotHere => match comes_by {
+            ComesBy::RewindWithOwn => shown::not_here_own(table, id),
+            ComesBy::Resend => shown::not_at_central(table, id),
+            _ => shown::not_here(table, id),
+        },
         AwaitedState::Here => shown::here(table, id),
         AwaitedState::Staged => shown::staged(table, id),
         AwaitedState::SetAside { number, cause } => shown::set_aside(table, id, *number, cause.as_str()),

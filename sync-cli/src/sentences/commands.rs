@@ -7,15 +7,16 @@ sync_core::sentences! {
         look(party, says, advice) = "No fault found, but check {party}. {says}. {advice}";
         well(says) = "No problem found. {says}.";
         also(party, says) = "Another problem is with {party}: {says}.";
+        also_shortly(party, check) = "Another problem is with {party}: {check}.";
         of_open_msupply(file, version) = "{file} is a database of Open mSupply {version} itself, not of this program";
         inspect_it(file) = "`oms-sync inspect {file}` reports on its synchronisation. A site of this program has a database of its \
             own: name another file with --db.";
         speaks_v7() = "Open mSupply 3.x synchronises by V7, which this program does not speak: ask its administrator, or check the \
             way with `oms-sync doctor --legacy-url URL --site NAME`. A site of this program has a database of its own: name \
             another file with --db.";
-        more(count) = "{count} checks were made; oms-sync doctor -v shows them.";
+        more(count) = "{count} {count|check was|checks were} made; oms-sync doctor -v shows them.";
         not_checked(first, last, why) = "{first} to {last}: {why}";
-        checks(count) = "{count} checks";
+        checks(count) = "{count} {count|check|checks}";
     }
 
     /// The result of `audit`.
@@ -35,7 +36,7 @@ sync_core::sentences! {
     /// Texts that many commands use.
     common {
         one_record() = "1 record";
-        records(count) = "{count} records";
+        records(count) = "{count} {count|record|records}";
         nothing_changed() = "Nothing was changed.";
         database_not_read(db) = "{db} is not read: the servers are asked for the site of --legacy-url and --site.";
         an_error(code, message, advice) = "[{code}] {message}. {advice}";
@@ -100,7 +101,7 @@ sync_core::sentences! {
         // Its ways out.
         goes_first(to) = "to {to}: waits; it goes out first with the next push";
         goes_after_one(to) = "to {to}: waits; 1 change before it";
-        goes_after(to, count) = "to {to}: waits; {count} changes before it";
+        goes_after(to, count) = "to {to}: waits; {count} {count|change|changes} before it";
         refused(to) = "to {to}: not taken, and in quarantine here";
         on_its_way(to, cycle) = "to {to}: sent in {cycle}; whether it is integrated there is not known yet";
         integrated(to, cycle) = "to {to}: sent in {cycle}, and {to} has finished integrating. Whether it put the \
@@ -109,7 +110,7 @@ sync_core::sentences! {
         read_past(sites, count) = "for {sites}: already read by {count}";
         not_yet_past(sites, count, left) = "for {sites}: already read by {count}; not yet: site {left}";
         one_site() = "1 site";
-        sites(count) = "{count} sites";
+        sites(count) = "{count} {count|site|sites}";
 
         conflict_at(at) = "{at} a version from elsewhere yielded to an edit made here, in the cycle that began then.";
         conflict_differs(from, fields, table, id) = "The version of {from} differed from the one made here in {fields}; both: oms-sync \
@@ -200,28 +201,28 @@ sync_core::sentences! {
     net_shown {
         without_database() = "Without this database: oms-sync net --legacy-url URL --site NAME";
         no_address() = "no address";
-        latency(median, worst, count) = "{median} ms, at worst {worst} ms, of {count} questions";
+        latency(median, worst, count) = "{median} ms, at worst {worst} ms, of {count} {count|question|questions}";
         not_measured() = "not measured: nothing came to measure with";
-        throughput(rate, count, size, seconds) = "{rate} a second: {count} records, {size}, in {seconds} s";
+        throughput(rate, count, size, seconds) = "{rate} a second: {count} {count|record|records}, {size}, in {seconds} s";
         throughput_of_little(rate, count, size, seconds) =
-            "{rate} a second: {count} records, {size}, in {seconds} s; too little to rely on";
-        unread(count) = "{count} records that this site has not read";
-        about_unread(count) = "about {count} records that this site has not read";
-        central_data(count) = "{count} records of central data";
-        about_central_data(count) = "about {count} records of central data";
+            "{rate} a second: {count} {count|record|records}, {size}, in {seconds} s; too little to rely on";
+        unread(count) = "{count} {count|record|records} that this site has not read";
+        about_unread(count) = "about {count} {count|record|records} that this site has not read";
+        central_data(count) = "{count} {count|record|records} of central data";
+        about_central_data(count) = "about {count} {count|record|records} of central data";
         first_sync_unknown() = "The time of a first sync is unknown: no records came to measure.";
         first_sync(time) = "A first sync takes {time} here:";
         from_central(count, size, time, known_from) =
-            "from central: {count} records, {size}, {time}; known from {known_from}";
+            "from central: {count} {count|record|records}, {size}, {time}; known from {known_from}";
         from_legacy(count, size, time, known_from) =
-            "from the legacy server: {count} records, {size}, {time}; known from {known_from}";
+            "from the legacy server: {count} {count|record|records}, {size}, {time}; known from {known_from}";
         not_in_it() =
             "Not included: the time in which the legacy server gathers this site's own records, and writing them here.";
-        batches(count) = "Batches that fit this line: {count} records";
+        batches(count) = "Batches that fit this line: {count} {count|record|records}";
         an_instant() = "less than a second";
-        seconds(count) = "about {count} seconds";
-        minutes(count) = "about {count} minutes";
-        hours(count) = "about {count} hours";
+        seconds(count) = "about {count} {count|second|seconds}";
+        minutes(count) = "about {count} {count|minute|minutes}";
+        hours(count) = "about {count} {count|hour|hours}";
     }
 
     /// Texts of `status`.
@@ -234,7 +235,7 @@ sync_core::sentences! {
         last_failed(outcome, at, code, message) = "{outcome} at {at} [{code}] {message}";
         of_kind(count, kind) = "{count} {kind}";
         refused_by_central(count, table, id, reason) = "{count} by central, not written again since; the last: {table} {id}: {reason}";
-        sync_in_future(days) = "the clock of this machine is {days} days behind the end of the last sync; set date and time: records \
+        sync_in_future(days) = "the clock of this machine is {days} {days|day|days} behind the end of the last sync; set date and time: records \
             written here have the wrong time until then";
         no_files() = "none";
         too_old(last) = "the last complete cycle is too long ago: {last}";
@@ -245,7 +246,7 @@ sync_core::sentences! {
         find_cause() = "To find the cause: oms-sync doctor";
         in_quarantine(count) = "In quarantine since earlier: {count}; see oms-sync quarantine list";
         told(outcome, pushed, pulled, integrated, requests, sent, received) = "{outcome}: pushed {pushed}, pulled \
-            {pulled}, integrated {integrated} ({requests} requests, {sent} up, {received} down)";
+            {pulled}, integrated {integrated} ({requests} {requests|request|requests}, {sent} up, {received} down)";
         done() = "done";
         left_behind() = "done, but some records went into quarantine";
         partial() = "ended at the given limit; the next sync goes on";
@@ -253,7 +254,7 @@ sync_core::sentences! {
         stopped() = "stopped; what was done so far is kept";
         conflict(table, id, from) = "{table} {id}: a version of {from} yielded";
         conflict_in(table, id, from, fields) = "{table} {id}: a version of {from} yielded, which differs in {fields}";
-        kept_local(count) = "{count} edits made here were kept; they go out with the next sync";
+        kept_local(count) = "{count} {count|edit|edits} made here {count|was|were} kept; {count|it goes|they go} out with the next sync";
         set_aside(count, refused) =
             "into quarantine: {refused} refused, {count} for other causes; see oms-sync quarantine list";
         nobody_found() = "No patient is found.";
@@ -290,7 +291,7 @@ sync_core::sentences! {
         one_edit() = "1 edit";
         more_conflicts(count) = "More such records: {count}; oms-sync conflicts list";
         conflict(table, id) = "Another version came of {table} {id}, which was edited here; both: oms-sync conflicts show {table} {id}";
-        edits(count) = "{count} edits";
+        edits(count) = "{count} {count|edit|edits}";
         requests(count, retries) = "{count}, {retries} of them tried again";
         skipped(step, reason) = "Skipped {step}: {reason}";
     }
@@ -353,7 +354,7 @@ sync_core::sentences! {
     errors_shown {
         one_in_full() = "oms-sync errors CODE tells the cause of one and what to do.";
         found_by_doctor(message) = "doctor: {message}";
-        missing(count, all) = "{count} of {all} texts are in English.";
+        missing(count, all) = "{count} of {all} {all|text is|texts are} in English.";
     }
 
     /// Texts of `identity`.
@@ -387,12 +388,15 @@ sync_core::sentences! {
         store_site() = "only the site of the record's store may write this type";
         store_site_or_central() = "the site of the record's store and central may write this type";
         store_site_else_central() = "the site of the record's store may write it; without a store central alone";
-        not_here(table, id) = "waits for {table} {id}, which is not here: it never came, or was lost. At the other \
-            end, run: oms-sync explain {table} {id}; if it is there, oms-sync cursor rewind pull, here, reads it \
+        not_here(table, id) = "waits for {table} {id}, which is not here: it never came, or was lost. Look at the \
+            other end, there: oms-sync explain {table} {id}; if it is there, oms-sync cursor rewind pull, here, reads it \
             again.";
-        not_here_own(table, id) = "waits for {table} {id}, which is not here: it never came, or was lost. At the other \
-            end, run: oms-sync explain {table} {id}; if it is there, oms-sync cursor rewind pull --own, here, reads it \
+        not_here_own(table, id) = "waits for {table} {id}, which is not here: it never came, or was lost. Look at the \
+            other end, there: oms-sync explain {table} {id}; if it is there, oms-sync cursor rewind pull --own, here, reads it \
             again, even if this site wrote it itself.";
+        not_at_central(table, id) = "waits for {table} {id}, which is not here: it never came, or was lost. Look at the site \
+            that sent this one, there: oms-sync explain {table} {id}; if it has the record, send it again, there: oms-sync resend \
+            {table} {id}";
         here(table, id) = "waits for {table} {id}, which is here: oms-sync quarantine retry";
         staged(table, id) = "waits for {table} {id}, which came and is integrated by the next cycle";
         set_aside(table, id, number, cause) =
@@ -417,7 +421,7 @@ sync_core::sentences! {
             passwords that were changed since; name another file for the new ones";
         no_head(file, column) = "{file}: the first line must name the columns; the column {column} is missing";
         column_missing(file, line, column, columns) = "{file}, line {line}: the column {column} is missing; the columns are {columns}";
-        line_of_columns(count, expected) = "the line has {count} columns, and the first line has {expected}";
+        line_of_columns(count, expected) = "the line has {count} {count|column|columns}, and the first line has {expected}";
         code_ambiguous(code, stores) = "the store code {code} is ambiguous, because several stores have it: {stores}; move the right one with \
             oms-sync store add and its --id";
         store_of_site(id, name, site) = "{id} {name} of site {site}";
@@ -469,7 +473,7 @@ sync_core::sentences! {
         would_write(count, table) = "would write {count} of {table}";
         since_and_gone(since, gone) = "{since}, gone in {gone}";
         written_by_site(site) = "site {site}";
-        manual_pages(count, folder) = "{count} pages in {folder}";
+        manual_pages(count, folder) = "{count} {count|page|pages} in {folder}";
     }
 
     /// Texts of `files`.
@@ -478,7 +482,7 @@ sync_core::sentences! {
         goes_out_with() = "It goes out with oms-sync sync --with-files.";
         tried_next(id) = "file {id} is tried next; run oms-sync files sync";
         moved(sent, fetched, up, down) = "files: {sent} sent, {fetched} fetched ({up} up, {down} down)";
-        failed(count) = "{count} files failed and are tried again later; see oms-sync files list";
+        failed(count) = "{count} {count|file|files} failed and {count|is|are} tried again later; see oms-sync files list";
         file(id, name, table, record) = "{id} {name} of {table} {record}";
         uploading() = "uploading";
         downloading() = "downloading";
@@ -486,10 +490,10 @@ sync_core::sentences! {
         waits_to_come() = "waiting to come";
         with_size(state, size) = "{state}, {size}";
         because(state, reason) = "{state}: {reason}";
-        next_at(state, count, next) = "{state}; tried {count} times, next at {next}";
+        next_at(state, count, next) = "{state}; tried {count} {count|time|times}, next at {next}";
         missing(id) = "MISSING: {id}";
         changed(id, reason) = "CHANGED: {id}: {reason}";
         surplus(file) = "SURPLUS: {file}";
-        sound(count, size) = "{count} files are sound ({size})";
+        sound(count, size) = "{count} {count|file is|files are} sound ({size})";
     }
 }

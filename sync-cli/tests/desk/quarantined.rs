@@ -108,7 +108,8 @@ fn an_edit_of_a_store_that_moved_away_is_refused_at_central_by_the_rule_that_is_
     // The verdict is that no store is left; the record is named beside it.
     assert_eq!(found["also"], json!(["refused by central"]), "{found:#}");
     let verdict = clinic.says(&["doctor", "-q"], 1);
-    holds(&verdict, &["No store is active on site 2", "Another problem is with a record", "asset fridge: "]);
+    holds(&verdict, &["No store is active on site 2", "Another problem is with a record"]);
+    holds(&clinic.says(&["doctor", "-v"], 1), &["the last is asset fridge: "]);
     let audited = clinic.json(&["audit"], 1);
     assert_eq!(audited["explained"][0]["why"], "refused_by_central", "no loss: {audited}");
     let at_central = ["--db", "central.sqlite", "quarantine"];
@@ -192,4 +193,76 @@ fn a_record_that_breaks_the_shape_of_its_type_shows_the_field() {
 fn a_record_of_a_later_release_shows_the_value_that_is_not_known_here() {
     let clinic = with_a_spoilt_property("INTEGER", "HOLOGRAM");
     is_told_and_mended(&clinic, "unsupported", "$.value_type", &["> value_type: \"HOLOGRAM\"", "Upgrade"]);
+}
+
+const LOG: &str =
+    r#"{"id":"log","asset_id":"fridge","user_id":"u","status":"FUNCTIONING","log_datetime":"2026-11-24T08:00:00"}"#;
+
+#[test]
+fn a_record_of_this_site_comes_back_only_with_own_and_a_cycle_that_leaves_one_behind_again_does_not_end_well() {
+    let clinic = Clinic::new();
+    clinic.put_asset("fridge", "x");
+    clinic.sync(0);
+    clinic.damage("DELETE FROM sync_record WHERE record_id = 'fridge'");
+    clinic.put_at_central("asset_log", LOG);
+    assert_eq!(clinic.sync(1)["quarantined"], 1);
+    let number = || clinic.json(&["quarantine", "list"], 0)["number"].to_string();
+    let words = ["waits for asset fridge, which is not here", "oms-sync cursor rewind pull --own, here"];
+    holds(&clinic.says(&["quarantine", "show", &number()], 0), &words);
+    holds(&clinic.says(&["explain", "asset_log", "log"], 1), &words);
+
+    let rewind = ["cursor", "rewind", "pull", "--yes", "--reason", "the fridge is gone"];
+    clinic.says(&rewind, 0);
+    // Central sends a site its own records only if it asks for them: the log comes again, and is left behind again.
+    assert_eq!(clinic.sync(1)["quarantined"], 1);
+    holds(&clinic.says(&["quarantine", "show", &number()], 0), &words);
+    clinic.says(&[&rewind[..], &["--own"]].concat(), 0);
+    clinic.sync(0);
+    assert!(clinic.says(&["quarantine", "list"], 0).starts_with("Nothing is in quarantine."));
+    clinic.desk.run(&["records", "get", "asset", "fridge"]).ends(0);
+}
+
+#[test]
+fn a_parent_that_only_central_writes_comes_back_without_own() {
+    let clinic = with_a_missing_parent();
+    let number = clinic.json(&["quarantine", "list"], 0)["number"].to_string();
+    for args in [&["quarantine", "show", &number][..], &["explain", "name_property", "np"]] {
+        let said = clinic.desk.run(args).out;
+        holds(&said, &["waits for property population, which is not here", "oms-sync cursor rewind pull, here"]);
+        assert!(!said.contains("--own"), "{said}");
+    }
+    clinic.says(&["cursor", "rewind", "pull", "--yes", "--reason", "the property is gone"], 0);
+    clinic.sync(0);
+    assert!(clinic.says(&["quarantine", "list"], 0).starts_with("Nothing is in quarantine."));
+}
+
+#[test]
+fn central_which_pulls_nothing_names_the_way_from_the_site() {
+    let clinic = Clinic::new();
+    clinic.put_asset("fridge", "x");
+    clinic.sync(0);
+    let central = rusqlite::Connection::open(clinic.desk.path("central.sqlite")).expect("central's database");
+    assert_eq!(central.execute("DELETE FROM sync_record WHERE record_id = 'fridge'", ()).expect("SQL"), 1);
+    drop(central);
+    clinic.put("asset_log", LOG);
+    clinic.sync(0);
+    let at_central = |args: &[&str]| clinic.desk.run(&[&["--db", "central.sqlite"], args].concat());
+    let listed = at_central(&["quarantine", "list", "--json"]).ends(0).json();
+    let number = listed["number"].to_string();
+    for args in [&["quarantine", "show", &number][..], &["explain", "asset_log", "log"]] {
+        let said = at_central(args).out;
+        holds(
+            &said,
+            &[
+                "waits for asset fridge, which is not here",
+                "there: oms-sync explain asset fridge",
+                "there: oms-sync resend asset fridge",
+            ],
+        );
+        assert!(!said.contains("rewind pull"), "{said}");
+    }
+    // What it says helps.
+    clinic.says(&["resend", "asset", "fridge", "--yes", "--reason", "central lost it"], 0);
+    clinic.sync(0);
+    holds(&at_central(&["quarantine", "list"]).ends(0).out, &["Nothing is in quarantine."]);
 }

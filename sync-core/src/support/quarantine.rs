@@ -7,7 +7,7 @@ use serde::{Serialize, Serializer};
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
 use crate::protocol::v6::Action;
-use crate::record::{RecordData, RecordId, SiteId, TableName};
+use crate::record::{RecordData, RecordId, SiteId, TableName, record_type};
 use crate::storage::{
     Buffered, CentralReads, Quarantine, QuarantineCause, ReadTxn, Source, StagedKind, each_quarantined,
 };
@@ -73,6 +73,32 @@ pub struct Awaited {
     /// Its state.
     #[serde(flatten)]
     pub state: AwaitedState,
+    /// What brings it if it is at the other end and not here.
+    #[serde(skip)]
+    pub comes_by: ComesBy,
+}
+
+/// What brings a record here that is only at the other end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ComesBy {
+    /// Rewinding the pull cursor here.
+    Rewind,
+    /// Rewinding it with what this site wrote itself: central sends a site its own records only then.
+    RewindWithOwn,
+    /// Sending it again from the site that has it: central pulls nothing.
+    Resend,
+}
+
+impl ComesBy {
+    /// For a record of a table which one from this source waits for.
+    fn of(source: Source, table: &TableName) -> Self {
+        match source {
+            Source::Site(_) => Self::Resend,
+            _ if record_type(table.as_str()).is_some_and(|kind| kind.pushed && kind.pulled) => Self::RewindWithOwn,
+            _ => Self::Rewind,
+        }
+    }
 }
 
 /// The state of a record for which another one waits.
@@ -158,7 +184,7 @@ pub(super) fn set_aside_in(txn: &dyn ReadTxn, number: u64) -> Result<SetAside> {
     let mut next = why.waits_for.clone();
     while let Some((table, id)) = next.take().filter(|_| waits_for.len() < CHAIN_MAX) {
         let (state, further) = state_of(txn, &incoming.table, &table, &id)?;
-        waits_for.push(Awaited { table, id, state });
+        waits_for.push(Awaited { comes_by: ComesBy::of(incoming.source, &table), table, id, state });
         next = further;
     }
     Ok(SetAside {
@@ -188,7 +214,7 @@ type Waits = Option<(TableName, RecordId)>;
 
 /// The state of a record for which one of `child` waits, and the record for which that waits.
 fn state_of(txn: &dyn ReadTxn, child: &TableName, table: &TableName, id: &RecordId) -> Result<(AwaitedState, Waits)> {
-    let names_join = crate::record::record_type(child.as_str())
+    let names_join = record_type(child.as_str())
         .is_some_and(|kind| kind.fields.iter().any(|field| field.parent == Some(table.as_str())));
     if *table == *"name_store_join" && !names_join {
         return Ok((AwaitedState::Join, None));
