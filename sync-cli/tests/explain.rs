@@ -40,7 +40,7 @@ fn page(all: &[Value]) -> String {
     for (class, status) in CLASSES {
         let of_class: Vec<&Value> = all.iter().filter(|entry| entry["class"] == *class).collect();
         let first = of_class.first().unwrap_or_else(|| panic!("no error of class {class}"));
-        page.push_str(&format!("\n## {class}: exit status {status}\n\n{}\n\n", text(first, "who_must_act")));
+        page.push_str(&format!("\n## {class}: exit status {status}\n\n{}\n\n", text(first, "meaning")));
         page.push_str("| code | message | usual cause | what to do |\n|---|---|---|---|\n");
         for entry in of_class {
             assert_eq!(entry["exit_status"], *status, "{entry}");

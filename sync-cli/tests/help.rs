@@ -15,7 +15,7 @@ it lists something; keys are never removed. Times are RFC 3339 in UTC. An error 
 exit status; [errors.md](errors.md) lists them all.
 
 One key has one meaning everywhere: `site_id` is the number of a site and `store_id` the id of a store; `party` is where `doctor` found a
-fault, and `who_must_act` is the class of an error in words. `store list` still has `site` and `id` too, for older scripts.
+fault, and `meaning` says in words what a `class` or a reason is.
 
 A password is never given on the command line, where everybody on the machine could read it: it comes from
 `--password-file`, from `--password-stdin`, from the environment variable `OMS_SYNC_PASSWORD`, or from a hidden prompt.

@@ -57,7 +57,7 @@ fn a_site_whose_vaccine_courses_wait_for_an_item_and_a_program() {
     assert_eq!((&found["role"], &found["site_id"], &found["version"]), (&json!("remote"), &json!(3), &json!("2.19.0")));
     assert_eq!((&found["site_name"], &found["legacy_site_id"]), (&json!("site_a"), &json!(1)));
     assert_eq!(found["initialisation"], "initialised");
-    assert_eq!(found["stores"], json!([{ "id": "STORE_SITE_A", "code": "SITE_A" }]));
+    assert_eq!(found["stores"], json!([{ "store_id": "STORE_SITE_A", "code": "SITE_A" }]));
     assert_eq!(
         found["cursors"],
         json!({ "pull_central": 10, "pull_v6": 100315, "push": 306, "push_v6": 306, "changelog_end": 338, "doubts": [] })

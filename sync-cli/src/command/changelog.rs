@@ -4,6 +4,7 @@ use serde_json::json;
 use sync_core::Role;
 use sync_core::record::Cursor;
 
+use super::layout::moment;
 use crate::args::{Args, Changelog};
 use crate::failure::{CommandOutcome, Failure};
 use crate::output::Output;
@@ -44,7 +45,7 @@ pub(super) fn run(args: &Args, options: &Changelog, out: &Output) -> Result<Comm
             out.word(&action).to_owned(),
             change.store.map(|store| store.to_string()).unwrap_or_default(),
             writer,
-            change.changed_at.to_string(),
+            moment(change.changed_at),
         ]);
     }
     if !out.json {

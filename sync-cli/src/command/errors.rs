@@ -94,6 +94,6 @@ fn document(entry: &CatalogueEntry, out: &Output) -> serde_json::Value {
     json!({
         "code": entry.code, "class": entry.class.as_str(), "exit_status": status(entry.class),
         "message": said.message, "template": entry.template, "cause": said.cause, "advice": said.advice,
-        "who_must_act": entry.class.who_must_act(), "open_msupply_code": entry.upstream,
+        "meaning": entry.class.who_must_act(), "open_msupply_code": entry.upstream,
     })
 }

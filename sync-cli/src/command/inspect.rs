@@ -3,7 +3,7 @@
 use oms_sync_inspect::database::{CycleLine, Inspection, Stuck, Waiting, inspect};
 use sync_core::Message;
 
-use super::layout::{facts, say, wrapped};
+use super::layout::{facts, moment_of, say, wrapped};
 use crate::args::Inspect;
 use crate::failure::{CommandOutcome, Failure};
 use crate::output::{Output, bytes};
@@ -43,7 +43,7 @@ fn show(found: &Inspection, out: &Output) -> Result<(), Failure> {
             ("initialisation", Some(word(&site.initialisation.replace('_', " ")).to_owned())),
             ("sync is", site.disabled.then(|| out.texts.say(&says::switched_off()))),
             ("interval", site.interval_seconds.map(|seconds| format!("{seconds} s"))),
-            ("last success", Some(found.last_success.clone().unwrap_or_else(|| word("never").to_owned()))),
+            ("last success", Some(found.last_success.as_deref().map_or_else(|| word("never").to_owned(), moment_of))),
             ("has read up to", said(says::read_up_to(number(cursors.pull_central), number(cursors.pull_v6)))),
             (
                 "has pushed up to",
@@ -71,7 +71,7 @@ fn waiting(waiting: &[Waiting], out: &Output) -> Result<(), Failure> {
     let word = |word| out.word(word).to_owned();
     let mut rows = vec![["to", "table", "records", "deletes", "oldest", "made at"].map(str::to_owned).to_vec()];
     for of in waiting {
-        let made_at = of.oldest_made_at.clone().unwrap_or_else(|| word("not known"));
+        let made_at = of.oldest_made_at.as_deref().map_or_else(|| word("not known"), moment_of);
         let (records, deletes) = (of.records.to_string(), of.deletes.to_string());
         rows.push(vec![word(of.to), of.table.clone(), records, deletes, of.oldest_cursor.to_string(), made_at]);
     }
@@ -84,7 +84,7 @@ fn stuck(found: &Inspection, out: &Output) -> Result<(), Failure> {
     let buffer = &found.buffer;
     line(out, "", &stuck_says::received(buffer.records, buffer.integrated))?;
     for of in &buffer.not_integrated {
-        let (table, since) = (&of.table, &of.oldest_received_at);
+        let (table, since) = (&of.table, moment_of(&of.oldest_received_at));
         say(
             out,
             "  ",
@@ -122,7 +122,7 @@ fn and_more(out: &Output, indent: &str, count: usize) -> Result<(), Failure> {
 }
 
 fn stuck_group(group: &Stuck, out: &Output) -> Result<(), Failure> {
-    let (records, table, since) = (group.records, &group.table, &group.oldest_received_at);
+    let (records, table, since) = (group.records, &group.table, moment_of(&group.oldest_received_at));
     line(
         out,
         "  ",
@@ -172,14 +172,15 @@ fn cycles(found: &Inspection, out: &Output) -> Result<(), Failure> {
         say(out, "  ", &says::errors_of_all(errors.join(", ")))?;
     }
     for error in &found.server_errors {
-        say(out, "  ", &says::server_log(&error.at, &error.kind, &error.message))?;
+        say(out, "  ", &says::server_log(moment_of(&error.at), &error.kind, &error.message))?;
     }
     Ok(())
 }
 
 /// Its beginning, outcome and duration; then its records by step, and its error.
 fn one_cycle(cycle: &CycleLine) -> Message {
-    let (at, outcome, seconds) = (&cycle.started_at, cycle.outcome.replace('_', " "), cycle.seconds.unwrap_or(0));
+    let (at, outcome, seconds) =
+        (moment_of(&cycle.started_at), cycle.outcome.replace('_', " "), cycle.seconds.unwrap_or(0));
     let mut said = match cycle.step {
         Some(step) => says::cycle_in_step(at, outcome, step, seconds),
         None => says::cycle(at, outcome, seconds),

@@ -12,6 +12,7 @@ use sync_core::driver::{CycleEnd, Driver, DriverConfig, DriverHandle, DriverObse
 use sync_core::site::{FilesOptions, FilesReport};
 use sync_core::{Error, Message, Replica, Status, SyncEvent, SyncObserver};
 
+use super::layout::moment;
 use crate::args::{Args, Limit, Run};
 use crate::failure::{CommandOutcome, Failure};
 use crate::output::Output;
@@ -227,7 +228,7 @@ fn document(end: &CycleEnd, moved: Option<&FilesReport>, out: &Output) -> serde_
 
 fn line(end: &CycleEnd) -> Message {
     let (outcome, pushed, pulled, seconds) = facts(end);
-    let (at, seconds) = (end.started_at.to_string(), format!("{seconds:.1}"));
+    let (at, seconds) = (moment(end.started_at), format!("{seconds:.1}"));
     let cycle = match end.error() {
         Some(error) => shown::cycle_with_error(at, outcome, error.code(), pushed, pulled, seconds),
         None => shown::cycle(at, outcome, pushed, pulled, seconds),

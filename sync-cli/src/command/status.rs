@@ -38,7 +38,7 @@ pub(super) fn run(args: &Args, options: &StatusOptions, out: &Output) -> Result<
     if status.last_success.is_some_and(is_recent) {
         return Ok(CommandOutcome::Done);
     }
-    let last = status.last_success.map_or_else(|| out.texts.say(&shown::never()), |at| at.to_string());
+    let last = status.last_success.map_or_else(|| out.texts.say(&shown::never()), moment);
     out.hint_said(&common::warning(shown::too_old(last)));
     Ok(CommandOutcome::LeftBehind)
 }
@@ -114,8 +114,7 @@ fn show(status: &Status, out: &Output) -> Result<(), Failure> {
     let has_cycles = has_cycles(status);
     // If the last one succeeded, it is that one.
     let failed = status.last_sync.as_ref().is_some_and(|last| last.error.is_some());
-    let last_success =
-        failed.then(|| status.last_success.map_or_else(|| out.texts.say(&shown::never()), |at| at.to_string()));
+    let last_success = failed.then(|| status.last_success.map_or_else(|| out.texts.say(&shown::never()), moment));
     facts(
         out,
         &[
@@ -154,14 +153,14 @@ fn waiting(status: &Status) -> Message {
     let (count, size) = (records(status.waiting.records), bytes(status.waiting.bytes));
     match status.waiting.oldest_at {
         _ if status.waiting.records == 0 => common::nothing(),
-        Some(at) => shown::waiting_since(count, size, at.to_string()),
+        Some(at) => shown::waiting_since(count, size, at),
         None => shown::waiting(count, size),
     }
 }
 
 fn last_sync(status: &Status) -> Message {
     let Some(last) = &status.last_sync else { return shown::never() };
-    let at = last.finished_at.to_string();
+    let at = last.finished_at;
     match &last.error {
         Some(error) => shown::last_failed(&last.outcome, at, &error.code, &error.message),
         None => shown::last(&last.outcome, at),

@@ -32,14 +32,14 @@ sync_core::sentences! {
         errors_of_all(errors) = "errors of all cycles: {errors}";
         server_log(at, kind, message) = "server log {at} {kind}: {message}";
         files(direction, status, count, size) = "Files, {direction} {status}: {count} ({size})";
-        files_with_error(files, tries, error) = "{files}, {tries} tries at most: {error}";
+        files_with_error(files, tries, error) = "{files}, {tries} {tries|try|tries} at most: {error}";
     }
 
     /// Why received records are stuck in an Open mSupply server, and the advice.
     stuck_records {
         received(records, integrated) = "Received records in the sync buffer: {records}, integrated: {integrated}";
         one_waits(table, since) = "1 {table} waits for the next integration, the oldest since {since}";
-        wait(records, table, since) = "{records} {table} wait for the next integration, the oldest since {since}";
+        wait(records, table, since) = "{records} {table} {records|waits|wait} for the next integration, the oldest since {since}";
         none() = "None is stuck.";
         stuck(cause) = "Stuck: {cause}";
         records(count, table, since) = "{count} {table}, since {since}";
@@ -56,6 +56,6 @@ sync_core::sentences! {
     decoded_shown {
         wrong(problem) = "wrong: {problem}";
         note(note) = "note: {note}";
-        wrong_records(count, all) = "{count} of {all} records have something wrong with them";
+        wrong_records(count, all) = "{count} of {all} {all|record|records} {count|has|have} something wrong with them";
     }
 }

@@ -64,4 +64,67 @@ mod tests {
             assert!(!sentence.english.contains("  "), "{}.{} is one line", sentence.group, sentence.name);
         }
     }
+
+    /// A detail, and then a word that fits only a number other than 1: `{count} files`. One adjective may be between.
+    fn unnumbered(text: &str) -> Option<String> {
+        const NOUNS: [&str; 37] = [
+            "addresses",
+            "backups",
+            "batches",
+            "causes",
+            "changes",
+            "checks",
+            "columns",
+            "connections",
+            "copies",
+            "cycles",
+            "days",
+            "edits",
+            "entries",
+            "errors",
+            "fields",
+            "files",
+            "folders",
+            "hours",
+            "keys",
+            "lines",
+            "links",
+            "machines",
+            "minutes",
+            "names",
+            "pages",
+            "patients",
+            "positions",
+            "questions",
+            "records",
+            "requests",
+            "rows",
+            "seconds",
+            "sites",
+            "stores",
+            "texts",
+            "times",
+            "tries",
+        ];
+        text.split('{').skip(1).filter_map(|rest| rest.split_once('}')).find_map(|(name, after)| {
+            let words = after.strip_prefix(' ')?.split(|c: char| !c.is_ascii_lowercase()).take(2);
+            let noun = words.into_iter().find(|word| NOUNS.contains(word))?;
+            // Names, before a verb.
+            let is_number = !name.contains('|') && !["release", "server", "variable"].contains(&name);
+            is_number.then(|| format!("{{{name}}} {noun}"))
+        })
+    }
+
+    #[test]
+    fn every_counted_word_has_a_form_for_one() {
+        let mut wrong = Vec::new();
+        for (group, texts) in Texts::english(&all()).groups() {
+            for (name, text) in texts {
+                wrong.extend(unnumbered(text).map(|found| format!("{group}.{name}: {found}")));
+            }
+        }
+        assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+        let said = [0, 1, 2].map(|count: u64| files_shown::sound(count, "2 kB").to_string());
+        assert_eq!(said, ["0 files are sound (2 kB)", "1 file is sound (2 kB)", "2 files are sound (2 kB)"]);
+    }
 }

@@ -161,6 +161,16 @@ fn every_command_has_a_page_and_a_help_that_fits() {
     assert_eq!(desk.run(&["man", "no-such", "--json"]).ends(2).error().0, "not_found");
 }
 
+/// True for a time as programs write it: `2026-11-23T08:00:00.000Z`.
+fn has_machine_time(line: &str) -> bool {
+    line.as_bytes().windows(9).any(|part| {
+        part[0] == b'T'
+            && part[3] == b':'
+            && part[6] == b':'
+            && [1, 2, 4, 5, 7, 8].iter().all(|at| part[*at].is_ascii_digit())
+    })
+}
+
 #[test]
 fn no_secret_leaves_by_any_command_and_what_people_read_fits() {
     let clinic = clinic_with_trouble();
@@ -185,7 +195,7 @@ fn no_secret_leaves_by_any_command_and_what_people_read_fits() {
     theirs.execute_batch(&format!("PRAGMA foreign_keys = OFF; BEGIN; {site}; COMMIT;")).expect("sound SQL");
     drop(theirs);
 
-    let mut too_wide = String::new();
+    let (mut too_wide, mut other_times) = (String::new(), String::new());
     let mut keys = JsonKeys::default();
     for (width, status, use_) in USES {
         let use_ = use_.replace("CENTRAL", &clinic.server.address);
@@ -203,12 +213,21 @@ fn no_secret_leaves_by_any_command_and_what_people_read_fits() {
                 let long = said.out.lines().filter(|line| line.chars().count() > 80);
                 long.for_each(|line| too_wide.push_str(&format!("{use_}: {line}\n")));
             }
+            // The data of records are shown as they are.
+            let is_data =
+                ["quarantine show", "conflicts", "records", "explain", "decode"].iter().any(|of| use_.contains(of));
+            if !is_data && !way.contains(&"--json") {
+                let all = format!("{}{}", said.out, said.err);
+                let found = all.lines().filter(|line| has_machine_time(line));
+                found.for_each(|line| other_times.push_str(&format!("{use_} {way:?}: {line}\n")));
+            }
             if way.contains(&"--json") {
                 keys.read(&said.out);
             }
         }
     }
     assert!(too_wide.is_empty(), "beyond 80 columns:\n{too_wide}");
+    assert!(other_times.is_empty(), "times that people do not read:\n{other_times}");
     keys.each_has_one_meaning();
 
     desk.run(&["bundle", "all.tar.gz"]).ends(0);

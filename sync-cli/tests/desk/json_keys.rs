@@ -12,19 +12,21 @@ use time::format_description::well_known::Rfc3339;
 /// The data of records and the bytes of messages, whose keys are those of Open mSupply.
 const DATA: [&str; 6] = ["data", "here", "local", "received", "json", "properties"];
 
-/// Words of everyday use that stand for several kinds of things in different commands. They are released, so they stay; no other key does
-/// this. `site` is the number of a site in `store list`, which had it before there was `site_id`.
-const SEVERAL_KINDS: [&str; 19] = [
+/// Words of everyday use that stand for several kinds of things in different commands, each plain beside its neighbours. No other key does
+/// this.
+const SEVERAL_KINDS: [&str; 18] = [
     "changed", "changes", "cursor", "done", "error", "files", "from", "missing", "position", "pulled", "pushed",
-    "records", "removed", "servers", "since", "site", "sound", "to", "waiting",
+    "records", "removed", "servers", "since", "sound", "to", "waiting",
 ];
 
 /// Times whose keys do not end in `_at`: the time of a cycle is its name in the log.
 const OTHER_TIMES: [&str; 2] = ["by_cycle", "last_success"];
 
 /// Words that another key says already.
-const SYNONYMS: [(&str, &[&str]); 6] = [
+const SYNONYMS: [(&str, &[&str]); 8] = [
     ("site_id", &["siteId", "site_number", "site_no"]),
+    ("site_id", &["site"]),
+    ("meaning", &["who_must_act", "means"]),
     ("store_id", &["storeId", "store_number"]),
     ("table", &["table_name", "tableName", "type_name"]),
     ("party", &["who", "culprit", "blame"]),

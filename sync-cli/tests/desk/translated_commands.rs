@@ -201,7 +201,7 @@ fn net_with_both_servers_and_without_central() {
     let said = ward.clinic.in_marks(&["net"], 0, "http localhost");
     holds(
         &said.out,
-        &["‹latency›", "‹1 records that this site has not read›", "‹A first sync takes ‹", "‹Not included: "],
+        &["‹latency›", "‹1 record that this site has not read›", "‹A first sync takes ‹", "‹Not included: "],
     );
     holds(&said.out, &["known from ‹what is in this database››"]);
     ward.central.shut();

@@ -46,7 +46,7 @@ fn the_list_names_the_sites_of_which_two_copies_run() {
     }
     let class = r#"{"id":"A","store_id":"S","notes":"","created_datetime":"2026-01-01T00:00:00","modified_datetime":"2026-01-01T00:00:00"}"#;
     let store =
-        desk.run(&["identity", "--json"]).ends(0).json()["stores"][0]["id"].as_str().expect("a store").to_owned();
+        desk.run(&["identity", "--json"]).ends(0).json()["stores"][0]["store_id"].as_str().expect("a store").to_owned();
     for (db, ends) in [("oms-sync.sqlite", 0), ("copy.sqlite", 3)] {
         let asset = class.replace("\"S\"", &format!("\"{store}\"")).replace("\"A\"", &format!("\"{db}\""));
         std::fs::write(desk.path("asset.json"), asset).expect("a file");
@@ -155,7 +155,7 @@ fn a_site_leaves_its_stores_to_another_and_a_password_is_changed() {
     administer(&["site", "remove", "clinic", "--move-stores-to", "district"]).ends(0);
     let stores = administer(&["store", "list", "--json"]).ends(0).json();
     let district = listed(&desk, &[], 0)[0].clone();
-    assert_eq!((&stores["site"], &stores["name"]), (&district["site_id"], &json!("Clinic")));
+    assert_eq!((&stores["site_id"], &stores["name"]), (&district["site_id"], &json!("Clinic")));
 
     // The new site gets what the former one had.
     let init = ["--db", "d.sqlite", "init", "--legacy-url", &server.address, "--site", "district"];

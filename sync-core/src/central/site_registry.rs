@@ -33,12 +33,14 @@ const TEXT_MAX: usize = 255;
 #[non_exhaustive]
 pub struct Store {
     /// Its id.
+    #[serde(rename = "store_id")]
     pub id: StoreId,
     /// Its code.
     pub code: String,
     /// The name of its name record.
     pub name: String,
     /// The site on which it is active.
+    #[serde(rename = "site_id")]
     pub site: Option<i64>,
 }
 

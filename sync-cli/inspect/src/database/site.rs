@@ -86,6 +86,7 @@ pub(super) fn database_version(database: &Database) -> Option<String> {
 #[derive(Debug, Serialize)]
 pub struct Store {
     /// Its id.
+    #[serde(rename = "store_id")]
     pub id: String,
     /// Its code.
     pub code: String,
