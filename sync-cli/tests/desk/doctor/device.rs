@@ -98,7 +98,7 @@ fn databases_of_other_versions_and_one_that_is_being_written() {
     for args in [&["doctor", "-q"][..], &["records", "put", "asset", "busy.json"]] {
         let said = ward.clinic.desk.run(args).ends(6);
         let said = format!("{}{}", said.out, said.err).split_whitespace().collect::<Vec<_>>().join(" ");
-        let named = said.contains("in use by another program") && said.contains(&holder) && said.contains(&name);
+        let named = said.contains("is in use") && said.contains(&holder) && said.contains(&name);
         assert!(named, "without {holder:?} or {name:?}: {said}");
     }
 }

@@ -26,8 +26,8 @@ pub(super) fn lock_holder(_: &Path) -> Option<(u32, String)> {
 /// The number of a disk as `/proc/locks` writes it: Linux packs both parts of it into one word.
 #[cfg(target_os = "linux")]
 fn device(packed: u64) -> String {
-    let major = (packed >> 8 & 0xfff) | (packed >> 32 & !0xfff);
-    let minor = (packed & 0xff) | (packed >> 12 & !0xff);
+    let major = (packed >> 8 & 0xfff) | (packed >> 32 & 0xffff_f000);
+    let minor = (packed & 0xff) | (packed >> 12 & 0xffff_ff00);
     format!("{major:02x}:{minor:02x}")
 }
 
@@ -47,7 +47,7 @@ mod tests {
 
     #[test]
     fn the_number_of_a_disk_is_unpacked() {
-        assert_eq!([device(0xfe00), device(0x0012_3456_789a_bcde)], ["fe:00", "123bc:6789ade"]);
+        assert_eq!([device(0xfe00), device(0x0012_3456_789a_bcde)], ["fe:00", "123abc:56789ade"]);
     }
 
     #[test]
