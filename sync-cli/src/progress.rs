@@ -21,8 +21,7 @@ impl<'o> Progress<'o> {
     pub(crate) fn new(out: &'o Output) -> Self {
         let bar = out.draws_progress().then(|| {
             let bar = ProgressBar::new(0);
-            let template = "{msg:14} {bar:30} {pos}/{len} {per_sec} {eta}";
-            bar.set_style(ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()));
+            bar.set_style(style(0, 0, false));
             bar.enable_steady_tick(Duration::from_millis(250));
             bar
         });
@@ -63,9 +62,10 @@ impl SyncObserver for Progress<'_> {
                     bar.set_message(self.out.word(step.label()).to_owned());
                 }
             }
-            SyncEvent::Progress { done, total, .. } => {
+            SyncEvent::Progress { done, total, pace, .. } => {
                 self.last = (*done, *total);
                 if let Some(bar) = &self.bar {
+                    bar.set_style(style(*done, *total, pace.is_estimate));
                     bar.set_length(*total);
                     bar.set_position(*done);
                 }
@@ -91,6 +91,21 @@ impl SyncObserver for Progress<'_> {
     }
 }
 
+/// What the bar shows: a total that is no number of records, and a time left by it, would be read as if they were exact.
+fn template(done: u64, total: u64, is_estimate: bool) -> &'static str {
+    match (is_estimate, total > done) {
+        (false, _) => "{msg:14} {bar:30} {pos}/{len} {per_sec} {eta}",
+        (true, true) => "{msg:14} {bar:30} {pos}/~{len} {per_sec}",
+        // Nothing is known of the total.
+        (true, false) => "{msg:14} {pos} {per_sec}",
+    }
+}
+
+fn style(done: u64, total: u64, is_estimate: bool) -> ProgressStyle {
+    let style = ProgressStyle::with_template(template(done, total, is_estimate));
+    style.unwrap_or_else(|_| ProgressStyle::default_bar())
+}
+
 /// Says that a request failed and will be sent again.
 pub(crate) fn trying_again(error: &Message, wait: Duration) -> Message {
     told::trying_again(error.clone(), format!("{:.0}", wait.as_secs_f64().max(1.0)))
@@ -99,4 +114,18 @@ pub(crate) fn trying_again(error: &Message, wait: Duration) -> Message {
 /// Only checks for signals.
 pub(crate) fn until_interrupted(_: &SyncEvent) -> ControlFlow<()> {
     if interrupted() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_total_that_is_a_distance_is_not_drawn_as_if_it_were_exact() {
+        assert!(template(100, 400, false).contains("{pos}/{len} {per_sec} {eta}"));
+        let about = template(100, 9000, true);
+        assert!(about.contains("{pos}/~{len}") && !about.contains("{eta}"), "{about}");
+        let unknown = template(100, 100, true);
+        assert!(!["{len}", "{bar", "{eta}"].iter().any(|part| unknown.contains(part)), "{unknown}");
+    }
 }

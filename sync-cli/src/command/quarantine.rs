@@ -5,7 +5,7 @@ use sync_core::Message;
 use sync_core::record::{Fields, Writers, record_type};
 use sync_core::storage::QuarantineCause;
 use sync_core::support::{
-    Awaited, AwaitedState, ComesBy, Retried, RetrySelection, SetAside, SetAsideGroup, source_name,
+    Awaited, AwaitedRoute, AwaitedState, Retried, RetrySelection, SetAside, SetAsideGroup, source_name,
 };
 
 use super::layout::{facts, moment, say, short, wrapped};
@@ -178,12 +178,12 @@ fn show(found: &SetAside, names: &SiteNames, out: &Output) -> Result<(), Failure
 
 /// The record that another one waits for, and its state.
 pub(super) fn waits(awaited: &Awaited) -> Message {
-    let Awaited { table, id, state, comes_by, .. } = awaited;
+    let Awaited { table, id, state, route, .. } = awaited;
     let (table, id) = (table.as_str(), id.as_str());
     match state {
-        AwaitedState::NotHere => match comes_by {
-            ComesBy::RewindWithOwn => shown::not_here_own(table, id),
-            ComesBy::Resend => shown::not_at_central(table, id),
+        AwaitedState::NotHere => match route {
+            AwaitedRoute::RewindWithOwn => shown::not_here_own(table, id),
+            AwaitedRoute::Resend => shown::not_at_central(table, id),
             _ => shown::not_here(table, id),
         },
         AwaitedState::Here => shown::here(table, id),

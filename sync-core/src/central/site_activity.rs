@@ -16,11 +16,10 @@ use super::request_log::RequestTrace;
 use crate::changelog::ChangelogGap;
 use crate::clock::Timestamp;
 use crate::error::Result;
-use crate::protocol::v6::ReadPositions;
+use crate::protocol::v6::{ReadPositions, pushes_nothing};
 use crate::record::{Cursor, SiteId};
 use crate::storage::state::FailedSignIns;
 use crate::storage::{QuarantineCause, ReadTxn, Selection, SiteActivity, changelog_gaps, state};
-use crate::support::config_warnings::pushes_nothing;
 
 /// The most visits in one transaction.
 const CHUNK: usize = 1000;

@@ -350,10 +350,16 @@ impl Cycle<'_, '_> {
     }
 
     pub(crate) fn report_progress(&mut self, step: Step, done: u64, total: u64) -> Result<()> {
+        self.report_about(step, done, total, false)
+    }
+
+    /// The same, where the total may be no number of records.
+    pub(crate) fn report_about(&mut self, step: Step, done: u64, total: u64, is_estimate: bool) -> Result<()> {
         self.current = (done, total.max(done));
         trace::batch(done, total.max(done));
         let (total, took) = (total.max(done), self.site.clock.monotonic().saturating_sub(self.step_began));
-        self.client.tell(&SyncEvent::Progress { step, done, total, pace: Pace::of(done, total - done, took) })
+        let pace = Pace::of(done, total - done, took).with_estimate(is_estimate);
+        self.client.tell(&SyncEvent::Progress { step, done, total, pace })
     }
 
     pub(crate) fn warn(&mut self, message: Message) -> Result<()> {

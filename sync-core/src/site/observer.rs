@@ -65,9 +65,35 @@ pub struct Pace {
     pub per_minute: Option<u64>,
     /// The time until everything is done at this pace.
     pub left: Option<Duration>,
+    /// True if the total may be far off, because the other end counts positions of its changelog, of which many may be for other sites. Nothing
+    /// is said of the time left then.
+    pub is_estimate: bool,
+}
+
+/// Whether the totals of batches count records, as Open mSupply 2.x does, or the distance to the end of a changelog, as 3.x does.
+#[derive(Debug, Default)]
+pub(crate) struct Totals {
+    /// The total of the next batch, if they count records.
+    expected: Option<u64>,
+    are_distances: bool,
+}
+
+impl Totals {
+    /// True if the total of a batch of so many records proves nothing: it fell by more than came, or is the first one.
+    pub(crate) fn is_estimate(&mut self, total: u64, records: u64) -> bool {
+        let left = total.saturating_sub(records);
+        self.are_distances |= self.expected.is_some_and(|expected| total < expected);
+        let is_first = self.expected.replace(left).is_none();
+        self.are_distances || is_first && left > 0
+    }
 }
 
 impl Pace {
+    /// The same where the total is no number of records.
+    pub(crate) fn with_estimate(self, is_estimate: bool) -> Self {
+        Self { left: self.left.filter(|_| !is_estimate), is_estimate, ..self }
+    }
+
     /// The pace of work of which so much was done in this time, and so much is left.
     pub(crate) fn of(done: u64, left: u64, took: Duration) -> Self {
         if done == 0 || took < Duration::from_secs(1) {
@@ -75,7 +101,7 @@ impl Pace {
         }
         let each = took.as_secs_f64() / done as f64;
         let left = Duration::try_from_secs_f64(each * left as f64).ok();
-        Self { per_minute: Some((60.0 / each) as u64), left }
+        Self { per_minute: Some((60.0 / each) as u64), left, is_estimate: false }
     }
 }
 
@@ -185,5 +211,20 @@ mod tests {
             assert_eq!(unknown, Pace::default());
         }
         assert_eq!(Pace::of(1, u64::MAX, seconds(u64::MAX)).left, None, "longer than a duration can be");
+    }
+
+    #[test]
+    fn a_total_that_falls_by_more_than_came_is_a_distance() {
+        let told = |batches: &[(u64, u64)]| {
+            let mut totals = Totals::default();
+            batches.iter().map(|(total, records)| totals.is_estimate(*total, *records)).collect::<Vec<_>>()
+        };
+        // As 2.x counts, also where records are added meanwhile.
+        assert_eq!(told(&[(250, 100), (150, 100), (60, 60)]), [true, false, false]);
+        assert_eq!(told(&[(40, 40)]), [false], "one batch is all");
+        // As 3.x counts: most positions are for other sites.
+        assert_eq!(told(&[(9000, 100), (5000, 0), (4000, 100), (3900, 100)]), [true, true, true, true]);
+        let pace = Pace::of(100, 300, Duration::from_secs(10)).with_estimate(true);
+        assert_eq!((pace.per_minute, pace.left, pace.is_estimate), (Some(600), None, true));
     }
 }

@@ -12,7 +12,7 @@ use crate::site::central::position::Position;
 use crate::site::central::pull::{request_batch, set_aside};
 use crate::site::client::Client;
 use crate::site::identity::Identity;
-use crate::site::observer::{Pace, Step, SyncEvent, SyncObserver};
+use crate::site::observer::{Pace, Step, SyncEvent, SyncObserver, Totals};
 use crate::site::sizing::{PullBatchSize, Sizes};
 use crate::storage::{Incoming, Source, Storage, WriteTxn, state};
 use crate::support::SiteSupport;
@@ -104,7 +104,7 @@ impl SiteSupport {
         take: &mut dyn FnMut(ReadBatch) -> Result<()>,
     ) -> Result<(Cursor, u64)> {
         let (mut start, mut rows) = (wanted.from, 0);
-        let (mut pace, mut rounds_left) = (PullBatchSize::default(), ROUNDS_AFTER_LAST);
+        let (mut pace, mut rounds_left, mut totals) = (PullBatchSize::default(), ROUNDS_AFTER_LAST, Totals::default());
         loop {
             let request = |batch_size| PullRequest {
                 is_initialised: !wanted.own_too,
@@ -121,8 +121,9 @@ impl SiteSupport {
             let next = batch.last_record_cursor().unwrap_or_default().max(end).next();
             take(batch)?;
             rows += records;
+            let shown = Pace::default().with_estimate(totals.is_estimate(total, records));
             let total = rows + total.saturating_sub(records);
-            client.tell(&SyncEvent::Progress { step: Step::PullV6, done: rows, total, pace: Pace::default() })?;
+            client.tell(&SyncEvent::Progress { step: Step::PullV6, done: rows, total, pace: shown })?;
             if is_last {
                 // Only an empty batch shows the end of the changelog.
                 rounds_left -= 1;

@@ -9,7 +9,7 @@ use crate::address::parse_url;
 use crate::central::RefusedCopy;
 use crate::clock::Timestamp;
 use crate::error::Result;
-use crate::protocol::v6::release;
+use crate::protocol::v6::pushes_nothing;
 use crate::record::{Cursor, RecordId, StoreId, TableName};
 use crate::redaction::masked_url;
 use crate::role::Role;
@@ -135,11 +135,6 @@ fn refused_copies(txn: &dyn ReadTxn, now: Timestamp) -> Result<Vec<ConfigWarning
 #[cfg(not(feature = "central"))]
 fn refused_copies(_: &dyn ReadTxn, _: Timestamp) -> Result<Vec<ConfigWarning>> {
     Ok(Vec::new())
-}
-
-/// True for Open mSupply 3.0 and 3.1: a site of these looks for rows with no source, and pushes none over V6.
-pub(crate) fn pushes_nothing(version: &str) -> bool {
-    release(version).is_some_and(|at| ((3, 0, 0)..(3, 2, 0)).contains(&at))
 }
 
 /// The sites that push nothing.

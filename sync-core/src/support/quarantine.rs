@@ -75,13 +75,13 @@ pub struct Awaited {
     pub state: AwaitedState,
     /// What brings it if it is at the other end and not here.
     #[serde(skip)]
-    pub comes_by: ComesBy,
+    pub route: AwaitedRoute,
 }
 
 /// What brings a record here that is only at the other end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum ComesBy {
+pub enum AwaitedRoute {
     /// Rewinding the pull cursor here.
     Rewind,
     /// Rewinding it with what this site wrote itself: central sends a site its own records only then.
@@ -90,7 +90,7 @@ pub enum ComesBy {
     Resend,
 }
 
-impl ComesBy {
+impl AwaitedRoute {
     /// For a record of a table which one from this source waits for.
     fn of(source: Source, table: &TableName) -> Self {
         match source {
@@ -184,7 +184,7 @@ pub(super) fn set_aside_in(txn: &dyn ReadTxn, number: u64) -> Result<SetAside> {
     let mut next = why.waits_for.clone();
     while let Some((table, id)) = next.take().filter(|_| waits_for.len() < CHAIN_MAX) {
         let (state, further) = state_of(txn, &incoming.table, &table, &id)?;
-        waits_for.push(Awaited { comes_by: ComesBy::of(incoming.source, &table), table, id, state });
+        waits_for.push(Awaited { route: AwaitedRoute::of(incoming.source, &table), table, id, state });
         next = further;
     }
     Ok(SetAside {

@@ -17,6 +17,7 @@ pub use dialect::Dialect;
 pub use envelope::{Answer, EnvelopeFault, WireError, decode_answer, encode_data, encode_error};
 pub(crate) use envelope::{data_in, marked_text, replaced_in};
 pub use file::{DownloadRequest, UploadPart};
+pub(crate) use release::pushes_nothing;
 pub use release::{Release, release};
 pub(crate) use request::Introduction;
 pub use request::{

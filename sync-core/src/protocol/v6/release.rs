@@ -11,3 +11,8 @@ pub fn release(text: &str) -> Option<Release> {
     });
     Some((parts.next()??, parts.next()??, parts.next().flatten().unwrap_or(0)))
 }
+
+/// True for Open mSupply 3.0 and 3.1: a site of these looks for rows with no source, and pushes none over V6.
+pub(crate) fn pushes_nothing(version: &str) -> bool {
+    release(version).is_some_and(|at| ((3, 0, 0)..(3, 2, 0)).contains(&at))
+}

@@ -24,7 +24,7 @@ use crate::site::Site;
 use crate::site::client::{BatchAnswer, Client};
 use crate::site::cycle::Cycle;
 use crate::site::identity::Identity;
-use crate::site::observer::Step;
+use crate::site::observer::{Step, Totals};
 use crate::site::sizing::{PullBatchSize, SizedBatch};
 use crate::storage::state::{NewestRow, RestorePoint, StoredJson};
 use crate::storage::{Incoming, Quarantine, QuarantineCause, Source, WriteTxn, state};
@@ -47,6 +47,7 @@ struct RunningPull {
     has_asked_for_end: bool,
     /// The number of empty batches in a row.
     empty: u32,
+    totals: Totals,
 }
 
 /// Where the next batch begins, and what this site knows there.
@@ -140,7 +141,9 @@ impl Cycle<'_, '_> {
         }
         pull.done += records;
         self.report.pulled += records;
-        self.report_progress(Step::PullV6, pull.done, pull.done + total.saturating_sub(records))?;
+        let (is_estimate, in_all) =
+            (pull.totals.is_estimate(total, records), pull.done + total.saturating_sub(records));
+        self.report_about(Step::PullV6, pull.done, in_all, is_estimate)?;
         // Any movement is progress, with or without records.
         pull.empty = if records == 0 { pull.empty + 1 } else { 0 };
         if planted!(EmptyBatchesAreAFault) && pull.empty >= 3 && !is_last {

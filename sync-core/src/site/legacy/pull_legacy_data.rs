@@ -74,7 +74,8 @@ impl Cycle<'_, '_> {
             done += records;
             self.report.pulled += records;
             noting_failure(self.site.storage.as_ref(), Source::Legacy, || self.take_central(batch, next))?;
-            self.report_progress(Step::PullCentral, done, done)?;
+            // It says where its data end, and not how many records that are.
+            self.report_about(Step::PullCentral, done, done, true)?;
             if self.over_budget() {
                 return Ok(());
             }

@@ -9,8 +9,9 @@ pub(super) fn lock_holder(path: &Path) -> Option<(u32, String)> {
     use std::os::unix::fs::MetadataExt as _;
 
     // In WAL mode the turn to write is a lock on the shared file.
-    let shared = super::place::beside(path, "-shm");
-    let files = [path, &shared].into_iter().filter_map(|file| file.metadata().ok());
+    let mut shared = path.as_os_str().to_owned();
+    shared.push("-shm");
+    let files = [path, Path::new(&shared)].into_iter().filter_map(|file| file.metadata().ok());
     let files: Vec<String> = files.map(|data| format!("{}:{}", device(data.dev()), data.ino())).collect();
     let locks = std::fs::read_to_string("/proc/locks").ok()?;
     let number = locks.lines().find_map(|line| holder_of(line, &files))?;
