@@ -132,7 +132,7 @@ struct World {
 /// A site whose first cycle is done, with a driver whose waits are never shortened by chance.
 fn world() -> World {
     let central = Arc::new(CentralEnd::over(Kind::Memory));
-    let line = Arc::new(Line { inner: central.transport(), is_down: false.into(), at_request: Mutex::default() });
+    let line = Arc::new(Line { inner: central.step_by_step(), is_down: false.into(), at_request: Mutex::default() });
     central.add_site("a");
     let mut end = central.set_up_in("a", "a", line.clone());
     end.sync();

@@ -457,7 +457,7 @@ fn a_legacy_server_that_went_back_is_read_again() {
     let central = CentralEnd::over(Kind::Memory);
     central.add_site("a");
     let items = Mutex::new(vec![(1, "one"), (2, "two"), (3, "three")]);
-    let line = Arc::new(Legacy { to_central: central.transport(), items });
+    let line = Arc::new(Legacy { to_central: central.step_by_step(), items });
     let a = central.set_up_in("a", "a", line.clone());
     a.sync();
     assert!(a.sync().warnings.is_empty());
@@ -476,7 +476,7 @@ fn a_record_of_the_legacy_server_that_cannot_be_read_stops_no_other() {
     let central = CentralEnd::over(Kind::Memory);
     central.add_site("a");
     let items = Mutex::new(vec![(1, "one"), (2, "unreadable"), (3, "three")]);
-    let a = central.set_up_in("a", "a", Arc::new(Legacy { to_central: central.transport(), items }));
+    let a = central.set_up_in("a", "a", Arc::new(Legacy { to_central: central.step_by_step(), items }));
     let report = a.sync();
     assert_eq!(report.quarantined, 1);
     assert!(a.get("item", "i1").is_some() && a.get("item", "i3").is_some());

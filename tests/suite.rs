@@ -21,6 +21,7 @@ mod glossary;
 mod healing;
 mod held_up;
 mod host_tables;
+mod idle_check;
 mod layers;
 mod legacy_half;
 mod legacy_half_later;

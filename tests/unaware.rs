@@ -33,7 +33,7 @@ impl Transport for Changing {
 fn added_before_its_site_is_told(is_restarted: bool) {
     let central = Arc::new(CentralEnd::over(Kind::Memory));
     central.add_site("a");
-    let line = Arc::new(Changing { to_central: Mutex::new(central.transport()), before_pull: Mutex::new(None) });
+    let line = Arc::new(Changing { to_central: Mutex::new(central.step_by_step()), before_pull: Mutex::new(None) });
     let a = central.set_up_in("a", "a", line.clone());
     let b = central.new_site("b");
     central.move_store("a");
@@ -69,7 +69,7 @@ fn what_is_added_before_a_site_is_told_of_the_store_is_taken_whatever_else_it_ha
 fn what_is_added_in_a_store_that_moved_is_taken_by_a_server_that_forgot_how_far_the_site_had_read() {
     let central = CentralEnd::over(Kind::Memory);
     central.add_site("a");
-    let line = Arc::new(Changing { to_central: Mutex::new(central.transport()), before_pull: Mutex::new(None) });
+    let line = Arc::new(Changing { to_central: Mutex::new(central.step_by_step()), before_pull: Mutex::new(None) });
     let a = central.set_up_in("a", "a", line.clone());
     central.new_site("b").sync();
     central.move_store("a");
@@ -114,7 +114,7 @@ fn what_was_in_an_answer_that_never_came_is_not_known() {
     for says_nothing in [false, true] {
         let central = CentralEnd::over(Kind::Memory);
         central.add_site("a");
-        let (to_central, loses) = (central.transport(), AtomicBool::new(false));
+        let (to_central, loses) = (central.step_by_step(), AtomicBool::new(false));
         let line = Arc::new(Losing { to_central, loses, says_nothing });
         let mut a = central.set_up_in("a", "a", line.clone());
         let mut config = SyncConfig::default();

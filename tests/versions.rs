@@ -185,7 +185,7 @@ impl Transport for Keeping {
 /// A push of a class of properties, as a site makes it that names no push before it, as Open mSupply does.
 fn a_push(central: &CentralEnd, database: &str, text: &str) -> HttpRequest {
     let kept = Arc::new(Kept::default());
-    let line = Arc::new(Keeping { to_central: central.transport(), kept: kept.clone() });
+    let line = Arc::new(Keeping { to_central: central.step_by_step(), kept: kept.clone() });
     let mut site = central.set_up_in(database, "a", line);
     let mut config = sync_core::SyncConfig::default();
     config.attempts = 1;
@@ -319,7 +319,7 @@ impl Transport for Doubting {
 fn an_edit_that_came_back_is_at_central_and_not_pushed_again() {
     let central = CentralEnd::over(Kind::Memory);
     central.add_site("a");
-    let line = Arc::new(Doubting { to_central: central.transport(), doubts: AtomicBool::new(false) });
+    let line = Arc::new(Doubting { to_central: central.step_by_step(), doubts: AtomicBool::new(false) });
     let a = central.set_up_in("a", "a", line.clone());
     let b = central.new_site("b");
     a.sync();
@@ -399,7 +399,7 @@ fn what_waits_does_not_undo_what_was_written_here_before_it_came() {
     for (kind, deletes) in [(Kind::Sqlite, false), (Kind::Sqlite, true), (Kind::Memory, false), (Kind::Memory, true)] {
         let central = CentralEnd::over(kind);
         central.add_site("a");
-        let line = Arc::new(Meanwhile { to_central: central.transport(), pull: Mutex::new(None) });
+        let line = Arc::new(Meanwhile { to_central: central.step_by_step(), pull: Mutex::new(None) });
         let a = central.set_up_in("a", "a", line.clone());
         a.sync();
         let location = |asset: &str| data(&format!(r#"{{"id":"l","asset_id":"{asset}","location_id":"loc"}}"#));

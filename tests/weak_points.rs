@@ -262,7 +262,7 @@ struct Line {
 impl Line {
     fn to(central: &CentralEnd) -> Arc<Self> {
         let (central_down, legacy_questions) = (AtomicBool::new(false), AtomicU64::new(0));
-        Arc::new(Self { to_central: central.transport(), central_down, legacy_questions, legacy: Mutex::default() })
+        Arc::new(Self { to_central: central.step_by_step(), central_down, legacy_questions, legacy: Mutex::default() })
     }
 }
 
@@ -380,7 +380,7 @@ fn a_large_push_is_compressed_and_sent_plain_where_that_is_refused() {
     for refuses in [0, 400, 415] {
         let central = CentralEnd::over(Kind::Memory);
         central.add_site("a");
-        let line = Arc::new(Pushes { to_central: central.transport(), seen: Mutex::default(), refuses });
+        let line = Arc::new(Pushes { to_central: central.step_by_step(), seen: Mutex::default(), refuses });
         let a = central.set_up_in("a", "a", line.clone());
         a.sync();
         a.records.put("asset", [asset("x", "STORE_a", &"cold ".repeat(10_000))]).unwrap();

@@ -217,7 +217,7 @@ impl Transport for LosesFirstReport {
 fn what_was_refused_is_told_again_if_the_answer_is_lost() {
     both_kinds(|central| {
         central.add_site("a");
-        let line = Arc::new(LosesFirstReport { to_central: central.transport(), has_lost: AtomicBool::new(false) });
+        let line = Arc::new(LosesFirstReport { to_central: central.step_by_step(), has_lost: AtomicBool::new(false) });
         let a = central.set_up_in("a", "a", line.clone());
         a.sync();
         set_aside(&central, "x", "of a", QuarantineCause::Refused);

@@ -62,7 +62,7 @@ impl Transport for OddLine {
 fn site(odd: &Arc<Odd>) -> (CentralEnd, SiteEnd) {
     let end = CentralEnd::over(Kind::Memory);
     end.add_site("a");
-    let line = OddLine { to_central: end.transport(), odd: odd.clone() };
+    let line = OddLine { to_central: end.step_by_step(), odd: odd.clone() };
     let site = end.set_up_in("a", "a", Arc::new(line));
     (end, site)
 }

@@ -11,9 +11,10 @@ use sync_core::changelog::{Audience, ChangeAction, NewChange};
 use sync_core::clock::{Clock, SystemClock, Timestamp};
 use sync_core::files::{FileStore, Files};
 use sync_core::protocol::PasswordHash;
+use sync_core::protocol::v5::IDLE_CHECK;
 use sync_core::record::{Cursor, RecordData, RecordId, StoreId, TableName, record_type};
 use sync_core::storage::{MemoryStorage, QuarantineCause, SqliteStorage, Storage};
-use sync_core::transport::Transport;
+use sync_core::transport::{HttpRequest, HttpResponse, Transport, TransportError};
 use sync_core::{NoopObserver, Records, Replica, Settings, Site, SyncConfig, SyncOptions, SyncReport};
 use sync_testkit::RemoteOnlyStorage;
 use tempfile::TempDir;
@@ -81,6 +82,17 @@ pub struct SiteEnd {
     pub site: Site,
     /// Its records.
     pub records: Records,
+}
+
+/// Passes requests on without the key by which a site asks whether anything is new.
+struct StepByStep(Arc<dyn Transport>);
+
+impl Transport for StepByStep {
+    fn send(&self, request: &HttpRequest) -> Result<HttpResponse, TransportError> {
+        let mut passed = request.clone();
+        passed.headers.retain(|(name, _)| name != IDLE_CHECK);
+        self.0.send(&passed)
+    }
 }
 
 /// A clock that is so many milliseconds ahead of another.
@@ -202,6 +214,11 @@ impl CentralEnd {
     /// A transport to it.
     pub fn transport(&self) -> Arc<dyn Transport> {
         Arc::new(InProcess::new(self.central.clone()))
+    }
+
+    /// A transport to it as to a server that tells a site nothing with the first answer: each request of a cycle is sent.
+    pub fn step_by_step(&self) -> Arc<dyn Transport> {
+        Arc::new(StepByStep(self.transport()))
     }
 
     /// Adds a site with one store, named after it: site `a` has store `STORE_a`.

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::Site;
 use super::central::copied_database;
+use super::central::position::PullStart;
 use super::client::Client;
 use super::identity::Identity;
 use super::observer::{Pace, Step, SyncEvent, SyncObserver};
@@ -93,6 +94,8 @@ pub(crate) struct Cycle<'s, 'c> {
     pub recovering: bool,
     /// Identifies this database in pulls, among databases that were copied from one another.
     pub pull_chain: Option<PushChain>,
+    /// Where the pull would begin, if the first request of the cycle asked for its answer too.
+    pub first_pull: Option<PullStart>,
     /// True once central has answered as a server of this library: its status is right from the last batch on.
     pub knows_at_once: bool,
     /// The tables of which central accepts no record from a site; learnt in this cycle.
@@ -141,6 +144,7 @@ impl Site {
             ended_early: false,
             recovering: false,
             pull_chain: None,
+            first_pull: None,
             knows_at_once: false,
             refused_tables: BTreeSet::new(),
         };
@@ -208,6 +212,7 @@ impl Cycle<'_, '_> {
     /// Asks the legacy server who this site is, and for initialisation if that is not done.
     pub(super) fn ask_who_we_are(&mut self) -> Result<()> {
         copied_database::check_may_act(self.site.storage.read()?.as_ref(), &self.identity.site_name)?;
+        self.ask_whether_idle()?;
         let discovered = self.site.discover_as(&self.identity, &mut self.client)?;
         for change in &discovered.changes {
             self.warn(says::something_new(self.client.named(Server::Legacy), change.clone()))?;

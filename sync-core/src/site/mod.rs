@@ -9,6 +9,7 @@ pub(crate) mod device;
 mod failed_push;
 pub(crate) mod files;
 pub(crate) mod identity;
+mod idle_check;
 pub(crate) mod legacy;
 pub(crate) mod observer;
 mod outbox;

@@ -47,7 +47,10 @@ impl Central {
         };
         let body = as_utf8(&body);
         match (request.method, route) {
-            (Method::Get, path::SITE) => answer(self.site_info(site, &headers, asked_at(request))),
+            (Method::Get, path::SITE) => answer(self.site_info(site, &headers, asked_at(request)).map(|info| {
+                let idle_answers = self.idle_answers(site, (request, &headers), trace);
+                SiteInfo { idle_answers, ..info }
+            })),
             (Method::Get, path::CENTRAL_RECORDS) => {
                 answer(self.central_records(site, query, self.answer_bytes_max(trace)))
             }
@@ -90,11 +93,12 @@ impl Central {
             is_om_supply_central_server: false,
             om_supply_central_server_url: self.config.public_url.clone().or(asked_at).unwrap_or_default(),
             msupply_central_site_id: own_id,
+            idle_answers: None,
         })
     }
 
     /// Stores and their names. Patients are names too, but are left out: only the sites that see them get them.
-    fn central_records(&self, site: SiteId, query: &str, bytes_max: usize) -> Result<CentralBatch> {
+    pub(super) fn central_records(&self, site: SiteId, query: &str, bytes_max: usize) -> Result<CentralBatch> {
         let limit = limit(query);
         let txn = self.storage.read()?;
         let newest = txn.last_cursor()?;
@@ -161,7 +165,7 @@ fn cursor_of(query: &str) -> Cursor {
     Cursor(asked.find_map(read).unwrap_or(0))
 }
 
-fn limit(query: &str) -> usize {
+pub(super) fn limit(query: &str) -> usize {
     number(query, "limit").map_or(LIMIT_MAX, |limit| usize::try_from(limit).map_or(LIMIT_MAX, |l| l.min(LIMIT_MAX)))
 }
 

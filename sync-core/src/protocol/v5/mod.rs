@@ -3,6 +3,7 @@
 mod central_records;
 mod error;
 mod headers;
+mod idle_check;
 mod patient;
 mod queue;
 mod site;
@@ -11,6 +12,7 @@ mod site_status;
 pub use central_records::{CentralBatch, CentralRecord, ReadCentralBatch, UnreadableRecord};
 pub use error::{V5Error, V5ErrorBody};
 pub use headers::{SiteHeaders, V5_VERSION, header};
+pub use idle_check::{IDLE_CHECK, IdleAnswers, IdleCheck};
 pub use patient::{FoundPatient, MadeJoin, NewJoin, PatientQuery};
 pub use queue::{
     Acknowledged, PushedAnswer, PushedQueue, PushedRecord, QueueBatch, QueueLength, QueuedRecord, ReadQueueBatch,

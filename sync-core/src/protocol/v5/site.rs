@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::idle_check::IdleAnswers;
+use crate::protocol::v6::if_it_is_ours;
 use crate::record::SiteId;
 
 /// The answer to `GET /sync/v5/site`. Keys that the cycle does not need may be missing, and an unknown status is kept
@@ -30,6 +32,9 @@ pub struct SiteInfo {
     /// The number of the legacy server's own site; missing before v2.9.0.
     #[serde(default, rename = "mSupplyCentralSiteId")]
     pub msupply_central_site_id: Option<SiteId>,
+    /// The answers to the requests that follow, if the site asked with a header and nothing is new. Only in this project.
+    #[serde(default, deserialize_with = "if_it_is_ours", skip_serializing_if = "Option::is_none")]
+    pub idle_answers: Option<IdleAnswers>,
 }
 
 /// The state of a site's initialisation.

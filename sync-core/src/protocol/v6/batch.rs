@@ -52,7 +52,7 @@ pub struct BatchElement {
 }
 
 /// Another meaning of the key stops no push.
-pub(super) fn if_it_is_ours<'de, D: serde::Deserializer<'de>, T: serde::de::DeserializeOwned>(
+pub(crate) fn if_it_is_ours<'de, D: serde::Deserializer<'de>, T: serde::de::DeserializeOwned>(
     deserializer: D,
 ) -> Result<Option<T>, D::Error> {
     // Not a tree of values, which may need a hundred times the memory of its text.

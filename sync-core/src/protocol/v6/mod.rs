@@ -11,6 +11,7 @@ mod release;
 mod request;
 mod version;
 
+pub(crate) use batch::if_it_is_ours;
 pub use batch::{Action, Batch, BatchElement, ReadBatch, RefusedRecord, ReportedRefusals, Unreadable, WireRecord};
 pub use credentials::Credentials;
 pub use dialect::Dialect;

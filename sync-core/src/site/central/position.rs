@@ -1,9 +1,9 @@
 //! The rules of cursors: where a site is in a changelog, and where it goes next.
 
 use crate::error::Result;
-use crate::protocol::v6::ReadBatch;
+use crate::protocol::v6::{ReadBatch, ReportedRefusals};
 use crate::record::Cursor;
-use crate::storage::state::NewestRow;
+use crate::storage::state::{NewestRow, RestorePoint, StoredJson};
 use crate::storage::{ReadTxn, WriteTxn, state};
 
 /// A site's position in central's changelog, or in its own.
@@ -37,12 +37,41 @@ pub(crate) enum Advance {
     Stuck,
 }
 
+/// Where the next batch of a pull begins, and what this site knows there.
+pub(crate) struct PullStart {
+    pub(super) position: Position,
+    pub(super) newest: NewestRow,
+    /// True if the site's own records are pulled too: it lost records, or got a store back.
+    pub(super) pulls_own: bool,
+    pub(super) restore_point: Option<RestorePoint>,
+    /// What it has noted of its records that central refused.
+    pub(super) refused_up_to: ReportedRefusals,
+}
+
+impl PullStart {
+    pub(super) fn load(txn: &dyn ReadTxn, is_recovering: bool) -> Result<Self> {
+        let pulls_own = is_recovering || state::PULL_OWN.get(txn)?;
+        let newest = state::NEWEST_GONE.get(txn)?;
+        Ok(Self {
+            position: Position::in_central_where(txn, newest)?,
+            newest,
+            pulls_own,
+            restore_point: if pulls_own { state::restore_point(txn)? } else { None },
+            refused_up_to: state::REFUSED_UP_TO.get(txn)?.map(|StoredJson(noted)| noted).unwrap_or_default(),
+        })
+    }
+}
+
 impl Position {
     /// This site's position in central's changelog.
     pub(crate) fn in_central(txn: &dyn ReadTxn) -> Result<Self> {
+        Self::in_central_where(txn, state::NEWEST_GONE.get(txn)?)
+    }
+
+    fn in_central_where(txn: &dyn ReadTxn, newest: NewestRow) -> Result<Self> {
         let next = state::PULL_CURSOR_V6.get(txn)?;
         let seen = state::PUSH_MARKS.get(txn)?.central().max(Cursor(next.0.saturating_sub(1)));
-        let end = match state::NEWEST_GONE.get(txn)? {
+        let end = match newest {
             NewestRow::There => seen,
             NewestRow::Gone(gone) => seen.min(Cursor(gone.0 - 1)),
         };

@@ -8,16 +8,14 @@ use url::Url;
 
 use super::copied_database;
 use super::outdated::{compare_with_central, yield_to_newer};
-use super::position::{Advance, Position};
+use super::position::{Advance, PullStart};
 use crate::address::shown;
 use crate::changelog::ChangelogGap;
 use crate::error::{Error, Result, Server};
 use crate::integrate::{Integrated, Provenance, noting_failure, receive};
 use crate::protocol::hex;
 use crate::protocol::v5::UnreadableRecord;
-use crate::protocol::v6::{
-    Action, BatchElement, PullRequest, PushChain, ReadBatch, ReportedRefusals, Unreadable, WireRecord, path,
-};
+use crate::protocol::v6::{Action, BatchElement, PullRequest, PushChain, ReadBatch, Unreadable, WireRecord, path};
 use crate::record::{Cursor, RecordData, RecordId, TableName};
 use crate::redaction::excerpt;
 use crate::site::Site;
@@ -26,7 +24,7 @@ use crate::site::cycle::Cycle;
 use crate::site::identity::Identity;
 use crate::site::observer::{Step, Totals};
 use crate::site::sizing::{PullBatchSize, SizedBatch};
-use crate::storage::state::{NewestRow, RestorePoint, StoredJson};
+use crate::storage::state::{NewestRow, RestorePoint};
 use crate::storage::{Incoming, Quarantine, QuarantineCause, Source, WriteTxn, state};
 use crate::text::Detail;
 use crate::text::sentences::error_detail;
@@ -50,42 +48,34 @@ struct RunningPull {
     totals: Totals,
 }
 
-/// Where the next batch begins, and what this site knows there.
-struct PullStart {
-    position: Position,
-    newest: NewestRow,
-    /// True if the site's own records are pulled too: it lost records, or got a store back.
-    pulls_own: bool,
-    restore_point: Option<RestorePoint>,
-    /// What it has noted of its records that central refused.
-    refused_up_to: ReportedRefusals,
-}
-
-impl PullStart {
-    fn load(site: &Site, is_recovering: bool) -> Result<Self> {
-        let txn = site.storage.read()?;
-        let pulls_own = is_recovering || state::PULL_OWN.get(txn.as_ref())?;
-        Ok(Self {
-            position: Position::in_central(txn.as_ref())?,
-            newest: state::NEWEST_GONE.get(txn.as_ref())?,
-            pulls_own,
-            restore_point: if pulls_own { state::restore_point(txn.as_ref())? } else { None },
-            refused_up_to: state::REFUSED_UP_TO.get(txn.as_ref())?.map(|StoredJson(noted)| noted).unwrap_or_default(),
-        })
-    }
-}
-
 impl Cycle<'_, '_> {
     pub(crate) fn pull_v6(&mut self, central: &Url) -> Result<()> {
-        self.pull_chain = copied_database::pull_chain(self.site.storage.read()?.as_ref())?;
+        // Nothing has changed since as long as the answers that came first count.
+        let mut known = self.first_pull.take().filter(|_| self.client.has_answers_at_hand());
+        if known.is_none() {
+            self.pull_chain = copied_database::pull_chain(self.site.storage.read()?.as_ref())?;
+        }
         let mut pull = RunningPull::default();
-        while self.pull_batch(central, &mut pull)? {}
+        while self.pull_batch(central, &mut pull, known.take())? {}
         Ok(())
     }
 
-    /// Pulls a batch. Returns whether another is to be pulled.
-    fn pull_batch(&mut self, central: &Url, pull: &mut RunningPull) -> Result<bool> {
-        let start = PullStart::load(self.site, self.recovering)?;
+    /// The request with which a pull would begin now.
+    pub(crate) fn first_pull_request(&mut self) -> Result<PullRequest> {
+        let start = PullStart::load(self.site.storage.read()?.as_ref(), self.recovering)?;
+        self.pull_chain = copied_database::pull_chain(self.site.storage.read()?.as_ref())?;
+        let size = PullBatchSize::default().next(&mut self.client.sizes, &self.site.config);
+        let request = pull_request(&self.identity, &self.pull_chain, &start, start.position.next, size);
+        self.first_pull = Some(start);
+        Ok(request)
+    }
+
+    /// Pulls a batch, from the place that is stored unless it is known. Returns whether another is to be pulled.
+    fn pull_batch(&mut self, central: &Url, pull: &mut RunningPull, known: Option<PullStart>) -> Result<bool> {
+        let start = match known {
+            Some(start) => start,
+            None => PullStart::load(self.site.storage.read()?.as_ref(), self.recovering)?,
+        };
         let from = start.position.next;
         let no_progress = || Error::NoProgress { server: Server::Central, cursor: from.0 };
         let began = self.site.clock.monotonic();

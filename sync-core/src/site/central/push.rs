@@ -60,8 +60,20 @@ impl Cycle<'_, '_> {
         self.push_before(central, |txn| state::PUSH_SENT_BEFORE.get(txn))
     }
 
+    /// True if anything is to be pushed to central, or a push to it is not confirmed. True too for edits that central has already.
+    pub(crate) fn has_edits_for_central(&self) -> Result<bool> {
+        let txn = self.site.storage.read()?;
+        let (next, end) = (state::PUSH_CURSOR_V6.get(txn.as_ref())?, txn.last_cursor()?.next());
+        let count = count_by_table(txn.as_ref(), Position { next, end }, concerns_central)?;
+        Ok(count > 0 || state::push_to(Server::Central).unconfirmed.get(txn.as_ref())?)
+    }
+
     fn push_before(&mut self, central: &Url, bound: impl FnOnce(&dyn ReadTxn) -> Result<Cursor>) -> Result<()> {
-        let (bound, total) = {
+        if self.client.has_answers_at_hand() {
+            // Nothing was to be pushed when the cycle began.
+            return Ok(());
+        }
+        let (from, bound, total) = {
             let txn = self.site.storage.read()?;
             let position = Position { next: state::PUSH_CURSOR_V6.get(txn.as_ref())?, end: bound(txn.as_ref())? };
             let own = self.identity.own_id();
@@ -71,10 +83,10 @@ impl Cycle<'_, '_> {
                 1.. if txn.any_pushed()? => count_to_push(txn.as_ref(), position, goes_out)?,
                 total => total,
             };
-            (position.end, total)
+            (position.next, position.end, total)
         };
         match total {
-            0 => self.skip_edits_at_central(bound)?,
+            0 => self.skip_edits_at_central(from, bound)?,
             _ => self.begin_sending(bound)?,
         }
         let sieve = PushSieve::default();
@@ -161,8 +173,7 @@ impl Cycle<'_, '_> {
     }
 
     /// Moves the cursor past edits that central has, if nothing else is to be pushed.
-    fn skip_edits_at_central(&self, bound: Cursor) -> Result<()> {
-        let from = Position::in_own(self.site.storage.read()?.as_ref())?.next;
+    fn skip_edits_at_central(&self, from: Cursor, bound: Cursor) -> Result<()> {
         let any_edit = self.site.storage.read()?.changes(&Selection::Local, from, 1)?;
         if any_edit.first().is_none_or(|row| row.cursor >= bound || !is_pushed(row)) {
             return Ok(());

@@ -7,7 +7,7 @@ use serde::de::DeserializeOwned;
 
 use super::{Client, PushFault, RetryLimits, gzip, join, shown, to_json};
 use crate::error::{Error, Result, Server};
-use crate::protocol::v5::{MadeJoin, NewJoin, path};
+use crate::protocol::v5::{IdleCheck, MadeJoin, NewJoin, SiteInfo, path};
 use crate::site::answer::{legacy_answer, made_join};
 use crate::site::identity::Identity;
 use crate::site::sizing::{TransferKind, may_be_the_size};
@@ -17,13 +17,7 @@ impl Client<'_> {
     /// Sends a GET to the legacy server. `path` is absolute: a prefix in the configured address is dropped, as upstream
     /// does.
     pub(crate) fn legacy_get<T: DeserializeOwned>(&mut self, identity: &Identity, path: &str) -> Result<T> {
-        let url = join(&identity.legacy_url, path);
-        let request = HttpRequest {
-            method: Method::Get,
-            url: url.clone(),
-            headers: identity.headers().to_headers(),
-            body: Vec::new(),
-        };
+        let request = legacy_get_request(identity, path);
         self.with_retries(Server::Legacy, |client| client.legacy_once(identity, &request))
     }
 
@@ -38,13 +32,7 @@ impl Client<'_> {
         let most = self.sizes.size(kind, self.config);
         self.sized(kind, most, |client, size| {
             let began = client.clock.monotonic();
-            let request = HttpRequest {
-                method: Method::Get,
-                url: join(&identity.legacy_url, &path(size)),
-                headers: identity.headers().to_headers(),
-                body: Vec::new(),
-            };
-            let answer = client.legacy_once(identity, &request)?;
+            let answer = client.legacy_once(identity, &legacy_get_request(identity, &path(size)))?;
             Ok((answer, size, client.clock.monotonic().saturating_sub(began)))
         })
     }
@@ -147,10 +135,42 @@ impl Client<'_> {
         self.legacy_once(identity, &request)
     }
 
+    /// Asks with the next `GET /sync/v5/site` for the answers to these requests: for central data, for the queue, and the
+    /// V6 pull.
+    pub(crate) fn ask_with_site_info(&mut self, check: &IdleCheck, requests: [HttpRequest; 3]) {
+        self.at_hand.prepare(check, requests);
+    }
+
+    /// True while the answers that came with that to `GET /sync/v5/site` count.
+    pub(crate) fn has_answers_at_hand(&self) -> bool {
+        self.at_hand.are_left()
+    }
+
+    /// Asks the legacy server who this site is.
+    pub(crate) fn site_info(&mut self, identity: &Identity) -> Result<SiteInfo> {
+        let mut request = legacy_get_request(identity, path::SITE);
+        request.headers.extend(self.at_hand.header());
+        let mut info: SiteInfo = self.with_retries(Server::Legacy, |client| client.legacy_once(identity, &request))?;
+        if let Some(idle_answers) = info.idle_answers.take() {
+            self.at_hand.came(idle_answers);
+        }
+        Ok(info)
+    }
+
     fn legacy_once<T: DeserializeOwned>(&mut self, identity: &Identity, request: &HttpRequest) -> Result<T> {
         let shown = shown(&identity.legacy_url);
         let response = self.send(Server::Legacy, &shown, request)?;
         legacy_answer(&response, &shown, identity)
+    }
+}
+
+/// A GET request to the legacy server.
+pub(crate) fn legacy_get_request(identity: &Identity, path: &str) -> HttpRequest {
+    HttpRequest {
+        method: Method::Get,
+        url: join(&identity.legacy_url, path),
+        headers: identity.headers().to_headers(),
+        body: Vec::new(),
     }
 }
 

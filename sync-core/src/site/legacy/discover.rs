@@ -3,7 +3,7 @@
 use crate::address::{is_elsewhere, is_readable_on_the_way, parse_url, shown};
 use crate::clock::Timestamp;
 use crate::error::{Error, Result, Server};
-use crate::protocol::v5::{InitialisationStatus, SiteInfo, path};
+use crate::protocol::v5::{InitialisationStatus, SiteInfo};
 use crate::protocol::v6;
 use crate::redaction::excerpt;
 use crate::redaction::masked_url;
@@ -151,13 +151,13 @@ impl Site {
     /// Asks with the hardware id of this database. If that id was made at random and is refused, the machine's own id
     /// is tried, because another database of this machine may have signed in with it.
     fn ask_as(&self, identity: &mut Identity, client: &mut Client<'_>) -> Result<SiteInfo> {
-        let refused = match client.legacy_get(identity, path::SITE).map_err(|error| client.in_network(error)) {
+        let refused = match client.site_info(identity).map_err(|error| client.in_network(error)) {
             Err(error @ Error::HardwareIdMismatch { .. }) if identity.hardware.from == HardwareFrom::Chance => error,
             answered => return answered,
         };
         let Ok(own) = Hardware::of(&self.device.machine) else { return Err(refused) };
         identity.hardware = own;
-        client.legacy_get(identity, path::SITE).map_err(|error| client.in_network(error))
+        client.site_info(identity).map_err(|error| client.in_network(error))
     }
 }
 

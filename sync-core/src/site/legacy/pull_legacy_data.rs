@@ -18,6 +18,11 @@ use crate::text::sentences::cycle as says;
 use crate::text::sentences::error_detail;
 use crate::write;
 
+/// The query for central data after a position.
+pub(crate) fn central_records_query(after: u64, limit: u64) -> String {
+    format!("cursor={after}&limit={limit}")
+}
+
 impl Cycle<'_, '_> {
     pub(crate) fn read_legacy_data(&mut self) -> Result<()> {
         let mut done = 0;
@@ -30,7 +35,7 @@ impl Cycle<'_, '_> {
                 let txn = txn.as_ref();
                 (state::PULL_CURSOR_CENTRAL.get(txn)?.0, state::LEGACY_POSITION_SEEN.get(txn)?.0)
             };
-            let path = |limit| format!("{}?cursor={start}&limit={limit}", path::CENTRAL_RECORDS);
+            let path = |limit| format!("{}?{}", path::CENTRAL_RECORDS, central_records_query(start, limit));
             let (batch, asked, took): (ReadCentralBatch, _, _) =
                 self.client.legacy_batch(&self.identity, TransferKind::LegacyCentralData, path)?;
             let given = batch.data.len() as u64;

@@ -35,6 +35,11 @@ enum Acknowledgement {
     Unconfirmed(Error),
 }
 
+/// The query for entries of the queue.
+pub(crate) fn queue_query(limit: u64) -> String {
+    format!("limit={limit}")
+}
+
 impl Cycle<'_, '_> {
     pub(crate) fn read_legacy_queue(&mut self) -> Result<()> {
         let mut done = 0;
@@ -43,7 +48,7 @@ impl Cycle<'_, '_> {
         // The entries acknowledged with gzip, until it is clear whether the server read that.
         let mut gzipped_ack: Option<String> = None;
         loop {
-            let path = |limit| format!("{}?limit={limit}", path::QUEUED_RECORDS);
+            let path = |limit| format!("{}?{}", path::QUEUED_RECORDS, queue_query(limit));
             let (batch, _, took): (ReadQueueBatch, _, _) =
                 self.client.legacy_batch(&self.identity, TransferKind::LegacyQueue, path)?;
             self.client.sizes.passed(TransferKind::LegacyQueue, batch.data.len() as u64, took, &self.site.config);

@@ -19,6 +19,10 @@ use crate::text::sentences::error_detail;
 
 impl Cycle<'_, '_> {
     pub(crate) fn push_legacy(&mut self) -> Result<()> {
+        if self.client.has_answers_at_hand() {
+            // Nothing was to be pushed when the cycle began.
+            return Ok(());
+        }
         let central_has = self.identity.central_is_legacy();
         let (bound, mut left, behind) = {
             let txn = self.site.storage.read()?;
@@ -133,6 +137,14 @@ impl Cycle<'_, '_> {
     }
 
     /// The part of the changelog up to `bound` that is still to be pushed.
+    /// True if anything is to be pushed to the legacy server, or a push to it is not confirmed.
+    pub(crate) fn has_edits_for_legacy(&self) -> Result<bool> {
+        let (txn, central_has) = (self.site.storage.read()?, self.identity.central_is_legacy());
+        let position = self.legacy_position(txn.as_ref(), txn.last_cursor()?.next())?;
+        let goes_out = |table: &TableName, action| concerns_legacy(table, action, central_has);
+        Ok(state::PUSH_UNCONFIRMED_LEGACY.get(txn.as_ref())? || count_by_table(txn.as_ref(), position, goes_out)? > 0)
+    }
+
     fn legacy_position(&self, txn: &dyn ReadTxn, bound: Cursor) -> Result<Position> {
         Ok(Position { next: state::PUSH_CURSOR_LEGACY.get(txn)?, end: bound })
     }

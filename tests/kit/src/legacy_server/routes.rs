@@ -216,6 +216,7 @@ impl State {
             is_om_supply_central_server: site.is_oms_central,
             om_supply_central_server_url: site.oms_central_url,
             msupply_central_site_id: Some(LEGACY_SITE_ID),
+            idle_answers: None,
         })
     }
 
