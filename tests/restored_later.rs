@@ -148,3 +148,29 @@ fn what_left_its_store_replaces_no_later_edit_when_a_restored_central_server_is_
         assert!(get(records, "asset", "x").unwrap().contains("since"));
     }
 }
+
+/// The site moved the record within its stores, which leaves a row of its edit behind. Then central moved it on, and lost that.
+#[test]
+fn a_version_of_central_over_an_edit_of_the_site_is_not_sent_to_a_restored_central_server_as_an_edit() {
+    let (central, a) = world();
+    for store in ["SECOND", "THIRD"] {
+        central.sites.add_store(store, store, "a", Some(store.into())).unwrap();
+    }
+    a.sync();
+    central.records.put("asset", [asset("x", "STORE_a", "first")]).unwrap();
+    a.sync();
+    let storage = central.memory("central");
+    let backup = storage.backup();
+    a.records.put("asset", [asset("x", "SECOND", "moved by the site")]).unwrap();
+    a.sync();
+    central.records.put("asset", [asset("x", "THIRD", "moved on by central")]).unwrap();
+    a.sync();
+    storage.restore(&backup);
+    for _ in 0..3 {
+        a.sync();
+    }
+    assert!(central.storage.read().unwrap().quarantined(0, 10).unwrap().is_empty());
+    for records in [&central.records, &a.records] {
+        assert!(get(records, "asset", "x").unwrap().contains("first"), "what central lost of its own is lost");
+    }
+}
