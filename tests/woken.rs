@@ -256,3 +256,30 @@ fn what_was_refused_and_is_taken_after_all_is_not_shown_as_refused_any_more() {
         assert_eq!(shown(), 0);
     });
 }
+
+/// A form was deleted, and made again in another store, which moves to another site: its lines go with it.
+#[test]
+fn children_of_a_record_that_is_back_in_another_store_are_of_that_store() {
+    both_kinds(|central| {
+        let (a, b) = (central.new_site("a"), central.new_site("b"));
+        central.move_store("a");
+        a.sync();
+        b.sync();
+        let write = |store: &str| {
+            let form = document("rnr_form", &[("id", "form"), ("store_id", store)]);
+            a.records.put("rnr_form", [form]).unwrap();
+        };
+        write("STORE_a");
+        let line = document("rnr_form_line", &[("id", "line"), ("rnr_form_id", "form")]);
+        a.records.put("rnr_form_line", [line]).unwrap();
+        a.sync();
+        a.records.delete("rnr_form", "form").unwrap();
+        a.sync();
+        write("S");
+        a.sync();
+        central.move_store("b");
+        b.sync();
+        assert!(b.get("rnr_form", "form").is_some());
+        assert!(b.get("rnr_form_line", "line").is_some(), "it is of the store that moved");
+    });
+}

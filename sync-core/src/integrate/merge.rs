@@ -182,18 +182,20 @@ impl Rewriter<'_> {
     }
 
     /// Does some work with records. If the database fails at one of them, does it with each alone, and sets aside the one
-    /// at which it fails, so that it stops no other.
+    /// at which it fails again, so that it stops no other.
     fn past_failures(&self, table: &TableName, ids: &[RecordId], work: RecordsWork<'_>) -> Result<u64> {
         if ids.is_empty() {
             return Ok(0);
         }
-        match (work(ids), ids) {
-            (Err(error), [id]) if may_be_of_a_record(&error) => self.set_aside(table, id, &error),
-            (Err(error), [_, ..]) if may_be_of_a_record(&error) => {
-                let alone = |id| self.past_failures(table, std::slice::from_ref(id), work);
+        match work(ids) {
+            Err(error) if may_be_of_a_record(&error) => {
+                let alone = |id| match work(std::slice::from_ref(id)) {
+                    Err(error) if may_be_of_a_record(&error) => self.set_aside(table, id, &error),
+                    done => done,
+                };
                 ids.iter().try_fold(0, |done, id| Ok(done + alone(id)?))
             }
-            (done, _) => done,
+            done => done,
         }
     }
 
@@ -446,6 +448,26 @@ mod tests {
             let aside = set_aside();
             assert_eq!(aside.iter().map(|(_, why)| why.cause).collect::<Vec<_>>(), [QuarantineCause::Ignored]);
             assert!(aside[0].1.reason.contains("merged this name"), "{:?}", aside[0].1);
+        }
+    }
+
+    /// A fault that passes, such as a full disk, is not the record's.
+    #[test]
+    fn a_record_of_a_merge_is_set_aside_only_after_a_second_failure() {
+        let (storage, clock) = (MemoryStorage::new(), SystemClock::new());
+        let txn = storage.write().unwrap();
+        let provenance = Provenance::new(Source::Legacy, None);
+        receive(txn.as_ref(), clock.now(), &provenance, vec![name("A")]).unwrap();
+        txn.commit().unwrap();
+        let rewriter = Rewriter { storage: &storage, clock: &clock, origin: None };
+        for (failures, set_aside) in [(0_u32, 0), (1, 0), (2, 1)] {
+            let left = std::cell::Cell::new(failures);
+            let work = |_: &[RecordId]| match left.replace(left.get().saturating_sub(1)) {
+                0 => Ok(1),
+                _ => Err(Error::Database { source: "the disk".into() }),
+            };
+            assert_eq!(rewriter.past_failures(&"name".into(), &["A".into()], &work).unwrap(), 1);
+            assert_eq!(storage.read().unwrap().quarantined(0, 10).unwrap().len(), set_aside, "{failures}");
         }
     }
 

@@ -3,10 +3,13 @@
 use super::moved_stores;
 use super::record::{Origin, WriteEffect, change, scope, upsert};
 use super::relog::relog_range;
-use crate::changelog::ChangeAction;
+use crate::changelog::{ChangeAction, NewChange};
 use crate::clock::Timestamp;
 use crate::error::Result;
-use crate::record::{Cursor, Fields, NameId, RecordData, RecordId, Scope, SiteId, StoreId, TableName, record_types};
+use crate::record::{
+    Cursor, Deletion, Fields, NameId, RecordData, RecordId, RecordType, Scope, SiteId, StoreId, TableName, record_type,
+    record_types,
+};
 use crate::storage::{QuarantineCause, ReadTxn, Selection, Source, WriteTxn, state};
 
 const JOINS: &str = "name_store_join";
@@ -38,10 +41,31 @@ pub(crate) fn upsert_with_fanout(
             moved_stores::note(txn, StoreId::from(id.as_str()))?;
         }
     }
-    if stored == WriteEffect::Moved {
+    let has_moved = match stored {
+        WriteEffect::Moved => true,
+        WriteEffect::Added => is_back_elsewhere(txn, table, id)?,
+        WriteEffect::AsBefore | WriteEffect::Changed => false,
+    };
+    if has_moved {
         move_children(txn, table, id, now)?;
     }
     Ok(stored)
+}
+
+/// True for a parent that was deleted in another store: its children are still here, and belong to the new store from now on.
+fn is_back_elsewhere(txn: &dyn WriteTxn, table: &TableName, id: &RecordId) -> Result<bool> {
+    let is_removed = record_type(table.as_str()).is_some_and(|kind| kind.deletion == Deletion::Wire);
+    let is_parent = |kind: &&RecordType| matches!(kind.scope, Scope::ParentStore(_, parent, _) if *table == *parent);
+    if !is_removed || !record_types().iter().any(is_parent) {
+        return Ok(false);
+    }
+    let was_deleted = |row: &NewChange| row.action == ChangeAction::Delete;
+    let left: Vec<_> = txn.tombstones(table, id)?.into_iter().map(|(row, _)| row).filter(was_deleted).collect();
+    if left.is_empty() {
+        return Ok(false);
+    }
+    let store = txn.newest_change(table, id)?.and_then(|row| row.store);
+    Ok(left.iter().any(|row| row.store != store))
 }
 
 /// Records that a store has left its site, which writes on until it has read of that.

@@ -24,7 +24,9 @@ pub(crate) enum Origin {
 pub(crate) enum WriteEffect {
     /// It was here already.
     AsBefore,
-    /// It is new, or changed.
+    /// It was not here.
+    Added,
+    /// It changed.
     Changed,
     /// It changed and moved to another store.
     Moved,
@@ -43,7 +45,7 @@ pub(crate) fn upsert(
     let change = change(table, id, ChangeAction::Upsert, (store.clone(), name), data, origin, now);
     // Most records that come are new: their absence need not be asked for first.
     if txn.insert_record(data, &change)?.is_some() {
-        return Ok(WriteEffect::Changed);
+        return Ok(WriteEffect::Added);
     }
     let before = txn.record(table, id)?;
     if before.as_ref() == Some(data) && origin != Origin::Local {
