@@ -65,6 +65,21 @@ pub(crate) fn is_elsewhere(known: &Url, new: &Url) -> bool {
     !is_one_host || (known.scheme() == "https" && is_readable_on_the_way(new))
 }
 
+/// What an address has beyond scheme, host and port, where requests to a server never go.
+pub(crate) fn beyond_origin(url: &Url) -> Option<String> {
+    let beyond = &url[url::Position::BeforePath..];
+    (!matches!(beyond, "" | "/")).then(|| beyond.to_owned())
+}
+
+/// Scheme, host and port of an address.
+pub(crate) fn origin_of(url: &Url) -> Url {
+    let mut origin = url.clone();
+    origin.set_path("/");
+    origin.set_query(None);
+    origin.set_fragment(None);
+    origin
+}
+
 /// An address for messages.
 pub(crate) fn shown(url: &Url) -> String {
     url.as_str().trim_end_matches('/').to_owned()

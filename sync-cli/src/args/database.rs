@@ -32,7 +32,10 @@ impl Database {
 
     /// Reads it from the command line or the environment.
     pub(super) fn parser() -> impl TypedValueParser<Value = Self> {
-        OsStringValueParser::new().map(Self::read)
+        OsStringValueParser::new().try_map(|text| match text.is_empty() {
+            true => Err("it names no database; without it, that is oms-sync.sqlite in the current folder"),
+            false => Ok(Self::read(text)),
+        })
     }
 
     /// The address of a database on a server, with the password for it; `None` for a file.

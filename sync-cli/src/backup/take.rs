@@ -78,7 +78,11 @@ pub(crate) fn take(replica: &Replica, plan: &Plan<'_>) -> Result<Taken> {
 
 fn lock(folder: &Path) -> Result<File> {
     let path = folder.join(".lock");
-    let file = File::create(&path).map_err(|error| failed("locking", &path, error))?;
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create(true).truncate(false);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let file = options.open(&path).map_err(|error| failed("locking", &path, error))?;
     file.try_lock().map_err(|_| Error::DatabaseBusy { source: "another backup into this folder is running".into() })?;
     Ok(file)
 }

@@ -95,8 +95,8 @@ pub(super) const ALL: &[MessageTemplate] = &[
     ),
     advice(
         "records_refused",
-        "`oms-sync explain TABLE ID` says why each was refused, `oms-sync status --json` lists them; write the record again, or ask \
-         central's administrator, who has the refused version in quarantine.",
+        "`oms-sync explain TABLE ID` says why each was refused, `oms-sync status --json` lists them; write the record again, on the \
+         site where its store is active now, or ask central's administrator, who has the refused version in quarantine.",
     ),
     advice(
         "hook_missing",

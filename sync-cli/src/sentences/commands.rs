@@ -121,8 +121,8 @@ sync_core::sentences! {
             "{at} written here and not taken, in quarantine as {cause}, number {number}: {reason}";
         not_taken_by_central(at, reason) = "{at} central told that it refused it: {reason}";
         not_taken_before(at, reason) = "{at} central told that it refused an earlier version of it: {reason}";
-        write_again() = "Correct what the reason says and write it again, or ask central's administrator, who has the refused \
-            version in quarantine.";
+        write_again() = "Correct what the reason says and write it again. If its store is active on another site now, that does not help: \
+            enter it there, or ask central's administrator, who has the refused version in quarantine and can try it again once the store is back.";
         came_set_aside(at, from, cause, number, reason) =
             "{at} came from {from}, in quarantine as {cause}, number {number}: {reason}";
         awaited_by(records) = "In quarantine until this one comes: {records} (oms-sync quarantine list)";

@@ -4,7 +4,7 @@ use std::process::Stdio;
 
 use serde_json::json;
 
-use super::support::{Desk, PASSWORD};
+use super::support::{Desk, HARDWARE_ID, PASSWORD};
 use super::{Clinic, holds};
 
 #[test]
@@ -286,4 +286,42 @@ fn nothing_is_written_beside_an_app_with_a_hook_unless_that_is_wanted() {
     assert_eq!((&doctor["outcome"], &doctor["finding"]["code"]), (&json!("warning"), &json!("hook_missing")));
     let doctor = clinic.desk.run(&["--db", "central.sqlite", "doctor"]).ends(0);
     holds(&doctor.out, &["check this device", "add --without-hook"]);
+}
+
+#[test]
+fn what_misleads_a_newcomer_is_told() {
+    let clinic = Clinic::new();
+    let desk = &clinic.desk;
+    // A variable that is set, and empty.
+    let empty = desk.run_with(&[("OMS_SYNC_DB", "")], &["status"]).ends(2);
+    holds(&empty.err, &["the variable OMS_SYNC_DB has the value \"\", which is no value for --db"]);
+    // A path behind the address.
+    let at = format!("{}/sync/v5?x=1", clinic.server.address);
+    let init = ["init", "--legacy-url", &at, "--site", "clinic", "--password-file", "pw", "--hardware-id", HARDWARE_ID];
+    let said = desk.run(&init).ends(0);
+    holds(&said.err, &["is asked at", &clinic.server.address, "\"/sync/v5?x=1\" behind it is not used"]);
+    // Hints repeat the database that was given.
+    std::fs::copy(desk.path("central.sqlite"), desk.path("other.sqlite")).expect("copied");
+    clinic.lose_a_parent();
+    std::fs::rename(desk.path("oms-sync.sqlite"), desk.path("moved.sqlite")).expect("moved");
+    holds(
+        &desk.run(&["--db", "moved.sqlite", "quarantine", "list"]).ends(0).err,
+        &["oms-sync --db moved.sqlite quarantine show NUMBER"],
+    );
+    // A key that resembles one of the type.
+    let asset = format!(
+        r#"{{"id":"a","store_id":"{}","serial_numbr":"7","created_datetime":"2026-11-23T08:00:00","modified_datetime":"2026-11-23T08:00:00"}}"#,
+        clinic.store
+    );
+    let put = |db: &str| desk.feed(&["--db", db, "records", "put", "asset"], &asset);
+    holds(&put("moved.sqlite").ends(0).err, &["serial_numbr", "serial_number"]);
+    // A site that has not synchronised knows no store.
+    let from = ["--site", "clinic", "--password-file", "pw", "--hardware-id", HARDWARE_ID];
+    desk.run(&[&["--db", "new.sqlite", "init", "--legacy-url", &clinic.server.address][..], &from].concat()).ends(0);
+    let refused = put("new.sqlite");
+    assert_ne!(refused.status, Some(0));
+    holds(&refused.err, &["This site has not synchronised yet", "oms-sync --db new.sqlite sync first"]);
+    // A table and a command that are misspelled.
+    holds(&desk.run(&["--db", "moved.sqlite", "records", "list", "asett"]).ends(2).err, &["asset"]);
+    holds(&desk.run(&["quarantin", "list"]).ends(2).err, &["quarantine"]);
 }

@@ -95,7 +95,13 @@ fn an_edit_of_a_store_that_moved_away_is_refused_at_central_by_the_rule_that_is_
     holds(&clinic.says(&["status"], 0), &["1 by central, not written again since; the last: asset fridge:"]);
     let explained = clinic.json(&["explain", "asset", "fridge"], 1);
     assert_eq!(explained["verdict"], "refused_by_central");
-    let words = ["refused by central", "central told that it refused it", "not active on this site", "write it again"];
+    let words = [
+        "refused by central",
+        "central told that it refused it",
+        "not active on this site",
+        "write it again",
+        "If its store is active on another site now, that does not help",
+    ];
     holds(&clinic.says(&["explain", "asset", "fridge"], 1), &words);
     let found = clinic.json(&["doctor"], 1);
     let check = |found: &Value| {

@@ -166,3 +166,22 @@ fn a_resend_for_whose_backup_there_is_no_space_changes_nothing() {
     assert_eq!((&done["done"], &done["plan"]["records"]), (&json!(true), &json!(100)));
     assert_eq!(site.runs(&["sync", "-q"], 0)["pushed"], 100);
 }
+
+#[test]
+fn a_backup_that_would_fill_its_disk_is_refused_before_anything_is_written() {
+    let Some(disk) = small_disk("small_disk::a_backup_that_would_fill_its_disk_is_refused_before_anything_is_written")
+    else {
+        return;
+    };
+    let site = Cramped::on(&disk);
+    let backups = disk.join("backups");
+    let folder = backups.to_str().expect("text");
+    let full = site.runs(&["backup", folder], 6);
+    assert_eq!(full["error"]["code"], "disk_full", "{full}");
+    holds(&site.says(&["backup", folder], 6).err, &["[disk_full]", "a backup in", folder, "but only", "are free"]);
+    let left: Vec<_> = std::fs::read_dir(&backups)
+        .map(|all| all.flatten().map(|entry| entry.file_name()).collect())
+        .unwrap_or_default();
+    assert!(left.iter().all(|name| name == ".lock"), "{left:?}");
+    assert_eq!(site.runs(&["status"], 0)["quarantined"], 0, "the database is as before");
+}

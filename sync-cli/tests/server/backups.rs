@@ -268,3 +268,26 @@ fn the_dashboard_and_the_documentation_name_metrics_that_there_are() {
     assert_eq!(ids.len(), panels.len(), "each panel has an id of its own");
     server.stop().ends(0);
 }
+
+#[cfg(unix)]
+#[test]
+fn a_backup_is_its_owners_only() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let (desk, server, _file) = sent(5000, &[]);
+    backup(&desk, &[]);
+    server.stop().ends(0);
+    let (mut folders, mut seen) = (vec![desk.path("backups")], 0);
+    while let Some(folder) = folders.pop() {
+        let mode = |path: &PathBuf| path.metadata().expect("its mode").permissions().mode() & 0o777;
+        assert_eq!(mode(&folder) & 0o077, 0, "{}: {:o}", folder.display(), mode(&folder));
+        for path in std::fs::read_dir(&folder).expect("a folder").map(|entry| entry.expect("an entry").path()) {
+            if path.is_dir() {
+                folders.push(path);
+                continue;
+            }
+            seen += 1;
+            assert_eq!(mode(&path) & 0o077, 0, "{}: {:o}", path.display(), mode(&path));
+        }
+    }
+    assert!(seen >= 3, "the database, its file and what describes them: {seen}");
+}

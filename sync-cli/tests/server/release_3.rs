@@ -59,6 +59,20 @@ fn a_pause_is_told_to_each_release_in_its_way_until_it_is_over() {
     let json = ("content-type", "application/json");
     let status = ask(&server.address, "POST", "/central/sync/site_status", &[json], status.to_string().as_bytes());
     assert_eq!(status.json()["data"]["is_sync_api_paused"], true, "{status:?}");
+    let login =
+        format!("Basic {}", STANDARD.encode(format!("clinic:{}", PasswordHash::of_password(PASSWORD).expose())));
+    let headers = [("authorization", login.as_str()), ("msupply-site-uuid", HARDWARE_ID), ("version", "15")];
+    for path in ["/sync/v5/central_records?cursor=0&limit=1", "/sync/v5/queued_records?limit=1"] {
+        let over_v5 = ask(&server.address, "GET", path, &headers, b"");
+        assert_eq!(
+            (over_v5.status, &over_v5.json()["error"]["code"]),
+            (503, &"sync_api_paused".into()),
+            "{path}: {over_v5:?}"
+        );
+    }
+    let file = json!({ "tableName": "asset", "recordId": "a", "id": "f", "syncV6Version": 5, "syncV5Settings": credentials("3.2.0") });
+    let file = ask(&server.address, "POST", "/central/sync/download_file", &[json], file.to_string().as_bytes());
+    assert_eq!(file.status, 503, "{file:?}");
     assert_eq!(desk.run(&["--db", "central.sqlite", "status", "--json"]).ends(0).json()["paused"], true);
     assert_eq!(desk.run(&["--db", "central.sqlite", "resume", "--json"]).ends(0).json()["changed"], true);
     assert!(!is_paused(&pull("3.2.0")) && !is_paused(&pull("2.19.0")));

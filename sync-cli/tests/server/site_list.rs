@@ -71,7 +71,7 @@ fn the_list_names_the_sites_of_which_two_copies_run() {
     assert_eq!((noted.len(), &noted[0]["started_at"]), (1, &json!(refused_at)), "{entries:?}");
     let shown = desk.run(&["--db", "central.sqlite", "log", "show", &noted[0]["number"].to_string()]).ends(0).out;
     let shown = shown.split_whitespace().collect::<Vec<_>>().join(" ");
-    assert!(shown.contains("another copy of the database of site 2 was refused"), "{shown}");
+    assert!(shown.contains("another copy of the database of site 2 (clinic) was refused"), "{shown}");
     assert!(listed(&desk, &[], 0)[0]["copy_refused_at"].is_string());
     let said = table();
     assert!(

@@ -75,3 +75,25 @@ fn a_database_that_is_removed_while_it_serves_ends_it() {
     assert!(said.err.contains("was replaced or removed") || said.out.contains("database_replaced"), "{said:?}");
     assert!(!desk.path("central.sqlite").exists(), "nothing is made in its place");
 }
+
+/// systemd starts what needs the server once that answers, and knows a stop that somebody wants.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_service_manager_is_told_when_the_server_answers_and_when_it_stops() {
+    use std::os::unix::net::UnixDatagram;
+    let desk = crate::support::Desk::new();
+    desk.run(&["--db", "central.sqlite", "site", "add", "clinic", "--password-file", "pw"]).ends(0);
+    let path = desk.path("notify");
+    let told = UnixDatagram::bind(&path).expect("a socket");
+    told.set_read_timeout(Some(Duration::from_secs(60))).expect("a limit");
+    let server = desk.serve_in(&[("NOTIFY_SOCKET", path.to_str().expect("text"))], "central.sqlite", &[]);
+    let next = || {
+        let mut message = [0; 256];
+        let length = told.recv(&mut message).expect("a message");
+        String::from_utf8_lossy(&message[..length]).trim().to_owned()
+    };
+    assert_eq!(next(), "READY=1");
+    assert_eq!(get(&server.address, "/health").status, 200, "it answers by then");
+    server.stop().ends(0);
+    assert_eq!(next(), "STOPPING=1");
+}

@@ -154,8 +154,13 @@ impl Desk {
 
     /// The same with more flags.
     pub(crate) fn serve_with(&self, db: &str, flags: &[&str]) -> Server {
+        self.serve_in(&[], db, flags)
+    }
+
+    /// The same with these variables in its environment.
+    pub(crate) fn serve_in(&self, environment: &[(&str, &str)], db: &str, flags: &[&str]) -> Server {
         let args = [&["--db", db, "serve", "--json", "--listen", "127.0.0.1:0"], flags].concat();
-        let mut child = self.start(&mut self.command(&args));
+        let mut child = self.start(self.command(&args).envs(environment.iter().copied()));
         let mut out = BufReader::new(child.stdout.take().expect("a pipe"));
         let mut line = String::new();
         out.read_line(&mut line).expect("its first line");

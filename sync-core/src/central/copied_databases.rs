@@ -294,7 +294,8 @@ pub(super) fn judge(
         let is_former = known.is_former(chain);
         let central_was_restored = central_restored > known.central_restored && !is_former;
         let went_back = known.went_back(chain) && !is_former;
-        let is_restored = site_restored > known.site_restored || central_was_restored;
+        // Nor does one of a site: a copy without its watermark counts as restored.
+        let is_restored = site_restored > known.site_restored && !is_former || central_was_restored;
         if went_back && !is_restored {
             lost = Some(known.lost_since(txn)?);
         }

@@ -149,8 +149,8 @@ pub(crate) const FINDINGS: &[Declared] = &[
         upstream: None,
         message: "central refused records of this site",
         cause: "A rule of ownership forbids them there, often because a store moved to another site, or a newer version was there.",
-        advice: "The reason says what to correct: write the record again, or ask central's administrator, who has the refused version \
-                 in quarantine.",
+        advice: "The reason says what to correct: write the record again, on the site where its store is active now, or ask central's \
+                 administrator, who has the refused version in quarantine.",
     },
     Declared {
         code: "files_stuck",

@@ -79,12 +79,11 @@ pub(crate) struct Totals {
 }
 
 impl Totals {
-    /// True if the total of a batch of so many records proves nothing: it fell by more than came, or is the first one.
+    /// True if the total of a batch of so many records is no number of records: it fell by more than came, or nothing came of it.
     pub(crate) fn is_estimate(&mut self, total: u64, records: u64) -> bool {
-        let left = total.saturating_sub(records);
-        self.are_distances |= self.expected.is_some_and(|expected| total < expected);
-        let is_first = self.expected.replace(left).is_none();
-        self.are_distances || is_first && left > 0
+        self.are_distances |= self.expected.is_some_and(|expected| total < expected) || records == 0 && total > 0;
+        self.expected = Some(total.saturating_sub(records));
+        self.are_distances
     }
 }
 
@@ -220,10 +219,11 @@ mod tests {
             batches.iter().map(|(total, records)| totals.is_estimate(*total, *records)).collect::<Vec<_>>()
         };
         // As 2.x counts, also where records are added meanwhile.
-        assert_eq!(told(&[(250, 100), (150, 100), (60, 60)]), [true, false, false]);
+        assert_eq!(told(&[(250, 100), (150, 100), (60, 60)]), [false; 3]);
         assert_eq!(told(&[(40, 40)]), [false], "one batch is all");
         // As 3.x counts: most positions are for other sites.
-        assert_eq!(told(&[(9000, 100), (5000, 0), (4000, 100), (3900, 100)]), [true, true, true, true]);
+        assert_eq!(told(&[(9000, 100), (5000, 100), (4000, 100), (3900, 100)]), [false, true, true, true]);
+        assert_eq!(told(&[(9000, 0), (8000, 100)]), [true, true]);
         let pace = Pace::of(100, 300, Duration::from_secs(10)).with_estimate(true);
         assert_eq!((pace.per_minute, pace.left, pace.is_estimate), (Some(600), None, true));
     }

@@ -187,6 +187,12 @@ pub trait Storage: Send + Sync {
     /// # Errors
     /// [`Error::CycleRunning`](crate::Error::CycleRunning) if another cycle has it.
     fn lock_cycle(&self) -> Result<CycleLock>;
+
+    /// True if it is seen while reading only that the database was moved or copied here, which opening it to write stores. A storage
+    /// that is no file has nothing to see.
+    fn came_here(&self) -> bool {
+        false
+    }
 }
 
 /// Blocks other cycles until it is dropped.

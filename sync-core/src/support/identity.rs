@@ -148,6 +148,12 @@ impl SiteSupport {
     }
 }
 
+/// The number of a site, with its name beside it.
+fn numbered(site: Option<SiteId>, name: Option<&str>) -> String {
+    let number = site.map(|site| site.to_string()).unwrap_or_default();
+    name.map_or_else(|| number.clone(), |name| format!("{number} ({})", quoted(name)))
+}
+
 /// The first characters of a value that must not be shown whole.
 fn shortened(secret: &str) -> String {
     let shown = (secret.chars().count() / 4).min(4);
@@ -248,7 +254,7 @@ fn disagreements(found: &IdentityShown, has_lost_stores: bool) -> Vec<Disagreeme
         } else {
             Disagreement::new(
                 "site_has_no_store",
-                say::no_store(found.site_id.map(|id| id.to_string()).unwrap_or_default()),
+                say::no_store(numbered(found.site_id, found.site_name.as_deref())),
                 say::activate_store(),
             )
         });

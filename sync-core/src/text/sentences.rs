@@ -161,6 +161,7 @@ crate::sentences! {
     cycle {
         something_new(server, change) = "{server} says something new: {change}";
         readable_on_the_way(url) = "{url} is not https: everybody on the way can read the hash of the site's password, and its records";
+        path_not_used(url, dropped) = "the server is asked at {url}: \"{dropped}\" behind it is not used; check whether that is the server's address";
         not_identified(server) = "{server} does not say who this site is: continuing with its stored answer";
         legacy_went_back(server, position) = "{server} went back to position {position}: it was restored from a \
             backup or replaced. Its central data is read again from the beginning.";

@@ -208,8 +208,34 @@ fn stores_that_this_database_has_lost() {
     ward.at_server(&["store", "add", "Other", "--code", "O", "--site", "other"]);
     ward.clinic.sync(0);
     ward.clinic.damage(&format!("DELETE FROM sync_record WHERE record_id = '{}'", ward.clinic.store));
-    let either = &["No store is active on site 2", "make a store active", "If one is active there, it was lost here"];
+    let either =
+        &["No store is active on site 2 (clinic)", "make a store active", "If one is active there, it was lost here"];
     ward.doctor("its own", &of("legacy_server", 0, "settings", "site_has_no_store", either));
+}
+
+#[test]
+fn a_copy_is_recognised_by_a_doctor_that_comes_first() {
+    let ward = Ward::new();
+    let copy = ward.clinic.desk.path("copy.sqlite");
+    for end in ["", "-wal", "-shm", ".watermark"] {
+        let from = ward.clinic.desk.path(&format!("oms-sync.sqlite{end}"));
+        if from.exists() {
+            std::fs::copy(from, ward.clinic.desk.path(&format!("copy.sqlite{end}"))).expect("copied");
+        }
+    }
+    let before = std::fs::read(&copy).expect("the copy");
+    let found = ward.clinic.json(&["--db", "copy.sqlite", "doctor"], 0);
+    assert_eq!(
+        (&found["check"], &found["finding"]["code"]),
+        (&"copies".into(), &"database_copied".into()),
+        "{found:#}"
+    );
+    super::holds(
+        &ward.clinic.says(&["--db", "copy.sqlite", "doctor", "-q"], 0),
+        &["were moved or copied here", "stop one of the two"],
+    );
+    assert!(before == std::fs::read(&copy).expect("the copy"), "doctor changes nothing");
+    ward.doctor("the original", &of("nobody", 0, "", "", &[]));
 }
 
 #[test]

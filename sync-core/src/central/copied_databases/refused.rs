@@ -57,7 +57,14 @@ pub(super) fn log_first(
     let Some(now) = refused_at.filter(|now| before.is_none_or(|before| now.since(before) >= COPY_RECENT)) else {
         return Ok(());
     };
-    let what = format!("another copy of the database of site {site} was refused; its edits do not arrive");
+    let central = txn.central()?;
+    let listed = central.sites()?.into_iter().find(|entry| entry.id == site).map(|entry| entry.name);
+    let name = match listed {
+        Some(name) => Some(name),
+        None => central.activity_of(site)?.map(|visit| visit.name),
+    };
+    let named = name.filter(|name| !name.is_empty()).map(|name| format!(" ({name})")).unwrap_or_default();
+    let what = format!("another copy of the database of site {site}{named} was refused; its edits do not arrive");
     note_event(txn, now, what)
 }
 

@@ -288,3 +288,41 @@ fn a_loss_that_is_told_to_one_site_ends_at_a_position_that_is_used() {
     assert_eq!((ends, txn.last_cursor().unwrap()), (Cursor(2), Cursor(2)));
     assert_eq!(txn.record(&table, &id).unwrap(), Some(class));
 }
+
+#[test]
+fn a_copy_that_counts_as_restored_is_refused_once_another_was_set_up() {
+    let judge = Judge(MemoryStorage::new());
+    let at = Timestamp::from_unix_millis;
+    let chain = |first: &str, after: &str, number, id: &str| PushChain {
+        after: after.to_owned(),
+        id: id.to_owned(),
+        number,
+        loss_handled: Cursor(0),
+        first: first.to_owned(),
+    };
+    let pushes = |chain: PushChain, lost: &[ChangelogGap], now| {
+        let txn = judge.0.write().unwrap();
+        let verdict = super::judge(txn.as_ref(), SITE, Some(&chain), lost, at(now)).unwrap();
+        txn.commit().unwrap();
+        verdict
+    };
+    let lost = [ChangelogGap { after: Cursor(10), before: Cursor(20) }];
+    for stage in [PullStage::Begins, PullStage::Continues] {
+        note_set_up(&judge.0, SITE, &chain("former", "", 0, ""), stage, at(0)).unwrap();
+    }
+    assert!(taken(&pushes(chain("former", "", 0, "a"), &[], 1)));
+    // Without another set-up a restored backup goes on.
+    assert!(taken(&pushes(chain("former", "a", 1, "b"), &lost, 2)));
+    for stage in [PullStage::Begins, PullStage::Continues] {
+        note_set_up(&judge.0, SITE, &chain("new", "", 0, ""), stage, at(3)).unwrap();
+    }
+    assert!(taken(&pushes(chain("new", "", 0, "c"), &[], 4)));
+    let newer = [ChangelogGap { after: Cursor(30), before: Cursor(40) }];
+    assert!(
+        !taken(&pushes(chain("former", "b", 2, "d"), &newer, 5)),
+        "a copy of the former one, without its watermark"
+    );
+    assert!(taken(&pushes(chain("new", "c", 3, "e"), &[], 6)));
+    // A backup of the newest one that was put back goes on.
+    assert!(taken(&pushes(chain("new", "c", 3, "f"), &newer, 7)));
+}

@@ -1,6 +1,6 @@
 //! Discovery: asks the legacy server who this site is and where central is.
 
-use crate::address::{is_elsewhere, is_readable_on_the_way, parse_url, shown};
+use crate::address::{beyond_origin, is_elsewhere, is_readable_on_the_way, origin_of, parse_url, shown};
 use crate::clock::Timestamp;
 use crate::error::{Error, Result, Server};
 use crate::protocol::v5::{InitialisationStatus, SiteInfo};
@@ -69,6 +69,12 @@ impl Site {
         let mut identity = Identity::of_settings(&settings, hardware, self.device.app.clone())?;
         if is_readable_on_the_way(&identity.legacy_url) {
             let message = says::readable_on_the_way(shown(&identity.legacy_url));
+            if observer.on_event(&SyncEvent::Warning { message }).is_break() {
+                return Err(Error::Cancelled);
+            }
+        }
+        if let Some(dropped) = beyond_origin(&identity.legacy_url) {
+            let message = says::path_not_used(shown(&origin_of(&identity.legacy_url)), quoted(&dropped));
             if observer.on_event(&SyncEvent::Warning { message }).is_break() {
                 return Err(Error::Cancelled);
             }

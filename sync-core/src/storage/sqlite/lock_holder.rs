@@ -48,7 +48,7 @@ mod tests {
 
     #[test]
     fn the_number_of_a_disk_is_unpacked() {
-        assert_eq!([device(0xfe00), device(0x0012_3456_789a_bcde)], ["fe:00", "123abc:56789ade"]);
+        assert_eq!([device(0xfe00), device(0x0012_3456_789a_bcde)], ["fe:00", "123abc:456789de"]);
     }
 
     #[test]

@@ -92,6 +92,8 @@ pub struct SqliteStorage {
     readers: IdleReaders,
     /// Nothing is written, not even what opening a database usually writes.
     only_reads: bool,
+    /// Seen while opening it to be read only.
+    came_here: bool,
     /// The key of an encrypted file.
     key: Option<DatabaseKey>,
 }
@@ -171,6 +173,7 @@ impl SqliteStorage {
             writer_turns: WriterTurns::default(),
             readers: Mutex::default(),
             only_reads,
+            came_here: false,
             key,
         }
     }
@@ -198,8 +201,9 @@ impl SqliteStorage {
             return Err(Error::bad_input(input::schema_older(found, known)));
         }
         let hook = HostHook::remembered(&connection)?;
+        let came_here = watermark::has_come_here(path, &connection)?;
         let writer = Writer { connection, watermark: Watermark::none(), hook };
-        Ok(Self::over((given, path), writer, true, key))
+        Ok(Self { came_here, ..Self::over((given, path), writer, true, key) })
     }
 
     /// Checks that the opened file is still the one at its path, and at the name that was given for it, with its log. Another file
@@ -324,6 +328,10 @@ impl Storage for SqliteStorage {
     fn lock_cycle(&self) -> Result<CycleLock> {
         self.check_in_place()?;
         cycle_lock(&self.path)
+    }
+
+    fn came_here(&self) -> bool {
+        self.came_here
     }
 }
 

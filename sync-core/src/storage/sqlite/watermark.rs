@@ -59,9 +59,7 @@ impl Watermark {
         if let Some(found) = DatabasePosition::of(connection)? {
             if went_back(&found, known.as_ref()).is_some() {
                 say_so(connection, known.as_ref())?;
-            } else if inode.zip(text.as_deref().and_then(inode_in)).is_some_and(|(now, then)| now != then)
-                && !(known.as_ref() == Some(&found) && is_own(&beside, text.as_deref()))
-            {
+            } else if is_elsewhere(&beside, inode, text.as_deref(), &found) {
                 came_here(connection)?;
             }
         }
@@ -142,6 +140,25 @@ fn is_own(beside: &Path, text: Option<&str>) -> bool {
 fn came_here(connection: &Connection) -> Result<()> {
     let sql = "INSERT OR REPLACE INTO sync_state (key, value) VALUES (?1, '1')";
     connection.execute(sql, [FILE_CAME_HERE.name()]).map(|_| ()).map_err(database_error)
+}
+
+/// True if a database was moved or copied here with its watermark, as opening it to write would find.
+pub(super) fn has_come_here(path: &Path, connection: &Connection) -> Result<bool> {
+    let beside = path_for(path);
+    let text = std::fs::read_to_string(&beside).ok();
+    let known = text.as_deref().and_then(DatabasePosition::parse);
+    let inode = FileIdentity::of(path).map(|identity| identity.inode);
+    let found = DatabasePosition::of(connection)?;
+    Ok(found.is_some_and(|found| {
+        went_back(&found, known.as_ref()).is_none() && is_elsewhere(&beside, inode, text.as_deref(), &found)
+    }))
+}
+
+/// True if the watermark was written for another file than that of the database with this inode.
+fn is_elsewhere(beside: &Path, inode: Option<u64>, text: Option<&str>, found: &DatabasePosition) -> bool {
+    let known = text.and_then(DatabasePosition::parse);
+    inode.zip(text.and_then(inode_in)).is_some_and(|(now, then)| now != then)
+        && !(known.as_ref() == Some(found) && is_own(beside, text))
 }
 
 /// The newest cursor that may have been used, if a database is older than its watermark.

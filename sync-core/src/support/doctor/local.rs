@@ -179,9 +179,11 @@ pub(crate) fn copies(storage: &dyn Storage, now: Timestamp) -> Result<Check> {
     }
     let refused = state::COPY_REFUSED_AT.get(txn.as_ref())?.filter(|at| is_recent(*at));
     Ok(match refused {
-        Some(at) => warning(say::copy_refused(at.to_string())),
+        Some(at) => warning(say::copy_refused(at)),
         // A central server pushes nothing, so nothing would ever end the warning there.
-        None if state::FILE_CAME_HERE.get(txn.as_ref())?.is_some() && role(txn.as_ref())? != Some(Role::Central) => {
+        None if (storage.came_here() || state::FILE_CAME_HERE.get(txn.as_ref())?.is_some())
+            && role(txn.as_ref())? != Some(Role::Central) =>
+        {
             warned(say::file_came_here(), say::if_original_runs())
         }
         None => Check::ok(NAME, say::no_other_copy()),
