@@ -172,16 +172,23 @@ pub(crate) fn copy_private(from: &Path, to: &Path) -> Result<()> {
     if let Some(folder) = to.parent() {
         make_private(folder)?;
     }
-    let mut options = std::fs::OpenOptions::new();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let mut options = private_file();
+    options.create_new(true);
     let copy = || {
         let (mut from, mut to) = (File::open(from)?, options.open(to)?);
         std::io::copy(&mut from, &mut to)?;
         to.sync_all()
     };
     copy().map_err(|error| failed("writing", to, error))
+}
+
+/// How a file is made that only its owner may read.
+fn private_file() -> std::fs::OpenOptions {
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options
 }
 
 /// An error of a file, by who must act.

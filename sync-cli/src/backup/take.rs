@@ -9,7 +9,7 @@ use serde::Serialize;
 use sync_core::{Error, Replica, Result, Role};
 
 use super::{FileInFolder, MANIFEST, Manifest, StoredBackup, UNFINISHED, check, copy_private, failed, files_in, hash};
-use super::{is_unfinished, make_private};
+use super::{is_unfinished, make_private, private_file};
 use crate::output::bytes as shown_bytes;
 
 /// Space that stays free on the disk of the backups.
@@ -78,11 +78,7 @@ pub(crate) fn take(replica: &Replica, plan: &Plan<'_>) -> Result<Taken> {
 
 fn lock(folder: &Path) -> Result<File> {
     let path = folder.join(".lock");
-    let mut options = std::fs::OpenOptions::new();
-    options.write(true).create(true).truncate(false);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let file = options.open(&path).map_err(|error| failed("locking", &path, error))?;
+    let file = private_file().truncate(false).open(&path).map_err(|error| failed("locking", &path, error))?;
     file.try_lock().map_err(|_| Error::DatabaseBusy { source: "another backup into this folder is running".into() })?;
     Ok(file)
 }
@@ -159,8 +155,10 @@ fn fill(
     };
     let says = into.join(MANIFEST);
     let text = serde_json::to_string_pretty(&manifest).map_err(|error| failed("writing", &says, error.into()))?;
-    let written =
-        File::create(&says).and_then(|mut file| file.write_all(text.as_bytes()).and_then(|()| file.sync_all()));
+    let written = private_file()
+        .truncate(true)
+        .open(&says)
+        .and_then(|mut file| file.write_all(text.as_bytes()).and_then(|()| file.sync_all()));
     written.map_err(|error| failed("writing", &says, error))?;
     check(&StoredBackup::at(into)?, |database| replica.check_copy(database))?;
     Ok((manifest, files_shared))
