@@ -8,7 +8,7 @@ use crate::clock::Timestamp;
 use crate::error::Result;
 use crate::protocol::v6::WireRecord;
 use crate::record::{Cursor, RecordData, RecordId, Scope, SiteId, StoreId, TableName, record_type};
-use crate::storage::{Buffered, Incoming, ReadTxn, Selection, Source, WriteTxn};
+use crate::storage::{Buffered, Incoming, ReadTxn, Selection, Source, WriteTxn, state};
 
 /// Logs the local version of a record again, including a deletion, because the received version yields to it.
 pub(crate) fn reassert_local(
@@ -150,11 +150,11 @@ pub(crate) fn notify_stale_site(
     let (table, id) = (&theirs.table_name, &theirs.record_id);
     let Some(ours) = txn.record(table, id)? else {
         // If central deleted it in another site's store, a deletion in another store would give its children to the site of
-        // that one. But central may not have read yet that the store of both is on this site. A store that left the site is on
-        // another one, which never had the record.
+        // that one. But beside a legacy server, central may not have read yet that the store of both is on this site. Elsewhere it
+        // knows: then a store of another site is that site's. A store that left the site is on another one, which never had the record.
         let scope = scope(txn, table, &theirs.record_data)?;
         let mut its_store: Vec<_> = scope.0.iter().cloned().collect();
-        if has_owner_left(txn, site, (table, &theirs.record_data), Cursor(0))? {
+        if !state::LEGACY_URL.is_set(txn)? || has_owner_left(txn, site, (table, &theirs.record_data), Cursor(0))? {
             its_store.clear();
         }
         let is_elsewhere = was_deleted_elsewhere(txn, (table, id), &[stores, &its_store].concat())?;
@@ -244,7 +244,7 @@ fn append(txn: &dyn WriteTxn, change: &NewChange, left_as: Option<&RecordData>) 
 mod tests {
     use super::*;
     use crate::protocol::v6::Action;
-    use crate::storage::{MemoryStorage, Storage as _, state};
+    use crate::storage::{MemoryStorage, Storage as _};
     use crate::write;
 
     /// A preference was deleted in a store and is for every site since: the site that the store comes to keeps it.
@@ -301,6 +301,7 @@ mod tests {
         for has_left in [false, true] {
             let storage = MemoryStorage::new();
             let txn = storage.write().unwrap();
+            state::LEGACY_URL.set(txn.as_ref(), "http://legacy").unwrap();
             if has_left {
                 state::store_left_site(site, "STORE").set(txn.as_ref(), Cursor(0)).unwrap();
             }
@@ -325,10 +326,15 @@ mod tests {
             action: Action::Update,
             record_data: of("STORE"),
         };
-        // Central heard of its deletion only, or had it in that store, or in another one.
-        for (deleted_in, is_told) in [(None, true), (Some("STORE"), true), (Some("OTHER"), false)] {
+        // Central heard of its deletion only, or had it in that store, or in another one. Without a legacy server the store is
+        // another site's, which never had the record.
+        let beside = [(None, true), (Some("STORE"), true), (Some("OTHER"), false)].map(|(at, told)| (true, at, told));
+        for (has_legacy, deleted_in, is_told) in beside.into_iter().chain([(false, None, false)]) {
             let storage = MemoryStorage::new();
             let txn = storage.write().unwrap();
+            if has_legacy {
+                state::LEGACY_URL.set(txn.as_ref(), "http://legacy").unwrap();
+            }
             if let Some(deleted_in) = deleted_in {
                 write::upsert(txn.as_ref(), &table, &id, &of(deleted_in), Origin::Sync(Some(site)), now).unwrap();
                 write::delete(txn.as_ref(), &table, &id, Origin::Sync(Some(site)), now).unwrap();
@@ -338,7 +344,7 @@ mod tests {
             let told: Vec<_> =
                 rows.filter(|row| row.source_site.is_none()).map(|row| (row.action, row.store)).collect();
             let expected = is_told.then(|| (ChangeAction::Delete, Some(store.clone())));
-            assert_eq!(told, Vec::from_iter(expected), "{deleted_in:?}");
+            assert_eq!(told, Vec::from_iter(expected), "{has_legacy} {deleted_in:?}");
         }
     }
 }
