@@ -134,3 +134,25 @@ fn the_services_for_windows_have_flags_of_the_program() {
         assert!(said.contains("no_database"), "{name}: {said}");
     }
 }
+
+/// systemd reads each unit without a word, with the tested program in its place.
+#[test]
+fn systemd_finds_no_fault_in_the_units() {
+    if !Command::new("systemd-analyze").arg("--version").output().is_ok_and(|output| output.status.success()) {
+        eprintln!("SKIPPED: there is no systemd-analyze here");
+        return;
+    }
+    let folder = tempfile::tempdir().expect("a folder");
+    let verified = |unit: &str, text: &str| {
+        let path = folder.path().join(unit);
+        std::fs::write(&path, text).expect("a unit");
+        run(Command::new("systemd-analyze").args(["verify", "--man=no"]).arg(path))
+    };
+    for unit in ["oms-sync-central.service", "oms-sync-site.service"] {
+        let text = std::fs::read_to_string(root().join("packaging/systemd").join(unit)).expect("the unit");
+        let text = text.replace("/usr/bin/oms-sync", env!("CARGO_BIN_EXE_oms-sync"));
+        assert_eq!(verified(unit, &text), (true, String::new()), "{unit}");
+        let (_, said) = verified(unit, &text.replace("[Service]", "[Service]\nRestartt=always"));
+        assert!(said.contains("Restartt"), "a fault would be seen: {said}");
+    }
+}

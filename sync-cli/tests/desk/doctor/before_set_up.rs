@@ -1,5 +1,7 @@
 //! `doctor` before there is a database: by the address, the name and the password that `init` would get.
 
+use std::time::{Duration, Instant};
+
 use super::super::front::{Answer, Front};
 use super::super::support::HARDWARE_ID;
 use super::super::{Clinic, fits, holds};
@@ -39,12 +41,41 @@ fn a_set_up_that_would_fail_is_diagnosed_and_leaves_no_database() {
         fits(&said);
         assert!(!clinic.desk.path("new.sqlite").exists(), "{what}");
     }
-    // What `doctor` says is what `init` ends with.
-    let address = clinic.server.address.replace("http:", "https:");
-    let from = ["--site", "clinic", "--password-file", "pw", "--hardware-id", HARDWARE_ID];
-    let init = clinic.desk.run(&[&["--db", "new.sqlite", "init", "--legacy-url", &address], &from[..]].concat());
-    assert_eq!(init.status, Some(3), "{init:?}");
-    assert!(init.err.contains("not_an_msupply_server") || init.err.contains("TLS"), "{}", init.err);
+}
+
+/// `init` says at once that it asks, and which step of the way fails: name, port, TLS or path.
+#[test]
+fn a_set_up_names_the_step_that_fails_while_somebody_waits() {
+    let clinic = Clinic::new();
+    let mut front = Front::before(&clinic.server.address);
+    let at = clinic.server.address.as_str();
+    let page = format!("http://localhost:{}", front.port());
+    front.instead("/", Answer::page(200));
+    let mut closed = Front::before(&clinic.server.address);
+    let port = format!("http://localhost:{}", closed.port());
+    closed.shut();
+    let tls = at.replace("http:", "https:");
+    for (what, address, status, words) in [
+        (
+            "name",
+            "https://legacy..invalid",
+            4,
+            &["legacy name lookup:", "the name legacy..invalid of the legacy server is not known"][..],
+        ),
+        ("port", &port, 4, &["legacy connection:", "nothing takes connections at"]),
+        ("TLS", &tls, 3, &["legacy TLS:", "the server uses http://"]),
+        ("path", &page, 3, &["legacy server:", "it sent a web page"]),
+    ] {
+        let from = ["--site", "clinic", "--password-file", "pw", "--hardware-id", HARDWARE_ID];
+        let began = Instant::now();
+        let init = clinic.desk.run(&[&["--db", "new.sqlite", "init", "--legacy-url", address], &from[..]].concat());
+        assert!(began.elapsed() < Duration::from_secs(5), "{what}: {:?}", began.elapsed());
+        assert_eq!(init.status, Some(status), "{what}: {init:?}");
+        assert!(init.err.starts_with("Asking "), "{what}: {}", init.err);
+        holds(&init.err, words);
+        assert!(!clinic.desk.path("new.sqlite").exists(), "{what}");
+    }
+    front.shut();
 }
 
 /// The caller on the phone does not know the password.
