@@ -182,8 +182,8 @@ impl Transport for Keeping {
     }
 }
 
-/// A push of a class of properties, as a site makes it that names no push before it, as Open mSupply does.
-fn a_push(central: &CentralEnd, database: &str, text: &str) -> HttpRequest {
+/// A push of a record, as a site makes it that names no push before it, as Open mSupply does.
+fn a_push(central: &CentralEnd, database: &str, table: &str, record: RecordData) -> HttpRequest {
     let kept = Arc::new(Kept::default());
     let line = Arc::new(Keeping { to_central: central.step_by_step(), kept: kept.clone() });
     let mut site = central.set_up_in(database, "a", line);
@@ -191,7 +191,7 @@ fn a_push(central: &CentralEnd, database: &str, text: &str) -> HttpRequest {
     config.attempts = 1;
     site.site = site.site.clone().with_config(config);
     let _ = site.site.sync(&SyncOptions::default(), &mut NoopObserver).unwrap();
-    site.records.put("name_oms_fields", [properties(text)]).unwrap();
+    site.records.put(table, [record]).unwrap();
     let _ = site.site.sync(&SyncOptions::default(), &mut NoopObserver).unwrap();
     // After the break, the site tells central that nothing follows: that push is not the one.
     let mut request = kept.0.lock().unwrap().drain(..).next().expect("a push");
@@ -206,7 +206,8 @@ fn a_push(central: &CentralEnd, database: &str, text: &str) -> HttpRequest {
 fn a_push_that_comes_while_an_integration_waits_is_not_taken_at_any_moment() {
     let central = CentralEnd::over(Kind::Memory).integrating_at_once(0);
     central.add_site("a");
-    let (first, second) = (a_push(&central, "one", "first"), a_push(&central, "two", "second"));
+    let push = |database, text| a_push(&central, database, "name_oms_fields", properties(text));
+    let (first, second) = (push("one", "first"), push("two", "second"));
     let interposed = Arc::new(Interposed { inner: central.storage.clone(), before_write: Mutex::default() });
     let server = Replica::with_storage(interposed.clone()).stand_alone_central();
     // The other push is accepted after the check that none waits, and before this one is staged.
@@ -221,6 +222,25 @@ fn a_push_that_comes_while_an_integration_waits_is_not_taken_at_any_moment() {
     let txn = central.storage.read().unwrap();
     assert!(txn.staged_tables(Source::Site(SiteId(2))).unwrap().is_empty(), "nothing is left behind");
     assert_eq!(get(&central.records, "name_oms_fields", "n").unwrap(), properties("first").as_str());
+}
+
+#[test]
+fn a_store_that_moves_just_before_a_push_of_its_former_site_is_taken_is_not_that_sites_any_more() {
+    let central = Arc::new(CentralEnd::over(Kind::Memory));
+    central.add_site("a");
+    central.add_site("b");
+    let push = a_push(&central, "one", "asset", asset("x", "STORE_a", "of a"));
+    let interposed = Arc::new(Interposed { inner: central.storage.clone(), before_write: Mutex::default() });
+    let server = Replica::with_storage(interposed.clone()).stand_alone_central();
+    let registry = central.clone();
+    *interposed.before_write.lock().unwrap() = Some(Box::new(move || {
+        registry.sites.add_store("a", "a", "b", Some("STORE_a".into())).unwrap();
+    }));
+    let body = String::from_utf8(server.handle(&push).body).unwrap();
+    assert!(body.contains("records_pushed"), "{body}");
+    server.integrate_waiting().unwrap();
+    assert!(get(&central.records, "asset", "x").is_none(), "the store is on b");
+    assert_eq!(central.causes(), [(QuarantineCause::Refused, 1)]);
 }
 
 /// Damages the row of an asset class as no program does.
@@ -352,7 +372,7 @@ fn a_late_copy_is_known_after_a_restart_and_after_very_many_others() {
     for kind in [Kind::Sqlite, Kind::Memory] {
         let central = CentralEnd::over(kind);
         central.add_site("a");
-        let late = a_push(&central, "a", "1");
+        let late = a_push(&central, "a", "name_oms_fields", properties("1"));
         let a = central.set_up_in("a", "a", central.transport());
         a.records.put("name_oms_fields", [properties("2")]).unwrap();
         a.sync();

@@ -146,3 +146,35 @@ fn site_of_number(number: i64) -> Option<SiteId> {
 pub(crate) fn site_in(store: &RecordData) -> Option<i64> {
     store.fields().and_then(|fields| fields.number("sync_id_remote_site"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::storage::{MemoryStorage, Storage as _};
+
+    /// Cursors are few: real sites keep 32 bits of them.
+    #[test]
+    fn a_join_without_a_change_uses_one_cursor_and_none_of_its_patients() {
+        let (storage, now) = (MemoryStorage::new(), Timestamp::from_unix_millis(0));
+        let txn = storage.write().unwrap();
+        let put = |table: &str, id: &str, data: serde_json::Value, origin| {
+            let before = txn.last_cursor().unwrap();
+            let data = RecordData::of(&data);
+            upsert_with_fanout(txn.as_ref(), &table.into(), &id.into(), &data, origin, now).unwrap();
+            txn.last_cursor().unwrap().0 - before.0
+        };
+        let join =
+            |inactive: bool| serde_json::json!({"ID": "j", "name_ID": "p", "store_ID": "S", "inactive": inactive});
+        put("name", "p", serde_json::json!({"ID": "p", "type": "patient"}), Origin::Local);
+        for id in ["1", "2", "3"] {
+            put("vaccination", id, serde_json::json!({"id": id, "patient_id": "p"}), Origin::Local);
+        }
+        assert!(
+            put("name_store_join", "j", join(false), Origin::Local) > 3,
+            "the store's site is to get the vaccinations"
+        );
+        assert_eq!(put("name_store_join", "j", join(false), Origin::Sync(Some(SiteId(2)))), 0, "pushed again");
+        assert_eq!(put("name_store_join", "j", join(false), Origin::Local), 1, "written again by a host");
+        assert!(put("name_store_join", "j", join(true), Origin::Local) > 3, "another join");
+    }
+}
