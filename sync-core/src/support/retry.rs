@@ -1,5 +1,7 @@
 //! Tries quarantined records again, or marks them as ignored.
 
+use std::time::Duration;
+
 use serde::Serialize;
 
 use super::quarantine::row_of;
@@ -80,10 +82,12 @@ impl Support {
     /// [`Error::NotFound`] if there is no such number; or the database failed. Records that were already staged stay staged.
     pub fn retry(&self, which: RetrySelection) -> Result<Retried> {
         let mut retried = Retried::default();
+        let mut one = None;
         match which {
             RetrySelection::One(number) => {
                 let txn = self.storage.write()?;
                 let (row, _) = row_of(txn.as_ref(), number)?;
+                one = Some((number, row.incoming.table.clone(), row.incoming.id.clone()));
                 match row.incoming.source {
                     Source::Local => send_again(txn.as_ref(), self.clock.as_ref(), row, &mut retried)?,
                     _ => retried.staged += txn.requeue_one(number)?,
@@ -100,9 +104,40 @@ impl Support {
         }
         // Records of other calls may be staged already; they are integrated too.
         self.integrate_now(&mut retried)?;
+        if let Some((number, table, id)) = one.filter(|_| retried.staged > 0 && retried.tried) {
+            self.await_end(number, (&table, &id), &mut retried)?;
+        }
         Ok(retried)
     }
+
+    /// Counts what became of a staged record if another process, such as a server, has taken it to integrate it in its turn.
+    fn await_end(&self, number: u64, (table, id): (&TableName, &RecordId), retried: &mut Retried) -> Result<()> {
+        let until = self.clock.monotonic() + TURN_OF_ANOTHER;
+        loop {
+            let is_staged = {
+                let txn = self.storage.read()?;
+                if row_of(txn.as_ref(), number).is_ok() {
+                    retried.set_aside_again = retried.set_aside_again.max(1);
+                    return Ok(());
+                }
+                txn.buffered_versions(table, id)?.iter().any(|row| row.sequence == number)
+            };
+            if !is_staged {
+                if retried.kept_local + retried.resolved == 0 {
+                    retried.integrated = retried.integrated.max(1);
+                }
+                return Ok(());
+            }
+            if self.clock.monotonic() >= until {
+                return Ok(());
+            }
+            self.clock.sleep(Duration::from_millis(10));
+        }
+    }
 }
+
+/// How long a turn of another process is waited for.
+const TURN_OF_ANOTHER: Duration = Duration::from_secs(5);
 
 fn stage_causes(
     storage: &dyn Storage,
@@ -245,6 +280,22 @@ mod tests {
             assert_eq!(support.storage.read().unwrap().quarantine_counts().unwrap(), [(QuarantineCause::Waiting, 2)]);
         }
         assert_eq!(support.retry(RetrySelection::One(99)).unwrap_err().code(), "not_found");
+    }
+
+    /// A server has taken the record, and has integrated it or set it aside again.
+    #[test]
+    fn what_another_process_did_with_a_record_is_counted() {
+        for (is_set_aside, counts) in [(true, (1, 0)), (false, (0, 1))] {
+            let support = stored(&[child("a")]);
+            if !is_set_aside {
+                let txn = support.storage.write().unwrap();
+                txn.settle(&[1]).unwrap();
+                txn.commit().unwrap();
+            }
+            let mut retried = Retried::default();
+            support.await_end(1, (&"name_property".into(), &"a".into()), &mut retried).unwrap();
+            assert_eq!((retried.set_aside_again, retried.integrated), counts);
+        }
     }
 
     #[test]
