@@ -364,7 +364,9 @@ fn unaware_write(incoming: &Incoming, kind: &RecordType, refusal: &Refusal, fact
         return Ok(UnawareWrite::No);
     }
     let stored = facts.stored(&incoming.table, &incoming.id)?;
-    if stored.is_some() && withdraws_file(incoming, facts)? {
+    if let Some(stored) = &stored
+        && withdraws_file(incoming, stored, facts)?
+    {
         return Ok(UnawareWrite::Taken);
     }
     Ok(match stored {
@@ -381,10 +383,15 @@ fn unaware_write(incoming: &Incoming, kind: &RecordType, refusal: &Refusal, fact
 }
 
 /// True for the deletion of a file reference before the bytes arrived: a reference without bytes would be of no use to the
-/// site that has the record now.
-fn withdraws_file(incoming: &Incoming, facts: &dyn Facts) -> Result<bool> {
+/// site that has the record now. A version that names another record withdraws nothing: its site could name one of its own, and
+/// delete the files of others.
+fn withdraws_file(incoming: &Incoming, stored: &RecordData, facts: &dyn Facts) -> Result<bool> {
+    let names_the_same = |reference: &Reference| {
+        let of = |reference: &Reference| (reference.table.clone(), reference.record_id.clone());
+        Reference::read(stored).is_some_and(|stored| of(&stored) == of(reference))
+    };
     let is_deletion = incoming.action == Action::Delete
-        || Reference::read(&incoming.data).is_some_and(|reference| reference.is_deleted);
+        || Reference::read(&incoming.data).is_some_and(|reference| reference.is_deleted && names_the_same(&reference));
     Ok(incoming.table == *REFERENCES && is_deletion && !facts.has_file(&incoming.id)?)
 }
 

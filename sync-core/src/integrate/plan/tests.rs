@@ -242,6 +242,12 @@ fn a_site_that_could_not_know_of_a_move_withdraws_a_file_that_never_came() {
         assert_eq!(decided(went, false, delete.0, delete.1.clone()), Plan::Delete);
         assert_eq!(decided(went, false, marked.0, marked.1.clone()), Plan::Upsert);
     }
+    let of_its_own = RecordData::parse(marked.1.as_str().replace(r#""record_id":"b""#, r#""record_id":"a""#)).unwrap();
+    assert_eq!(
+        cause(decided(moved, false, Action::Update, of_its_own)).0,
+        QuarantineCause::Superseded,
+        "it names another record"
+    );
     for (action, data) in [delete, marked] {
         assert_eq!(
             cause(decided(moved, true, action, data.clone())).0,
