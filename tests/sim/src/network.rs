@@ -5,6 +5,7 @@ use std::sync::Weak;
 use std::time::Duration;
 
 use serde_json::Value;
+use sync_core::protocol::v5::IDLE_CHECK;
 use sync_core::protocol::v5::path::{CENTRAL_RECORDS, INITIALISE};
 use sync_core::protocol::v6::{Action, PushRequest, WireRecord, path};
 use sync_core::transport::{
@@ -73,7 +74,22 @@ impl Transport for Network {
 }
 
 impl Sim {
+    /// A request without its question whether anything is new, which a proxy may drop and an older release does not ask: then each
+    /// request of a cycle is sent.
+    fn without_idle_check(&self, site: usize, request: &HttpRequest) -> Option<HttpRequest> {
+        request.header(IDLE_CHECK)?;
+        let is_old = self.harsh.as_ref().is_some_and(|harsh| harsh.is_old(site));
+        if self.swarm.checks_idle && !is_old {
+            return None;
+        }
+        let mut plain = request.clone();
+        plain.headers.retain(|(name, _)| name != IDLE_CHECK);
+        Some(plain)
+    }
+
     fn send(&self, site: usize, request: &HttpRequest, nests: bool) -> Result<HttpResponse, TransportError> {
+        let plain = self.without_idle_check(site, request);
+        let request = plain.as_ref().unwrap_or(request);
         let older = self.in_its_release(site, request);
         let request = older.as_ref().unwrap_or(request);
         let millis = 1 + self.roll(Chance::Faults, usize::try_from(self.swarm.latency).unwrap_or(1));

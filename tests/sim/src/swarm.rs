@@ -89,6 +89,8 @@ pub struct Swarm {
     /// A bit for each site whose app decides conflicts, so that its cycles pull before they push. It keeps its own edits, as
     /// all sites do.
     deciders: u64,
+    /// True if sites ask with the first request of a cycle whether anything is new, where one server is the legacy server and central.
+    pub checks_idle: bool,
     /// Bytes of a pushed request from which on it is compressed.
     pub gzip_from: usize,
     /// The longest that a request takes, in milliseconds.
@@ -103,6 +105,9 @@ pub struct Swarm {
 
 /// Older seeds mean what they meant before there were such apps.
 const WITH_DECIDERS: u64 = 550_000_000_000_000;
+
+/// As above, for sites that check whether a cycle is idle, which are those of every second world.
+const WITH_IDLE_CHECKS: u64 = 650_000_000_000_000;
 
 fn deciders(seed: u64) -> u64 {
     let mut rng = Rng::with_seed(seed ^ 0x4445_4349);
@@ -146,6 +151,7 @@ impl Swarm {
             ids: [[0, 0, 0, 500][rng.usize(..4)], [0, 0, 300, 700][rng.usize(..4)]],
             batches: ([2, 5, 20, 500][rng.usize(..4)], [1, 3, 10, 1000][rng.usize(..4)]),
             deciders: deciders(seed),
+            checks_idle: seed >= WITH_IDLE_CHECKS && seed % 2 == 0,
             gzip_from: [200, 4096, usize::MAX, usize::MAX][rng.usize(..4)],
             latency: [10, 500, 20_000][rng.usize(..3)],
             legacy: None,
