@@ -151,7 +151,7 @@ impl Swarm {
             ids: [[0, 0, 0, 500][rng.usize(..4)], [0, 0, 300, 700][rng.usize(..4)]],
             batches: ([2, 5, 20, 500][rng.usize(..4)], [1, 3, 10, 1000][rng.usize(..4)]),
             deciders: deciders(seed),
-            checks_idle: seed >= WITH_IDLE_CHECKS && seed % 2 == 0,
+            checks_idle: seed >= WITH_IDLE_CHECKS && seed.is_multiple_of(2),
             gzip_from: [200, 4096, usize::MAX, usize::MAX][rng.usize(..4)],
             latency: [10, 500, 20_000][rng.usize(..3)],
             legacy: None,
