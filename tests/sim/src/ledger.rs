@@ -172,6 +172,11 @@ impl Ledger {
         self.too_large.insert((site, key, content));
     }
 
+    /// Whether a site was told that a record alone is too large. It pushes the record again after a day.
+    pub fn has_too_large(&self, site: usize) -> bool {
+        self.too_large.iter().any(|(by, ..)| *by == site)
+    }
+
     /// Whether a site was told that this record alone is too large, as it was or as the legacy server's merges made it.
     pub fn is_too_large(&self, site: usize, key: &Key, content: Option<&str>) -> bool {
         let mut of_record = self.too_large.iter().filter(|(by, of, _)| *by == site && of == key);

@@ -119,7 +119,8 @@ impl Sim {
     /// A site reads everything again, and nothing changes.
     pub(crate) fn read_again(&self, before: &[Held]) {
         let site = 1 + self.roll(Chance::Events, self.ends.len() - 1);
-        if self.is_removed(site) {
+        // Days have passed where files were moved.
+        if self.is_removed(site) || (self.files.is_some() && lock(&self.ledger).has_too_large(site)) {
             return;
         }
         self.note(|| format!("site {site} reads everything again"));
