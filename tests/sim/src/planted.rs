@@ -59,6 +59,7 @@ fn aim_at(bug: Bug) -> Option<Aim> {
         Bug::ForgottenIsAnothers => Aim::Forgotten,
         Bug::AnswerWithoutCommit => Aim::FullDisks,
         Bug::IntegrationFinishedEarly => Aim::AtOnce,
+        Bug::SentIsRead => Aim::NarrowFiles,
         _ => return None,
     })
 }
