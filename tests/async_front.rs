@@ -236,6 +236,42 @@ fn a_dropped_wait_for_an_answer_ends_its_thread() {
     assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
 }
 
+/// A runtime with one thread for blocking work, and more waiters than that.
+#[test]
+fn waiters_leave_the_threads_of_a_runtime_to_other_calls() {
+    let runtime = tokio::runtime::Builder::new_current_thread().max_blocking_threads(1).enable_time().build();
+    let runtime = runtime.expect("a runtime");
+    let replica = central();
+    let waits = Duration::from_secs(20);
+    runtime.block_on(async {
+        let mut waiting = Vec::new();
+        for _ in 0..3 {
+            let (of_changes, of_classes) = (replica.watch(), replica.watch_query::<AssetClass>(Query::new()));
+            let (mut of_changes, mut of_classes) = (of_changes.await.expect("reads"), of_classes.await.expect("reads"));
+            assert!(of_classes.changes().await.expect("the first answer").is_empty());
+            waiting.push(tokio::spawn(async move { of_changes.changes().await.map(|batch| batch.records.len()) }));
+            waiting.push(tokio::spawn(async move { of_classes.changes().await.map(|classes| classes.len()) }));
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        let stored = tokio::time::timeout(waits, replica.put(class("a"))).await;
+        let told = match stored {
+            Ok(stored) => {
+                stored.expect("stored");
+                tokio::time::timeout(waits, async {
+                    for one in waiting.drain(..) {
+                        assert_eq!(one.await.expect("no panic").expect("told"), 1);
+                    }
+                })
+                .await
+            }
+            Err(late) => Err(late),
+        };
+        waiting.iter().for_each(tokio::task::JoinHandle::abort);
+        told.expect("a call is made while others wait, and each waiter is told");
+    });
+    runtime.shutdown_timeout(Duration::from_secs(5));
+}
+
 #[test]
 fn a_panic_comes_to_who_awaits_it() {
     let replica = central();

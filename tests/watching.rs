@@ -3,12 +3,12 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use sync_core::Replica;
 use sync_core::changelog::ChangeAction;
 use sync_core::record::{AssetClass, Cursor, Query};
 use sync_core::storage::MemoryStorage;
 use sync_core::support::ResendFilter;
 use sync_core::watch::{ChangeSource, Watch};
+use sync_core::{Error, Replica};
 use sync_testkit::legacy_server::{MergeBy, rows};
 use sync_tests::world::{CentralEnd, Kind, asset, data};
 
@@ -196,4 +196,18 @@ fn the_answer_to_a_query_is_reported_at_once_and_whenever_it_differs() {
     for _ in 0..2 {
         assert_eq!(unknown.changes().unwrap_err().code(), "bad_input");
     }
+}
+
+#[test]
+fn a_misspelled_table_is_refused_instead_of_waiting_for_ever() {
+    let replica = Replica::with_storage(Arc::new(MemoryStorage::new()));
+    replica.site_registry().expect("a central database");
+    let mut watch = replica.watch().expect("reads").only(["asset", "asset_clas"]);
+    for found in [watch.changes(), watch.wait(Duration::from_millis(10))] {
+        assert!(matches!(&found, Err(Error::UnknownTable { table }) if table == "asset_clas"), "{found:?}");
+    }
+    let mut documents = replica.watch_documents("asset_clas", Query::new()).expect("nothing is asked yet");
+    assert!(matches!(documents.changes(), Err(Error::UnknownTable { .. })));
+    // What the legacy server sends has no record type, and is watched all the same.
+    assert_eq!(replica.watch().expect("reads").only(["item", "Location", "store"]).changes().expect("known"), None);
 }

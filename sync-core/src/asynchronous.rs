@@ -4,6 +4,8 @@
 //! A future that is dropped cancels its call: one that did not begin is not made; a cycle ends within two seconds, and what it
 //! did stays; a transaction that runs is finished, because half of one would be worse.
 //!
+//! A watch takes such a thread only while it looks at the database, and sleeps in between: any number of them may wait.
+//!
 //! ```no_run
 //! # #[cfg(not(all(feature = "sqlite", feature = "http")))]
 //! # fn main() {}
@@ -48,9 +50,6 @@ use crate::watch::{ChangeBatch, QueryWatch, Watch};
 use crate::write::record_write::RecordWrite;
 use crate::write::transaction::Transaction;
 
-/// How often a call that waits looks whether its future was dropped.
-const LOOK: Duration = Duration::from_millis(250);
-
 /// A [`Replica`] whose calls are futures. A clone is the same replica.
 #[derive(Debug, Clone)]
 pub struct AsyncReplica {
@@ -89,7 +88,8 @@ pub struct AsyncQueryWatch<T> {
 }
 
 impl Replica {
-    /// The same replica, with calls that are futures. They need a runtime of tokio.
+    /// The same replica, with calls that are futures. They need a runtime of tokio; a watch also needs its time
+    /// (`enable_time` or `enable_all` of a builder, which `#[tokio::main]` calls).
     pub fn asynchronous(&self) -> AsyncReplica {
         AsyncReplica { replica: self.clone() }
     }
@@ -375,14 +375,15 @@ impl AsyncWatch {
     /// # Errors
     /// The database failed; [`Error::Cancelled`] if the runtime shuts down.
     pub async fn changes(&mut self) -> Result<ChangeBatch> {
-        let mut watch = self.watch.clone();
-        let (watch, batch) = until_dropped(move |stop| {
-            let batch = until_there(stop, || watch.wait(LOOK))?;
-            Ok((watch, batch))
-        })
-        .await?;
-        self.watch = watch;
-        Ok(batch)
+        loop {
+            let mut watch = self.watch.clone();
+            let (watch, found) = blocking(move || watch.changes().map(|found| (watch, found))).await?;
+            self.watch = watch;
+            if let Some(batch) = found {
+                return Ok(batch);
+            }
+            tokio::time::sleep(self.watch.interval()).await;
+        }
     }
 
     /// Where to go on after a restart, as [`Watch::position`].
@@ -410,25 +411,14 @@ impl<T: Send + 'static> AsyncQueryWatch<T> {
     /// Those of [`TypedRecords::find`](crate::TypedRecords::find), after which the next call asks again; [`Error::Cancelled`] if the
     /// runtime shuts down.
     pub async fn changes(&mut self) -> Result<Vec<T>> {
-        let mut watch = self.watch.clone();
-        let (watch, answer) = until_dropped(move |stop| {
-            let answer = until_there(stop, || watch.wait(LOOK))?;
-            Ok((watch, answer))
-        })
-        .await?;
-        self.watch = watch;
-        Ok(answer)
-    }
-}
-
-/// Repeats a short wait until it brings something, or the future was dropped.
-fn until_there<T>(stop: &AtomicBool, mut wait: impl FnMut() -> Result<Option<T>>) -> Result<T> {
-    loop {
-        if let Some(found) = wait()? {
-            return Ok(found);
-        }
-        if stop.load(Ordering::Relaxed) {
-            return Err(Error::Cancelled);
+        loop {
+            let mut watch = self.watch.clone();
+            let (watch, found) = blocking(move || watch.changes().map(|found| (watch, found))).await?;
+            self.watch = watch;
+            if let Some(answer) = found {
+                return Ok(answer);
+            }
+            tokio::time::sleep(self.watch.interval()).await;
         }
     }
 }

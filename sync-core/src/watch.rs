@@ -11,8 +11,8 @@ use serde::Serialize;
 
 use crate::changelog::{Change, ChangeAction};
 use crate::clock::Clock;
-use crate::error::Result;
-use crate::record::{Cursor, RecordId, SiteId, TableName};
+use crate::error::{Error, Result};
+use crate::record::{Cursor, RecordId, SiteId, TableName, is_known_table};
 use crate::role::Role;
 use crate::storage::state::{WrittenPart, changelog_gaps, role};
 use crate::storage::{ReadTxn, Selection, Storage, state};
@@ -136,7 +136,7 @@ impl Watch {
         Self { storage, clock, next, round: next, tables: None, interval: INTERVAL }
     }
 
-    /// Reports records of these tables only.
+    /// Reports records of these tables only. A name that is no table is an error of the calls that look for changes.
     #[must_use]
     pub fn only<T: Into<TableName>>(self, tables: impl IntoIterator<Item = T>) -> Self {
         Self { tables: Some(tables.into_iter().map(Into::into).collect()), ..self }
@@ -148,6 +148,11 @@ impl Watch {
         Self { interval, ..self }
     }
 
+    #[cfg(feature = "tokio")]
+    pub(crate) fn interval(&self) -> Duration {
+        self.interval
+    }
+
     /// Where to go on after a restart. Store it once the last batch is dealt with. While more batches are there at once, it
     /// stays where the first of them began, and a restart repeats them.
     pub fn position(&self) -> Cursor {
@@ -157,10 +162,17 @@ impl Watch {
     /// What changed since the last batch, without waiting; `None` if nothing did.
     ///
     /// # Errors
-    /// The database failed.
+    /// [`Error::UnknownTable`] if a table of [`only`](Self::only) is not known to this version, and has no record here; the database
+    /// failed.
     pub fn changes(&mut self) -> Result<Option<ChangeBatch>> {
         let txn = self.storage.read()?;
         let txn = txn.as_ref();
+        for table in self.tables.iter().flatten().filter(|table| !is_known_table(table.as_str())) {
+            // The legacy server may send a table that this version does not know.
+            if txn.records(table, None, 1)?.is_empty() {
+                return Err(Error::UnknownTable { table: table.to_string() });
+            }
+        }
         let end = txn.last_cursor()?.next();
         if self.next == end {
             return Ok(None);

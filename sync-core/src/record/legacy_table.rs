@@ -99,6 +99,11 @@ pub fn configured_by_legacy(table: &str) -> bool {
     CONFIGURED_THERE.binary_search(&table).is_ok()
 }
 
+/// True for the name of a record type, and of a table of the legacy server that this version knows.
+pub(crate) fn is_known_table(table: &str) -> bool {
+    super::record_type(table).is_some() || owned_by_sites(table).is_some() || configured_by_legacy(table)
+}
+
 /// Lines have no store: theirs is that of the record in this key, of this table. Sorted by the lines' tables.
 const LINES: &[(&str, &str, &str)] = &[
     ("Goods_received_line", "goods_received_ID", "Goods_received"),

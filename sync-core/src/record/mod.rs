@@ -29,7 +29,7 @@ pub use field_value::{FieldKind, FieldValue, Json, JsonText, LegacyDate};
 pub use id::{Cursor, RecordId, SiteId, StoreId, TableName};
 pub(crate) use json::string as json_text;
 pub use json::{Fields, RECORD_BYTES_MAX, RecordData};
-pub(crate) use legacy_table::{DocumentStore, STORE_KEYS, document_store};
+pub(crate) use legacy_table::{DocumentStore, STORE_KEYS, document_store, is_known_table};
 pub use legacy_table::{LegacyTable, configured_by_legacy, owned_by_sites};
 pub(crate) use query::SortKey;
 pub use query::{Query, Scalar};

@@ -92,6 +92,11 @@ impl<T> QueryWatch<T> {
         Self { watch: self.watch.every(interval), ..self }
     }
 
+    #[cfg(feature = "tokio")]
+    pub(crate) fn interval(&self) -> Duration {
+        self.watch.interval
+    }
+
     /// The answer, if it differs from the last one that was reported; `None` if it does not. The first call gives the first answer.
     ///
     /// # Errors
