@@ -647,7 +647,7 @@ pub enum Error {
         fields: { table: TableName = "asset".into(), id: RecordId = "a1".into() },
         code: "changed_meanwhile", class: Input,
         message: "{table} {id} was changed since it was read",
-        cause: "Somebody else changed the record while it was edited: another user, or a sync.",
+        cause: "Somebody else changed the record while it was edited: another user, or a sync; or the app wrote it within its own update of it.",
         advice: "Read the record again, and decide which version counts; nothing was written.",
     }
 

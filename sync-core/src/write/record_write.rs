@@ -44,7 +44,8 @@ impl RecordWrite {
         Self { table, action, local_only: false, unchanged_since: None }
     }
 
-    /// The record is not to be synchronised, as [`Transaction::local_only`] says. A deletion of such a record is so by itself.
+    /// The record is not to be synchronised, as [`Transaction::local_only`] says. A deletion of such a record is so by itself; with this
+    /// choice a record that is synchronised is not deleted ([`Error::BadInput`]).
     #[must_use]
     pub fn local_only(self) -> Self {
         Self { local_only: true, ..self }
@@ -73,7 +74,11 @@ impl RecordWrite {
             }
             WriteAction::Delete(id) => {
                 check(&id)?;
-                txn.delete(&table, &id)?;
+                if local_only {
+                    txn.local_only().delete(&table, &id)?
+                } else {
+                    txn.delete(&table, &id)?
+                }
                 Ok(id)
             }
         }

@@ -141,7 +141,7 @@ impl<'t> Transaction<'t> {
     ///
     /// # Errors
     /// As [`put`](Self::put); [`Error::NotFound`] if it is not here; [`Error::InvalidRecord`] if `edit` changed the id;
-    /// the error of `edit`.
+    /// [`Error::ChangedMeanwhile`] if `edit` wrote or deleted the same record through this transaction; the error of `edit`.
     pub fn update(
         &self,
         table: impl Into<TableName>,
@@ -150,8 +150,11 @@ impl<'t> Transaction<'t> {
     ) -> Result<()> {
         let (table, id) = (table.into(), id.into());
         self.noting(|| {
-            let stored = self.txn.record(&table, &id)?.ok_or_else(|| not_found(table.as_str(), &id))?;
-            match self.put_all(&table, [edit(stored)?])?.first() == Some(&id) {
+            let (stored, position) = get_with_position(self.txn, &table, &id)?;
+            let edited = edit(stored.ok_or_else(|| not_found(table.as_str(), &id))?)?;
+            // `edit` may write through this transaction too, and what it wrote here would be lost.
+            self.if_unchanged_since(position, &table, &id)?;
+            match self.put_all(&table, [edited])?.first() == Some(&id) {
                 true => Ok(()),
                 false => Err(changed_id(table.as_str(), &id)),
             }
