@@ -136,6 +136,7 @@ fn a_panic_of_the_host_leaves_no_driver_that_runs_and_no_request() {
     let ended = catch_unwind(AssertUnwindSafe(|| driver.run(&mut Panics)));
     assert!(ended.is_err() && began.elapsed() < SOON, "{:?}", began.elapsed());
     assert!(!handle.is_running() && !handle.cancel());
+    assert!(handle.is_stopped(), "a screen sees that no cycle comes any more");
     drop(storage.lock_cycle().expect("nobody holds the database"));
     // It goes on where it is asked to.
     let stopping = handle.clone();
@@ -143,6 +144,7 @@ fn a_panic_of_the_host_leaves_no_driver_that_runs_and_no_request() {
         while !stopping.is_running() {
             std::thread::yield_now();
         }
+        assert!(!stopping.is_stopped());
         stopping.stop();
     });
     let mut ends = Ends::default();

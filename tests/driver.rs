@@ -190,6 +190,21 @@ fn a_cycle_runs_at_once_and_then_at_each_interval() {
 }
 
 #[test]
+fn waits_of_nothing_are_a_second_so_that_cycles_do_not_follow_each_other_without_a_pause() {
+    let mut world = world();
+    let none = Duration::ZERO;
+    let config = DriverConfig::default().interval(none).first_wait(none).longest_wait(none).person_wait(none);
+    world.driver = Driver::new(world.end.site.clone(), config);
+    world.handle = world.driver.handle();
+    assert_eq!(world.began(3), [0, 1, 2]);
+    world.line.is_down.store(true, Ordering::SeqCst);
+    world.driver = Driver::new(world.end.site.clone(), DriverConfig::default().first_wait(none));
+    world.handle = world.driver.handle();
+    let failed = world.cycles(2);
+    assert!(failed.iter().all(|seen| seen.next_in == 1 && seen.code.is_some()), "{failed:?}");
+}
+
+#[test]
 fn many_triggers_while_one_waits_make_one_cycle() {
     let mut world = world();
     let (tell, told) = mpsc::channel();

@@ -5,6 +5,9 @@ use std::time::Duration;
 use super::config::DriverConfig;
 use crate::error::{Error, ErrorClass};
 
+/// The shortest wait between two cycles, whatever is configured.
+const SHORTEST: Duration = Duration::from_secs(1);
+
 /// True if only a person can fix this: retrying soon is useless, and wrong passwords may lock the site out. Faults that
 /// a proxy, a log-in page, a clock or a starting server may cause pass by themselves.
 pub(super) fn needs_person(error: &Error) -> bool {
@@ -23,9 +26,19 @@ pub(super) struct Backoff {
 }
 
 impl Backoff {
-    /// The wait after a cycle with this result. `moved` means that records got through before it failed; `chance` is
-    /// from 0 up to 1.
+    /// The wait after a cycle with this result, [`SHORTEST`] or more. `moved` means that records got through before it failed;
+    /// `chance` is from 0 up to 1.
     pub(super) fn after(
+        &mut self,
+        error: Option<&Error>,
+        moved: bool,
+        config: &DriverConfig,
+        chance: &mut dyn FnMut() -> f64,
+    ) -> Duration {
+        self.as_configured(error, moved, config, chance).max(SHORTEST)
+    }
+
+    fn as_configured(
         &mut self,
         error: Option<&Error>,
         moved: bool,

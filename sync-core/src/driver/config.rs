@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::site::SyncOptions;
 
-/// When cycles run, and their options.
+/// When cycles run, and their options. A wait below one second is one second, so that cycles never follow each other without a pause.
 ///
 /// ```
 /// use std::time::Duration;

@@ -12,6 +12,8 @@ struct DriverRequests {
     suspended: bool,
     cancelled: bool,
     stopped: bool,
+    /// A panic ended the last call of `run`.
+    panicked: bool,
     /// The number of cycles begun so far.
     begun: u64,
     running: bool,
@@ -112,9 +114,11 @@ impl DriverHandle {
         self.asked().suspended
     }
 
-    /// True once the driver was told to stop.
+    /// True once the driver was told to stop, and after a panic of its observer or of a host's hook ended it, until
+    /// [`Driver::run`](super::Driver::run) is called again.
     pub fn is_stopped(&self) -> bool {
-        self.asked().stopped
+        let asked = self.asked();
+        asked.stopped || asked.panicked
     }
 
     /// True if the running cycle has to end.
@@ -152,11 +156,16 @@ impl DriverHandle {
     }
 
     pub(super) fn run_began(&self) {
-        self.asked().runs += 1;
+        let mut asked = self.asked();
+        asked.runs += 1;
+        asked.panicked = false;
     }
 
-    pub(super) fn run_ended(&self) {
-        self.asked().runs -= 1;
+    pub(super) fn run_ended(&self, panicked: bool) {
+        let mut asked = self.asked();
+        asked.runs -= 1;
+        asked.panicked = panicked;
+        drop(asked);
         self.0.returned.notify_all();
     }
 }

@@ -143,8 +143,8 @@ impl Driver {
     }
 
     /// Runs cycles until it is [stopped](DriverHandle::stop). Failures are reported and retried; only a panic of the
-    /// observer or of a host's hook ends it: uncommitted work of the cycle is then rolled back, no cycle runs any more,
-    /// and `run` may be called again.
+    /// observer or of a host's hook ends it: uncommitted work of the cycle is then rolled back, no cycle runs any more
+    /// ([`DriverHandle::is_stopped`]), and `run` may be called again.
     pub fn run(&mut self, observer: &mut dyn DriverObserver) {
         let handle = self.handle.clone();
         let _run = RunGuard::new(&handle);
@@ -206,7 +206,7 @@ impl<'a> RunGuard<'a> {
 
 impl Drop for RunGuard<'_> {
     fn drop(&mut self) {
-        self.0.run_ended();
+        self.0.run_ended(std::thread::panicking());
     }
 }
 
