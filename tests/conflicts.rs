@@ -7,12 +7,12 @@ use sha2::Digest as _;
 use sync_core::central::InProcess;
 use sync_core::clock::Timestamp;
 use sync_core::protocol::v6::Action;
-use sync_core::record::{Asset, NameOmsFields, RecordData};
+use sync_core::record::{Asset, NameOmsFields, RECORD_BYTES_MAX, RecordData};
 use sync_core::site::{ConflictOutcome, ConflictVersions, Resolution, SkipReason, Step};
 use sync_core::storage::{Incoming, Known, Quarantine, QuarantineCause, Source};
 use sync_core::support::RetrySelection;
 use sync_core::transport::{HttpRequest, HttpResponse, Transport, TransportError};
-use sync_core::{NoopObserver, Replica, SyncConfig, SyncOptions, SyncReport};
+use sync_core::{Error, NoopObserver, Replica, SyncConfig, SyncOptions, SyncReport};
 use sync_tests::world::{CentralEnd, Kind, SiteEnd, asset, data, get};
 
 /// Two sites that both may write the properties of a facility, the second one with this resolver, after a conflict in which
@@ -313,20 +313,46 @@ fn a_record_that_replaces_both_is_pushed() {
 fn what_a_resolver_cannot_decide_keeps_the_local_edit() {
     let another_id = |_: &ConflictVersions<'_>| Resolution::Replace(data(r#"{"id":"other","properties":null}"#));
     let invalid = |_: &ConflictVersions<'_>| Resolution::Replace(data(r#"{"id":"facility","properties":5}"#));
+    let no_object = |_: &ConflictVersions<'_>| Resolution::Replace(data("[1,2]"));
+    let large = format!(r#"{{"id":"facility","properties":"{}"}}"#, "x".repeat(RECORD_BYTES_MAX));
+    let too_large = move |_: &ConflictVersions<'_>| Resolution::Replace(data(&large));
     let panics = |_: &ConflictVersions<'_>| -> Resolution { std::panic::resume_unwind(Box::new("the host's own")) };
     let keeps = |_: &ConflictVersions<'_>| Resolution::KeepLocal;
-    let failed = |central: &CentralEnd, north: &SiteEnd, south: &SiteEnd, report: SyncReport| {
-        assert_eq!((report.kept_local, outcomes(&report)), (1, vec![ConflictOutcome::ResolverFailed]));
-        assert!(south.get("name_oms_fields", "other").is_none());
-        all_have(central, north, south, "south");
+    let failed = |why: &'static str| {
+        move |central: &CentralEnd, north: &SiteEnd, south: &SiteEnd, report: SyncReport| {
+            assert_eq!((report.kept_local, outcomes(&report)), (1, vec![ConflictOutcome::ResolverFailed]));
+            let told = report.warnings.iter().map(ToString::to_string).find(|told| told.contains("resolver"));
+            let told = told.unwrap_or_default();
+            assert!(told.contains("name_oms_fields facility") && told.contains(why), "{told}");
+            assert!(!told.contains("host's own") && !told.contains("xx"), "no content: {told}");
+            assert!(south.get("name_oms_fields", "other").is_none());
+            all_have(central, north, south, "south");
+        }
     };
-    conflict(Kind::Memory, another_id, failed);
-    conflict(Kind::Sqlite, invalid, failed);
-    conflict(Kind::Memory, panics, failed);
+    conflict(Kind::Memory, another_id, failed("id"));
+    conflict(Kind::Sqlite, invalid, failed("properties"));
+    conflict(Kind::Sqlite, no_object, failed("not valid"));
+    conflict(Kind::Sqlite, too_large, failed("bytes"));
+    conflict(Kind::Memory, panics, failed("panicked"));
     conflict(Kind::Sqlite, keeps, |central, north, south, report| {
         assert_eq!(outcomes(&report), [ConflictOutcome::KeptLocal]);
         all_have(central, north, south, "south");
     });
+}
+
+#[test]
+fn a_resolver_of_no_table_is_refused_or_named() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let builder = || Replica::builder().resolver("name_oms_field", |_: &ConflictVersions<'_>| Resolution::KeepLocal);
+    let refused = builder().open(folder.path().join("a.sqlite")).expect_err("a misspelled table");
+    assert!(matches!(&refused, Error::UnknownTable { table } if table == "name_oms_field"), "{refused}");
+    assert!(!folder.path().join("a.sqlite").exists(), "nothing was made");
+    // A storage of the host's own gives no error.
+    let central = CentralEnd::over(Kind::Memory);
+    let north = central.new_site("north");
+    let report = whole_cycle(&builder().with_storage(north.storage.clone()), central.transport());
+    let told: Vec<String> = report.warnings.iter().map(ToString::to_string).collect();
+    assert!(told.iter().any(|told| told.contains("name_oms_field")), "{told:?}");
 }
 
 #[test]

@@ -206,3 +206,26 @@ fn a_hook_is_told_when_it_is_in_a_dry_run() {
     put_class(central.storage.as_ref(), "warm");
     assert!(site.support().preview_pull(1_000_000, &mut NoopObserver).expect("a preview").integrated > 0);
 }
+
+#[test]
+fn a_mistake_in_the_hosts_sql_is_shown_as_one_and_the_librarys_tables_are_not_touched() {
+    let host = Host::new();
+    drop(host.storage());
+    let open = |sql: &str| Replica::builder().host_tables(sql).without_hook().open(host.path());
+    for (sql, says) in [
+        ("CREATE TABEL x (id TEXT)", "TABEL"),
+        ("CREATE TABLE mine (id TEXT)", "already exists"),
+        ("INSERT INTO mine VALUES ('a', 'b', 'c', 0), ('a', 'b', 'c', 0)", "UNIQUE"),
+        ("DROP TABLE sync_state", "not authorized"),
+        ("DELETE FROM sync_record", "not authorized"),
+        ("COMMIT", "not authorized"),
+        ("PRAGMA journal_mode = OFF", "not authorized"),
+    ] {
+        let refused = open(sql).expect_err(sql);
+        let causes = format!("{refused} {:?}", refused.causes());
+        assert!(refused.code() == "bad_input" && causes.contains(says), "{sql}: {} {causes}", refused.code());
+    }
+    let own = "CREATE INDEX IF NOT EXISTS mine_names ON mine (name); INSERT INTO mine VALUES ('a', 'b', 'c', 0); \
+        CREATE TABLE copied AS SELECT id FROM asset; ALTER TABLE mine ADD COLUMN more TEXT; DROP INDEX mine_names";
+    open(own).expect("the host's own tables");
+}

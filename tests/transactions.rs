@@ -6,7 +6,7 @@ use std::sync::Arc;
 use sync_core::record::{Asset, AssetCategory, AssetClass, AssetLog, AssetLogStatus, DateTime, RecordData, RecordId};
 use sync_core::storage::{HookedRecord, rusqlite::Connection};
 use sync_core::support::Verdict;
-use sync_core::{Error, RecordWrite, Replica};
+use sync_core::{Error, RecordWrite, Replica, Transaction};
 use sync_tests::world::{CentralEnd, Kind, asset, data, each_central};
 
 fn class(id: &str, name: &str) -> AssetClass {
@@ -103,8 +103,41 @@ fn a_list_of_writes_takes_effect_together_and_insists_on_what_a_person_saw() {
         assert!(records.get("asset_class", "warm").expect("reads").is_none(), "all, or nothing");
         let late = records.apply([RecordWrite::delete("asset_class", "draft").unchanged_since(position)]);
         assert!(matches!(late, Err(Error::ChangedMeanwhile { .. })), "{late:?}");
+        let broken = replica.write(|txn| txn.put("asset_class", [RecordData::parse(r#"{"id":"x""#)?]));
+        assert_eq!(broken.expect_err("no JSON").code(), "bad_input");
         let refused = records.apply([RecordWrite::put("asset_class", data(r#"{"name":"no id"}"#))]);
         assert_eq!(refused.expect_err("no id").code(), "invalid_record");
+    });
+}
+
+#[test]
+fn an_edit_that_writes_its_own_record_is_refused_instead_of_undoing_that_write() {
+    each_central(|replica| {
+        let classes = replica.records().of::<AssetClass>();
+        classes.put(&class("cold", "Cold")).expect("stored");
+        let inner: [&dyn Fn(&Transaction<'_>) -> sync_core::Result<()>; 2] =
+            [&|txn| txn.of::<AssetClass>().put(&class("cold", "inner")), &|txn| {
+                txn.update("asset_class", "cold", |_| Ok(data(r#"{"id":"cold","name":"inner"}"#)))
+            }];
+        for inner in inner {
+            let outer = |txn: &Transaction<'_>| {
+                txn.of::<AssetClass>().update("cold", |class| {
+                    class.name.push('!');
+                    inner(txn)
+                })
+            };
+            let refused = replica.write(outer).expect_err("its write would be lost");
+            assert_eq!(refused.code(), "changed_meanwhile");
+            assert_eq!(classes.get("cold").expect("reads").map(|class| class.name).as_deref(), Some("Cold"));
+        }
+        let others = replica.write(|txn| {
+            txn.of::<AssetClass>().update("cold", |class| {
+                class.name.push('!');
+                txn.of().put(&category("fridges", "cold"))
+            })
+        });
+        others.expect("another record may be written");
+        assert_eq!(classes.get("cold").expect("reads").map(|class| class.name).as_deref(), Some("Cold!"));
     });
 }
 
@@ -200,6 +233,8 @@ fn a_record_that_is_local_only_stays_here_until_it_is_written_for_all() {
             sync();
             assert!(central.records.get(table, &id).expect("reads").is_some());
             let late = local_only(replica, asset("draft", "STORE_north", "a draft again")).expect_err("others have it");
+            let deletion = replica.records().apply([RecordWrite::delete("asset", "draft").local_only()]);
+            assert_eq!(deletion.expect_err("others have it").code(), late.code());
             assert_eq!(late.code(), "bad_input");
         });
     }

@@ -8,7 +8,7 @@ use sync_core::Replica;
 use sync_core::clock::Timestamp;
 use sync_core::protocol::v6::{Action, WireRecord};
 use sync_core::record::{Cursor, SiteId};
-use sync_core::site::{CentralRefusal, RefusalCause};
+use sync_core::site::{CentralRefusal, ConflictOutcome, RefusalCause};
 use sync_core::storage::{Incoming, Quarantine, QuarantineCause, Source, state};
 use sync_core::support::RetrySelection;
 use sync_core::transport::{HttpRequest, HttpResponse, Transport, TransportError};
@@ -165,10 +165,16 @@ fn an_edit_over_which_a_later_one_of_central_wins_is_named_with_the_version_that
         let [told] = report.refused_by_central.as_slice() else { panic!("{report:?}") };
         assert_eq!((told.table.as_str(), told.id.as_str()), ("name_oms_fields", "p"));
         assert_eq!(named(told), version_that_won(&central, "name_oms_fields", "p"));
+        assert!(!told.is_newest, "the version that won came in this cycle");
         assert!(get(&central.records, "name_oms_fields", "p").unwrap().contains("later, of central"));
         assert!(a.get("name_oms_fields", "p").unwrap().contains("later, of central"), "it came with the pull");
         let explained = Replica::with_storage(a.storage.clone()).support().explain("name_oms_fields", "p").unwrap();
         assert_eq!(named(&explained.refused_by_central.unwrap()), named(told));
+        let kept = Replica::with_storage(a.storage.clone()).conflicts().unwrap();
+        let [kept] = kept.as_slice() else { panic!("the edit is lost: {kept:?}") };
+        assert_eq!(kept.conflict.id.as_str(), "p");
+        assert_eq!(kept.conflict.outcome, ConflictOutcome::NotTaken);
+        assert!(kept.local.as_ref().unwrap().as_str().contains("of a, which"), "the edit can be read here");
         assert!(a.sync().refused_by_central.is_empty(), "it is told once");
     });
 }

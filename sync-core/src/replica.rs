@@ -195,6 +195,8 @@ impl Replica {
     /// did not stay. For a screen on which a person compares the two and perhaps edits the record again. The last conflict of
     /// each of 100 records is kept, and half a megabyte of versions; the oldest make room.
     ///
+    /// An edit that central [did not take](crate::site::CentralRefusal) is among them too, once another version has replaced it here.
+    ///
     /// Only a pull finds conflicts, and a whole cycle pushes first. An edit that it pushes replaces central's version, which is
     /// then not among these; see [`ReplicaBuilder::resolver`].
     ///

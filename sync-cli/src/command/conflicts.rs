@@ -59,6 +59,7 @@ fn ended(conflict: &Conflict) -> Message {
         ConflictOutcome::TookReceived => shown::took_received(conflict.from),
         ConflictOutcome::Replaced => shown::replaced(conflict.from),
         ConflictOutcome::ResolverFailed => shown::resolver_failed(conflict.from),
+        ConflictOutcome::NotTaken => shown::not_taken(conflict.from),
         _ => shown::kept_local(conflict.from),
     }
 }
@@ -75,7 +76,7 @@ fn show(found: &ComparedConflict, out: &Output) -> Result<(), Failure> {
             ("outcome", Some(out.texts.say(&ended(conflict)))),
         ],
     )?;
-    let took_received = conflict.outcome == ConflictOutcome::TookReceived;
+    let took_received = matches!(conflict.outcome, ConflictOutcome::TookReceived | ConflictOutcome::NotTaken);
     if conflict.is_deletion {
         say(out, "", &shown::deletion(conflict.from))?;
     } else if let (None, false, Some(digest)) = (received, took_received, &conflict.digest) {

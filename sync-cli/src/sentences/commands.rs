@@ -272,6 +272,7 @@ sync_core::sentences! {
         kept_local(from) = "the edit made here stays, and the version of {from} was put aside";
         took_received(from) = "the app took the version of {from}; the edit made here is superseded, and not pushed";
         replaced(from) = "the app made a third version from the edit made here and the version of {from}";
+        not_taken(from) = "central did not take the edit made here, and the version of {from} replaced it; the edit is kept here to be read";
         resolver_failed(from) = "the app's own decision failed; the edit made here stays, and the version of {from} was put aside";
         position(cursor) = "{cursor} in central's changelog";
         deletion(from) = "The version of {from} was a deletion.";

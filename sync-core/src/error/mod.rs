@@ -62,6 +62,17 @@ impl From<Refusal> for Error {
     }
 }
 
+/// Invalid input. The text says what is wrong and where, and names no content.
+impl From<serde_json::Error> for Error {
+    fn from(error: serde_json::Error) -> Self {
+        let why = match error.classify() {
+            serde_json::error::Category::Data => format!("line {}, column {}", error.line(), error.column()),
+            _ => error.to_string(),
+        };
+        Self::bad_input(crate::text::sentences::input::not_json(why))
+    }
+}
+
 impl Error {
     /// The same error about another server: where one server is both, its users know no other one.
     pub(crate) fn of(mut self, other: Server) -> Self {

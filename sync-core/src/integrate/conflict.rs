@@ -10,7 +10,9 @@ use sha2::{Digest as _, Sha256};
 
 use crate::protocol::hex;
 use crate::protocol::v6::Action;
-use crate::record::{Cursor, RecordData, RecordId, TableName, TypedRecord, differing_keys, record_type};
+use crate::record::{
+    Cursor, RecordData, RecordId, TableName, TypedRecord, differing_keys, is_known_table, record_type,
+};
 use crate::storage::{Incoming, Source};
 
 /// The two versions of a record that was edited here while another version of it came with a pull.
@@ -70,7 +72,7 @@ impl Resolution {
 /// With a resolver a cycle pulls before it pushes; see there.
 /// The resolver is called within the transaction of a pull, so it decides from the two versions alone: it must not use the replica, and
 /// should be quick. A dry run asks it too. Where it panics, or gives a record that may not be written, the local version stays,
-/// and the [conflict](crate::site::Conflict) says so.
+/// and the [conflict](crate::site::Conflict) says so; a warning of the report says why.
 pub trait ConflictResolver: Send + Sync {
     /// Decides.
     fn resolve(&self, versions: &ConflictVersions<'_>) -> Resolution;
@@ -95,6 +97,9 @@ pub enum ConflictOutcome {
     Replaced,
     /// A resolver of the host failed, or gave a record that may not be written. The local version was kept.
     ResolverFailed,
+    /// Central had told that it did not take the local version ([`CentralRefusal`](crate::site::CentralRefusal)), and then the received
+    /// version replaced it. No report counts it as a conflict; [`Replica::conflicts`](crate::Replica::conflicts) keeps the local version.
+    NotTaken,
 }
 
 /// A record that was edited here while a version of it came from elsewhere. Unless a [resolver](ConflictResolver) of the host
@@ -165,6 +170,11 @@ impl Resolvers {
     /// True if the host decides no conflict.
     pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+
+    /// The tables that this version does not know, so that their resolvers are never asked.
+    pub(crate) fn unknown_tables(&self) -> impl Iterator<Item = &TableName> {
+        self.0.keys().filter(|table| !is_known_table(table.as_str()))
     }
 
     /// What the host decides about a conflict; `None` if it has no resolver for the table. A panic of the resolver is an error.

@@ -1,6 +1,7 @@
 //! The counts of an integration.
 
 use super::conflict::Conflict;
+use crate::text::Message;
 
 /// The result of an integration.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -17,7 +18,12 @@ pub(crate) struct Integrated {
     pub resolved: u64,
     /// The first conflicts.
     pub conflicts: Vec<Conflict>,
+    /// Why resolvers of the host failed, for the first [`FAILED_MAX`] conflicts.
+    pub failed_resolvers: Vec<Message>,
 }
+
+/// The most failures of resolvers that are told.
+const FAILED_MAX: usize = 20;
 
 impl Integrated {
     /// Adds another result.
@@ -28,6 +34,14 @@ impl Integrated {
         self.kept_local += other.kept_local;
         self.resolved += other.resolved;
         Conflict::add_to(&mut self.conflicts, &other.conflicts);
+        other.failed_resolvers.iter().for_each(|why| self.note_failed_resolver(why.clone()));
+    }
+
+    /// Notes why a resolver failed, as far as there is room.
+    pub(super) fn note_failed_resolver(&mut self, why: Message) {
+        if self.failed_resolvers.len() < FAILED_MAX {
+            self.failed_resolvers.push(why);
+        }
     }
 
     pub(super) fn count(&self) -> u64 {

@@ -15,6 +15,7 @@ use crate::error::Result;
 use crate::protocol::v6::Action;
 use crate::record::{RecordData, SiteId, record_type};
 use crate::role::Role;
+use crate::storage::state::NotedRefusal;
 use crate::storage::state::role;
 use crate::storage::{Incoming, Quarantine, QuarantineCause, Selection, Source, WriteTxn, state};
 use crate::write::restored_site::SiteRestore;
@@ -37,6 +38,8 @@ pub(super) struct Integrator<'t> {
     pub(super) done: Integrated,
     /// The conflicts that this database keeps, oldest first; the newest of them if there are many.
     pub(super) noted: VecDeque<NotedConflict>,
+    /// The records of this site that central did not take, as far as it has told.
+    pub(super) not_taken: Vec<NotedRefusal>,
 }
 
 impl<'t> Integrator<'t> {
@@ -50,7 +53,22 @@ impl<'t> Integrator<'t> {
         let facts = LocalState::new(txn, provenance)?;
         let any_merged = merged::any(txn)?;
         let (buffered, done, noted) = (None, Integrated::default(), VecDeque::new());
-        Ok(Self { facts, now, any_set_aside, at_central, any_merged, restore_of_source, buffered, done, noted })
+        let not_taken = match provenance.source {
+            Source::Central | Source::Legacy if !at_central => state::REFUSED_BY_CENTRAL.get(txn)?.0,
+            _ => Vec::new(),
+        };
+        Ok(Self {
+            facts,
+            now,
+            any_set_aside,
+            at_central,
+            any_merged,
+            restore_of_source,
+            buffered,
+            done,
+            noted,
+            not_taken,
+        })
     }
 
     /// Decides about a record and carries that out; returns the reason if it goes into quarantine.
@@ -97,6 +115,9 @@ impl<'t> Integrator<'t> {
         let (txn, now) = (self.facts.txn, self.now);
         let (table, id) = (&incoming.table, &incoming.id);
         let origin = Origin::Sync(self.origin(incoming)?);
+        if matches!(plan, Plan::Upsert | Plan::MarkDeleted(_) | Plan::Delete) {
+            self.keep_not_taken(incoming)?;
+        }
         match plan {
             Plan::MarkDeleted(_) | Plan::Delete if !txn.has_record(table, id)? => {
                 // The deletion has to be on record, for the version that is integrated later.

@@ -78,7 +78,7 @@ impl NotedConflict {
         let is_small = |data: &RecordData| data.as_str().len() <= VERSION_BYTES_MAX;
         let (keeps_local, keeps_received) = match conflict.outcome {
             ConflictOutcome::KeptLocal | ConflictOutcome::ResolverFailed => (false, true),
-            ConflictOutcome::TookReceived => (true, false),
+            ConflictOutcome::TookReceived | ConflictOutcome::NotTaken => (true, false),
             ConflictOutcome::Replaced => (true, true),
         };
         let received = Some(&incoming.data).filter(|_| incoming.action != Action::Delete);

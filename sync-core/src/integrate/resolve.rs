@@ -8,6 +8,8 @@ use super::plan::Plan;
 use crate::error::{Error, ErrorClass, Result};
 use crate::record::RecordData;
 use crate::storage::{Incoming, Quarantine};
+use crate::text::Message;
+use crate::text::sentences::cycle as says;
 use crate::write::{self, Origin};
 
 /// True if a record of a resolver may not be written. Every other error is one of this machine.
@@ -38,10 +40,18 @@ impl Integrator<'_> {
                     self.note_conflict(incoming, local, ConflictOutcome::Replaced);
                     return Ok(None);
                 }
-                Err(error) if is_its_fault(&error) => ConflictOutcome::ResolverFailed,
+                Err(error) if is_its_fault(&error) => {
+                    let (table, id) = (incoming.table.as_str(), incoming.id.as_str());
+                    self.done.note_failed_resolver(says::resolver_failed(table, id, Message::of(&error)));
+                    ConflictOutcome::ResolverFailed
+                }
                 Err(error) => return Err(error),
             },
-            Some(Err(_)) => ConflictOutcome::ResolverFailed,
+            Some(Err(_)) => {
+                let (table, id) = (incoming.table.as_str(), incoming.id.as_str());
+                self.done.note_failed_resolver(says::resolver_panicked(table, id));
+                ConflictOutcome::ResolverFailed
+            }
         };
         self.note_conflict(incoming, local, outcome);
         if was_sent { Ok(None) } else { self.keep_local(incoming).map(|()| None) }
@@ -51,13 +61,36 @@ impl Integrator<'_> {
         match outcome {
             ConflictOutcome::TookReceived | ConflictOutcome::Replaced => self.done.resolved += 1,
             ConflictOutcome::KeptLocal | ConflictOutcome::ResolverFailed => self.done.kept_local += 1,
+            ConflictOutcome::NotTaken => {}
         }
         let conflict = Conflict::of(incoming, local.as_ref(), outcome);
+        self.keep_versions(&conflict, local, incoming);
+        Conflict::add_to(&mut self.done.conflicts, &[conflict]);
+    }
+
+    /// Keeps the version here, if central has told that it did not take it, before another one replaces it: it is nowhere else at this
+    /// site. A report names it among those that central did not take, and counts no conflict.
+    pub(super) fn keep_not_taken(&mut self, incoming: &Incoming) -> Result<()> {
+        let Incoming { table, id, action, data, .. } = incoming;
+        let Some(noted) = self.not_taken.iter().find(|noted| noted.table == *table && noted.id == *id) else {
+            return Ok(());
+        };
+        let local = self.facts.txn.record(table, id)?;
+        if local.is_some()
+            && !write::is_same(table, *action, data, local.as_ref())
+            && noted.is_of_newest(self.facts.txn)?
+        {
+            let conflict = Conflict::of(incoming, local.as_ref(), ConflictOutcome::NotTaken);
+            self.keep_versions(&conflict, local, incoming);
+        }
+        Ok(())
+    }
+
+    fn keep_versions(&mut self, conflict: &Conflict, local: Option<RecordData>, incoming: &Incoming) {
         if self.noted.len() == KEPT_MAX {
             self.noted.pop_front();
         }
-        self.noted.push_back(NotedConflict::of(&conflict, local, incoming, self.now));
-        Conflict::add_to(&mut self.done.conflicts, &[conflict]);
+        self.noted.push_back(NotedConflict::of(conflict, local, incoming, self.now));
     }
 
     /// Ends the integration, in the same transaction.

@@ -9,16 +9,18 @@ use std::sync::Arc;
 use super::{Parts, Replica};
 use crate::clock::{Clock, SystemClock};
 #[cfg(feature = "sqlite")]
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::machine::Machine;
 use crate::protocol::AppIdentity;
 use crate::record::TableName;
+#[cfg(feature = "sqlite")]
+use crate::record::is_known_table;
 use crate::site::device::Device;
 use crate::site::secrets::Secrets;
 use crate::site::{ConflictResolver, Resolvers, SecretStore};
 use crate::storage::Storage;
 
-#[cfg(doc)]
+#[cfg(all(doc, not(feature = "sqlite")))]
 use crate::error::Error;
 #[cfg(feature = "sqlite")]
 use crate::storage::{DatabaseKey, RecordHook, SqliteStorage};
@@ -120,6 +122,9 @@ impl ReplicaBuilder {
     ///
     /// let builder = Replica::builder().resolver("asset", of_assets);
     /// ```
+    ///
+    /// A resolver for a table that this version does not know is refused when a database file is opened; over a storage of the host's
+    /// own, each cycle warns of it.
     #[must_use]
     pub fn resolver(mut self, table: impl Into<TableName>, resolver: impl ConflictResolver + 'static) -> Self {
         self.resolvers.insert(table.into(), Arc::new(resolver));
@@ -170,7 +175,8 @@ impl ReplicaBuilder {
     }
 
     /// Makes or changes the host's own tables when the file is opened, by SQL statements separated by `;`, in one transaction.
-    /// They run at each opening, so they say `IF NOT EXISTS`.
+    /// They run at each opening, so they say `IF NOT EXISTS`. Names that begin with `sync_` belong to this library: its tables can be read
+    /// and not changed, and neither can settings of the database (`PRAGMA`) or the transaction.
     #[must_use]
     pub fn host_tables(self, sql: impl Into<String>) -> Self {
         Self { tables: Some(sql.into()), ..self }
@@ -200,9 +206,11 @@ impl ReplicaBuilder {
     /// Opens a database file, and makes it if it does not exist. A file of an older version of this library is upgraded.
     ///
     /// # Errors
-    /// As [`SqliteStorage::open`]; [`Error::Database`] if a statement of [`host_tables`](Self::host_tables) fails;
-    /// [`Error::UnknownTable`] and [`Error::BadInput`] for an [`index`](Self::index) on a table or field that no record type has.
+    /// As [`SqliteStorage::open`]; [`Error::BadInput`] with SQLite's message if a statement of
+    /// [`host_tables`](Self::host_tables) is wrong or not allowed; [`Error::UnknownTable`] for a [`resolver`](Self::resolver) of a table that
+    /// this version does not know; [`Error::UnknownTable`] and [`Error::BadInput`] for an [`index`](Self::index) on a table or field that no record type has.
     pub fn open(self, path: impl AsRef<Path>) -> Result<Replica> {
+        self.check_resolvers()?;
         let file = SqliteStorage::open_keyed(path.as_ref(), self.key.clone())?;
         self.over_written(file)
     }
@@ -212,6 +220,7 @@ impl ReplicaBuilder {
     /// # Errors
     /// As [`open`](Self::open); [`Error::NoDatabase`] if there is no such file.
     pub fn open_existing(self, path: impl AsRef<Path>) -> Result<Replica> {
+        self.check_resolvers()?;
         let file = SqliteStorage::open_existing_keyed(path.as_ref(), self.key.clone())?;
         self.over_written(file)
     }
@@ -271,6 +280,13 @@ impl ReplicaBuilder {
     pub fn examine(self, path: impl AsRef<Path>, free_bytes: Option<u64>) -> (Vec<Check>, Option<Replica>) {
         let (checks, file) = examine_file(path.as_ref(), self.key.as_ref(), free_bytes);
         (checks, file.map(|file| self.over_file(file)))
+    }
+
+    fn check_resolvers(&self) -> Result<()> {
+        match self.resolvers.keys().find(|table| !is_known_table(table.as_str())) {
+            Some(table) => Err(Error::UnknownTable { table: table.to_string() }),
+            None => Ok(()),
+        }
     }
 
     fn over_written(mut self, file: SqliteStorage) -> Result<Replica> {

@@ -149,8 +149,13 @@ impl Site {
             refused_tables: BTreeSet::new(),
         };
         cycle.client.sizes = sizes;
+        for table in self.resolvers.unknown_tables() {
+            // An observer that asks to stop is asked again at the first step.
+            let _ = cycle.warn(says::resolver_of_no_table(table.as_str()));
+        }
         let set_aside = Cycle::set_aside(self)?;
         run(&mut cycle);
+        cycle.say_which_refused_are_newest()?;
         cycle.warn_of_clock();
         // A record may enter quarantine and leave it within a cycle: only what is left counts.
         let more = Cycle::set_aside(self)?.saturating_sub(set_aside);
@@ -248,6 +253,10 @@ impl Cycle<'_, '_> {
         self.report.kept_local += done.kept_local;
         self.report.resolved += done.resolved;
         Conflict::add_to(&mut self.report.conflicts, &done.conflicts);
+        for message in &done.failed_resolvers {
+            // An observer that asks to stop is asked again at the next event.
+            let _ = self.warn(message.clone());
+        }
     }
 
     /// The number of records in quarantine, without those that a rule of ownership refused.

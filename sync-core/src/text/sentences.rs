@@ -168,6 +168,9 @@ crate::sentences! {
         stores_left(stores) = "stores that are no longer active here: {stores}. Their records can still be read here, \
             but only the site where the stores are active now can change them.";
         central_refused(table, id, reason) = "central did not take {table} {id}: {reason}";
+        resolver_failed(table, id, why) = "the app's resolver failed at {table} {id}, so the edit made here stays: {why}";
+        resolver_panicked(table, id) = "the app's resolver panicked at {table} {id}, so the edit made here stays";
+        resolver_of_no_table(table) = "the app has a resolver for \"{table}\", which is no table that this version knows: it is never asked";
         clock_ahead(days) = "the clock of this machine is {days} {days|day|days} ahead of the servers'; set date and time: records written \
             until then have the wrong time";
         clock_behind(days) = "the clock of this machine is {days} {days|day|days} behind the servers'; set date and time: records written \
@@ -343,6 +346,8 @@ crate::sentences! {
         no_sql() = "only a database file is asked in SQL";
         no_field(table, field) = "records of {table} have no field \"{field}\"";
         not_local_only(table, id) = "{table} {id} is synchronised, so that it cannot be written as local only";
+        host_tables(why) = "the statements for the app's own tables failed: {why}";
+        not_json(why) = "the text is not the JSON that is expected here: {why}";
         writes_already() = "this thread is in a writing transaction of this database already, and would wait for itself";
         #[cfg_attr(not(feature = "postgres"), allow(dead_code, reason = "only PostgreSQL says it"))]
         postgres_address(why) = "the address of the database cannot be used: {why}";

@@ -27,7 +27,8 @@ pub struct CentralRefusal {
     pub digest: Option<String>,
     /// The time at which this site was told.
     pub at: Timestamp,
-    /// True if the version that central did not take is still the one here: nothing newer was written here, and none came.
+    /// True if the version that central did not take is still the one here: nothing newer was written here, and none came. In a report, as
+    /// it is at the end of the cycle. Otherwise [`Replica::conflicts`](crate::Replica::conflicts) has it, if central's version replaced it.
     pub is_newest: bool,
 }
 
@@ -44,13 +45,9 @@ pub enum RefusalCause {
 
 impl CentralRefusal {
     pub(crate) fn of(txn: &dyn ReadTxn, noted: NotedRefusal) -> Result<Self> {
-        let NotedRefusal { table, id, reason, at, pushed_to, superseded, cursor, digest, .. } = noted;
+        let is_newest = noted.is_of_newest(txn)?;
+        let NotedRefusal { table, id, reason, at, superseded, cursor, digest, .. } = noted;
         let cause = if superseded { RefusalCause::Superseded } else { RefusalCause::Refused };
-        let is_local = match txn.newest_change(&table, &id)? {
-            Some(change) => !change.is_sync_update,
-            None => txn.has_local_change(&table, &id, Cursor(0))?,
-        };
-        let is_newest = is_local && !txn.has_local_change(&table, &id, pushed_to)?;
         Ok(Self { table, id, cause, reason, cursor, digest, at, is_newest })
     }
 }

@@ -30,6 +30,21 @@ fn is_digest(text: &str) -> bool {
 }
 
 impl Cycle<'_, '_> {
+    /// Says again which refused versions are still the ones here: the one that won may have come later in the same cycle.
+    pub(crate) fn say_which_refused_are_newest(&mut self) -> Result<()> {
+        if self.report.refused_by_central.is_empty() {
+            return Ok(());
+        }
+        let txn = self.site.storage.read()?;
+        let noted = state::REFUSED_BY_CENTRAL.get(txn.as_ref())?.0;
+        for told in &mut self.report.refused_by_central {
+            if let Some(noted) = noted.iter().find(|noted| noted.table == told.table && noted.id == told.id) {
+                told.is_newest = noted.is_of_newest(txn.as_ref())?;
+            }
+        }
+        Ok(())
+    }
+
     /// Warns of the records that central refused, and notes them with the reasons, and up to where central has told of them.
     pub(super) fn note_refused_records(
         &mut self,

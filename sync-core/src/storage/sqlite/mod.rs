@@ -15,6 +15,7 @@ mod files;
 mod fill;
 mod history;
 mod hook;
+mod host_tables;
 mod identity;
 mod key;
 mod legacy_mirror;
@@ -236,11 +237,13 @@ impl SqliteStorage {
     pub(crate) fn host_tables(&self, sql: &str) -> Result<()> {
         let writer = self.writer.lock();
         let begun = rusqlite::Transaction::new_unchecked(&writer.connection, rusqlite::TransactionBehavior::Immediate);
-        let done = begun.and_then(|txn| {
-            txn.execute_batch(sql)?;
-            txn.commit()
-        });
-        done.map_err(|error| in_file(database_error(error), &self.path))
+        let in_file = |error| in_file(database_error(error), &self.path);
+        let txn = begun.map_err(in_file)?;
+        host_tables::run(&txn, sql).map_err(|error| match host_tables::is_of_host(&error) {
+            true => Error::bad_input(input::host_tables(error.to_string())),
+            false => in_file(error),
+        })?;
+        txn.commit().map_err(in_file)
     }
 
     /// Keeps the indexes of a host, each on a field of a record type.

@@ -5,8 +5,10 @@ use serde::{Deserialize, Serialize};
 use super::Setting;
 use super::stored::{JsonList, StoredJson};
 use crate::clock::Timestamp;
+use crate::error::Result;
 use crate::protocol::v6::ReportedRefusals;
 use crate::record::{Cursor, RecordId, TableName};
+use crate::storage::ReadTxn;
 
 /// The newest of them, at most one for each record. Only for people: a damaged list is begun again.
 pub(crate) const REFUSED_BY_CENTRAL: Setting<JsonList<NotedRefusal>> = Setting::lenient("refused_by_central");
@@ -37,4 +39,15 @@ pub(crate) struct NotedRefusal {
     pub digest: Option<String>,
     /// The push cursor at that time: a local change from here on was not refused yet.
     pub pushed_to: Cursor,
+}
+
+impl NotedRefusal {
+    /// True if the version that central did not take is still the one here: nothing newer was written here, and none came.
+    pub(crate) fn is_of_newest(&self, txn: &dyn ReadTxn) -> Result<bool> {
+        let is_local = match txn.newest_change(&self.table, &self.id)? {
+            Some(change) => !change.is_sync_update,
+            None => txn.has_local_change(&self.table, &self.id, Cursor(0))?,
+        };
+        Ok(is_local && !txn.has_local_change(&self.table, &self.id, self.pushed_to)?)
+    }
 }
