@@ -110,16 +110,17 @@ fn a_list_of_writes_takes_effect_together_and_insists_on_what_a_person_saw() {
     });
 }
 
+/// A write within an update.
+type Inner = fn(&Transaction<'_>) -> sync_core::Result<()>;
+
 #[test]
 fn an_edit_that_writes_its_own_record_is_refused_instead_of_undoing_that_write() {
     each_central(|replica| {
         let classes = replica.records().of::<AssetClass>();
         classes.put(&class("cold", "Cold")).expect("stored");
-        let inner: [&dyn Fn(&Transaction<'_>) -> sync_core::Result<()>; 2] =
-            [&|txn| txn.of::<AssetClass>().put(&class("cold", "inner")), &|txn| {
-                txn.update("asset_class", "cold", |_| Ok(data(r#"{"id":"cold","name":"inner"}"#)))
-            }];
-        for inner in inner {
+        let puts: Inner = |txn| txn.of::<AssetClass>().put(&class("cold", "inner"));
+        let updates: Inner = |txn| txn.update("asset_class", "cold", |_| Ok(data(r#"{"id":"cold","name":"inner"}"#)));
+        for inner in [puts, updates] {
             let outer = |txn: &Transaction<'_>| {
                 txn.of::<AssetClass>().update("cold", |class| {
                     class.name.push('!');
