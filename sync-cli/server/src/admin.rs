@@ -102,12 +102,7 @@ fn health(app: &App) -> HttpResponse {
     let seen =
         check.as_ref().ok().and_then(|()| Some((app.views.get(&app.central).ok()?, app.central.integrations().ok()?)));
     let now = SystemClock::new().now();
-    let certificate =
-        app.options.tls.as_ref().map_or("none", |tls| match certificate(tls.begins_at(), tls.ends_at(), now) {
-            "ok" if tls.is_not_renewed() => "not_renewed",
-            "ok" if tls.is_of_authority() => "refused_by_sites",
-            other => other,
-        });
+    let certificate = certificate_in_use(app, now);
     let is_well = check.is_ok() && disk != Disk::Full && !matches!(certificate, "ended" | "not_yet_valid");
     let document = json!({
         "ok": is_well,
@@ -128,6 +123,42 @@ fn health(app: &App) -> HttpResponse {
 /// How the backups stand that the host takes. A failed one is no reason to answer no sites, so it does not fail the health check.
 fn backup(app: &App) -> &'static str {
     app.options.backups.as_ref().map_or("none", |backups| backups.now().as_str())
+}
+
+/// How the certificate of this server stands.
+fn certificate_in_use(app: &App, now: Timestamp) -> &'static str {
+    app.options.tls.as_ref().map_or("none", |tls| match certificate(tls.begins_at(), tls.ends_at(), now) {
+        "ok" if tls.is_not_renewed() => "not_renewed",
+        "ok" if tls.is_of_authority() => "refused_by_sites",
+        other => other,
+    })
+}
+
+/// What an administrator has to know of the server itself, in sentences.
+fn alarms(app: &App, newest_visit: Option<Timestamp>, now: Timestamp) -> Result<Vec<&'static str>> {
+    let certificate = match certificate_in_use(app, now) {
+        "ended" => Some("The certificate has ended: no site comes in. Renew it."),
+        "not_yet_valid" => Some("The certificate is not valid yet by the clock of this machine: no site comes in."),
+        "ends_soon" => Some("The certificate ends within two weeks. Renew it before, or no site comes in."),
+        "not_renewed" => {
+            Some("The certificate in the file is not used, because it has a fault; the log of the server says which.")
+        }
+        "refused_by_sites" => Some("Sites refuse the certificate: it is the own one of an authority (CA:TRUE)."),
+        _ => None,
+    };
+    let backup = match backup(app) {
+        "failed" => Some("The last backup failed; the log of the server says why. It is tried again."),
+        "none_yet" => Some("There is no backup yet."),
+        _ => None,
+    };
+    let disk = match disk(app) {
+        Disk::Full => Some("The disk is full: pushes fail until there is room."),
+        Disk::NearlyFull => Some("The disk is nearly full: make room, or the next push may fail."),
+        Disk::Well | Disk::Unknown => None,
+    };
+    let clock = (clock(newest_visit, now) == "behind").then_some("The clock of this machine went back.");
+    let pause = app.central.is_paused()?.then_some("The server is paused: sites wait until `oms-sync resume`.");
+    Ok([disk, certificate, backup, clock, pause].into_iter().flatten().collect())
 }
 
 /// How a certificate stands.
@@ -246,7 +277,10 @@ fn status_document(app: &App) -> Result<HttpResponse> {
 
 fn status_page(app: &App, query: &str) -> Result<HttpResponse> {
     let (view, integrations) = (app.views.get(&app.central)?, app.central.integrations()?);
-    let text = page::html(&view, &integrations, &app.metrics.last_day(), &page::PageQuery::of(query));
+    let newest_visit = view.sites.iter().filter_map(|site| site.seen_at).max();
+    let alarms = alarms(app, newest_visit, SystemClock::new().now())?;
+    let last_day = app.metrics.last_day();
+    let text = page::html(&view, &integrations, &last_day, &alarms, &page::PageQuery::of(query));
     let header = |name: &str, value: &str| (name.to_owned(), value.to_owned());
     let headers = vec![
         header("content-type", "text/html; charset=utf-8"),

@@ -70,7 +70,7 @@ use self::sentences::address as why;
 pub use self::access_log::AccessLog;
 pub use self::backups::BackupLog;
 pub use self::options::{Notice, ServerOptions, connections_max};
-pub use self::tls::{Pem, Tls};
+pub use self::tls::{Pem, Tls, https_host};
 
 /// The most requests in work at once; more wait. Each is short, but a slow legacy server may hold some.
 const WORKERS: usize = 256;

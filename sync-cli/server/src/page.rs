@@ -167,7 +167,13 @@ impl Display for Escaped<'_> {
 }
 
 /// The page.
-pub(super) fn html(view: &CentralView, integrations: &Integrations, last_day: &[Part], asked: &PageQuery) -> String {
+pub(super) fn html(
+    view: &CentralView,
+    integrations: &Integrations,
+    last_day: &[Part],
+    alarms: &[&str],
+    asked: &PageQuery,
+) -> String {
     let mut sites: Vec<(SiteState, &SiteView)> =
         view.sites.iter().map(|site| (SiteState::of(site, view.at), site)).collect();
     let attention = sites.iter().filter(|(state, _)| state.needs_attention()).count();
@@ -177,14 +183,14 @@ pub(super) fn html(view: &CentralView, integrations: &Integrations, last_day: &[
     let page = asked.page.min(pages - 1);
     let mut text = String::with_capacity(64 * 1024);
     // Writing into a string cannot fail.
-    let _ = write_all(&mut text, view, (integrations, last_day), (asked, attention), &sites, (page, pages));
+    let _ = write_all(&mut text, view, (integrations, last_day, alarms), (asked, attention), &sites, (page, pages));
     text
 }
 
 fn write_all(
     text: &mut String,
     view: &CentralView,
-    (integrations, last_day): (&Integrations, &[Part]),
+    (integrations, last_day, alarms): (&Integrations, &[Part], &[&str]),
     (asked, attention): (&PageQuery, usize),
     sites: &[(SiteState, &SiteView)],
     (page, pages): (usize, usize),
@@ -202,6 +208,11 @@ fn write_all(
         // Not while somebody looks for a site: the page would forget what is being typed.
         if asked.name.is_empty() { "<meta http-equiv=\"refresh\" content=\"60\">" } else { "" },
     )?;
+    if !alarms.is_empty() {
+        write!(text, "<ul class=\"alert\" id=\"alarms\">")?;
+        alarms.iter().try_for_each(|alarm| write!(text, "<li>▲ {}</li>", Escaped(alarm)))?;
+        writeln!(text, "</ul>")?;
+    }
     write_summary(text, view, integrations)?;
     plots::write(text, last_day, &BUCKETS)?;
     let current = |is: bool| if is { " aria-current=\"page\"" } else { "" };

@@ -10,7 +10,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::client::verify_server_cert_signed_by_trust_anchor;
 use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::pki_types::pem::PemObject as _;
-use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
+use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use tokio_rustls::rustls::server::ParsedCertificate;
 use tokio_rustls::rustls::{self, CertificateError, RootCertStore, ServerConfig};
 
@@ -36,6 +36,8 @@ pub struct Tls(Arc<RwLock<Used>>);
 #[derive(Clone)]
 struct Used {
     acceptor: TlsAcceptor,
+    /// The server's certificate, the first of the chain.
+    certificate: Option<CertificateDer<'static>>,
     begins_at: Option<Timestamp>,
     ends_at: Option<Timestamp>,
     is_of_authority: bool,
@@ -59,6 +61,7 @@ impl Tls {
         }
         let (begins_at, ends_at) = (chain.first().and_then(begin_of), chain.first().and_then(end_of));
         let is_of_authority = chain.first().zip(ends_at).is_some_and(|(first, end)| is_of_authority(first, end));
+        let certificate = chain.first().cloned();
         let secret = PrivateKeyDer::from_pem_slice(key.text.as_bytes()).map_err(|error| bad(key.path, &error))?;
         let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
             .with_safe_default_protocol_versions()
@@ -73,6 +76,7 @@ impl Tls {
             })?;
         Ok(Self(Arc::new(RwLock::new(Used {
             acceptor: TlsAcceptor::from(Arc::new(config)),
+            certificate,
             begins_at,
             ends_at,
             is_of_authority,
@@ -94,6 +98,29 @@ impl Tls {
     /// library refuse it.
     pub fn is_of_authority(&self) -> bool {
         self.used().is_of_authority
+    }
+
+    /// True if the server's certificate is for this host, a name or an IP address: sites that ask another one refuse the server.
+    pub fn is_for(&self, host: &str) -> bool {
+        let Ok(name) = ServerName::try_from(host.trim_start_matches('[').trim_end_matches(']').to_owned()) else {
+            return false;
+        };
+        self.used().certificate.is_some_and(|certificate| is_for(&certificate, &name))
+    }
+
+    /// True if a site that asks for one of this certificate's names may also find it in the other one. A certificate without names has
+    /// none to miss.
+    pub fn shares_name_with(&self, other: &Self) -> bool {
+        let (ours, theirs) = (self.used().certificate, other.used().certificate);
+        let Some((ours, theirs)) = ours.zip(theirs) else { return true };
+        let (our_names, their_names) = (names_of(&ours), names_of(&theirs));
+        let is_any_for = |names: &[String], certificate: &CertificateDer<'_>| {
+            names.iter().any(|name| ServerName::try_from(name.as_str()).is_ok_and(|name| is_for(certificate, &name)))
+        };
+        our_names.is_empty()
+            || our_names.iter().any(|name| their_names.contains(name))
+            || is_any_for(&dns_names_of(&ours), &theirs)
+            || is_any_for(&dns_names_of(&theirs), &ours)
     }
 
     /// Uses the certificates and the key of another one from the next connection on.
@@ -122,6 +149,12 @@ impl Tls {
     }
 }
 
+/// The host of an address of HTTPS; `None` for another address.
+pub fn https_host(url: &str) -> Option<String> {
+    let url: axum::http::Uri = url.parse().ok()?;
+    url.host().filter(|_| url.scheme_str() == Some("https")).map(str::to_owned)
+}
+
 /// The fault that a certificate has at a time when no authority is trusted. There always is one.
 fn fault_at(certificate: &CertificateDer<'_>, seconds: u64) -> Option<CertificateError> {
     let certificate = ParsedCertificate::try_from(certificate).ok()?;
@@ -145,6 +178,30 @@ fn is_of_authority(certificate: &CertificateDer<'_>, end: Timestamp) -> bool {
         }
         _ => false,
     }
+}
+
+fn is_for(certificate: &CertificateDer<'_>, name: &ServerName<'_>) -> bool {
+    let certificate = webpki::EndEntityCert::try_from(certificate);
+    certificate.is_ok_and(|certificate| certificate.verify_is_valid_for_subject_name(name).is_ok())
+}
+
+/// The names of a certificate of all kinds, IP addresses too, as text that serves only to compare them. The library of TLS lists them
+/// where it misses a name, so this asks it for one that nobody has.
+fn names_of(certificate: &CertificateDer<'_>) -> Vec<String> {
+    let Ok(nobody) = ServerName::try_from("nobody.invalid") else { return Vec::new() };
+    let found =
+        webpki::EndEntityCert::try_from(certificate).map(|found| found.verify_is_valid_for_subject_name(&nobody));
+    match found {
+        Ok(Err(webpki::Error::CertNotValidForName(context))) => {
+            context.presented.into_iter().map(|name| name.to_ascii_lowercase()).collect()
+        }
+        _ => Vec::new(),
+    }
+}
+
+fn dns_names_of(certificate: &CertificateDer<'_>) -> Vec<String> {
+    let certificate = webpki::EndEntityCert::try_from(certificate);
+    certificate.map(|found| found.valid_dns_names().map(str::to_owned).collect()).unwrap_or_default()
 }
 
 /// From when on a certificate is valid, which is asked as its end is, about the year 1970.
@@ -190,5 +247,33 @@ mod tests {
             assert_eq!(end, Timestamp::parse("2031-03-04T00:00:00Z"), "{is_ca}");
             assert_eq!(is_of_authority(made.der(), end.expect("it is read")), is_ca);
         }
+    }
+
+    #[test]
+    fn a_certificate_is_compared_with_another_one_by_its_names() {
+        let of = |names: &[&str]| {
+            let made =
+                rcgen::generate_simple_self_signed(names.iter().map(|&name| name.to_owned()).collect::<Vec<_>>());
+            let made = made.expect("a certificate");
+            let (chain, key) = (made.cert.pem(), made.signing_key.serialize_pem());
+            let path = Path::new("pem");
+            Tls::from_pem(Pem { path, text: &chain }, Pem { path, text: &key }).expect("a certificate and its key")
+        };
+        for (used, new, is_shared) in [
+            (&["a.example.org"][..], &["A.example.org"][..], true),
+            (&["a.example.org", "b.example.org"], &["b.example.org"], true),
+            (&["a.example.org"], &["*.example.org"], true),
+            (&["*.example.org"], &["a.example.org"], true),
+            (&["192.0.2.1"], &["192.0.2.1"], true),
+            (&["192.0.2.1"], &["192.0.2.2"], false),
+            (&["a.example.org"], &["a.example.com"], false),
+            (&["a.example.org"], &[], false),
+            (&[], &["a.example.org"], true),
+        ] {
+            assert_eq!(of(used).shares_name_with(&of(new)), is_shared, "{used:?} {new:?}");
+        }
+        let both = of(&["*.example.org", "192.0.2.1", "2001:db8::1"]);
+        assert!(["a.example.org", "192.0.2.1", "[2001:db8::1]"].iter().all(|host| both.is_for(host)));
+        assert!(["example.org", "a.example.com", "192.0.2.2", "", "a b"].iter().all(|host| !both.is_for(host)));
     }
 }

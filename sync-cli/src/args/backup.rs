@@ -12,7 +12,7 @@ pub(crate) struct Backup {
     /// The folder of the backups, which is created if needed; each backup is a folder in it
     #[arg(value_name = "DIR")]
     pub folder: PathBuf,
-    /// Keep this many backups, and remove older ones [default: all]
+    /// Keep this many backups of this database, and remove older ones of it [default: all]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub keep: Option<u32>,
 }

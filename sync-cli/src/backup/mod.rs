@@ -15,7 +15,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use sync_core::files::Files;
-use sync_core::{Error, Result};
+use sync_core::{Error, ReplicaBuilder, Result};
 
 use crate::sentences::input_given as given;
 
@@ -98,9 +98,31 @@ impl StoredBackup {
     }
 }
 
-/// How long ago the newest backup in a folder was made; `None` if there is none, or the clock is behind it.
-pub(crate) fn newest_age(folder: &Path) -> Option<Duration> {
-    let newest = StoredBackup::all_in(folder).ok()?.pop()?;
+/// Whose backups are meant in a folder that several databases may share.
+pub(crate) struct Owner {
+    builder: ReplicaBuilder,
+    database: PathBuf,
+}
+
+impl Owner {
+    /// The owner of the backups of this database, which `builder` opens.
+    pub(crate) fn new(builder: ReplicaBuilder, database: PathBuf) -> Self {
+        Self { builder, database }
+    }
+
+    /// The whole backups of this database in a folder, the oldest first. One that cannot be read counts as another's.
+    fn backups_in(&self, folder: &Path) -> Result<Vec<PathBuf>> {
+        let is_ours = |path: &PathBuf| {
+            let backup = StoredBackup::at(path);
+            backup.and_then(|backup| self.builder.is_backup_of(&backup.database, &self.database)).unwrap_or(false)
+        };
+        Ok(StoredBackup::all_in(folder)?.into_iter().filter(is_ours).collect())
+    }
+}
+
+/// How long ago the newest backup of a database in a folder was made; `None` if there is none, or the clock is behind it.
+pub(crate) fn newest_age(folder: &Path, owner: &Owner) -> Option<Duration> {
+    let newest = owner.backups_in(folder).ok()?.pop()?;
     newest.join(MANIFEST).metadata().ok()?.modified().ok()?.elapsed().ok()
 }
 

@@ -8,7 +8,9 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 use sync_core::{Error, Replica, Result, Role};
 
-use super::{FileInFolder, MANIFEST, Manifest, StoredBackup, UNFINISHED, check, copy_private, failed, files_in, hash};
+use super::{
+    FileInFolder, MANIFEST, Manifest, Owner, StoredBackup, UNFINISHED, check, copy_private, failed, files_in, hash,
+};
 use super::{is_unfinished, make_private, private_file};
 use crate::output::bytes as shown_bytes;
 
@@ -19,12 +21,13 @@ const SPARE_BYTES: u64 = 64 * 1024 * 1024;
 const CYCLE_WAIT: Duration = Duration::from_secs(60);
 
 /// What to back up, and where.
-#[derive(Debug)]
 pub(crate) struct Plan<'a> {
     /// The folder of the backups.
     pub to: &'a Path,
     /// The folder of the database's files.
     pub files: &'a Path,
+    /// Whose backups the oldest ones are that go.
+    pub owner: &'a Owner,
     /// How many backups to keep; all if it is `None`.
     pub keep: Option<usize>,
 }
@@ -55,7 +58,7 @@ pub(crate) fn take(replica: &Replica, plan: &Plan<'_>) -> Result<Taken> {
     for path in super::entries(plan.to)?.iter().filter(|path| is_unfinished(path)) {
         std::fs::remove_dir_all(path).map_err(|error| failed("removing", path, error))?;
     }
-    let before = StoredBackup::all_in(plan.to)?.pop().map(|path| StoredBackup::at(&path)).transpose()?;
+    let before = plan.owner.backups_in(plan.to)?.pop().map(|path| StoredBackup::at(&path)).transpose()?;
     let database =
         replica.path().ok_or_else(|| Error::Io { what: "finding the database".into(), source: "".into() })?;
     refuse_small_disk(database, plan, before.as_ref())?;
@@ -177,10 +180,11 @@ fn copy_database(replica: &Replica, to: &Path) -> Result<()> {
     }
 }
 
-/// Removes the oldest backups.
+/// Removes the oldest backups of this database. Those of another one in the same folder are not counted.
 fn rotate(plan: &Plan<'_>) -> Result<Vec<PathBuf>> {
-    let all = StoredBackup::all_in(plan.to)?;
-    let surplus = plan.keep.map_or(0, |keep| all.len().saturating_sub(keep));
+    let Some(keep) = plan.keep else { return Ok(Vec::new()) };
+    let all = plan.owner.backups_in(plan.to)?;
+    let surplus = all.len().saturating_sub(keep);
     for path in &all[..surplus] {
         // First its name as a backup, so that an interruption leaves no half one.
         let name = path.file_name().unwrap_or_default().to_string_lossy();

@@ -7,13 +7,13 @@ use serde_json::json;
 use sync_core::central::SiteList;
 use sync_core::clock::{Clock as _, SystemClock};
 use sync_core::files::Files;
-use sync_core::{Error, Message, Result, Role};
+use sync_core::{Error, Message, Replica, Result, Role};
 
 use super::layout::{facts, moment_of, say};
 use super::list_changes::{ListChanges, ListedSites};
 use super::repair::put_aside_as;
 use crate::args::{self, Args};
-use crate::backup::{Plan, StoredBackup, check as check_backup, copy_private, files_in, take as take_backup};
+use crate::backup::{Owner, Plan, StoredBackup, check as check_backup, copy_private, files_in, take as take_backup};
 use crate::failure::{CommandOutcome, Failure};
 use crate::output::{Output, bytes};
 use crate::sentences::{backup_shown as shown, common, records};
@@ -22,7 +22,8 @@ use crate::workspace::Workspace;
 pub(super) fn take(args: &Args, options: &args::Backup, out: &Output) -> Result<CommandOutcome, Failure> {
     let workspace = Workspace::open(args, out)?;
     let keep = options.keep.map(|keep| keep as usize);
-    let plan = Plan { to: &options.folder, files: &workspace.folder, keep };
+    let owner = owner(args, &workspace.replica)?;
+    let plan = Plan { to: &options.folder, files: &workspace.folder, owner: &owner, keep };
     let taken = take_backup(&workspace.replica, &plan)?;
     if out.json {
         out.document(&taken)?;
@@ -35,6 +36,11 @@ pub(super) fn take(args: &Args, options: &args::Backup, out: &Output) -> Result<
         say(out, "", &shown::removed(taken.removed.len()))?;
     }
     Ok(CommandOutcome::Done)
+}
+
+/// Whose backups those of an open database are.
+pub(super) fn owner(args: &Args, replica: &Replica) -> Result<Owner> {
+    Ok(Owner::new(args.builder()?, replica.path().unwrap_or(&args.db).to_owned()))
 }
 
 pub(super) fn check(args: &Args, path: &Path, out: &Output) -> Result<CommandOutcome, Failure> {
@@ -88,7 +94,15 @@ pub(super) fn restore(args: &Args, options: &args::Restore, out: &Output) -> Res
         (None, Err(error)) => Some(shown::not_comparable(args.db.display().to_string(), Message::of(error))),
         (None, Ok(Some(_))) => None,
     };
-    let aside = if options.yes { Some(put_back(args, options, &backup, &folder, &missing)?) } else { None };
+    let put_back = || {
+        let done = put_back(args, options, &backup, &folder, &missing);
+        done.inspect_err(|error| {
+            if matches!(error, Error::DatabaseBusy { .. } | Error::CycleRunning { .. }) {
+                out.hint_said(&shown::stop_what_uses_it());
+            }
+        })
+    };
+    let aside = if options.yes { Some(put_back()?) } else { None };
     let since = since.ok().flatten();
     if out.json {
         out.document(&json!({

@@ -41,7 +41,11 @@ pub(super) fn import(args: &Args, options: &SiteImport, out: &Output) -> Result<
     // On the disk before the first site has one: a password that was lost would be of no use.
     let passwords = site_table::passwords(&options.passwords, &new, SystemClock::default().now())?;
     let workspace = there.map_or_else(|| Workspace::open_or_make(args, out), Ok)?;
-    let sites = workspace.replica.site_registry()?.by_command(format!("site import {}", options.file.display()));
+    let command = || format!("site import {}", options.file.display());
+    let mut sites = workspace.replica.site_registry()?;
+    if !passwords.is_empty() || !planned.stores.is_empty() {
+        sites = sites.by_command(command(), plan_in_words(&planned, &passwords))?;
+    }
     let mut done = Imported::default();
     let ended = done.add(&sites, &planned, &passwords);
     if !out.json {
@@ -52,6 +56,8 @@ pub(super) fn import(args: &Args, options: &SiteImport, out: &Output) -> Result<
         }
     }
     if let Err(error) = ended {
+        // The error that stopped it is the one to tell.
+        let _ = sites.by_command(command(), format!("stopped after {}", counts(done.sites, done.stores.len())));
         out.hint_said(&says::import_stopped(done.sites, done.stores.len()));
         return Err(error.into());
     }
@@ -69,6 +75,27 @@ pub(super) fn import(args: &Args, options: &SiteImport, out: &Output) -> Result<
         }
     }
     Ok(CommandOutcome::Done)
+}
+
+/// The names that the entry of the log has at most.
+const LOGGED_NAMES_MAX: usize = 20;
+
+/// What an import does, for the log.
+fn plan_in_words(planned: &Planned<'_>, passwords: &BTreeMap<String, String>) -> String {
+    let does = format!("adds {}", counts(passwords.len(), planned.stores.len()));
+    let of_stores = planned.stores.iter().map(|(line, _)| line.site.as_str());
+    let names: BTreeSet<&str> = passwords.keys().map(String::as_str).chain(of_stores).collect();
+    let shown: Vec<&str> = names.iter().copied().take(LOGGED_NAMES_MAX).collect();
+    let more = match names.len() - shown.len() {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    format!("{does}; of the sites {}{more}", shown.join(", "))
+}
+
+fn counts(sites: usize, stores: usize) -> String {
+    let ending = |count| if count == 1 { "" } else { "s" };
+    format!("{sites} site{} and {stores} store{} (new or moved)", ending(sites), ending(stores))
 }
 
 /// A store that was added or moved.

@@ -60,6 +60,7 @@ sync_core::sentences! {
         certificate_of_authority(file) = "warning: the certificate in {file} is the own certificate of an authority (CA:TRUE), and sites refuse it: \
             use one for this server, signed by that authority, or a self-signed one with CA:FALSE (`openssl req -x509 … \
             -addext basicConstraints=critical,CA:FALSE`)";
+        certificate_not_for_host(file, host) = "warning: the certificate in {file} is not for {host}, the host of --public-url: sites refuse it";
         certificate_read_again(file) = "{file} has changed: new connections use the new certificate";
         certificate_kept(code, error) =
             "warning: the certificate in the file cannot be used; the former one stays in use: [{code}] {error}";

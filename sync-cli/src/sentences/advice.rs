@@ -37,8 +37,8 @@ pub(super) const ALL: &[MessageTemplate] = &[
     advice("incorrect_password", "Run `oms-sync init` again with the password that the server has for this site."),
     advice(
         "database_copied",
-        "Stop this copy, and go on with the other one. To go on with this one instead, stop the other and run `oms-sync init` \
-         again here: it reads what the other sent, and the other is refused from then on. Each copy keeps what it has not sent.",
+        "Stop this copy, and go on with the other one. To go on with this one instead, stop the other, run `oms-sync init` \
+         again here and `oms-sync sync` twice: it reads what the other sent, and the other is refused from then on. Each copy keeps what it has not sent.",
     ),
     advice(
         "no_machine_id",

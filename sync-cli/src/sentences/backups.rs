@@ -13,9 +13,9 @@ sync_core::sentences! {
             and nobody has what was written only there.";
         next_changes() = "Next: make the changes of this list again before a site comes, then oms-sync serve --check with the flags of the service";
         next_serve() = "Next: oms-sync serve --check with the flags of the service, then start it";
-        since_at_central(from_sites, from_servers) = "Since the backup: {from_sites} came from sites, which send them again, \
-            and {from_servers} from the legacy server, which is asked again.";
-        since_alone(from_sites) = "Since the backup: {from_sites} came from sites, which send them again.";
+        since_at_central(from_sites, from_servers) = "Since the backup sites sent {from_sites}, which they send again, and the legacy \
+            server sent {from_servers}, which it is asked for again.";
+        since_alone(from_sites) = "Since the backup sites sent {from_sites}, which they send again.";
         list_changed() = "Only this database knows what was changed since the backup in the list of sites and stores. A restore undoes it:";
         site_added(name) = "site {name} was added, and will be unknown";
         site_removed(name) = "site {name} was removed, and will be back";
@@ -24,13 +24,14 @@ sync_core::sentences! {
         store_removed(name, code) = "store {name} ({code}) was removed, and will be back";
         store_moved(name, code, now, then) = "store {name} ({code}) is active on site {now}, and will be on site {then}";
         store_renamed(name, code) = "store {name} ({code}) has another name or code, and will have the former one";
-        since_at_site(received, written) = "Since the backup: {received} came from the servers, and are read again; {written} \
-            of this site were written, and those that were sent come back from there.";
+        since_at_site(received, written) = "Since the backup this site got {received} from the servers, which is read again, \
+            and wrote {written}; what was sent of that comes back from there.";
         only_here(records) = "Only this database has what was written here and sent to nobody: at most {records}. A restore \
             loses them; they stay in the database that is kept beside it.";
         nothing_is_only_here() = "A restore loses nothing: nothing was written here that nobody else has.";
         restored(files) = "The backup is in place. Files that came back: {files}";
         kept_in() = "The database as it was before is in";
+        stop_what_uses_it() = "Nothing was changed. Stop the server first (serve, or the service oms-sync-central), and run at a site (or oms-sync-site)";
         to_do_it() = "Nothing was changed. To do it, stop serve and run, and repeat this with --yes";
     }
 }

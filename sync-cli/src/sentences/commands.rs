@@ -430,6 +430,8 @@ sync_core::sentences! {
         passwords_in_table(file) = "{file} is the table itself; name another file for the passwords";
         certificate_not_yet_valid(file, at) = "the certificate in {file} is valid only from {at}, by the clock of this machine";
         certificate_not_for_sites(file) = "the certificate in {file} is the own certificate of an authority (CA:TRUE), and sites refuse it";
+        certificate_not_for_host(file, host) = "the certificate in {file} is not for {host}, and sites refuse it there";
+        certificate_of_other_names(file) = "the certificate in {file} has none of the names of the one in use, and sites refuse it";
         certificate_ended(file, at) = "the certificate in {file} ended at {at}";
         joined_files(file, line) = "{file} has a byte order mark within it, in line {line}: another file begins there; remove the mark, \
             and a second head of a table";

@@ -166,7 +166,8 @@ fn a_restored_database_says_so_in_its_log_and_central_is_told_what_comes_next() 
         let said = desk.run(&["--db", db, "restore", &path, "--yes"]).ends(0);
         assert!(words(&said).contains("Next:") && words(&said).contains(next), "{said:?}");
         let newest = desk.run(&["--db", db, "log", "list", "--json"]).ends(0).json_lines()[0].clone();
-        let expected = format!("restored from a backup taken {}", manifest["made_at"].as_str().expect("a time"));
+        let made_at = manifest["made_at"].as_str().and_then(sync_core::clock::Timestamp::parse).expect("a time");
+        let expected = format!("restored from a backup taken {}", made_at.for_people());
         assert!(newest["repair"]["changed"].to_string().contains(&expected), "{newest}");
         let list = desk.run(&["--db", db, "log", "list"]).ends(0).out;
         assert!(list.contains("restored from a backup"), "{list}");

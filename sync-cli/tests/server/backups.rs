@@ -51,6 +51,8 @@ fn what_a_restored_central_server_lacks_comes_back_from_its_site() {
     assert_eq!((&rehearsed["since"]["from_sites"], &rehearsed["since"]["not_sent"]), (&json!(1), &json!(1)));
     let while_serving = desk.run(&[&restore[..], &["--yes"]].concat());
     assert_eq!(while_serving.error().0, "database_busy");
+    let in_words = desk.run(&["--db", "central.sqlite", "restore", &path, "--yes"]);
+    assert!(in_words.err.contains("Stop the server first"), "{in_words:?}");
     desk.run(&["--db", "central.sqlite", "records", "get", "property", "p"]).ends(0);
     server.stop().ends(0);
 
@@ -83,6 +85,37 @@ fn files_that_two_backups_hold_are_stored_once_and_the_oldest_backups_go() {
     assert_eq!(whole(&desk).len(), 2);
     for path in whole(&desk) {
         desk.run(&["check", path.to_str().expect("text")]).ends(0);
+    }
+    server.stop().ends(0);
+}
+
+/// A site and its central server may back up into one folder.
+#[test]
+fn backups_of_another_database_in_the_folder_are_neither_removed_nor_counted() {
+    let (desk, server, _file) = sent(5000, &[]);
+    server.stop().ends(0);
+    let of = |db: &str| {
+        let taken = desk.run(&["--db", db, "backup", "backups", "--keep", "1", "--json"]).ends(0).json();
+        (taken["backup"].as_str().expect("a path").to_owned(), taken["removed"].clone())
+    };
+    let (central, _) = of("central.sqlite");
+    let (first, removed) = of("oms-sync.sqlite");
+    assert_eq!(removed, json!([]), "it is the first backup of the site");
+    let (second, removed) = of("oms-sync.sqlite");
+    assert_eq!(removed, json!([first]));
+    desk.run(&["check", &central]).ends(0);
+    assert_eq!(of("central.sqlite").1, json!([central]));
+    desk.run(&["check", &second]).ends(0);
+
+    // The backups of a site do not make that of its server superfluous.
+    for path in whole(&desk).iter().filter(|path| path.join("central.sqlite").exists()) {
+        std::fs::remove_dir_all(path).expect("removed");
+    }
+    let server = desk.serve_with("central.sqlite", &["--backup-to", "backups", "--backup-every", "24h"]);
+    let began = Instant::now();
+    while !whole(&desk).iter().any(|path| path.join("central.sqlite").exists()) {
+        assert!(began.elapsed() < Duration::from_secs(60), "central takes none");
+        std::thread::sleep(Duration::from_millis(50));
     }
     server.stop().ends(0);
 }
@@ -182,10 +215,19 @@ fn a_failed_backup_of_the_server_alarms_until_one_is_whole() {
         get(&server.address, "/metrics").text()
     };
     let metrics = becomes("failed");
+    let on_page = || get(&server.address, "/").text().contains("The last backup failed");
+    assert!(on_page());
     assert!(figure(&metrics, "oms_sync_backup_failures_total") >= 1.0);
     assert!(!metrics.contains("oms_sync_backup_timestamp_seconds"), "there is no whole one: {metrics}");
     std::fs::remove_file(desk.path("backups")).expect("removed");
     let metrics = becomes("ok");
+    assert!(!on_page());
+    let alarms = || get(&server.address, "/").text().contains("id=\"alarms\"");
+    assert!(!alarms());
+    desk.run(&["--db", "central.sqlite", "pause"]).ends(0);
+    assert!(alarms() && get(&server.address, "/").text().contains("The server is paused"));
+    desk.run(&["--db", "central.sqlite", "resume"]).ends(0);
+    assert!(!alarms());
     assert!(figure(&metrics, "oms_sync_backup_timestamp_seconds") > 1.7e9);
     let said = server.stop().ends(0);
     for words in ["the backup into backups failed: [io_failed]", "a backup was taken: backups/"] {

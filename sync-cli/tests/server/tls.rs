@@ -195,6 +195,11 @@ fn a_certificate_that_sites_refuse_is_warned_of_before_a_site_comes() {
     let warns = |said: &str| said.contains("own certificate of an authority (CA:TRUE)");
     write_certificate(&desk, 2040);
     assert!(!warns(&desk.run(&[&check[..], &flags].concat()).ends(0).err));
+    for (url, is_warned) in [("https://localhost:8000/", false), ("https://central.example.org/", true)] {
+        let said = desk.run(&[&check[..], &flags, &["--public-url", url]].concat()).ends(0).err;
+        let words = said.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert_eq!(words.contains("is not for central.example.org"), is_warned, "{url}: {said}");
+    }
     let mut params = rcgen::CertificateParams::new(vec!["localhost".to_owned()]).expect("a name");
     params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
     write_certificate_of(&desk, &params);
@@ -226,7 +231,8 @@ fn a_certificate_that_sites_do_not_accept_never_takes_the_place_of_a_good_one() 
     let health = || get(server.admin.as_ref().expect("its own address"), "/health").json()["certificate"].clone();
     let mut of_authority = rcgen::CertificateParams::new(vec!["localhost".to_owned()]).expect("a name");
     of_authority.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
-    for params in [later(), of_authority] {
+    let of_other_host = rcgen::CertificateParams::new(vec!["other.example.org".to_owned()]).expect("a name");
+    for params in [later(), of_authority, of_other_host] {
         write_certificate_of(&desk, &params);
         // The files are looked at every five seconds.
         std::thread::sleep(Duration::from_secs(17));
@@ -242,8 +248,9 @@ fn a_certificate_that_sites_do_not_accept_never_takes_the_place_of_a_good_one() 
     assert_eq!(health(), "ok");
     let said = server.stop().ends(0).err;
     let kept: Vec<&str> = said.lines().filter(|line| line.contains("the former one stays in use")).collect();
-    let [first, second] = kept[..] else { panic!("each once: {said}") };
+    let [first, second, third] = kept[..] else { panic!("each once: {said}") };
     assert!(first.contains("valid only from 2090-01-02") && second.contains("(CA:TRUE)"), "{said}");
+    assert!(third.contains("none of the names of the one in use"), "{said}");
 }
 
 #[test]

@@ -11,7 +11,10 @@ use crate::transport::HttpResponse;
 
 impl Central {
     /// True while this server is paused. Read from the database for each request, because another process may pause it.
-    pub(super) fn is_paused(&self) -> Result<bool> {
+    ///
+    /// # Errors
+    /// The database failed.
+    pub fn is_paused(&self) -> Result<bool> {
         state::PAUSED.get(self.storage.read()?.as_ref())
     }
 

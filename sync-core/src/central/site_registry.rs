@@ -72,8 +72,8 @@ impl SiteList {
 pub struct SiteRegistry {
     storage: Arc<dyn Storage>,
     clock: Arc<dyn Clock>,
-    /// The command of the administrator, if it does several of these things.
-    command: Option<String>,
+    /// True for a command that does several of these things, which are one entry of the log.
+    is_noted: bool,
 }
 
 impl std::fmt::Debug for SiteRegistry {
@@ -111,18 +111,24 @@ impl SiteRegistry {
                 txn.commit()?;
             }
         }
-        Ok(Self { storage, clock, command: None })
+        Ok(Self { storage, clock, is_noted: false })
     }
 
-    /// The same list for a command that does several of these things, such as the import of a table: the log names that command for each
-    /// change.
-    pub fn by_command(self, command: impl Into<String>) -> Self {
-        Self { command: Some(command.into()), ..self }
+    /// The same list for a command that does several of these things, such as the import of a table: they are one entry of the log, which
+    /// is added now and says what the command does. One for each of hundreds of rows would push the older entries out of the log.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub fn by_command(self, command: impl Into<String>, does: impl Into<String>) -> Result<Self> {
+        let txn = self.storage.write()?;
+        note_act(txn.as_ref(), self.clock.now(), command.into(), does.into())?;
+        txn.commit()?;
+        Ok(Self { is_noted: true, ..self })
     }
 
     /// Adds a change to the log, with the command that made it.
     fn note(&self, txn: &dyn WriteTxn, command: String, changed: String) -> Result<()> {
-        note_act(txn, self.clock.now(), self.command.clone().unwrap_or(command), changed)
+        if self.is_noted { Ok(()) } else { note_act(txn, self.clock.now(), command, changed) }
     }
 
     /// Gives a site a new password. Its next sign-in needs it.

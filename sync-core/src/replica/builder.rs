@@ -254,6 +254,15 @@ impl ReplicaBuilder {
         crate::storage::check_backup_is_of(backup.as_ref(), path.as_ref(), self.key.as_ref())
     }
 
+    /// True only if a backup is surely of the database at `path`: both have the same role, site and ids. What removes old backups from a
+    /// folder that several databases share asks this.
+    ///
+    /// # Errors
+    /// One of the two cannot be read, for example because the backup has a former key.
+    pub fn is_backup_of(&self, backup: impl AsRef<Path>, path: impl AsRef<Path>) -> Result<bool> {
+        crate::storage::is_backup_of(backup.as_ref(), path.as_ref(), self.key.as_ref())
+    }
+
     /// Lets [`restore`](Self::restore) put a backup in the place of the database of another site, which a person has to confirm.
     #[must_use]
     pub fn replace_another(self) -> Self {

@@ -75,7 +75,7 @@ pub(crate) use sqlite::change_key;
 #[cfg(feature = "sqlite")]
 pub use sqlite::{HookedRecord, RecordHook, SqliteStorage};
 #[cfg(feature = "sqlite")]
-pub(crate) use sqlite::{check_backup, check_backup_is_of, damage, examine, restore};
+pub(crate) use sqlite::{check_backup, check_backup_is_of, damage, examine, is_backup_of, restore};
 pub(crate) use state::changelog_gaps;
 pub(crate) use state::newest_gaps;
 pub(crate) use sync_log::REPAIR;

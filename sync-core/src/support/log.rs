@@ -1,6 +1,8 @@
 //! Repairs in the sync log: the changes of a person, with the reason.
 
 #[cfg(feature = "support")]
+use crate::clock::Timestamp;
+#[cfg(feature = "support")]
 use crate::error::Result;
 #[cfg(feature = "support")]
 use crate::storage::note_act;
@@ -25,7 +27,10 @@ impl Support {
     /// The database failed.
     pub fn log_restore(&self, taken_at: Option<&str>) -> Result<()> {
         let changed = match taken_at {
-            Some(at) => format!("restored from a backup taken {at}"),
+            Some(at) => {
+                let at = Timestamp::parse(at).map_or_else(|| at.to_owned(), Timestamp::for_people);
+                format!("restored from a backup taken {at}")
+            }
             None => "restored from a backup".to_owned(),
         };
         let txn = self.storage.write()?;

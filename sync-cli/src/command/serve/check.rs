@@ -19,7 +19,11 @@ pub(super) fn run(args: &Args, options: &Serve, out: &Output) -> Result<CommandO
     let files = certificate_files(options)?;
     if let Some(files) = &files {
         let (tls, warning) = files.read()?;
-        warning.iter().chain(&files.ends_soon(&tls)).for_each(|warning| out.hint_said(warning));
+        warning
+            .iter()
+            .chain(&files.ends_soon(&tls))
+            .chain(&files.misses_host(&tls))
+            .for_each(|warning| out.hint_said(warning));
     }
     if let Some(concern) = options.public_url.as_deref().and_then(ConfigWarning::of_own_url) {
         return Err(Error::bad_input(input_given::public_url_unusable(concern.to_string())).into());

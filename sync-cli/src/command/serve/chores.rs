@@ -8,7 +8,7 @@ use oms_sync_server::{BackupLog, Pem, Tls};
 use sync_core::clock::{Clock as _, SystemClock, Timestamp};
 use sync_core::{Error, Message, Replica, Site, SyncOptions, Texts};
 
-use crate::backup::{Plan, newest_age, take};
+use crate::backup::{Owner, Plan, newest_age, take};
 use crate::input::{TEXT_MAX, text_of};
 use crate::output::bytes;
 use crate::progress::until_interrupted;
@@ -68,7 +68,7 @@ pub(super) fn cycles(site: &Site, texts: &Texts) {
 /// Takes a backup when one is due, until a signal comes. The newest backup says when the next one is due, so that a restart
 /// neither repeats nor skips one. Failures are printed, and tried again after a while.
 pub(super) fn backups(replica: &Replica, plan: &Plan<'_>, every: Duration, log: &BackupLog, texts: &Texts) {
-    let mut wait = newest_age(plan.to).map_or(Duration::ZERO, |age| every.saturating_sub(age));
+    let mut wait = newest_age(plan.to, plan.owner).map_or(Duration::ZERO, |age| every.saturating_sub(age));
     while !interrupted() {
         if !rest(wait) {
             return;
@@ -93,10 +93,10 @@ fn failed_backup(folder: &Path, error: &Error) -> Message {
     says::backup_failed(folder.display().to_string(), error.code(), Message::of(error))
 }
 
-/// A log of the backups that knows the newest one in a folder.
-pub(super) fn backup_log(folder: &Path) -> BackupLog {
+/// A log of the backups of a database that knows the newest one in a folder.
+pub(super) fn backup_log(folder: &Path, owner: &Owner) -> BackupLog {
     let now = SystemClock::default().now();
-    let taken_at = newest_age(folder).and_then(|age| {
+    let taken_at = newest_age(folder, owner).and_then(|age| {
         let age = i64::try_from(age.as_millis()).ok()?;
         Some(Timestamp::from_unix_millis(now.unix_millis() - age))
     });
@@ -110,6 +110,8 @@ type ChangeTimes = [Option<SystemTime>; 2];
 pub(super) struct CertificateFiles {
     pub certificates: PathBuf,
     pub key: PathBuf,
+    /// The host of the address that sites get, if one was given.
+    pub public_host: Option<String>,
 }
 
 impl CertificateFiles {
@@ -125,10 +127,10 @@ impl CertificateFiles {
         let now = SystemClock::default().now();
         match (tls.begins_at(), tls.ends_at()) {
             (_, Some(end)) if end <= now => {
-                Err(Error::bad_input(input_given::certificate_ended(self.shown(), end.to_string())))
+                Err(Error::bad_input(input_given::certificate_ended(self.shown(), end.for_people())))
             }
             (Some(begin), _) if begin > now => {
-                Err(Error::bad_input(input_given::certificate_not_yet_valid(self.shown(), begin.to_string())))
+                Err(Error::bad_input(input_given::certificate_not_yet_valid(self.shown(), begin.for_people())))
             }
             _ => {
                 let warning = tls.is_of_authority().then(|| says::certificate_of_authority(self.shown()));
@@ -144,16 +146,33 @@ impl CertificateFiles {
     fn read_again(&self, used: &Tls) -> Result<(Tls, Option<Message>), Error> {
         let (new, warning) = self.read()?;
         let is_current = used.ends_at().is_none_or(|end| end > SystemClock::default().now());
-        match new.is_of_authority() && !used.is_of_authority() && is_current {
-            true => Err(Error::bad_input(input_given::certificate_not_for_sites(self.shown()))),
-            false => Ok((new, warning)),
+        if !is_current {
+            return Ok((new, warning));
         }
+        if new.is_of_authority() && !used.is_of_authority() {
+            return Err(Error::bad_input(input_given::certificate_not_for_sites(self.shown())));
+        }
+        match &self.public_host {
+            Some(host) if used.is_for(host) && !new.is_for(host) => {
+                Err(Error::bad_input(input_given::certificate_not_for_host(self.shown(), host)))
+            }
+            _ if !used.shares_name_with(&new) => {
+                Err(Error::bad_input(input_given::certificate_of_other_names(self.shown())))
+            }
+            _ => Ok((new, warning)),
+        }
+    }
+
+    /// A warning of a certificate that is not for the address that sites get.
+    pub(super) fn misses_host(&self, tls: &Tls) -> Option<Message> {
+        let missed = self.public_host.as_deref().filter(|host| !tls.is_for(host));
+        missed.map(|host| says::certificate_not_for_host(self.shown(), host))
     }
 
     /// A warning of a certificate that ends soon.
     pub(super) fn ends_soon(&self, tls: &Tls) -> Option<Message> {
         let near = tls.ends_at().filter(|end| end.since(SystemClock::default().now()) < END_IS_NEAR);
-        near.map(|end| says::certificate_ends(self.shown(), end.to_string()))
+        near.map(|end| says::certificate_ends(self.shown(), end.for_people()))
     }
 
     fn shown(&self) -> String {

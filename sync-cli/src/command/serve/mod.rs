@@ -10,7 +10,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use oms_sync_server::{AccessLog, Server, ServerOptions, connections_max, listen};
+use oms_sync_server::{AccessLog, Server, ServerOptions, connections_max, https_host, listen};
 use serde_json::json;
 use sync_core::central::{Central, CentralConfig, SiteList};
 use sync_core::files::FileStore;
@@ -76,7 +76,8 @@ pub(super) fn run(args: &Args, options: &Serve, out: &Output) -> Result<CommandO
     serving.files = Some(folder);
     serving.database = replica.path().map(Path::to_owned);
     let tls = serving.tls.clone();
-    let backup_log = options.backup_to.as_deref().map(|to| Arc::new(chores::backup_log(to)));
+    let owner = super::backup::owner(args, &replica)?;
+    let backup_log = options.backup_to.as_deref().map(|to| Arc::new(chores::backup_log(to, &owner)));
     serving.backups = backup_log.clone();
     let server = Server::start(Arc::new(central), listener, serving)?;
     tell_where(&server, options, out)?;
@@ -96,8 +97,10 @@ pub(super) fn run(args: &Args, options: &Serve, out: &Output) -> Result<CommandO
     if let Some((to, log)) = options.backup_to.clone().zip(backup_log) {
         let (replica, folder, texts) = (replica.clone(), backed_up, out.texts.clone());
         let (every, keep) = (options.backup_every, options.backup_keep.map(|keep| keep as usize));
-        let back_up = move || chores::backups(&replica, &Plan { to: &to, files: &folder, keep }, every, &log, &texts);
-        std::thread::spawn(back_up);
+        std::thread::spawn(move || {
+            let plan = Plan { to: &to, files: &folder, owner: &owner, keep };
+            chores::backups(&replica, &plan, every, &log, &texts);
+        });
     }
     let (mut in_place, mut looked_at) = (Ok(()), Instant::now());
     while !interrupted() && in_place.is_ok() {
@@ -258,7 +261,10 @@ fn warn<'c>(config_warnings: impl Iterator<Item = &'c ConfigWarning>, out: &Outp
 /// One without the other: in a file of settings nothing else notices that, and the server would start without TLS.
 fn certificate_files(options: &Serve) -> Result<Option<CertificateFiles>, Error> {
     match (options.tls_cert.clone(), options.tls_key.clone()) {
-        (Some(certificates), Some(key)) => Ok(Some(CertificateFiles { certificates, key })),
+        (Some(certificates), Some(key)) => {
+            let public_host = options.public_url.as_deref().and_then(https_host);
+            Ok(Some(CertificateFiles { certificates, key, public_host }))
+        }
         (None, None) => Ok(None),
         _ => Err(Error::bad_input(input_given::tls_needs_both())),
     }

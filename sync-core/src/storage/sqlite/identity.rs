@@ -47,6 +47,13 @@ impl DatabaseIdentity {
         ours.iter().zip(&theirs).all(|(our, their)| our.is_none() || their.is_none() || our == their)
     }
 
+    /// True only if the two are surely the same database: nothing tells them apart, and they share an id.
+    fn is_surely_same(&self, other: &Self) -> bool {
+        let is_shared = |our: &Option<String>, their: &Option<String>| our.is_some() && our == their;
+        let shares_id = is_shared(&self.file, &other.file) || is_shared(&self.site_uuid, &other.site_uuid);
+        shares_id && self.is_same(other)
+    }
+
     fn parts(&self) -> [Option<&str>; 4] {
         let role = self.role.map(Role::as_str);
         [role, self.site_name.as_deref(), self.site_uuid.as_deref(), self.file.as_deref()]
@@ -104,6 +111,14 @@ pub(crate) fn check_backup_is_of(backup: &Path, path: &Path, key: Option<&Databa
     Err(Error::BackupOfAnother { of, path: path.display().to_string(), here })
 }
 
+/// True only if a backup is surely of the database at `path`: then a newer one makes it superfluous.
+///
+/// # Errors
+/// One of the two cannot be read.
+pub(crate) fn is_backup_of(backup: &Path, path: &Path, key: Option<&DatabaseKey>) -> Result<bool> {
+    Ok(DatabaseIdentity::of(path, key)?.is_surely_same(&DatabaseIdentity::of(backup, key)?))
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::SqliteStorage;
@@ -147,7 +162,11 @@ mod tests {
         ] {
             let refused = check_backup_is_of(&at("backup"), &at(name), None).unwrap_err();
             assert!(refused.code() == "backup_of_another" && refused.to_string().contains(here), "{refused}");
+            assert!(!is_backup_of(&at("backup"), &at(name), None).unwrap(), "{name}");
         }
+        assert!(is_backup_of(&at("backup"), &at("site"), None).unwrap());
+        // Any backup may take the place of an empty database, but none is one of it.
+        assert!(!is_backup_of(&at("backup"), &at("empty"), None).unwrap());
         check_backup_is_of(&at("site"), &at("anew"), None).unwrap_err();
     }
 

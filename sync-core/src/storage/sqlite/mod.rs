@@ -51,7 +51,7 @@ pub(crate) use self::examine::{damage, examine};
 use self::fault::{at_path, database_error, in_file, is_there};
 use self::hook::HostHook;
 pub use self::hook::{HookedRecord, RecordHook};
-pub(crate) use self::identity::check_backup_is_of;
+pub(crate) use self::identity::{check_backup_is_of, is_backup_of};
 #[cfg(feature = "sqlcipher")]
 pub use self::key::DatabaseKey;
 #[cfg(not(feature = "sqlcipher"))]
