@@ -80,6 +80,18 @@ fn the_list_names_the_sites_of_which_two_copies_run() {
     );
     let status = desk.run(&["--db", "central.sqlite", "status"]).ends(0);
     assert!(status.out.contains("two copies of the database of site clinic run"), "{status:?}");
+
+    // A new password and a new set-up do not end the alarm: the copy that was refused may still hold edits.
+    desk.run(&["--db", "central.sqlite", "site", "set-password", "clinic", "--password-file", "pw"]).ends(0);
+    let server = desk.serve("central.sqlite");
+    std::fs::remove_file(desk.path("oms-sync.sqlite")).expect("removed");
+    let init = ["init", "--legacy-url", &server.address, "--site", "clinic", "--password-file", "pw"];
+    desk.run(&[&init[..], &["--hardware-id", HARDWARE_ID]].concat()).ends(0);
+    for _ in 0..2 {
+        desk.run(&["sync", "-q"]).ends(0);
+    }
+    server.stop().ends(0);
+    assert_eq!(listed(&desk, &[], 0)[0]["copy_refused_at"].as_str().map(|at| at >= refused_at.as_str()), Some(true));
 }
 
 #[test]

@@ -43,6 +43,9 @@ pub(crate) struct SiteDatabases {
     central_restored: Cursor,
     /// The time when another copy was last refused.
     pub refused_at: Option<Timestamp>,
+    /// The same for central's alarm. A new set-up ends what the site is told, not this: the copy that was refused may still hold edits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    alarm_at: Option<Timestamp>,
     /// The end of this changelog when the newest push was accepted, or when it was integrated.
     #[serde(default)]
     at: Cursor,
@@ -87,6 +90,7 @@ impl SiteDatabases {
             site_restored: Cursor(0),
             central_restored: Cursor(0),
             refused_at: None,
+            alarm_at: None,
             at: Cursor(0),
             is_pending: false,
             firsts: Vec::new(),
@@ -181,8 +185,15 @@ impl SiteDatabases {
     fn noting_refused(self, now: Timestamp) -> Self {
         // A push from before a restore of central, which central does not know any more.
         let may_be_late = self.forgot_at.is_some_and(|at| may_still_arrive(at, now));
-        let refused_at = if may_be_late { self.refused_at } else { Some(now) };
-        Self { refused_at, ..self }
+        match may_be_late {
+            true => self,
+            false => Self { refused_at: Some(now), alarm_at: Some(now), ..self },
+        }
+    }
+
+    /// When another copy was last refused, whatever was set up since.
+    fn alarmed_at(&self) -> Option<Timestamp> {
+        self.alarm_at.max(self.refused_at)
     }
 
     fn told(&self) -> CopyReport {
@@ -236,7 +247,8 @@ pub(crate) fn of_site(txn: &dyn ReadTxn, site: SiteId) -> Result<Option<SiteData
 pub(super) fn open_to_all(txn: &dyn WriteTxn, site: SiteId) -> Result<()> {
     match of_site(txn, site)? {
         Some(known) => {
-            let open = SiteDatabases { is_open_to_all: true, replaced: None, refused_at: None, ..known };
+            let open =
+                SiteDatabases { is_open_to_all: true, replaced: None, refused_at: None, alarm_at: None, ..known };
             store(txn, site, &open)
         }
         None => Ok(()),
@@ -314,6 +326,7 @@ pub(super) fn judge(
     // What was refused before a set-up that only this push shows concerns the database that was replaced.
     let goes_on = |known: &&SiteDatabases| !chain.after.is_empty() || known.is_expected(chain);
     let refused_at = known.as_ref().filter(goes_on).and_then(|known| known.refused_at);
+    let alarm_at = known.as_ref().and_then(SiteDatabases::alarmed_at);
     let number = known.as_ref().map_or(0, |known| known.number).max(chain.number).saturating_add(1);
     let firsts = known.as_ref().map_or_else(Vec::new, |known| known.firsts.clone());
     let mut taken = known.map_or_else(Vec::new, |known| known.taken);
@@ -328,6 +341,7 @@ pub(super) fn judge(
         site_restored,
         central_restored,
         refused_at,
+        alarm_at,
         at,
         is_pending,
         firsts,
@@ -412,6 +426,7 @@ fn replace(
     }
     known.taken_at = now;
     // What a site is told of copies concerns the database that was replaced.
+    known.alarm_at = known.alarmed_at();
     known.refused_at = None;
     known.note_first(chain);
     Ok(known)

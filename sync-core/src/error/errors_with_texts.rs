@@ -230,7 +230,7 @@ pub enum Error {
         code: "database_copied", class: Configure,
         message: "another copy of this database continues as site \"{site}\", since {since}",
         cause: "The file was copied, or the machine with it, and both copies run: central accepts only one, because both would drift apart.",
-        advice: "Stop this copy, and go on with the other one. To go on with this one instead, stop the other and set this site up again here: it reads what the other sent, and the other is refused from then on. What is not sent yet stays in each.",
+        advice: "Stop this copy, and go on with the other one. To go on with this one instead, stop the other and set this site up again here, and synchronise twice: it reads what the other sent, and the other is refused from then on. What is not sent yet stays in each.",
     }
 
     /// This machine has no id of its own.

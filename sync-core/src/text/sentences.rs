@@ -26,6 +26,8 @@ crate::sentences! {
         copy_refused(at) = "this copy goes on; another one was refused at {at}";
         copies_of_site(site, goes_on, refused) = "two copies of the database of site {site} run: the one that pushed at {goes_on} \
             goes on, and another one was refused at {refused}";
+        copies_of_sites(sites, refused) = "two copies run of the database of each of these sites: {sites}; the last refusal of one was at {refused}";
+        stop_the_other_at_site() = "The people at that site must find the other copy and stop it; its unsent edits exist only there. This warning ends seven days after the last refusal.";
         file_came_here() = "the database and its watermark were moved or copied here";
         if_original_runs() = "If the original still runs, stop one of the two. If it does not, as after a move, nothing is to do: this warning ends after the next push.";
         one_store() = "1 store";
@@ -184,6 +186,7 @@ crate::sentences! {
         file_failed(direction, id, reason) = "{direction} of file {id} failed: {reason}";
         patient_not_sent(patient, store, server) = "patient {patient} is linked to store {store}, but {server} has not sent the patient yet: the next sync asks again";
         link_waits(patient, store, reason) = "linking patient {patient} to store {store} is not done yet, and continues with the next sync: {reason}";
+        failed_alone(table, id, code) = "{table} {id} was sent alone, and the server failed [{code}]: it waits, and the other records are sent without it";
         refused_alone(table, id) = "{table} {id} was refused alone: it waits, and the other records are sent without it";
         link_refused(patient, store, reason) = "linking patient {patient} to store {store} ends unfinished, because it was refused: {reason}";
         link_ended(patient, store) = "linking patient {patient} ends unfinished: store {store} is no longer active here";

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::{SiteDatabases, of_site};
+use super::of_site;
 use crate::central::Central;
 use crate::clock::Timestamp;
 use crate::error::Result;
@@ -39,10 +39,11 @@ pub(crate) fn refused_copies(txn: &dyn ReadTxn, now: Timestamp) -> Result<Vec<Re
     }
     let mut refused = Vec::new();
     for (site, name) in names {
-        if let Some(SiteDatabases { taken_at, refused_at: Some(refused_at), .. }) = of_site(txn, site)?
+        if let Some(known) = of_site(txn, site)?
+            && let Some(refused_at) = known.alarmed_at()
             && now.since(refused_at) < COPY_RECENT
         {
-            refused.push(RefusedCopy { site, name, goes_on_since: taken_at, refused_at });
+            refused.push(RefusedCopy { site, name, goes_on_since: known.taken_at, refused_at });
         }
     }
     Ok(refused)

@@ -172,10 +172,20 @@ pub(crate) fn copies(storage: &dyn Storage, now: Timestamp) -> Result<Check> {
     let warned = |says, advice| Check::found(NAME, CheckOutcome::Warning, says, known, advice);
     let warning = |says| warned(says, say::stop_the_other());
     #[cfg(feature = "central")]
-    if let Some(copy) = crate::central::copied_databases::refused::refused_copies(txn.as_ref(), now)?.into_iter().next()
     {
-        let (goes_on, refused) = (copy.goes_on_since, copy.refused_at);
-        return Ok(warning(say::copies_of_site(copy.name, goes_on, refused)));
+        let copies = crate::central::copied_databases::refused::refused_copies(txn.as_ref(), now)?;
+        let says = match &copies[..] {
+            [] => None,
+            [copy] => Some(say::copies_of_site(&copy.name, copy.goes_on_since, copy.refused_at)),
+            _ => {
+                let names: Vec<&str> = copies.iter().map(|copy| copy.name.as_str()).collect();
+                let newest = copies.iter().map(|copy| copy.refused_at).max();
+                newest.map(|newest| say::copies_of_sites(names.join(", "), newest))
+            }
+        };
+        if let Some(says) = says {
+            return Ok(warned(says, say::stop_the_other_at_site()));
+        }
     }
     let refused = state::COPY_REFUSED_AT.get(txn.as_ref())?.filter(|at| is_recent(*at));
     Ok(match refused {
