@@ -25,7 +25,10 @@ pub(crate) fn wrong_usage(mut error: clap::Error, json: bool) -> ExitCode {
     // Quoted arguments outside the error's context, such as in a tip.
     let lines: Vec<String> = text.lines().map(harmless).collect();
     if json {
-        let message = lines.first().map_or("", |line| line.trim_start_matches("error: "));
+        // The arguments that are missing stand in the lines after the first.
+        let said: Vec<&str> = lines.iter().map(|line| line.trim()).take_while(|line| !line.is_empty()).collect();
+        let message = said.join(" ");
+        let message = message.trim_start_matches("error: ");
         let document = serde_json::json!({ "error": {
             "code": "usage", "class": ErrorClass::Input.as_str(), "message": message,
             "advice": "See oms-sync --help.", "causes": [],

@@ -300,7 +300,8 @@ pub(crate) fn on_one_line(json: &str) -> Cow<'_, str> {
 pub(crate) fn bytes(count: u64) -> String {
     match count {
         0..=9_999 => format!("{count} B"),
-        10_000..=9_999_999 => format!("{:.1} kB", count as f64 / 1e3),
+        // As text this never rounds to 1000.0 kB.
+        10_000..=999_949 => format!("{:.1} kB", count as f64 / 1e3),
         _ => format!("{:.1} MB", count as f64 / 1e6),
     }
 }

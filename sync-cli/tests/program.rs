@@ -52,6 +52,13 @@ fn the_demonstration_converges() {
 }
 
 #[test]
+fn wrong_usage_names_the_missing_argument_in_json_too() {
+    let said = Desk::new().run(&["--db", "central.sqlite", "serve", "--json"]).ends(2).json();
+    let message = said["error"]["message"].as_str().expect("text");
+    assert!(message.contains("--listen"), "{message}");
+}
+
+#[test]
 fn the_lines_of_the_readme_work_as_they_stand() {
     let section = README.split("## A first sync of your own").nth(1).expect("the section");
     let section = section.split("\n## ").next().unwrap_or_default();

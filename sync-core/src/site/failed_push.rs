@@ -2,7 +2,7 @@
 
 use super::client::PushFault;
 use super::cycle::Cycle;
-use super::outbox::{Gathered, PushSieve, may_be_about_a_record};
+use super::outbox::{Gathered, PushSieve, failed_itself, may_be_about_a_record};
 use super::sizing::TransferKind;
 use crate::error::{Error, Result, Server};
 use crate::protocol::v6::WireRecord;
@@ -45,7 +45,11 @@ impl Cycle<'_, '_> {
     ) -> Result<AfterFailure> {
         let goes_on = match (fault, alone) {
             (PushFault::Error(error), Some((record, at))) if may_be_about_a_record(&error) => {
-                self.warn(says::refused_alone(record.table_name.to_string(), record.record_id.to_string()))?;
+                let (table, id) = (record.table_name.to_string(), record.record_id.to_string());
+                self.warn(match failed_itself(&error) {
+                    Some(code) => says::failed_alone(table, id, code),
+                    None => says::refused_alone(table, id),
+                })?;
                 sieve.refused(at, error)
             }
             (PushFault::Error(error), None) if may_be_about_a_record(&error) => {

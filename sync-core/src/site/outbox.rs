@@ -58,9 +58,25 @@ struct PassedOver {
     is_refused: bool,
 }
 
+/// How a central server of this library says that it failed itself; the code of its error follows.
+const FAILED_ITSELF: &str = "Internal error: ";
+
+/// The codes with which a central server fails whatever is sent to it.
+const FAILS_AS_A_WHOLE: [&str; 4] = ["disk_full", "database_busy", "database_read_only", "database_unreachable"];
+
 /// True if a server refused a push with a reason of its own, which may be about one record of it.
 pub(crate) fn may_be_about_a_record(error: &Error) -> bool {
-    matches!(error, Error::Refused { .. } | Error::PeerError { .. })
+    match error {
+        Error::Refused { .. } => true,
+        Error::PeerError { .. } => failed_itself(error).is_none_or(|code| !FAILS_AS_A_WHOLE.contains(&code.as_str())),
+        _ => false,
+    }
+}
+
+/// The code of the error with which the server failed itself: then it refused no record.
+pub(crate) fn failed_itself(error: &Error) -> Option<String> {
+    let Error::PeerError { detail, .. } = error else { return None };
+    detail.to_string().strip_prefix(FAILED_ITSELF).map(str::to_owned)
 }
 
 /// Gathers the next batch: at least one record, even a large one. `make` returns an element with its bytes, or nothing
@@ -443,5 +459,21 @@ mod tests {
         assert!(sieve.widen() && sieve.below().is_none());
         assert_eq!(sieve.left_out(), &HashSet::from([Cursor(7)]));
         assert!(!sieve.widen());
+    }
+
+    #[test]
+    fn a_server_that_fails_as_a_whole_refuses_no_record() {
+        let said =
+            |text: &str| Error::PeerError { server: crate::error::Server::Central, detail: text.to_owned().into() };
+        for (text, is_about_a_record) in [
+            ("Internal error: disk_full", false),
+            ("Internal error: database_busy", false),
+            ("Internal error: database_failed", true),
+            ("no such thing", true),
+        ] {
+            assert_eq!(may_be_about_a_record(&said(text)), is_about_a_record, "{text}");
+        }
+        assert_eq!(failed_itself(&said("Internal error: database_failed")).as_deref(), Some("database_failed"));
+        assert_eq!(failed_itself(&said("no such thing")), None);
     }
 }
