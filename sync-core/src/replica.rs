@@ -493,7 +493,7 @@ mod tests {
             assert_eq!(replica.path(), Some(std::fs::canonicalize(&path).unwrap().as_path()));
         }
         let wrong = Replica::builder().host_tables("CREATE").open(&path).unwrap_err();
-        assert_eq!(wrong.code(), "database_failed");
+        assert_eq!(wrong.code(), "bad_input", "a mistake of the host");
         let read = Replica::builder().open_to_read(&path).unwrap();
         assert_eq!(read.site_registry().err().map(|error| error.code()), Some("database_read_only"));
         read.back_up(&folder.path().join("copy.sqlite")).unwrap();
