@@ -11,7 +11,7 @@ use sync_core::record::SiteId;
 use sync_core::storage::{Incoming, Known, QuarantineCause, Source};
 use sync_core::transport::{HttpRequest, HttpResponse, Transport, TransportError};
 use sync_core::{NoopObserver, SyncConfig, SyncOptions};
-use sync_tests::world::{CentralEnd, Kind, SiteEnd, asset, data, document, get, log, notes};
+use sync_tests::world::{CentralEnd, Kind, SiteEnd, asset, data, document, get, log, notes, put_class};
 
 /// A line that runs some code before its next pull, and then leads to another server if there is one.
 struct Changing {
@@ -30,9 +30,10 @@ impl Transport for Changing {
     }
 }
 
-fn added_before_its_site_is_told(is_restarted: bool) {
+fn added_before_its_site_is_told(is_restarted: bool, moves: &'static [&'static str]) {
     let central = Arc::new(CentralEnd::over(Kind::Memory));
     central.add_site("a");
+    central.add_site("c");
     let line = Arc::new(Changing { to_central: Mutex::new(central.step_by_step()), before_pull: Mutex::new(None) });
     let a = central.set_up_in("a", "a", line.clone());
     let b = central.new_site("b");
@@ -43,8 +44,12 @@ fn added_before_its_site_is_told(is_restarted: bool) {
     a.sync();
     // Changes of stores come before the rest of a cycle, during which this one moves.
     let server = central.clone();
-    *line.before_pull.lock().unwrap() = Some(Box::new(move || server.move_store("b")));
+    *line.before_pull.lock().unwrap() = Some(Box::new(move || {
+        moves.iter().for_each(|site| server.move_store(site));
+        put_class(server.storage.as_ref(), "of the same pull");
+    }));
     a.sync();
+    assert!(a.get("asset_class", "of the same pull").is_some(), "it has read past the move");
     a.records.put("asset_log", [log("between", "x")]).unwrap();
     if is_restarted {
         // The site's position is written from time to time.
@@ -61,8 +66,11 @@ fn added_before_its_site_is_told(is_restarted: bool) {
 
 #[test]
 fn what_is_added_before_a_site_is_told_of_the_store_is_taken_whatever_else_it_has_read() {
-    added_before_its_site_is_told(false);
-    added_before_its_site_is_told(true);
+    for is_restarted in [false, true] {
+        added_before_its_site_is_told(is_restarted, &["b"]);
+        // The row that told of the first move is that of the second one now.
+        added_before_its_site_is_told(is_restarted, &["b", "c"]);
+    }
 }
 
 #[test]

@@ -50,8 +50,21 @@ pub(crate) fn has_owner_left<T: ReadTxn + ?Sized>(
 }
 
 /// On central, true if a store left a site at this position or later.
-pub(crate) fn has_store_left<T: ReadTxn + ?Sized>(txn: &T, site: SiteId, store: &str, since: Cursor) -> Result<bool> {
+fn has_store_left<T: ReadTxn + ?Sized>(txn: &T, site: SiteId, store: &str, since: Cursor) -> Result<bool> {
     Ok(state::store_left_site(site, store).find(txn)?.is_some_and(|left| left >= since))
+}
+
+/// On central, true if a store left a site that could not know it: the site has not read this changelog from `read_to` on, and the
+/// move, or what is told of the store today, is there. A later change of the store takes the place of the row that told of the move.
+pub(crate) fn has_store_left_unseen<T: ReadTxn + ?Sized>(
+    txn: &T,
+    site: SiteId,
+    store: &str,
+    read_to: Cursor,
+) -> Result<bool> {
+    let Some(left) = state::store_left_site(site, store).find(txn)? else { return Ok(false) };
+    let is_told = |at: Cursor| at >= read_to;
+    Ok(is_told(left) || txn.written_at(&TableName::from("store"), &RecordId::from(store))?.is_some_and(is_told))
 }
 
 /// The record itself, or the one with the file if it is the reference of a file; `None` if that one is not here.
@@ -289,17 +302,17 @@ pub(crate) fn unseen_patient<T: ReadTxn + ?Sized>(
     }
 }
 
-/// On central, true if a record about a patient, or its file, names a store that left the site at this position or later.
+/// On central, true if a record about a patient, or its file, names a store that left the site, which could not know it.
 pub(crate) fn has_named_store_left<T: ReadTxn + ?Sized>(
     txn: &T,
     site: SiteId,
     record: (&TableName, &RecordData),
-    since: Cursor,
+    read_to: Cursor,
 ) -> Result<bool> {
     let Some((_, data)) = described_record(txn, record)? else { return Ok(false) };
     let Some(fields) = data.fields() else { return Ok(false) };
     for store in ["store_id", "given_store_id"].into_iter().filter_map(|field| fields.text(field)) {
-        if has_store_left(txn, site, &store, since)? {
+        if has_store_left_unseen(txn, site, &store, read_to)? {
             return Ok(true);
         }
     }

@@ -1,7 +1,7 @@
 //! On central: the moves that a site could not know yet when it wrote a record.
 
 use super::record::scope;
-use super::record_owner::has_store_left;
+use super::record_owner::has_store_left_unseen;
 use super::relog::relog_leaving;
 use crate::error::Result;
 use crate::record::file_reference::{Reference, TABLE as REFERENCES};
@@ -51,7 +51,7 @@ pub(crate) fn unseen_move(
         // A store that moved to another site unseen still counts as the site's own.
         let mut own = site.stores.to_vec();
         for store in txn.tombstones(&of_table, &of_id)?.into_iter().filter_map(|(row, _)| row.store) {
-            if has_store_left(txn, site.id, store.as_str(), site.read_to)? {
+            if has_store_left_unseen(txn, site.id, store.as_str(), site.read_to)? {
                 own.push(store);
             }
         }
@@ -61,7 +61,7 @@ pub(crate) fn unseen_move(
         let of = if of_table == *table { Some(version.clone()) } else { txn.record(&of_table, &of_id)? };
         let store = of.map(|of| scope(txn, &of_table, &of)).transpose()?.and_then(|(store, _)| store);
         if let Some(store) = store
-            && has_store_left(txn, site.id, store.as_str(), site.read_to)?
+            && has_store_left_unseen(txn, site.id, store.as_str(), site.read_to)?
         {
             found = UnseenMove::Store;
         }
