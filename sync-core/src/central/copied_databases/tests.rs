@@ -5,19 +5,17 @@ const SITE: SiteId = SiteId(2);
 
 struct Judge(MemoryStorage);
 
+fn chain(first: &str, after: &str, number: u64, id: &str) -> PushChain {
+    PushChain { after: after.to_owned(), id: id.to_owned(), number, loss_handled: Cursor(0), first: first.to_owned() }
+}
+
 impl Judge {
     fn push(&self, after: &str, id: &str, lost: &[ChangelogGap], at: i64) -> PushVerdict {
         self.numbered((after, 0), id, lost, at)
     }
 
     fn numbered(&self, (after, number): (&str, u64), id: &str, lost: &[ChangelogGap], at: i64) -> PushVerdict {
-        let chain = PushChain {
-            after: after.to_owned(),
-            id: id.to_owned(),
-            number,
-            loss_handled: Cursor(0),
-            first: String::new(),
-        };
+        let chain = chain("", after, number, id);
         let txn = self.0.write().unwrap();
         let verdict = judge(txn.as_ref(), SITE, Some(&chain), lost, Timestamp::from_unix_millis(at)).unwrap();
         txn.commit().unwrap();
@@ -132,13 +130,6 @@ fn a_late_copy_of_a_push_that_central_lost_is_no_other_database() {
 
 #[test]
 fn a_database_that_was_set_up_replaces_the_former_one_with_its_first_pull() {
-    let chain = |first: &str, after: &str, number, id: &str| PushChain {
-        after: after.to_owned(),
-        id: id.to_owned(),
-        number,
-        loss_handled: Cursor(0),
-        first: first.to_owned(),
-    };
     let judge = Judge(MemoryStorage::new());
     let at = Timestamp::from_unix_millis;
     let pulls_in = |stage, first: &str, now| {
@@ -293,13 +284,6 @@ fn a_loss_that_is_told_to_one_site_ends_at_a_position_that_is_used() {
 fn a_copy_that_counts_as_restored_is_refused_once_another_was_set_up() {
     let judge = Judge(MemoryStorage::new());
     let at = Timestamp::from_unix_millis;
-    let chain = |first: &str, after: &str, number, id: &str| PushChain {
-        after: after.to_owned(),
-        id: id.to_owned(),
-        number,
-        loss_handled: Cursor(0),
-        first: first.to_owned(),
-    };
     let pushes = |chain: PushChain, lost: &[ChangelogGap], now| {
         let txn = judge.0.write().unwrap();
         let verdict = super::judge(txn.as_ref(), SITE, Some(&chain), lost, at(now)).unwrap();

@@ -51,9 +51,11 @@ fn compare(
 ) -> Result<bool> {
     let record = &element.record;
     let (table, id) = (&record.table_name, &record.record_id);
+    if !txn.has_local_change(table, id, from)? {
+        return Ok(false);
+    }
     // What came from central over the edit may have left a row of the edit behind, for the store that the record was in.
-    let is_of_central = txn.newest_change(table, id)?.is_some_and(|row| row.is_sync_update);
-    if is_of_central || !txn.has_local_change(table, id, from)? {
+    if txn.newest_change(table, id)?.is_some_and(|row| row.is_sync_update) {
         return Ok(false);
     }
     if txn.has_local_change(table, id, below)? {

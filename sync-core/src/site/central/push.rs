@@ -62,10 +62,11 @@ impl Cycle<'_, '_> {
 
     /// True if anything is to be pushed to central, or a push to it is not confirmed. True too for edits that central has already.
     pub(crate) fn has_edits_for_central(&self) -> Result<bool> {
-        let txn = self.site.storage.read()?;
-        let (next, end) = (state::PUSH_CURSOR_V6.get(txn.as_ref())?, txn.last_cursor()?.next());
-        let count = count_by_table(txn.as_ref(), Position { next, end }, concerns_central)?;
-        Ok(count > 0 || state::push_to(Server::Central).unconfirmed.get(txn.as_ref())?)
+        let count = {
+            let txn = self.site.storage.read()?;
+            count_by_table(txn.as_ref(), Position::in_own(txn.as_ref())?, concerns_central)?
+        };
+        Ok(count > 0 || self.is_unconfirmed()?)
     }
 
     fn push_before(&mut self, central: &Url, bound: impl FnOnce(&dyn ReadTxn) -> Result<Cursor>) -> Result<()> {

@@ -1,5 +1,5 @@
 //! A cycle in which nothing is new, with one request: the answers to the requests that follow come with that to
-//! `GET /sync/v5/site`, if one server is the legacy server and central (`docs/protocol.md`, "Our extensions").
+//! `GET /sync/v5/site`, if one server is the legacy server and central (`docs/protocol.md`, the keys of this project).
 
 use crate::protocol::v5::{IDLE_CHECK, IdleAnswers, IdleCheck};
 use crate::transport::{HttpRequest, HttpResponse};
