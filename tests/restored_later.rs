@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use sync_core::storage::state;
+use sync_core::record::Cursor;
+use sync_core::storage::{QuarantineCause, state};
 use sync_core::{Replica, SyncConfig};
 use sync_tests::world::{CentralEnd, Kind, SiteEnd, asset, data, document, get, put_unchecked};
 
@@ -173,4 +174,36 @@ fn a_version_of_central_over_an_edit_of_the_site_is_not_sent_to_a_restored_centr
     for records in [&central.records, &a.records] {
         assert!(get(records, "asset", "x").unwrap().contains("first"), "what central lost of its own is lost");
     }
+}
+
+/// The site's second edit waits at central for a patient whom the site does not see. While it waits, the site reads everything again,
+/// and so its own first edit. If central then loses that too, nobody else would send it.
+#[test]
+fn an_edit_of_its_own_that_the_site_read_again_is_sent_to_a_restored_central_server() {
+    let (central, a) = world();
+    let b = central.new_site("b");
+    b.sync();
+    let properties = |text: &str| document("name_oms_fields", &[("id", "p"), ("properties", text)]);
+    let first = || get(&central.records, "name_oms_fields", "p").is_some_and(|text| text.contains("first"));
+    let storage = central.memory("central");
+    let backup = storage.backup();
+    a.records.put("name_oms_fields", [properties("first")]).unwrap();
+    a.sync();
+    b.records.put("name", [document("name", &[("ID", "p")])]).unwrap();
+    b.sync();
+    a.records.put("name_oms_fields", [properties("second")]).unwrap();
+    a.sync();
+    assert_eq!(central.causes(), [(QuarantineCause::Waiting, 1)]);
+    let txn = a.storage.write().unwrap();
+    state::PULL_CURSOR_V6.set(txn.as_ref(), Cursor(0)).unwrap();
+    state::PULL_OWN.set(txn.as_ref(), true).unwrap();
+    txn.commit().unwrap();
+    a.sync();
+    assert!(a.get("name_oms_fields", "p").unwrap().contains("first"));
+    storage.restore(&backup);
+    assert!(!first());
+    for _ in 0..3 {
+        a.sync();
+    }
+    assert!(first());
 }

@@ -14,7 +14,7 @@ use crate::clock::Clock;
 use crate::error::{Error, Result};
 use crate::record::{Cursor, RecordId, SiteId, TableName, is_known_table};
 use crate::role::Role;
-use crate::storage::state::{WrittenPart, changelog_gaps, role};
+use crate::storage::state::{WrittenPart, changelog_gaps, role, site_id};
 use crate::storage::{ReadTxn, Selection, Storage, state};
 
 pub use query::QueryWatch;
@@ -251,6 +251,7 @@ fn is_undone(txn: &dyn ReadTxn, position: Cursor, end: Cursor) -> Result<bool> {
 /// What tells the writers of changes apart.
 struct Sources {
     is_central: bool,
+    own: Option<SiteId>,
     legacy: Option<SiteId>,
     merges: Vec<WrittenPart>,
 }
@@ -258,7 +259,7 @@ struct Sources {
 impl Sources {
     fn of(txn: &dyn ReadTxn) -> Result<Self> {
         let (is_central, merges) = (role(txn)? == Some(Role::Central), state::MERGES_WROTE.get(txn)?);
-        Ok(Self { is_central, legacy: state::LEGACY_SITE_ID.find(txn)?, merges })
+        Ok(Self { is_central, own: site_id(txn)?, legacy: state::LEGACY_SITE_ID.find(txn)?, merges })
     }
 
     fn is_of_merge(&self, written: Cursor) -> bool {
@@ -270,6 +271,7 @@ impl Sources {
         match change.source_site {
             _ if change.is_written_here() => ChangeSource::Host,
             Some(site) if self.is_central && self.legacy != Some(site) => ChangeSource::Site(Some(site)),
+            Some(site) if !self.is_central && self.own == Some(site) => ChangeSource::Central,
             Some(_) => ChangeSource::Legacy,
             None if self.is_central => ChangeSource::Site(None),
             None => ChangeSource::Central,

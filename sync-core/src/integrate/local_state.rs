@@ -20,7 +20,7 @@ pub(super) struct LocalState<'t> {
     /// The same for record types. Where one server is both, they go to it over V6, and may come from its legacy half.
     unpushed_typed: Option<Cursor>,
     /// The number of this site.
-    own: SiteId,
+    pub(super) own: SiteId,
     /// True if the legacy server, from which the records come, is central too.
     pub(super) is_one_server: bool,
     /// False if no other source has a version of the current record in the sync buffer.
@@ -206,7 +206,7 @@ impl Facts for LocalState<'_> {
 
 /// Records that central has the current version of a record: its edits so far need not be pushed, unless central goes
 /// back.
-pub(super) fn note_at_central(txn: &dyn WriteTxn, table: &TableName, id: &RecordId) -> Result<()> {
+pub(crate) fn note_at_central(txn: &dyn WriteTxn, table: &TableName, id: &RecordId) -> Result<()> {
     let own = site_id(txn)?.unwrap_or(SiteId(0));
     txn.note_pushed(own, table, id, txn.last_cursor()?.next())
 }

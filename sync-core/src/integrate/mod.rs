@@ -28,7 +28,7 @@ pub(crate) use conflict::differing;
 pub use conflict::{Conflict, ConflictOutcome, ConflictResolver, ConflictVersions, Resolution};
 pub(crate) use failed_batch::{noting_failure, requeue_after_upgrade, requeue_failed, staging_what_fails};
 pub(crate) use integrated::Integrated;
-pub(crate) use local_state::seen_at_central;
+pub(crate) use local_state::{note_at_central, seen_at_central};
 pub use noted_conflicts::KeptConflict;
 pub(crate) use noted_conflicts::kept_conflicts;
 pub(crate) use plan::is_code_of_system;

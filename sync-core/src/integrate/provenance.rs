@@ -10,6 +10,8 @@ pub(crate) struct Provenance {
     pub source: Source,
     /// The origin for changelog rows.
     pub origin: Option<SiteId>,
+    /// True if central sends what this site wrote too.
+    pub reads_own: bool,
     /// The host's decisions about conflicts.
     pub resolvers: Resolvers,
 }
@@ -17,7 +19,12 @@ pub(crate) struct Provenance {
 impl Provenance {
     /// A source whose conflicts no host decides.
     pub(crate) fn new(source: Source, origin: Option<SiteId>) -> Self {
-        Self { source, origin, resolvers: Resolvers::default() }
+        Self { source, origin, reads_own: false, resolvers: Resolvers::default() }
+    }
+
+    /// A server from which this site reads.
+    pub(crate) fn of_server(source: Source, origin: Option<SiteId>, resolvers: &Resolvers) -> Self {
+        Self { resolvers: resolvers.clone(), ..Self::new(source, origin) }
     }
 
     /// A site that pushes to central.

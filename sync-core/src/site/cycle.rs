@@ -229,7 +229,7 @@ impl Cycle<'_, '_> {
     pub(crate) fn integrate(&mut self) -> Result<()> {
         let site = self.site;
         for (source, origin) in [(Source::Legacy, self.identity.legacy_site_id), (Source::Central, None)] {
-            let provenance = Provenance { source, origin, resolvers: site.resolvers.clone() };
+            let provenance = Provenance::of_server(source, origin, &site.resolvers);
             let base = self.current;
             let mut result = Integrated::default();
             let storage = site.storage.as_ref();

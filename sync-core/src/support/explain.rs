@@ -332,6 +332,7 @@ fn written(
     let by = match (is_received, change.source_site) {
         (false, _) => HERE.to_owned(),
         (true, Some(site)) if is_central && !is_legacy(txn, site)? => format!("site {site}"),
+        (true, Some(site)) if !is_central && crate::storage::state::site_id(txn)? == Some(site) => "central".to_owned(),
         (true, Some(_)) => "legacy".to_owned(),
         (true, None) => "central".to_owned(),
     };

@@ -242,7 +242,7 @@ impl SiteSupport {
         };
         for SourcePreview { coming, source, batches } in all {
             let origin = identity.legacy_site_id.filter(|_| source == Source::Legacy);
-            let door = Provenance { source, origin, resolvers: self.site.resolvers.clone() };
+            let door = Provenance::of_server(source, origin, &self.site.resolvers);
             for batch in batches {
                 let done = receive(txn.as_ref(), self.site.clock.now(), &door, batch)?;
                 found.integrated += done.integrated;

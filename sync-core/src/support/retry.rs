@@ -194,7 +194,7 @@ impl Support {
         let mut done: Integrated = queue.done();
         let origin = state::LEGACY_SITE_ID.find(storage.read()?.as_ref())?;
         for (source, origin) in [(Source::Legacy, origin), (Source::Central, None)] {
-            let door = Provenance { source, origin, resolvers: self.resolvers.clone() };
+            let door = Provenance::of_server(source, origin, &self.resolvers);
             integrate(storage, clock, &door, &mut done, |_, _| Ok(()))?;
         }
         merge::rewrite(storage, clock, origin)?;

@@ -1,8 +1,9 @@
 //! Compares records and edits that a restore, here or at central, made outdated, and keeps the right version.
 
 use super::push::is_pushed;
-use crate::changelog::Change;
+use crate::changelog::{Change, NewChange};
 use crate::error::{Result, Server};
+use crate::integrate::note_at_central;
 use crate::protocol::v6::{Action, BatchElement, ReadBatch};
 use crate::record::{Cursor, RecordData, RecordId, SiteId, TableName};
 use crate::site::Site;
@@ -51,11 +52,23 @@ fn compare(
 ) -> Result<bool> {
     let record = &element.record;
     let (table, id) = (&record.table_name, &record.record_id);
+    let newest = txn.newest_change(table, id)?;
+    if let Some(row) = &newest
+        && is_own_again(row, own_site(txn)?)
+    {
+        let ours = txn.record(table, id)?;
+        if write::is_same(table, record.action, &record.record_data, ours.as_ref()) {
+            note_at_central(txn, table, id)?;
+        } else if was_read {
+            write::reassert_local(txn, table, id, &record.record_data, site.clock.now())?;
+        }
+        return Ok(false);
+    }
     if !txn.has_local_change(table, id, from)? {
         return Ok(false);
     }
     // What came from central over the edit may have left a row of the edit behind, for the store that the record was in.
-    if txn.newest_change(table, id)?.is_some_and(|row| row.is_sync_update) {
+    if newest.is_some_and(|row| row.is_sync_update) {
         return Ok(false);
     }
     if txn.has_local_change(table, id, below)? {
@@ -78,6 +91,11 @@ pub(crate) fn own_site(txn: &dyn ReadTxn) -> Result<SiteId> {
     Ok(site_id(txn)?.unwrap_or(SiteId(0)))
 }
 
+/// True for a version that central sent while an accepted edit of this site waited there: it may be an earlier edit of this site.
+fn is_own_again(row: &NewChange, own: SiteId) -> bool {
+    row.is_sync_update && row.source_site == Some(own)
+}
+
 /// Logs again the next page of edits that central lost. Returns whether there are more.
 pub(super) fn requeue_next(site: &Site) -> Result<bool> {
     let is_resending = |restore| matches!(restore, CentralRestore::Resending { .. });
@@ -87,13 +105,14 @@ pub(super) fn requeue_next(site: &Site) -> Result<bool> {
     let txn = site.storage.write()?;
     let restore = CentralRestore::load(txn.as_ref())?;
     let CentralRestore::Resending { resend: ResendRange { from, below } } = restore else { return Ok(false) };
-    let rows = txn.changes(&Selection::Local, from, ROWS)?;
-    let next = rows.last().map(|row| row.cursor.next()).filter(|next| rows.len() == ROWS && *next < below);
+    let rows = txn.changes(&Selection::All, from, ROWS)?;
+    let next = rows.last().map(|row| row.cursor.next()).filter(|_| rows.len() == ROWS);
     let own = own_site(txn.as_ref())?;
     // A separate legacy server lost nothing. If old edits were sent to it again, they would undo later ones.
     let one_server = state::central_is_legacy(txn.as_ref())?;
+    let is_own = |row: &Change| (!row.change.is_sync_update && row.cursor < below) || is_own_again(&row.change, own);
     let is_lost = |row: &Change| is_pushed(row) || (one_server && is_pushed_to_legacy(row, one_server));
-    for row in rows.into_iter().filter(|row| row.cursor < below && is_lost(row)) {
+    for row in rows.into_iter().filter(|row| is_own(row) && is_lost(row)) {
         let at_central = txn.pushed_at(own, &row.change.table, &row.change.id)?.is_some_and(|at| at > row.cursor);
         if !at_central {
             write::requeue_edit(txn.as_ref(), row.change, site.clock.now())?;

@@ -96,8 +96,8 @@ impl Cycle<'_, '_> {
     }
 
     fn take_central(&mut self, batch: ReadCentralBatch, next: u64) -> Result<()> {
-        let resolvers = self.site.resolvers.clone();
-        let provenance = Provenance { source: Source::Legacy, origin: self.identity.legacy_site_id, resolvers };
+        let origin = self.identity.legacy_site_id;
+        let provenance = Provenance::of_server(Source::Legacy, origin, &self.site.resolvers);
         let incoming: Vec<_> = batch.data.into_iter().map(from_legacy).collect();
         let txn = self.site.storage.write()?;
         let came = stores_that_came(txn.as_ref(), &incoming, self.identity.site_id)?;

@@ -175,8 +175,8 @@ impl Cycle<'_, '_> {
     /// acknowledgement was lost, and would undo a later edit. The server reads the records when it sends them, so an
     /// entry that comes again may have a newer version: that one is new.
     fn take_queued(&mut self, batch: ReadQueueBatch, versions: &[String]) -> Result<()> {
-        let resolvers = self.site.resolvers.clone();
-        let provenance = Provenance { source: Source::Legacy, origin: self.identity.legacy_site_id, resolvers };
+        let origin = self.identity.legacy_site_id;
+        let provenance = Provenance::of_server(Source::Legacy, origin, &self.site.resolvers);
         let txn = self.site.storage.write()?;
         let QueueTaken(taken) = state::QUEUE_TAKEN.get(txn.as_ref())?;
         let taken: HashSet<&str> = taken.iter().map(String::as_str).collect();
