@@ -231,7 +231,7 @@ impl<'t> Integrator<'t> {
         if !provenance.reads_own {
             return Ok(None);
         }
-        let deletions = || -> Result<_> { Ok(txn.tombstones(table, id)?.into_iter().map(|(row, _)| row).last()) };
+        let deletions = || -> Result<_> { Ok(txn.tombstones(table, id)?.into_iter().map(|(row, _)| row).next_back()) };
         let newest = txn.newest_change(table, id)?.map_or_else(deletions, |row| Ok(Some(row)))?;
         Ok(newest.is_some_and(|row| !row.is_sync_update || row.source_site == Some(*own)).then_some(*own))
     }

@@ -16,7 +16,7 @@ use crate::role::Role;
 use crate::site::CentralRefusal;
 use crate::site::central::push::is_pushed;
 use crate::site::legacy::push::is_pushed_to_legacy;
-use crate::storage::state::{central_is_legacy, confirmed_to, role};
+use crate::storage::state::{central_is_legacy, confirmed_to, role, site_id};
 use crate::storage::{LogEntry, QuarantineCause, ReadTxn, Selection, each_quarantined, state};
 use crate::support::Support;
 
@@ -332,7 +332,7 @@ fn written(
     let by = match (is_received, change.source_site) {
         (false, _) => HERE.to_owned(),
         (true, Some(site)) if is_central && !is_legacy(txn, site)? => format!("site {site}"),
-        (true, Some(site)) if !is_central && crate::storage::state::site_id(txn)? == Some(site) => "central".to_owned(),
+        (true, Some(site)) if !is_central && site_id(txn)? == Some(site) => "central".to_owned(),
         (true, Some(_)) => "legacy".to_owned(),
         (true, None) => "central".to_owned(),
     };
