@@ -345,7 +345,10 @@ fn a_resolver_of_no_table_is_refused_or_named() {
     let folder = tempfile::tempdir().expect("a folder");
     let builder = || Replica::builder().resolver("name_oms_field", |_: &ConflictVersions<'_>| Resolution::KeepLocal);
     let refused = builder().open(folder.path().join("a.sqlite")).expect_err("a misspelled table");
-    assert!(matches!(&refused, Error::UnknownTable { table } if table == "name_oms_field"), "{refused}");
+    assert!(
+        matches!(&refused, Error::UnknownTable { table, meant: Some("name_oms_fields") } if table == "name_oms_field"),
+        "{refused}"
+    );
     assert!(!folder.path().join("a.sqlite").exists(), "nothing was made");
     // A storage of the host's own gives no error.
     let central = CentralEnd::over(Kind::Memory);
@@ -360,20 +363,7 @@ fn a_record_that_is_tried_again_out_of_quarantine_asks_the_resolver_too() {
     let central = CentralEnd::over(Kind::Memory);
     let south = central.new_site("south");
     south.sync();
-    let waiting = Incoming {
-        source: Source::Central,
-        table: "name_oms_fields".into(),
-        id: "facility".into(),
-        action: Action::Update,
-        data: properties("north"),
-        cursor: None,
-        known: Known::default(),
-        quarantine: Some(Quarantine {
-            cause: QuarantineCause::Failed,
-            reason: "failed once".to_owned(),
-            waits_for: None,
-        }),
-    };
+    let waiting = set_aside_facility();
     for (resolution, expected, resolved) in
         [(Resolution::TakeReceived, "north", 1), (Resolution::KeepLocal, "south", 0)]
     {
@@ -388,6 +378,58 @@ fn a_record_that_is_tried_again_out_of_quarantine_asks_the_resolver_too() {
         let retried = replica.support().retry(RetrySelection::All).expect("tried");
         assert_eq!((retried.staged, retried.resolved, retried.kept_local), (1, resolved, 1 - resolved));
         assert_eq!(by(south.get("name_oms_fields", "facility")), expected);
+    }
+}
+
+/// Outside a cycle there is no report, so the outcome of the call names the reason.
+#[test]
+fn a_resolver_that_fails_in_a_retry_or_a_preview_is_named_there() {
+    let central = CentralEnd::over(Kind::Memory);
+    let (north, south) = (central.new_site("north"), central.new_site("south"));
+    [&north, &south].iter().for_each(|site| drop(site.sync()));
+    let panics = |_: &ConflictVersions<'_>| -> Resolution { std::panic::resume_unwind(Box::new("the host's own")) };
+    let invalid = |_: &ConflictVersions<'_>| Resolution::Replace(data(r#"{"id":"facility","properties":5}"#));
+    let with = |builder: sync_core::ReplicaBuilder| builder.with_storage(south.storage.clone());
+    for (replica, why) in [
+        (with(Replica::builder().resolver("name_oms_fields", panics)), "panicked"),
+        (with(Replica::builder().resolver("name_oms_fields", invalid)), "properties"),
+    ] {
+        let is_told = |warnings: &[sync_core::Message]| {
+            let told: Vec<String> = warnings.iter().map(ToString::to_string).collect();
+            assert!(
+                told.len() == 1 && told[0].contains("name_oms_fields facility") && told[0].contains(why),
+                "{told:?}"
+            );
+            assert!(!told[0].contains("host's own"), "no content: {told:?}");
+        };
+        south.records.put("name_oms_fields", [properties("south")]).expect("stored");
+        let txn = south.storage.write().expect("writes");
+        txn.stage(&set_aside_facility(), Timestamp::from_unix_millis(0)).expect("staged");
+        txn.commit().expect("committed");
+        let retried = replica.support().retry(RetrySelection::All).expect("tried");
+        assert_eq!((retried.staged, retried.kept_local), (1, 1));
+        is_told(&retried.warnings);
+
+        central.records.put("name_oms_fields", [properties("north")]).expect("stored");
+        let site = replica.site(Arc::new(InProcess::new(central.central.clone())));
+        let preview = site.support().preview_pull(100, &mut NoopObserver).expect("central answers");
+        assert_eq!(preview.kept_local, 1);
+        is_told(&preview.warnings);
+    }
+}
+
+/// A version of central's that could not be integrated at once.
+fn set_aside_facility() -> Incoming {
+    let quarantine = Quarantine { cause: QuarantineCause::Failed, reason: "failed once".to_owned(), waits_for: None };
+    Incoming {
+        source: Source::Central,
+        table: "name_oms_fields".into(),
+        id: "facility".into(),
+        action: Action::Update,
+        data: properties("north"),
+        cursor: None,
+        known: Known::default(),
+        quarantine: Some(quarantine),
     }
 }
 

@@ -274,7 +274,7 @@ const FOREIGN: &[(&str, &[&str], &str)] = &[
     ("serde_json", &[], "docs/decisions/0023-serde-is-public.md"),
     (
         "rusqlite",
-        &["replica.rs", "storage/sqlite/hook.rs"],
+        &["replica/file.rs", "storage/sqlite/hook.rs"],
         "feature `sqlite`; `sync_core::storage::rusqlite` is the same crate",
     ),
 ];

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use sync_core::Replica;
 use sync_core::protocol::PasswordHash;
-use sync_core::record::{AssetCatalogueItem, Property, PropertyValueType, Query};
+use sync_core::record::{AssetCatalogueItem, Cursor, Date, DateTime, Property, PropertyValueType, Query};
 use sync_core::storage::MemoryStorage;
 use sync_core::storage::rusqlite::Row;
-use sync_tests::world::{data, each_central};
+use sync_core::{Error, RecordWrite, Replica, Transaction};
+use sync_tests::world::{data, each_central, put_unchecked};
 
 fn item(number: usize) -> AssetCatalogueItem {
     AssetCatalogueItem {
@@ -92,6 +92,142 @@ fn a_query_in_a_transaction_sees_its_writes_and_an_unknown_field_is_refused() {
         assert_eq!(found.expect("found").iter().map(|one| one.id.as_str()).collect::<Vec<_>>(), ["b"]);
         let wrong = replica.records().of::<Property>().find(&Query::new().order_by("kez"));
         assert_eq!(wrong.expect_err("no such field").to_string(), "records of property have no field \"kez\"");
+    });
+}
+
+#[test]
+fn a_misspelled_table_is_an_error_of_each_call_that_names_one() {
+    each_central(|replica| {
+        let (records, query) = (replica.records(), Query::new());
+        let unknown = |error: Option<Error>, call: &str| {
+            let error = error.unwrap_or_else(|| panic!("{call} answers as if there were no record"));
+            assert_eq!(error.code(), "unknown_table", "{call}: {error}");
+            let said = error.to_string();
+            assert_eq!(said, "there is no record type \"asset_clas\"; did you mean asset_class?", "{call}");
+            assert!(!error.advice().is_empty());
+        };
+        const TABLE: &str = "asset_clas";
+        let class = || data(r#"{"id":"x","name":"x"}"#);
+        unknown(records.get(TABLE, "x").err(), "get");
+        unknown(records.list(TABLE, None, 9).err(), "list");
+        unknown(records.find(TABLE, &query).err(), "find");
+        unknown(records.count(TABLE, &query).err(), "count");
+        unknown(records.get_with_position(TABLE, "x").err(), "get_with_position");
+        unknown(records.put(TABLE, [class()]).err(), "put");
+        unknown(records.put(TABLE, []).err(), "put of nothing");
+        unknown(records.check(TABLE, [class()]).err(), "check");
+        unknown(records.update(TABLE, "x", Ok).err(), "update");
+        unknown(records.delete(TABLE, "x").err(), "delete");
+        unknown(records.apply([RecordWrite::put(TABLE, class())]).err(), "apply");
+        unknown(records.apply([RecordWrite::delete(TABLE, "x").unchanged_since(Cursor(1))]).err(), "apply");
+        unknown(replica.files("nowhere").of(TABLE, "x").err(), "files");
+        unknown(replica.watch_documents(TABLE, query.clone()).expect("not asked yet").changes().err(), "watch");
+        let within = |call: &str, run: &dyn Fn(&Transaction<'_>) -> Result<(), Error>| {
+            unknown(replica.write(|txn| run(txn)).err(), call);
+        };
+        within("get", &|txn| txn.get(TABLE, "x").map(drop));
+        within("list", &|txn| txn.list(TABLE, None, 9).map(drop));
+        within("find", &|txn| txn.find(TABLE, &query).map(drop));
+        within("count", &|txn| txn.count(TABLE, &query).map(drop));
+        within("get_with_position", &|txn| txn.get_with_position(TABLE, "x").map(drop));
+        within("if_unchanged_since", &|txn| txn.if_unchanged_since(Cursor(1), TABLE, "x"));
+        let far = records.get("hologram", "x").expect_err("no table").to_string();
+        assert_eq!(far, "there is no record type \"hologram\"");
+        let other = records.get("Asset", "x").expect_err("capital letters matter").to_string();
+        assert!(other.ends_with("did you mean asset?"), "{other}");
+
+        // Tables of the legacy server, with records and without.
+        for table in ["Location", "item", "store", "transact"] {
+            assert_eq!(records.get(table, "x").expect(table), None);
+            assert!(records.list(table, None, 9).expect(table).is_empty());
+            assert_eq!(records.count(table, &Query::new().is("code", "c")).expect(table), 0);
+        }
+        // A table of a later version, from which a server has sent a record.
+        put_unchecked(replica.storage().as_ref(), "hologram", "later", &data(r#"{"id":"later","colour":"red"}"#));
+        assert!(records.get("hologram", "later").expect("its records are here").is_some());
+        assert_eq!(records.get("hologram", "other").expect("so the table is one"), None);
+        assert_eq!(records.find("hologram", &Query::new().is("colour", "red")).expect("found").len(), 1);
+    });
+}
+
+#[test]
+fn dates_are_compared_by_their_moment_and_not_by_their_spelling() {
+    each_central(|replica| {
+        for (id, at, warranty) in [
+            ("a", "2026-01-01T00:00:00", r#""2026-02-01""#),
+            ("b", "2026-01-01T00:00:00.500", "null"),
+            ("c", "2026-01-01T00:00:00.250000", r#""2026-11-30""#),
+            ("d", "2025-12-31T23:59:59", r#""2025-06-30""#),
+        ] {
+            let asset = format!(
+                r#"{{"id":"{id}","store_id":null,"created_datetime":"{at}","modified_datetime":"{at}","warranty_start":{warranty}}}"#
+            );
+            replica.records().put("asset", [data(&asset)]).expect("stored");
+        }
+        // What a server sends may have other spellings.
+        for (id, at) in [("e", "2026-1-1T00:00:00.25"), ("f", "2026-01-02T00:00:00.000")] {
+            let asset = format!(
+                r#"{{"id":"{id}","store_id":null,"created_datetime":"{at}","modified_datetime":"{at}","warranty_start":"2026-2-1"}}"#
+            );
+            put_unchecked(replica.storage().as_ref(), "asset", id, &data(&asset));
+        }
+        let ids = |query: Query| {
+            let found = replica.records().find("asset", &query).expect("found");
+            assert!(replica.records().count("asset", &query).expect("counted") >= found.len() as u64, "all its pages");
+            found.into_iter().map(|(id, _)| id.to_string()).collect::<Vec<_>>().join(" ")
+        };
+        let (new, at) = (Query::new, "created_datetime");
+        for (query, expected) in [
+            (new().is(at, "2026-01-01"), "a"),
+            (new().is(at, "2026-01-01T00:00:00.000"), "a"),
+            (new().is(at, "2026-01-01T00:00:00.25"), "c e"),
+            (new().is(at, "2026-01-02"), "f"),
+            (new().is(at, Date::new(2026, 1, 1).expect("a day")), "a"),
+            (new().is(at, "2026-01-01T00:00:00.500".parse::<DateTime>().expect("a moment")), "b"),
+            (new().is_not(at, "2026-01-01T00:00:00.250"), "a b d f"),
+            (new().is_any_of(at, ["2026-01-02", "2026-01-01T00:00:00.5"]), "b f"),
+            (new().at_least(at, "2026-01-01").below(at, "2026-1-2"), "a b c e"),
+            (new().at_least(at, "2026-01-01T00:00:00.000"), "a b c e f"),
+            (new().below(at, "2026-01-01T00:00:00.000"), "d"),
+            (new().order_by(at), "d a c e b f"),
+            (new().order_by_descending(at).limit(3), "f b c"),
+            (new().is("warranty_start", "2026-02-01T00:00:00"), "a e f"),
+            (new().below("warranty_start", "2026-02-01T00:00:01"), "a d e f"),
+            (new().is_null("warranty_start"), "b"),
+            (new().order_by("warranty_start").order_by_descending(at), "b d f e a c"),
+            (new().contains(at, "2026-1-"), "e"),
+        ] {
+            assert_eq!(ids(query.clone()), expected, "{query:?}");
+        }
+        for wrong in ["yesterday", "2026-02-30", "2026-01-01T00:00:00Z", "", "0000-00-00"] {
+            for query in [new().is(at, wrong), new().is_any_of(at, [wrong]), new().at_least("warranty_start", wrong)] {
+                let error = replica.records().find("asset", &query).expect_err(wrong);
+                assert_eq!(error.code(), "bad_input", "{wrong}: {error}");
+                assert!(error.to_string().contains("is a date") && error.to_string().contains(&format!("\"{wrong}\"")));
+                assert_eq!(replica.records().count("asset", &query).expect_err(wrong).code(), "bad_input");
+            }
+        }
+        let number = replica.records().find("asset", &new().below(at, 2026)).expect_err("no date").to_string();
+        assert!(number.contains("created_datetime of asset is a date, and 2026 is none"), "{number}");
+        // The legacy server's spellings, and its words for no date.
+        for (id, confirmed) in [
+            ("1", "2026-01-05"),
+            ("2", "2026-01-05T00:00:00"),
+            ("3", "0000-00-00"),
+            ("4", ""),
+            ("5", "2026-01-04 10:00:00"),
+        ] {
+            let row = data(&format!(r#"{{"ID":"{id}","confirm_date":"{confirmed}"}}"#));
+            put_unchecked(replica.storage().as_ref(), "transact", id, &row);
+        }
+        let legacy = |query: Query| {
+            let found = replica.records().find("transact", &query).expect("found");
+            found.into_iter().map(|(id, _)| id.to_string()).collect::<Vec<_>>().join(" ")
+        };
+        assert_eq!(legacy(new().is("confirm_date", "2026-01-05")), "1 2");
+        assert_eq!(legacy(new().is_null("confirm_date")), "3 4");
+        assert_eq!(legacy(new().below("confirm_date", "2026-01-05")), "5");
+        assert_eq!(legacy(new().order_by("confirm_date")), "3 4 5 1 2");
     });
 }
 

@@ -61,6 +61,58 @@ fn nothing_is_written_if_a_call_fails_even_if_the_host_goes_on() {
     });
 }
 
+/// The error type of an app.
+#[derive(Debug, PartialEq)]
+enum ClinicError {
+    TooMany(u64),
+    Sync(&'static str),
+}
+
+impl From<Error> for ClinicError {
+    fn from(error: Error) -> Self {
+        Self::Sync(error.code())
+    }
+}
+
+#[test]
+fn a_transaction_fails_with_an_error_of_the_apps_own_type() {
+    each_central(|replica| {
+        let classes = replica.records().of::<AssetClass>();
+        let count = || classes.count(&Default::default()).expect("counted");
+        let own = replica.write_with(|txn| -> Result<(), ClinicError> {
+            txn.of().put(&class("cold", "Cold chain"))?;
+            Err(ClinicError::TooMany(txn.of::<AssetClass>().count(&Default::default())?))
+        });
+        assert_eq!((own, count()), (Err(ClinicError::TooMany(1)), 0), "unchanged, and nothing was written");
+        let failed = replica.write_with::<_, ClinicError>(|txn| {
+            txn.of().put(&class("cold", "Cold chain"))?;
+            txn.delete("asset_class", "none")?;
+            Ok(())
+        });
+        assert_eq!((failed, count()), (Err(ClinicError::Sync("not_found")), 0));
+        let goes_on = replica.write_with::<_, ClinicError>(|txn| {
+            txn.of().put(&class("cold", "Cold chain"))?;
+            Ok(txn.delete("asset_class", "none").is_err())
+        });
+        assert_eq!((goes_on, count()), (Err(ClinicError::Sync("not_found")), 0), "a failed call ends it");
+        // A result that names the type, as in a function of the app.
+        let saved: Result<u64, ClinicError> = replica.write_with(|txn| {
+            txn.of().put(&class("cold", "Cold chain"))?;
+            Ok(1)
+        });
+        assert_eq!((saved, count()), (Ok(1), 1));
+        // With the library's own error nothing has to be named.
+        let plain = || {
+            replica.write(|txn| {
+                txn.of().put(&class("warm", "Warm"))?;
+                Ok(())
+            })?;
+            Ok::<_, Error>(())
+        };
+        assert_eq!((plain().is_ok(), count()), (true, 2));
+    });
+}
+
 #[test]
 fn an_edit_of_an_outdated_version_is_refused() {
     each_central(|replica| {

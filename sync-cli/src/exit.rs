@@ -4,14 +4,12 @@ use std::io::Write as _;
 use std::process::ExitCode;
 
 use clap::error::{ContextKind, ContextValue};
+use sync_core::ErrorClass;
 use sync_core::protocol::{masked_text, one_line};
-use sync_core::record::record_types;
-use sync_core::{Error, ErrorClass};
 
 use crate::failure::{CommandOutcome, Failure, status};
 use crate::output::Output;
 use crate::sentences::common;
-use crate::similar::similar;
 
 /// Prints an error of the command line; help and version come this way too, and are no error.
 pub(crate) fn wrong_usage(mut error: clap::Error, json: bool) -> ExitCode {
@@ -82,11 +80,6 @@ pub(crate) fn finish(result: Result<CommandOutcome, Failure>, out: &mut Output) 
         Err(Failure::Sync(error)) => {
             // If this cannot be printed either, the exit status still shows it.
             let _ = out.error(&error);
-            if let Error::UnknownTable { table } = &error
-                && let Some(meant) = similar(table, record_types().iter().map(|kind| kind.table))
-            {
-                out.hint_said(&common::meant(meant));
-            }
             status(error.class())
         }
     };

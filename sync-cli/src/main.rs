@@ -17,7 +17,6 @@ mod password;
 mod progress;
 mod sentences;
 mod signals;
-mod similar;
 mod site_names;
 mod table;
 mod terminal;

@@ -1,6 +1,8 @@
 //! The one front of a database: what an app opens, and what it does there.
 
 mod builder;
+#[cfg(feature = "sqlite")]
+mod file;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -11,7 +13,7 @@ use crate::central::{
     Central, LegacyAuthenticator, LocalAuthenticator, SiteAuthenticator, SiteList, SiteRegistry, Store, stores,
 };
 use crate::clock::Clock;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::files::Files;
 use crate::integrate::kept_conflicts;
 use crate::record::{Cursor, Query, RecordData, RecordId, TableName, TypedRecord};
@@ -31,13 +33,7 @@ use crate::write::transaction::Transaction;
 pub use builder::ReplicaBuilder;
 
 #[cfg(feature = "sqlite")]
-use crate::error::Error;
-#[cfg(feature = "sqlite")]
 use crate::storage::SqliteStorage;
-#[cfg(all(feature = "sqlite", feature = "support"))]
-use crate::support::doctor::Check;
-#[cfg(feature = "sqlite")]
-use crate::text::sentences::input;
 
 /// A database that takes part in synchronisation: what an app opens first, and what everything else hangs on.
 ///
@@ -123,37 +119,55 @@ impl Replica {
     /// # Ok::<(), sync_core::Error>(())
     /// ```
     ///
-    /// Any `Err` from `edit` undoes everything: [`Error::bad_input`](crate::Error::bad_input) with a text, or any other. A reason of
-    /// the app's own type is kept beside the transaction:
-    ///
-    /// ```
-    /// use sync_core::{Error, record::AssetClass};
-    /// # use std::sync::Arc;
-    /// # use sync_core::{Replica, storage::MemoryStorage};
-    /// # let replica = Replica::with_storage(Arc::new(MemoryStorage::new()));
-    /// # replica.site_registry()?;
-    /// struct TooMany(u64);
-    /// let mut reason = None;
-    /// let written = replica.write(|txn| {
-    ///     txn.of().put(&AssetClass { id: "cold".into(), name: "Cold chain".into(), ..AssetClass::default() })?;
-    ///     let classes = txn.of::<AssetClass>().count(&Default::default())?;
-    ///     if classes > 0 {
-    ///         reason = Some(TooMany(classes));
-    ///         return Err(Error::Cancelled); // Nobody sees this one.
-    ///     }
-    ///     Ok(())
-    /// });
-    /// match reason {
-    ///     Some(TooMany(classes)) => println!("{classes} classes are too many: nothing was written"),
-    ///     None => written?,
-    /// }
-    /// # assert_eq!(replica.records().of::<AssetClass>().count(&Default::default())?, 0);
-    /// # Ok::<(), Error>(())
-    /// ```
+    /// Any `Err` from `edit` undoes everything: [`Error::bad_input`](crate::Error::bad_input) with a text, or any other. For errors of the
+    /// app's own type there is [`write_with`](Self::write_with).
     ///
     /// # Errors
     /// The error of `edit`, or the first error of a call in it; nothing was written then. The database failed.
     pub fn write<T>(&self, edit: impl FnOnce(&Transaction<'_>) -> Result<T>) -> Result<T> {
+        self.write_with(edit)
+    }
+
+    /// As [`write`](Self::write), where `edit` fails with an error of the app's own type: it comes back as it is, and nothing was written.
+    /// The type has a `From` for the errors of this library, so that `?` works in `edit`, as in the other functions of the app. The
+    /// compiler may have to be told which type it is: by the result of `edit`, as here, or by `write_with::<_, ClinicError>`.
+    ///
+    /// ```
+    /// use sync_core::record::AssetClass;
+    /// # use std::sync::Arc;
+    /// # use sync_core::{Replica, storage::MemoryStorage};
+    /// # let replica = Replica::with_storage(Arc::new(MemoryStorage::new()));
+    /// # replica.site_registry()?;
+    /// enum ClinicError {
+    ///     TooMany(u64),
+    ///     Sync(sync_core::Error),
+    /// }
+    ///
+    /// impl From<sync_core::Error> for ClinicError {
+    ///     fn from(error: sync_core::Error) -> Self {
+    ///         Self::Sync(error)
+    ///     }
+    /// }
+    ///
+    /// let written = replica.write_with(|txn| -> Result<(), ClinicError> {
+    ///     txn.of().put(&AssetClass { id: "cold".into(), name: "Cold chain".into(), ..AssetClass::default() })?;
+    ///     match txn.of::<AssetClass>().count(&Default::default())? {
+    ///         0 => Ok(()),
+    ///         classes => Err(ClinicError::TooMany(classes)),
+    ///     }
+    /// });
+    /// match written {
+    ///     Ok(()) => println!("saved"),
+    ///     Err(ClinicError::TooMany(classes)) => println!("{classes} classes are too many: nothing was written"),
+    ///     Err(ClinicError::Sync(error)) => return Err(error),
+    /// }
+    /// # assert_eq!(replica.records().of::<AssetClass>().count(&Default::default())?, 0);
+    /// # Ok::<(), sync_core::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`write`](Self::write). An `Ok` of `edit` after a call that failed is the error of that call.
+    pub fn write_with<T, E: From<Error>>(&self, edit: impl FnOnce(&Transaction<'_>) -> Result<T, E>) -> Result<T, E> {
         self.records().write(edit)
     }
 
@@ -349,115 +363,6 @@ impl Replica {
         return self.parts.file.as_ref().map(|file| file.path());
         #[cfg(not(feature = "sqlite"))]
         return None;
-    }
-}
-
-/// What only a database file has.
-#[cfg(feature = "sqlite")]
-impl Replica {
-    #[cfg(feature = "support")]
-    /// Examines a database file, and opens it to be read only if that is possible. The checks are the first ones of a
-    /// [diagnosis](crate::support::SiteSupport::doctor). `free_bytes` is how much space is left on its disk, as far as the host
-    /// knows.
-    pub fn examine(path: impl AsRef<Path>, free_bytes: Option<u64>) -> (Vec<Check>, Option<Self>) {
-        Self::builder().examine(path, free_bytes)
-    }
-
-    /// Whether the file that was opened is still the one at its path. Another file there is another database, or a backup
-    /// that was put back; what is written to the one that was opened would be lost.
-    ///
-    /// # Errors
-    /// [`Error::DatabaseReplaced`]: this replica is of no use any more, and has to be opened anew.
-    pub fn check_in_place(&self) -> Result<()> {
-        self.parts.file.as_ref().map_or(Ok(()), |file| file.check_in_place())
-    }
-
-    /// True if an app opened this database with a [hook](ReplicaBuilder::hook) and this replica has none: it writes no record.
-    pub fn is_hook_missing(&self) -> bool {
-        self.parts.file.as_ref().is_some_and(|file| file.is_hook_missing())
-    }
-
-    /// The first change that another program wrote [without the hook](ReplicaBuilder::without_hook) of this app; `None` if the
-    /// hook missed nothing.
-    ///
-    /// # Errors
-    /// The database failed.
-    pub fn hook_missed_from(&self) -> Result<Option<Cursor>> {
-        state::HOOK_MISSED_FROM.get(self.parts.storage.read()?.as_ref())
-    }
-
-    /// Calls the [hook](ReplicaBuilder::hook) again for each change from a position on, with the record as it is now, or without
-    /// data if it is gone: for an app whose hook is new or does more than before (`Cursor(0)`), and after another program wrote
-    /// without it ([`hook_missed_from`](Self::hook_missed_from)). A record can come more than once. Returns the number of
-    /// changes.
-    ///
-    /// # Errors
-    /// [`Error::BadInput`]: this replica has no hook, or is no file. [`Error::HostFailed`]; the database failed. What was done
-    /// before stays done.
-    pub fn replay_hook(&self, from: Cursor) -> Result<u64> {
-        self.parts.file.as_ref().ok_or_else(|| Error::bad_input(input::no_hook()))?.replay_hook(from)
-    }
-
-    /// Reads the database file in SQL, from one snapshot. Each record type has a view of its name with a column for each
-    /// field, to filter, join and count by; a host's own tables are there too. The connection cannot write.
-    ///
-    /// ```
-    /// # use sync_core::Replica;
-    /// # let folder = tempfile::tempdir()?;
-    /// # let replica = Replica::open(folder.path().join("clinic.sqlite"))?;
-    /// let per_class = "SELECT class_id, count(*) FROM asset_category GROUP BY class_id";
-    /// let counts = replica.read_sql(|connection| {
-    ///     let mut statement = connection.prepare(per_class)?;
-    ///     let rows = statement.query_map((), |row| Ok((row.get::<_, String>(0)?, row.get::<_, i64>(1)?)))?;
-    ///     rows.collect::<Result<Vec<_>, _>>()
-    /// })?;
-    /// # assert!(counts.is_empty());
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
-    ///
-    /// # Errors
-    /// [`Error::BadInput`] for a storage that is no file; the error of `read`.
-    pub fn read_sql<T>(
-        &self,
-        read: impl FnOnce(&crate::storage::rusqlite::Connection) -> crate::storage::rusqlite::Result<T>,
-    ) -> Result<T> {
-        self.parts.file.as_ref().ok_or_else(|| Error::bad_input(input::no_sql()))?.read_sql(read)
-    }
-
-    /// Checks that a file is a sound database that this version can open. Reads all of it, and changes nothing.
-    ///
-    /// # Errors
-    /// [`Error::BackupDamaged`]; [`Error::NoDatabase`], [`Error::NotADatabase`]; a newer version wrote it; it cannot be read.
-    pub fn check_backup(backup: impl AsRef<Path>) -> Result<()> {
-        Self::builder().check_backup(backup)
-    }
-
-    /// Checks that a copy of this database is sound, as [`check_backup`](Self::check_backup) does, with the key that this one has.
-    ///
-    /// # Errors
-    /// As [`check_backup`](Self::check_backup); [`Error::BadInput`] for a storage that is no file.
-    pub fn check_copy(&self, copy: impl AsRef<Path>) -> Result<()> {
-        self.parts.file.as_ref().ok_or_else(|| Error::bad_input(input::no_file_to_copy()))?.check_copy(copy.as_ref())
-    }
-
-    /// Puts a backup in the place of the database at `path`, which moves to `aside`. The database is then recognised as restored
-    /// when it is opened, and the servers fill what it lacks.
-    ///
-    /// # Errors
-    /// Those of [`check_backup`](Self::check_backup); [`Error::BackupOfAnother`]: the database is of another site
-    /// ([`ReplicaBuilder::check_backup_is_of`]); [`Error::CycleRunning`] or [`Error::DatabaseBusy`]: a program has the database open; [`Error::Io`]: `aside` is taken; a file cannot be written. The database stays as it is then.
-    pub fn restore(backup: impl AsRef<Path>, path: impl AsRef<Path>, aside: impl AsRef<Path>) -> Result<()> {
-        Self::builder().restore(backup, path, aside)
-    }
-
-    /// Copies the database into a new file that only its owner may read, between two cycles.
-    ///
-    /// # Errors
-    /// [`Error::CycleRunning`]; [`Error::BadInput`] for a storage that is no file; the copy cannot be written.
-    pub fn back_up(&self, to: &Path) -> Result<()> {
-        let file = self.parts.file.as_ref().ok_or_else(|| Error::bad_input(input::no_file_to_copy()))?;
-        let _lock = file.lock_cycle()?;
-        file.back_up(to)
     }
 }
 

@@ -11,11 +11,14 @@ use serde::Serialize;
 
 use crate::changelog::{Change, ChangeAction};
 use crate::clock::Clock;
-use crate::error::{Error, Result};
-use crate::record::{Cursor, RecordId, SiteId, TableName, is_known_table};
+#[cfg(doc)]
+use crate::error::Error;
+use crate::error::Result;
+use crate::record::{Cursor, RecordId, SiteId, TableName};
 use crate::role::Role;
 use crate::storage::state::{WrittenPart, changelog_gaps, role, site_id};
 use crate::storage::{ReadTxn, Selection, Storage, state};
+use crate::write::check_known;
 
 pub use query::QueryWatch;
 
@@ -167,12 +170,7 @@ impl Watch {
     pub fn changes(&mut self) -> Result<Option<ChangeBatch>> {
         let txn = self.storage.read()?;
         let txn = txn.as_ref();
-        for table in self.tables.iter().flatten().filter(|table| !is_known_table(table.as_str())) {
-            // The legacy server may send a table that this version does not know.
-            if txn.records(table, None, 1)?.is_empty() {
-                return Err(Error::UnknownTable { table: table.to_string() });
-            }
-        }
+        self.tables.iter().flatten().try_for_each(|table| check_known(txn, table))?;
         let end = txn.last_cursor()?.next();
         if self.next == end {
             return Ok(None);

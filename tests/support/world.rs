@@ -12,7 +12,7 @@ use sync_core::clock::{Clock, SystemClock, Timestamp};
 use sync_core::files::{FileStore, Files};
 use sync_core::protocol::PasswordHash;
 use sync_core::protocol::v5::IDLE_CHECK;
-use sync_core::record::{Cursor, RecordData, RecordId, StoreId, TableName, record_type};
+use sync_core::record::{Cursor, RecordData, RecordId, StoreId, SyncStyle, TableName, record_type};
 use sync_core::storage::{MemoryStorage, QuarantineCause, SqliteStorage, Storage};
 use sync_core::transport::{HttpRequest, HttpResponse, Transport, TransportError};
 use sync_core::{NoopObserver, Records, Replica, Settings, Site, SyncConfig, SyncOptions, SyncReport};
@@ -339,7 +339,7 @@ pub fn put_class(storage: &dyn Storage, id: &str) -> Cursor {
 
 /// Writes a record of no store as a host would, without the checks of its rules.
 pub fn put_unchecked(storage: &dyn Storage, table: &str, id: &str, data: &RecordData) -> Cursor {
-    let style = record_type(table).expect("a record type").style;
+    let style = record_type(table).map_or(SyncStyle::Legacy, |kind| kind.style);
     let change = NewChange {
         table: table.into(),
         id: id.into(),

@@ -6,11 +6,11 @@ use std::path::{Path, PathBuf};
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, ArgAction, Command, Error};
+use sync_core::text::similar;
 use sync_core::text_input::read_text;
 use toml::{Table, Value};
 
 use crate::input::{TEXT_MAX, bytes_of_file};
-use crate::similar::similar;
 
 /// The file that counts if it is in the current folder and no other one is named.
 const NAME: &str = "oms-sync.toml";

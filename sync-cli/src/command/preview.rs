@@ -31,7 +31,7 @@ pub(super) fn run(args: &Args, command: &Preview, out: &Output) -> Result<Comman
             end_on_signals();
             let mut found = {
                 let mut progress = Progress::new(out);
-                workspace.site().support().preview_pull(*limit, &mut progress)?
+                out.in_words(workspace.site().support().preview_pull(*limit, &mut progress)?)
             };
             found
                 .from
@@ -77,6 +77,9 @@ fn pull(found: &PullPreview, out: &Output) -> Result<(), Failure> {
     say(out, "", &if or_known { shown::integrated_or_known(integrated) } else { shown::integrated(integrated) })?;
     if found.kept_local > 0 {
         say(out, "", &shown::gives_way(records(found.kept_local)))?;
+    }
+    for warning in &found.warnings {
+        say(out, "", &common::warning(warning))?;
     }
     if found.woken > 0 {
         say(out, "", &shown::woken(records(found.woken)))?;

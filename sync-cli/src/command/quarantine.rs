@@ -12,7 +12,7 @@ use super::layout::{facts, moment, say, short, wrapped};
 use crate::args::{Args, Cause, Quarantine, QuarantineList, QuarantineRetry};
 use crate::failure::{CommandOutcome, Failure};
 use crate::output::Output;
-use crate::sentences::{quarantine_shown as shown, records};
+use crate::sentences::{common, quarantine_shown as shown, records};
 use crate::site_names::SiteNames;
 use crate::workspace::Workspace;
 
@@ -235,6 +235,9 @@ fn tell(retried: &Retried, cause: Option<Cause>, out: &Output) -> Result<(), Fai
     }
     if retried.kept_local > 0 {
         say(out, "", &shown::gave_way(retried.kept_local))?;
+    }
+    for warning in &retried.warnings {
+        say(out, "", &common::warning(warning))?;
     }
     if retried.sent_again > 0 {
         say(out, "", &shown::sent_again(records(retried.sent_again)))?;

@@ -9,6 +9,7 @@ use sync_core::protocol::one_line;
 use sync_core::record::{
     Deletion, Fields, RecordData, RecordId, RecordType, TableName, Writers, record_type, record_types,
 };
+use sync_core::text::similar;
 use sync_core::{Error, Result as SyncResult};
 
 use crate::args::{Args, Records};
@@ -16,7 +17,6 @@ use crate::failure::{CommandOutcome, Failure};
 use crate::input::{RECORDS_MAX, unjoined_text_of};
 use crate::output::{Output, RecordDocument, on_one_line};
 use crate::sentences::{input_given, records_shown as says};
-use crate::similar::similar;
 use crate::workspace::Workspace;
 
 pub(super) fn run(args: &Args, command: &Records, out: &Output) -> Result<CommandOutcome, Failure> {
@@ -90,20 +90,10 @@ fn writers(kind: &RecordType) -> &'static str {
     }
 }
 
-/// A table with a record type, or with records here.
-fn known_table(workspace: &Workspace, table: &str) -> SyncResult<TableName> {
-    let table = TableName::from(table);
-    let known = record_type(table.as_str()).is_some();
-    if !known && !workspace.replica.records().counts()?.iter().any(|(held, _)| *held == table) {
-        return Err(Error::UnknownTable { table: table.to_string() });
-    }
-    Ok(table)
-}
-
 fn list(workspace: &Workspace, table: &str, out: &Output) -> Result<(), Failure> {
     const PAGE: usize = 500;
     let records = workspace.replica.records();
-    let table = known_table(workspace, table)?;
+    let table = TableName::from(table);
     let mut after = None;
     loop {
         let page = records.list(&table, after.as_ref(), PAGE)?;
@@ -122,7 +112,7 @@ fn list(workspace: &Workspace, table: &str, out: &Output) -> Result<(), Failure>
 }
 
 fn get(workspace: &Workspace, table: &str, id: &str, out: &Output) -> Result<(), Failure> {
-    let (table, id) = (known_table(workspace, table)?, RecordId::from(id));
+    let (table, id) = (TableName::from(table), RecordId::from(id));
     let found = workspace.replica.records().get(&table, &id)?;
     let data = found.ok_or_else(|| Error::NotFound { what: table.to_string(), id: id.to_string() })?;
     if out.json {

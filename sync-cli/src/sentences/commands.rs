@@ -45,7 +45,6 @@ sync_core::sentences! {
         caused_by(cause) = "caused by: {cause}";
         warning(message) = "warning: {message}";
         and_more(count) = "and {count} more; --json lists the first thousand";
-        meant(name) = "Is {name} meant?";
         next_sync() = "Next: oms-sync sync";
         not_printed(error) = "error: the output cannot be written: {error}";
         central_bar() = "Open mSupply central server";

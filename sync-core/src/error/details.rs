@@ -91,6 +91,15 @@ impl ErrorField for Option<u32> {
     fn add_to(&self, _: &mut Details, _: &'static str) {}
 }
 
+/// [`similar_name`] alone names it.
+impl ErrorField for Option<&'static str> {
+    fn copy(&self) -> Self {
+        *self
+    }
+
+    fn add_to(&self, _: &mut Details, _: &'static str) {}
+}
+
 /// A cause that is part of the message.
 pub(super) fn told(cause: &Cause) -> String {
     cause.to_string()
@@ -99,6 +108,11 @@ pub(super) fn told(cause: &Cause) -> String {
 /// A time, as people read it.
 pub(super) fn moment(text: &str) -> String {
     Timestamp::parse(text).map_or_else(|| text.to_owned(), Timestamp::for_people)
+}
+
+/// The question whether a known name was meant, if one is similar.
+pub(super) fn similar_name(meant: &Option<&'static str>) -> Detail {
+    meant.map_or_else(|| "".into(), |meant| error_detail::similar_name(meant).into())
 }
 
 /// The blocking process, if it is known.

@@ -1,7 +1,7 @@
 //! All errors with the texts that they print. Each is declared only here: its fields with an example, its code and class,
 //! Open mSupply's own code, and its message, cause and advice. They are sorted by class, that is by who must act.
 
-use super::details::{moment, process, told};
+use super::details::{moment, process, similar_name, told};
 use super::{Cause, Server, not_allowed};
 use crate::error::Server::{Central, Legacy};
 use crate::ownership::Refusal;
@@ -624,11 +624,11 @@ pub enum Error {
         advice: "Correct the field; nothing was written.",
     }
 
-    /// An unknown table.
+    /// An unknown table. `meant` is the known table whose name is most similar, if one is.
     UnknownTable {
-        fields: { table: String as quoted = "asset_clas".into() },
+        fields: { table: String as quoted = "asset_clas".into(), meant: Option<&'static str> as similar_name = Some("asset_class") },
         code: "unknown_table", class: Input,
-        message: "there is no record type \"{table}\"",
+        message: "there is no record type \"{table}\"{meant}",
         cause: "The name is misspelled, or this version does not know the type.",
         advice: "See the list of record types for the names; capital letters matter.",
     }

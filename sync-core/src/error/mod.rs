@@ -10,7 +10,8 @@ pub(crate) mod result;
 use std::error::Error as StdError;
 use std::fmt;
 
-use crate::text::Detail;
+use crate::record::known_tables;
+use crate::text::{Detail, similar};
 
 pub use crate::ownership::Refusal;
 pub(crate) use crate::text::ErrorClass;
@@ -102,6 +103,11 @@ impl Error {
     /// Invalid input, with the fault as text.
     pub fn bad_input(detail: impl Into<Detail>) -> Self {
         Self::BadInput { detail: detail.into() }
+    }
+
+    /// A table that this version does not know, with the known one that is most similar.
+    pub(crate) fn unknown_table(table: &str) -> Self {
+        Self::UnknownTable { table: table.to_owned(), meant: similar(table, known_tables()) }
     }
 
     /// A stable code in snake_case, for scripts and for the catalogue in the docs.

@@ -28,6 +28,7 @@ use crate::error::Result;
 use crate::record::file_reference::{Reference, TABLE as REFERENCES};
 use crate::record::{RecordId, TableName};
 use crate::storage::{FileEntry, Storage};
+use crate::write::check_known;
 
 /// The most bytes of one file: an Open mSupply central server accepts 50 MiB for a whole upload, which includes other
 /// parts.
@@ -155,11 +156,13 @@ impl Files {
     /// The files of a record, by id.
     ///
     /// # Errors
-    /// The database failed.
+    /// As [`Records::get`](crate::Records::get).
     pub fn of(&self, table: impl Into<TableName>, record: impl Into<RecordId>) -> Result<Vec<FileInfo>> {
         self.take_note()?;
         let txn = self.storage.read()?;
-        txn.files_of(&table.into(), &record.into())?.into_iter().map(|entry| self.info(txn.as_ref(), entry)).collect()
+        let table = table.into();
+        check_known(txn.as_ref(), &table)?;
+        txn.files_of(&table, &record.into())?.into_iter().map(|entry| self.info(txn.as_ref(), entry)).collect()
     }
 
     fn info(&self, txn: &dyn crate::storage::ReadTxn, entry: FileEntry) -> Result<FileInfo> {

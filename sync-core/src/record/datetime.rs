@@ -77,6 +77,18 @@ pub(crate) fn is_written_date_time(text: &str) -> bool {
 /// The spellings of the legacy server for no date.
 const NO_LEGACY_DATE: [&str; 4] = ["", "0000-00-00", "0000-00-00T00:00:00", "0000-00-00 00:00:00"];
 
+/// True for a spelling of the legacy server for no date.
+pub(super) fn is_no_legacy_date(text: &str) -> bool {
+    NO_LEGACY_DATE.contains(&text)
+}
+
+/// The moment that a date or a date-time names, in any spelling that is read, that of the legacy server among them. A date alone names its
+/// first moment.
+pub(super) fn moment(text: &str) -> Option<DateTime> {
+    let first = |date| DateTime { date, ..DateTime::default() };
+    Date::parse(text).map(first).or_else(|| DateTime::parse(&text.replacen(' ', "T", 1)))
+}
+
 /// True if a text is a date or a date-time as the legacy server may write it, or none.
 pub(crate) fn is_legacy_date(text: &str) -> bool {
     let is_date_time = || DateTime::parse(&text.replacen(' ', "T", 1)).is_some();

@@ -204,6 +204,12 @@ const FIELDS: &[(&str, LegacyKind, &str)] = &[
 ];
 
 impl LegacyTable {
+    /// True for a field that holds a date, or a date with a time.
+    pub(super) fn is_date(&self, field: &str) -> bool {
+        let mut dates = FIELDS.iter().filter(|(table, kind, _)| *table == self.table && *kind == Date);
+        dates.any(|(.., keys)| keys.split(' ').any(|key| key == field))
+    }
+
     /// Checks the kinds of the fields of a record that a host writes. A missing field is none of another kind, and a value that is stored
     /// already came from a server: the host may write it back. What decides who owns a record, its store and its parent, is a text in every
     /// table.

@@ -99,6 +99,12 @@ pub fn configured_by_legacy(table: &str) -> bool {
     CONFIGURED_THERE.binary_search(&table).is_ok()
 }
 
+/// The tables that this version knows: those of record types, and those of the legacy server.
+pub(crate) fn known_tables() -> impl Iterator<Item = &'static str> {
+    let typed = super::record_types().iter().map(|kind| kind.table);
+    typed.chain(OWNED_BY_SITES.iter().map(|known| known.table)).chain(CONFIGURED_THERE.iter().copied())
+}
+
 /// True for the name of a record type, and of a table of the legacy server that this version knows.
 pub(crate) fn is_known_table(table: &str) -> bool {
     super::record_type(table).is_some() || owned_by_sites(table).is_some() || configured_by_legacy(table)

@@ -1,15 +1,24 @@
 //! Queries of one table by the fields of its records.
 
-use std::cmp::Ordering;
+mod asked;
 
 use serde_json::value::RawValue;
 
 use super::TypedId;
+use crate::text::quoted;
+
+pub(crate) use asked::{AskedQuery, QueryFault, SortKey};
 
 /// A query of one table: conditions on fields, all of which must hold, an order and a page. A field has its name on the wire; one
 /// that the record type does not have is an error, even if stored records have such a key. A storage is read page by page,
 /// so a query costs as much as the table is long and holds no more than its result in memory. An app with large tables asks
 /// its SQLite file in SQL (`Replica::read_sql`), or keeps a table of its own.
+///
+/// A field that the record type, or the table of the legacy server, declares as a date or a date-time is compared and sorted by its
+/// moment, whatever the spelling: a date alone is its first moment, so `2026-11-01` is `2026-11-01T00:00:00`. A value in a condition on such
+/// a field is a [`Date`](super::Date), a [`DateTime`](super::DateTime) or a text of this form, in UTC and without a zone; any other
+/// value is an error. The spellings of the legacy server for no date, `""` and `0000-00-00`, are null. Only [`contains`](Self::contains)
+/// looks at the text itself.
 ///
 /// ```
 /// use sync_core::record::{Asset, Query};
@@ -24,21 +33,21 @@ use super::TypedId;
 /// ```
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Query {
-    conditions: Vec<(String, Condition)>,
+    conditions: Vec<(String, Condition<Scalar>)>,
     order: Vec<(String, SortDirection)>,
     skip: usize,
     limit: Option<usize>,
 }
 
 #[derive(Debug, Clone, PartialEq)]
-enum Condition {
-    Is(Scalar),
-    IsNot(Scalar),
-    IsAnyOf(Vec<Scalar>),
+enum Condition<V> {
+    Is(V),
+    IsNot(V),
+    IsAnyOf(Vec<V>),
     IsNull,
     IsNotNull,
-    AtLeast(Scalar),
-    Below(Scalar),
+    AtLeast(V),
+    Below(V),
     Contains(String),
 }
 
@@ -56,7 +65,7 @@ pub enum Scalar {
     Bool(bool),
     /// A number.
     Number(f64),
-    /// A text, compared byte by byte; dates and ids are texts.
+    /// A text, compared byte by byte, where the field is no date.
     Text(String),
 }
 
@@ -107,46 +116,31 @@ impl Scalar {
         }
     }
 
-    /// Values of different kinds have an order too, so that a sort is one.
-    fn rank(&self) -> u8 {
+    /// As a message shows it.
+    pub(crate) fn shown(&self) -> String {
         match self {
-            Self::Bool(_) => 0,
-            Self::Number(_) => 1,
-            Self::Text(_) => 2,
-        }
-    }
-
-    fn compare(&self, other: &Self) -> Ordering {
-        match (self, other) {
-            (Self::Bool(one), Self::Bool(other)) => one.cmp(other),
-            (Self::Number(one), Self::Number(other)) => one.total_cmp(other),
-            (Self::Text(one), Self::Text(other)) => one.cmp(other),
-            _ => self.rank().cmp(&other.rank()),
+            Self::Bool(value) => value.to_string(),
+            Self::Number(value) => value.to_string(),
+            Self::Text(text) => format!("\"{}\"", quoted(text)),
         }
     }
 }
 
-impl Condition {
-    fn holds(&self, value: Option<&Scalar>) -> bool {
-        let compared =
-            |with: &Scalar| value.filter(|value| value.rank() == with.rank()).map(|value| value.compare(with));
-        match self {
-            Self::Is(with) => compared(with) == Some(Ordering::Equal),
-            Self::IsNot(with) => compared(with) != Some(Ordering::Equal),
-            Self::IsAnyOf(all) => all.iter().any(|with| compared(with) == Some(Ordering::Equal)),
-            Self::IsNull => value.is_none(),
-            Self::IsNotNull => value.is_some(),
-            Self::AtLeast(with) => compared(with).is_some_and(Ordering::is_ge),
-            Self::Below(with) => compared(with).is_some_and(Ordering::is_lt),
-            Self::Contains(part) => {
-                matches!(value, Some(Scalar::Text(text)) if text.to_lowercase().contains(&part.to_lowercase()))
-            }
-        }
+impl<V> Condition<V> {
+    /// The same condition with other values.
+    fn with_values<'v, W, F>(&'v self, mut value: impl FnMut(&'v V) -> Result<W, F>) -> Result<Condition<W>, F> {
+        Ok(match self {
+            Self::Is(with) => Condition::Is(value(with)?),
+            Self::IsNot(with) => Condition::IsNot(value(with)?),
+            Self::IsAnyOf(all) => Condition::IsAnyOf(all.iter().map(value).collect::<Result<_, _>>()?),
+            Self::IsNull => Condition::IsNull,
+            Self::IsNotNull => Condition::IsNotNull,
+            Self::AtLeast(with) => Condition::AtLeast(value(with)?),
+            Self::Below(with) => Condition::Below(value(with)?),
+            Self::Contains(part) => Condition::Contains(part.clone()),
+        })
     }
 }
-
-/// The values by which a found record is sorted.
-pub(crate) type SortKey = Vec<Option<Scalar>>;
 
 impl Query {
     /// Every record of the table, by id.
@@ -196,7 +190,7 @@ impl Query {
         self.with(field, Condition::Below(value.into()))
     }
 
-    /// Only records with this part in the text of a field; capital letters do not matter.
+    /// Only records with this part in the text of a field, of a date too; capital letters do not matter.
     #[must_use]
     pub fn contains(self, field: &str, part: impl Into<String>) -> Self {
         self.with(field, Condition::Contains(part.into()))
@@ -228,46 +222,8 @@ impl Query {
         Self { limit: Some(records), ..self }
     }
 
-    fn with(mut self, field: &str, condition: Condition) -> Self {
+    fn with(mut self, field: &str, condition: Condition<Scalar>) -> Self {
         self.conditions.push((field.to_owned(), condition));
         self
-    }
-
-    /// The fields that it names.
-    pub(crate) fn fields(&self) -> impl Iterator<Item = &str> {
-        let conditions = self.conditions.iter().map(|(field, _)| field.as_str());
-        conditions.chain(self.order.iter().map(|(field, _)| field.as_str()))
-    }
-
-    /// How many of the sorted records are needed.
-    pub(crate) fn needed(&self) -> usize {
-        self.limit.map_or(usize::MAX, |limit| self.skip.saturating_add(limit))
-    }
-
-    pub(crate) fn is_ordered(&self) -> bool {
-        !self.order.is_empty()
-    }
-
-    pub(crate) fn skipped(&self) -> usize {
-        self.skip
-    }
-
-    /// The sort key of a record, if it fulfils the conditions. `value_of` gives the value of a field.
-    pub(crate) fn key_of<'r>(&self, value_of: impl Fn(&str) -> Option<&'r RawValue>) -> Option<SortKey> {
-        let value = |field: &str| value_of(field).and_then(Scalar::read);
-        let is_found = self.conditions.iter().all(|(field, condition)| condition.holds(value(field).as_ref()));
-        is_found.then(|| self.order.iter().map(|(field, _)| value(field)).collect())
-    }
-
-    /// The order of two records.
-    pub(crate) fn compare(&self, one: &SortKey, other: &SortKey) -> Ordering {
-        let of_fields = self.order.iter().zip(one.iter().zip(other)).map(|((_, direction), (one, other))| {
-            let up = match (one, other) {
-                (Some(one), Some(other)) => one.compare(other),
-                (one, other) => one.is_some().cmp(&other.is_some()),
-            };
-            if *direction == SortDirection::Up { up } else { up.reverse() }
-        });
-        of_fields.fold(Ordering::Equal, Ordering::then)
     }
 }

@@ -293,7 +293,7 @@ impl ReplicaBuilder {
 
     fn check_resolvers(&self) -> Result<()> {
         match self.resolvers.keys().find(|table| !is_known_table(table.as_str())) {
-            Some(table) => Err(Error::UnknownTable { table: table.to_string() }),
+            Some(table) => Err(Error::unknown_table(table.as_str())),
             None => Ok(()),
         }
     }

@@ -4,7 +4,7 @@
 use serde::Serialize;
 
 use crate::error::{Error, ErrorClass, Result, Server};
-use crate::integrate::{Provenance, receive};
+use crate::integrate::{Integrated, Provenance, receive};
 use crate::protocol::v5::{ReadCentralBatch, ReadQueueBatch, path as v5_path};
 use crate::protocol::v6::{Action, PullRequest, path};
 use crate::role::Role;
@@ -16,6 +16,7 @@ use crate::site::sizing::{PullBatchSize, Sizes, TransferKind};
 use crate::storage::{Incoming, LoggedError, Source, each_quarantined, state};
 use crate::support::SiteSupport;
 use crate::support::{NAMED, PredictedSetAside, TypeCount, TypeCounts};
+use crate::text::{Localize, Message};
 
 /// The most records of central in one batch.
 const LIMIT: u32 = 500;
@@ -42,6 +43,14 @@ pub struct PullPreview {
     pub set_aside_records: u64,
     /// Quarantined records that would be tried again, because the record that they wait for comes.
     pub woken: u64,
+    /// Warnings that the pull would give: why a resolver of the host failed.
+    pub warnings: Vec<Message>,
+}
+
+impl Localize for PullPreview {
+    fn each_message(&mut self, each: &mut dyn FnMut(&mut Message)) {
+        self.warnings.iter_mut().for_each(each);
+    }
 }
 
 /// The records from one source.
@@ -229,7 +238,7 @@ impl SiteSupport {
 
     /// Integrates everything as a pull would, and drops the transaction.
     fn try_out(&self, identity: &Identity, all: Vec<SourcePreview>) -> Result<PullPreview> {
-        let mut found = PullPreview::default();
+        let (mut found, mut done) = (PullPreview::default(), Integrated::default());
         let txn = self.site.storage.write_to_drop()?;
         let (before, newest) = {
             let counts: u64 = txn.quarantine_counts()?.iter().map(|(_, count)| count).sum();
@@ -244,9 +253,7 @@ impl SiteSupport {
             let origin = identity.legacy_site_id.filter(|_| source == Source::Legacy);
             let door = Provenance::of_server(source, origin, &self.site.resolvers);
             for batch in batches {
-                let done = receive(txn.as_ref(), self.site.clock.now(), &door, batch)?;
-                found.integrated += done.integrated;
-                found.kept_local += done.kept_local;
+                done.add(&receive(txn.as_ref(), self.site.clock.now(), &door, batch)?);
             }
             found.from.push(coming);
         }
@@ -265,6 +272,8 @@ impl SiteSupport {
         }
         let left: u64 = txn.quarantine_counts()?.iter().map(|(_, count)| count).sum();
         found.woken = (before + found.set_aside_records).saturating_sub(left);
+        (found.integrated, found.kept_local, found.warnings) =
+            (done.integrated, done.kept_local, done.failed_resolvers);
         // Dropped: none of this takes effect.
         drop(txn);
         Ok(found)

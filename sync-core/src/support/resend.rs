@@ -115,7 +115,7 @@ impl<'l> Chosen<'l> {
             let known = record_type(table).is_some() || configured_by_legacy(table);
             return Err(match known {
                 true => Error::bad_input(input::not_sent_by_sites(table)),
-                false => Error::UnknownTable { table: table.to_owned() },
+                false => Error::unknown_table(table),
             });
         }
         Ok(Self {

@@ -52,11 +52,14 @@ pub struct Retried {
     pub resolved: u64,
     /// Records that are in quarantine again, for any cause.
     pub set_aside_again: u64,
+    /// Warnings, as the [report](crate::SyncReport::warnings) of a cycle has them: why a resolver of the host failed.
+    pub warnings: Vec<Message>,
 }
 
 impl Localize for Retried {
     fn each_message(&mut self, each: &mut dyn FnMut(&mut Message)) {
         self.not_retried.iter_mut().for_each(|left| each(&mut left.why));
+        self.warnings.iter_mut().for_each(each);
     }
 }
 
@@ -205,6 +208,7 @@ impl Support {
         retried.kept_local = done.kept_local;
         retried.resolved = done.resolved;
         retried.set_aside_again = done.quarantined + done.refused;
+        retried.warnings = done.failed_resolvers;
         Ok(())
     }
 

@@ -8,6 +8,7 @@ pub(crate) mod message;
 // Some are only about SQLite files.
 #[cfg_attr(not(feature = "sqlite"), allow(dead_code))]
 pub(crate) mod sentences;
+mod similar;
 pub(crate) mod words;
 
 pub(crate) use class::ErrorClass;
@@ -15,6 +16,7 @@ pub(crate) use declared::{Declared, Details, ErrorField, declare_errors, shown_f
 pub(crate) use message::Message;
 pub use message::{Detail, Localize, MessageTemplate};
 pub(crate) use message::{filled, placeholders};
+pub use similar::similar;
 
 /// A text in quotation marks, with characters that would end them, or the line, escaped.
 pub(crate) fn quoted(text: &str) -> String {

@@ -347,6 +347,8 @@ crate::sentences! {
         id(table, max) = "the id of a record of {table} has 1 to {max} bytes";
         too_long(table, id, max) = "{table} {id} has more than {max} bytes";
         no_sql() = "only a database file is asked in SQL";
+        no_date_of_field(table, field, value) = "{field} of {table} is a date, and {value} is none: write 2026-01-31, or \
+            2026-01-31T08:00:00 in UTC and without a zone";
         no_field(table, field) = "records of {table} have no field \"{field}\"";
         not_local_only(table, id) = "{table} {id} is synchronised, so that it cannot be written as local only";
         host_tables(why) = "the statements for the app's own tables failed: {why}";
@@ -433,6 +435,7 @@ crate::sentences! {
         unusable_join() = "the id of the join is empty, too long, or not readable for every server";
         integration_not_begun() = "it did not begin to integrate what was pushed";
         gathering_stopped() = "it stopped gathering this site's records before they were all there";
+        similar_name(meant) = "; did you mean {meant}?";
         process(number) = " (process {number})";
         #[cfg_attr(not(feature = "sqlite"), allow(dead_code, reason = "only a file is locked by a process"))]
         process_named(number, name) = " (process {number}, {name})";

@@ -2,6 +2,7 @@
 
 pub(crate) mod at_central;
 mod find;
+mod known_table;
 pub(crate) mod merged;
 pub(crate) mod moved_stores;
 pub(crate) mod outgoing;
@@ -21,6 +22,7 @@ mod unseen_moves;
 pub(crate) const PAUSE: std::time::Duration = std::time::Duration::from_millis(4);
 
 pub(crate) use at_central::{site_in, upsert_with_fanout};
+pub(crate) use known_table::check_known;
 pub(crate) use record::{Origin, WriteEffect, delete, is_same, log_deletion, marked_deleted, scope, upsert};
 pub(crate) use relog::{
     is_as_stored, leave_source_out, notify_stale_site, push_again, reassert_local, relog_range, relog_row,

@@ -5,12 +5,10 @@ use std::sync::Arc;
 
 use super::find::{count, find};
 use super::rules::active_stores;
-use super::transaction::{Transaction, get_with_position};
+use super::transaction::{Transaction, get, get_with_position, list};
 use crate::changelog::Change;
 use crate::clock::Clock;
-#[cfg(doc)]
-use crate::error::Error;
-use crate::error::Result;
+use crate::error::{Error, Result};
 #[cfg(doc)]
 use crate::record::RECORD_BYTES_MAX;
 use crate::record::{Cursor, Query, RecordData, RecordId, StoreId, TableName};
@@ -38,28 +36,29 @@ impl Records {
     /// A record's data; `None` if it is not here.
     ///
     /// # Errors
-    /// The database failed.
+    /// [`Error::UnknownTable`] for a table that this version does not know and that has no record here; the database failed.
     pub fn get(&self, table: impl Into<TableName>, id: impl Into<RecordId>) -> Result<Option<RecordData>> {
-        self.storage.read()?.record(&table.into(), &id.into())
+        get(self.storage.read()?.as_ref(), &table.into(), &id.into())
     }
 
     /// Up to `limit` records of a table, by id, after `after`.
     ///
     /// # Errors
-    /// The database failed.
+    /// As [`get`](Self::get).
     pub fn list(
         &self,
         table: impl Into<TableName>,
         after: Option<&RecordId>,
         limit: usize,
     ) -> Result<Vec<(RecordId, RecordData)>> {
-        self.storage.read()?.records(&table.into(), after, limit)
+        list(self.storage.read()?.as_ref(), &table.into(), after, limit)
     }
 
     /// The records of a table that a query asks for, from one snapshot.
     ///
     /// # Errors
-    /// [`Error::BadInput`] for a field that the record type does not have; the database failed.
+    /// [`Error::BadInput`] for a field that the record type does not have, and for a value that is no date where the field is one; as
+    /// [`get`](Self::get).
     pub fn find(&self, table: impl Into<TableName>, query: &Query) -> Result<Vec<(RecordId, RecordData)>> {
         find(self.storage.read()?.as_ref(), &table.into(), query)
     }
@@ -142,7 +141,7 @@ impl Records {
     /// if nobody [changed the record since](Transaction::if_unchanged_since). A record that is not here has a position too.
     ///
     /// # Errors
-    /// The database failed.
+    /// As [`get`](Self::get).
     pub fn get_with_position(
         &self,
         table: impl Into<TableName>,
@@ -207,7 +206,7 @@ impl Records {
     }
 
     /// Runs a host's transaction.
-    pub(crate) fn write<T>(&self, edit: impl FnOnce(&Transaction<'_>) -> Result<T>) -> Result<T> {
+    pub(crate) fn write<T, E: From<Error>>(&self, edit: impl FnOnce(&Transaction<'_>) -> Result<T, E>) -> Result<T, E> {
         let txn = self.storage.write()?;
         let done = self.within(txn.as_ref(), edit)?;
         txn.commit()?;
@@ -215,9 +214,13 @@ impl Records {
     }
 
     /// Runs a host's calls in the caller's transaction, which is to be committed only if they succeed.
-    pub(crate) fn within<T>(&self, txn: &dyn WriteTxn, edit: impl FnOnce(&Transaction<'_>) -> Result<T>) -> Result<T> {
+    pub(crate) fn within<T, E: From<Error>>(
+        &self,
+        txn: &dyn WriteTxn,
+        edit: impl FnOnce(&Transaction<'_>) -> Result<T, E>,
+    ) -> Result<T, E> {
         let failed = RefCell::new(None);
         let done = edit(&Transaction::at(txn, self.clock.now(), &failed))?;
-        failed.into_inner().map_or(Ok(done), Err)
+        failed.into_inner().map_or(Ok(done), |error| Err(error.into()))
     }
 }

@@ -30,7 +30,7 @@ impl TableKind {
             (Some(kind), _) => Ok(Self::Typed(kind)),
             (None, Some(known)) => Ok(Self::Legacy(known)),
             _ if configured_by_legacy(table) => Err(Refusal::OnlyAllowedOnLegacy { table: table.to_owned() }.into()),
-            _ => Err(Error::UnknownTable { table: table.to_owned() }),
+            _ => Err(Error::unknown_table(table)),
         }
     }
 }

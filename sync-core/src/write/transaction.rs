@@ -12,7 +12,7 @@ use crate::record::{Cursor, Deletion, Query, RecordData, RecordId, StoreId, Tabl
 use crate::role::Role;
 use crate::storage::{ReadTxn, Source, WriteTxn};
 use crate::text::sentences::input;
-use crate::write::{self, Origin, merged};
+use crate::write::{self, Origin, check_known, merged};
 
 /// A transaction of [`Replica::write`](crate::Replica::write): its reads see its writes, and all of them take effect
 /// together, or none. A call that fails ends it: nothing is written, even if the host goes on.
@@ -50,22 +50,22 @@ impl<'t> Transaction<'t> {
     /// A record's data; `None` if it is not here.
     ///
     /// # Errors
-    /// The database failed.
+    /// As [`Records::get`](crate::Records::get).
     pub fn get(&self, table: impl Into<TableName>, id: impl Into<RecordId>) -> Result<Option<RecordData>> {
-        self.noting(|| self.txn.record(&table.into(), &id.into()))
+        self.noting(|| get(self.txn, &table.into(), &id.into()))
     }
 
     /// Up to `limit` records of a table, by id, after `after`.
     ///
     /// # Errors
-    /// The database failed.
+    /// As [`Records::get`](crate::Records::get).
     pub fn list(
         &self,
         table: impl Into<TableName>,
         after: Option<&RecordId>,
         limit: usize,
     ) -> Result<Vec<(RecordId, RecordData)>> {
-        self.noting(|| self.txn.records(&table.into(), after, limit))
+        self.noting(|| list(self.txn, &table.into(), after, limit))
     }
 
     /// The records of a table that a query asks for.
@@ -88,7 +88,7 @@ impl<'t> Transaction<'t> {
     /// [`Records::get_with_position`](crate::Records::get_with_position).
     ///
     /// # Errors
-    /// The database failed.
+    /// As [`get`](Self::get).
     pub fn get_with_position(
         &self,
         table: impl Into<TableName>,
@@ -110,7 +110,7 @@ impl<'t> Transaction<'t> {
     /// [`TypedRecords::if_unchanged_since`](crate::TypedRecords::if_unchanged_since) is shorter.
     ///
     /// # Errors
-    /// [`Error::ChangedMeanwhile`] if it was written or deleted since; the database failed.
+    /// [`Error::ChangedMeanwhile`] if it was written or deleted since; as [`get`](Self::get).
     pub fn if_unchanged_since(
         &self,
         position: Cursor,
@@ -118,9 +118,12 @@ impl<'t> Transaction<'t> {
         id: impl Into<RecordId>,
     ) -> Result<()> {
         let (table, id) = (table.into(), id.into());
-        self.noting(|| match self.txn.written_at(&table, &id)? {
-            Some(written) if written >= position => Err(Error::ChangedMeanwhile { table, id }),
-            _ => Ok(()),
+        self.noting(|| {
+            check_known(self.txn, &table)?;
+            match self.txn.written_at(&table, &id)? {
+                Some(written) if written >= position => Err(Error::ChangedMeanwhile { table, id }),
+                _ => Ok(()),
+            }
         })
     }
 
@@ -283,13 +286,30 @@ pub(crate) fn put_of_host(
     Transaction::at(txn, now, &FirstError::default()).put(table, [data]).map(|_| ())
 }
 
+/// A record of a table that is one.
+pub(super) fn get<T: ReadTxn + ?Sized>(txn: &T, table: &TableName, id: &RecordId) -> Result<Option<RecordData>> {
+    check_known(txn, table)?;
+    txn.record(table, id)
+}
+
+/// A page of records of a table that is one.
+pub(super) fn list<T: ReadTxn + ?Sized>(
+    txn: &T,
+    table: &TableName,
+    after: Option<&RecordId>,
+    limit: usize,
+) -> Result<Vec<(RecordId, RecordData)>> {
+    check_known(txn, table)?;
+    txn.records(table, after, limit)
+}
+
 /// A record, and the position behind the newest change.
 pub(super) fn get_with_position<T: ReadTxn + ?Sized>(
     txn: &T,
     table: &TableName,
     id: &RecordId,
 ) -> Result<(Option<RecordData>, Cursor)> {
-    Ok((txn.record(table, id)?, txn.last_cursor()?.next()))
+    Ok((get(txn, table, id)?, txn.last_cursor()?.next()))
 }
 
 /// The newest row of a record, or of its deletion.

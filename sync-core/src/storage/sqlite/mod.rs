@@ -258,7 +258,7 @@ impl SqliteStorage {
         let txn = rusqlite::Transaction::new_unchecked(&writer.connection, rusqlite::TransactionBehavior::Immediate);
         let txn = txn.map_err(database_error)?;
         for (table, field) in indexes {
-            let kind = record_type(table).ok_or_else(|| Error::UnknownTable { table: table.clone() })?;
+            let kind = record_type(table).ok_or_else(|| Error::unknown_table(table))?;
             let field = kind.field(field).ok_or_else(|| Error::bad_input(input::no_field(table, field)))?;
             schema::keep_index(&txn, kind, field).map_err(database_error)?;
         }

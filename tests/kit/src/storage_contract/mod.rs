@@ -99,7 +99,7 @@ macro_rules! storage_contract {
             transactions::a_dropped_write_leaves_nothing,
             transactions::a_commit_takes_effect_as_a_whole,
             transactions::a_reader_sees_one_state_while_a_writer_commits,
-            transactions::a_write_sees_its_own_writes,
+            transactions::a_write_sees_its_own_writes, transactions::a_query_compares_dates_by_their_moment,
             transactions::writers_come_one_after_the_other, transactions::a_thread_that_writes_gets_no_second_writer,
             transactions::the_cycle_lock_is_held_once_and_given_back,
         }

@@ -5,11 +5,11 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use super::{Make, change, data, put, read, write};
-use sync_core::Error;
 use sync_core::clock::Timestamp;
 use sync_core::protocol::v6::Action;
-use sync_core::record::{Cursor, SiteId};
+use sync_core::record::{Cursor, Query, SiteId};
 use sync_core::storage::{Incoming, Source, Storage, WriteTxn};
+use sync_core::{Error, Replica};
 
 /// How long a clause waits for something that must not happen.
 const LONG_ENOUGH: Duration = Duration::from_millis(50);
@@ -31,6 +31,25 @@ fn write_of_everything(txn: &dyn WriteTxn) {
     };
     txn.stage(&incoming, now).unwrap();
     txn.note_pushed(SiteId(2), &"asset".into(), &"x".into(), Cursor(3)).unwrap();
+}
+
+/// A query of a storage reads the records by [`ReadTxn::records`](sync_core::storage::ReadTxn::records), and finds dates in every spelling
+/// that a server may send.
+pub fn a_query_compares_dates_by_their_moment(make: Make<'_>) {
+    let storage = make();
+    for (id, at) in [("a", "2026-01-01T00:00:00"), ("b", "2026-1-1T00:00:00.000"), ("c", "2026-01-01T00:00:00.25")] {
+        let asset = data(&format!(r#"{{"id":"{id}","created_datetime":"{at}"}}"#));
+        write(&storage, |txn| txn.put_record(&asset, &change("asset", id)).unwrap());
+    }
+    let records = Replica::with_storage(storage).records();
+    let found = |query: Query| {
+        let found = records.find("asset", &query).unwrap();
+        found.into_iter().map(|(id, _)| id.to_string()).collect::<Vec<_>>()
+    };
+    assert_eq!(found(Query::new().is("created_datetime", "2026-01-01")), ["a", "b"]);
+    assert_eq!(found(Query::new().at_least("created_datetime", "2026-01-01T00:00:00.250")), ["c"]);
+    assert_eq!(found(Query::new().order_by("created_datetime")), ["a", "b", "c"]);
+    assert_eq!(records.find("asset", &Query::new().is("created_datetime", "soon")).unwrap_err().code(), "bad_input");
 }
 
 /// How much of [`write_of_everything`] is there, as a number for each kind.

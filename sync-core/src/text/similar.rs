@@ -1,8 +1,16 @@
 //! Finds the name that somebody meant.
 
-/// The known name that a misspelled one resembles most, if any does: other capital letters, or one or two letters that
-/// differ, and in a short name one.
-pub(crate) fn similar<'a>(typed: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+/// The known name that a misspelled one resembles most; `None` if there is none. Capital letters may differ, `-` and blanks may be in the
+/// place of `_`, and one or two letters may be wrong, in a name of less than five letters only one.
+///
+/// ```
+/// use sync_core::record::record_types;
+/// use sync_core::text::similar;
+///
+/// let tables = record_types().iter().map(|kind| kind.table);
+/// assert_eq!(similar("asset_clas", tables), Some("asset_class"));
+/// ```
+pub fn similar<'a>(typed: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let plain = |name: &str| name.to_lowercase().replace(['-', ' '], "_");
     let (meant, most) = (plain(typed), if typed.chars().count() < 5 { 1 } else { 2 });
     let near =
