@@ -173,6 +173,62 @@ fn a_dropped_cycle_ends_while_the_runtime_goes_on() {
     drop(runtime);
 }
 
+/// The line is silent for the first cycle only. The dropped one holds the lock for a moment, of which the next ones hear nothing.
+#[test]
+fn the_next_cycle_waits_for_the_end_of_a_dropped_one() {
+    let world = CentralEnd::over(Kind::Memory);
+    let north = world.new_site("north");
+    north.sync();
+    let replica = Replica::with_storage(north.storage.clone()).asynchronous();
+    let begun = Arc::new(AtomicBool::new(false));
+    let runtime = runtime();
+    runtime.block_on(async {
+        for _ in 0..3 {
+            let silent = replica.site(Arc::new(Silent(begun.clone())));
+            let cycle = tokio::time::timeout(Duration::from_millis(100), silent.sync(SyncOptions::default()));
+            assert!(cycle.await.is_err(), "the line is silent");
+            // This one waits, and is dropped too.
+            let site = AsyncSite::from(north.site.clone());
+            let also = tokio::time::timeout(Duration::from_micros(10), site.sync(SyncOptions::default())).await;
+            assert!(!matches!(also, Ok(Err(_))), "{also:?}");
+            let report = site.sync(SyncOptions::default()).await.expect("it begins");
+            assert_eq!(report.outcome, SyncOutcome::Done);
+        }
+        // The cycle of another program, or of another call that is awaited, is an error as before.
+        let lock = north.storage.lock_cycle().expect("nothing runs");
+        let refused = AsyncSite::from(north.site.clone()).sync(SyncOptions::default()).await;
+        assert_eq!(refused.expect_err("a cycle runs").code(), "cycle_running");
+        drop(lock);
+    });
+    drop(runtime);
+}
+
+#[test]
+fn the_transaction_of_a_future_fails_with_an_error_of_the_app() {
+    #[derive(Debug, PartialEq)]
+    enum Own {
+        Full,
+        Sync(&'static str),
+    }
+    impl From<Error> for Own {
+        fn from(error: Error) -> Self {
+            Self::Sync(error.code())
+        }
+    }
+    runtime().block_on(async {
+        let replica = central();
+        let full = replica.write_with(|txn| {
+            txn.of().put(&class("a"))?;
+            Err::<(), _>(Own::Full)
+        });
+        assert_eq!(full.await, Err(Own::Full));
+        let refused = replica.write_with::<_, Own>(|txn| Ok(txn.delete("asset_class", "none")?));
+        assert_eq!(refused.await, Err(Own::Sync("not_found")));
+        assert_eq!(replica.count::<AssetClass>(Query::new()).await.expect("counted"), 0);
+        assert_eq!(replica.write_with::<_, Own>(|txn| Ok(txn.of().put(&class("a"))?)).await, Ok(()));
+    });
+}
+
 #[test]
 fn a_watch_that_is_dropped_while_it_waits_loses_nothing() {
     runtime().block_on(async {

@@ -1,8 +1,8 @@
 //! The front as futures, for hosts that run on tokio. The engine itself stays blocking: each call works on a thread that tokio
 //! keeps for such work, and the runtime goes on meanwhile.
 //!
-//! A future that is dropped cancels its call: one that did not begin is not made; a cycle ends within two seconds, and what it
-//! did stays; a transaction that runs is finished, because half of one would be worse.
+//! A future that is dropped cancels its call: one that did not begin is not made; a cycle ends within two seconds, what it
+//! did stays, and the next call of the site waits for its end; a transaction that runs is finished, because half of one would be worse.
 //!
 //! A watch takes such a thread only while it looks at the database, and sleeps in between: any number of them may wait.
 //!
@@ -28,27 +28,25 @@
 //! # }
 //! ```
 
-use std::future::Future;
-use std::ops::ControlFlow;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+mod work;
 
-use tokio::task::{JoinHandle, spawn_blocking};
+use std::sync::Arc;
+use std::time::Duration;
 
 use crate::error::{Error, Result};
 use crate::files::Files;
 use crate::record::{Cursor, Query, RecordData, RecordId, TableName, TypedId, TypedRecord};
 use crate::replica::Replica;
 use crate::site::{
-    Discovered, FilesOptions, FilesReport, KeptConflict, NoopObserver, Settings, Site, SyncEvent, SyncObserver,
-    SyncOptions, SyncReport,
+    Discovered, FilesOptions, FilesReport, KeptConflict, NoopObserver, Settings, Site, SyncObserver, SyncOptions,
+    SyncReport,
 };
 use crate::support::Status;
 use crate::transport::Transport;
 use crate::watch::{ChangeBatch, QueryWatch, Watch};
 use crate::write::record_write::RecordWrite;
 use crate::write::transaction::Transaction;
+use work::{blocking, observed};
 
 /// A [`Replica`] whose calls are futures. A clone is the same replica.
 #[derive(Debug, Clone)]
@@ -105,7 +103,7 @@ impl AsyncReplica {
     /// ([`Replica::records`]), queries in SQL, files ([`Replica::files`]), settings, the list of sites, the support desk.
     ///
     /// # Errors
-    /// The error of `work`.
+    /// The error of `work`. A result with an error of the app's own type is returned within the `Ok` of `work`.
     pub async fn run<T: Send + 'static>(&self, work: impl FnOnce(&Replica) -> Result<T> + Send + 'static) -> Result<T> {
         let replica = self.replica.clone();
         blocking(move || work(&replica)).await
@@ -199,6 +197,17 @@ impl AsyncReplica {
         edit: impl FnOnce(&Transaction<'_>) -> Result<T> + Send + 'static,
     ) -> Result<T> {
         self.run(move |replica| replica.write(edit)).await
+    }
+
+    /// As [`Replica::write_with`], for errors of the app's own type.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn write_with<T: Send + 'static, E: From<Error> + Send + 'static>(
+        &self,
+        edit: impl FnOnce(&Transaction<'_>) -> Result<T, E> + Send + 'static,
+    ) -> Result<T, E> {
+        self.run(move |replica| Ok(replica.write_with(edit))).await?
     }
 
     /// As [`Records::apply`](crate::Records::apply): writes a list, values and documents, each perhaps
@@ -307,8 +316,7 @@ impl AsyncSite {
         &self,
         work: impl FnOnce(&Site, &mut dyn SyncObserver) -> Result<T> + Send + 'static,
     ) -> Result<T> {
-        let site = self.site.clone();
-        observed(NoopObserver, move |observer| work(&site, observer)).await
+        observed(&self.site, NoopObserver, work).await
     }
 
     /// As [`Site::set_up`].
@@ -316,11 +324,11 @@ impl AsyncSite {
     /// # Errors
     /// As there; [`Error::Cancelled`] if the runtime shuts down.
     pub async fn set_up(&self, settings: Settings) -> Result<Discovered> {
-        let site = self.site.clone();
-        observed(NoopObserver, move |observer| site.set_up(&settings, observer)).await
+        observed(&self.site, NoopObserver, move |site, observer| site.set_up(&settings, observer)).await
     }
 
-    /// As [`Site::sync`]. Dropped, it ends the cycle.
+    /// As [`Site::sync`]. Dropped, it ends the cycle. A call that comes while a dropped one is still ending waits for its end, as every
+    /// call of a site does.
     ///
     /// # Errors
     /// As there; [`Error::Cancelled`] if the runtime shuts down.
@@ -337,8 +345,7 @@ impl AsyncSite {
         options: SyncOptions,
         observer: impl SyncObserver + Send + 'static,
     ) -> Result<SyncReport> {
-        let site = self.site.clone();
-        observed(observer, move |observer| site.sync(&options, observer)).await
+        observed(&self.site, observer, move |site, observer| site.sync(&options, observer)).await
     }
 
     /// As [`Site::sync_files`]. Dropped, it ends the file that is on its way; received bytes stay.
@@ -346,8 +353,7 @@ impl AsyncSite {
     /// # Errors
     /// As there; [`Error::Cancelled`] if the runtime shuts down.
     pub async fn sync_files(&self, files: Files, options: FilesOptions) -> Result<FilesReport> {
-        let site = self.site.clone();
-        observed(NoopObserver, move |observer| site.sync_files(&files, &options, observer)).await
+        observed(&self.site, NoopObserver, move |site, observer| site.sync_files(&files, &options, observer)).await
     }
 }
 
@@ -375,15 +381,7 @@ impl AsyncWatch {
     /// # Errors
     /// The database failed; [`Error::Cancelled`] if the runtime shuts down.
     pub async fn changes(&mut self) -> Result<ChangeBatch> {
-        loop {
-            let mut watch = self.watch.clone();
-            let (watch, found) = blocking(move || watch.changes().map(|found| (watch, found))).await?;
-            self.watch = watch;
-            if let Some(batch) = found {
-                return Ok(batch);
-            }
-            tokio::time::sleep(self.watch.interval()).await;
-        }
+        found(&mut self.watch, Watch::changes, Watch::interval).await
     }
 
     /// Where to go on after a restart, as [`Watch::position`].
@@ -411,70 +409,24 @@ impl<T: Send + 'static> AsyncQueryWatch<T> {
     /// Those of [`TypedRecords::find`](crate::TypedRecords::find), after which the next call asks again; [`Error::Cancelled`] if the
     /// runtime shuts down.
     pub async fn changes(&mut self) -> Result<Vec<T>> {
-        loop {
-            let mut watch = self.watch.clone();
-            let (watch, found) = blocking(move || watch.changes().map(|found| (watch, found))).await?;
-            self.watch = watch;
-            if let Some(answer) = found {
-                return Ok(answer);
-            }
-            tokio::time::sleep(self.watch.interval()).await;
+        found(&mut self.watch, QueryWatch::changes, QueryWatch::interval).await
+    }
+}
+
+/// Looks, on a thread for such work, until something is found, and holds no thread in between. What a look finds after its future was
+/// dropped is found again, because only the copy of the watch has seen it.
+async fn found<W: Clone + Send + 'static, F: Send + 'static>(
+    watch: &mut W,
+    look: fn(&mut W) -> Result<Option<F>>,
+    interval: fn(&W) -> Duration,
+) -> Result<F> {
+    loop {
+        let mut looking = watch.clone();
+        let (looked, found) = blocking(move || look(&mut looking).map(|found| (looking, found))).await?;
+        *watch = looked;
+        if let Some(found) = found {
+            return Ok(found);
         }
+        tokio::time::sleep(interval(watch)).await;
     }
-}
-
-/// Works on a thread of tokio for blocking work.
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
-    let mut task = AbortedOnDrop(spawn_blocking(work));
-    match (&mut task.0).await {
-        Ok(done) => done,
-        Err(failed) if failed.is_panic() => std::panic::resume_unwind(failed.into_panic()),
-        // The runtime shut down before it began.
-        Err(_) => Err(Error::Cancelled),
-    }
-}
-
-/// Work that did not begin is not done any more once this is dropped.
-struct AbortedOnDrop<T>(JoinHandle<T>);
-
-impl<T> Drop for AbortedOnDrop<T> {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
-}
-
-/// Works on such a thread, and tells the work once its future was dropped.
-fn until_dropped<T: Send + 'static>(
-    work: impl FnOnce(&AtomicBool) -> Result<T> + Send + 'static,
-) -> impl Future<Output = Result<T>> {
-    let dropped = SetOnDrop(Arc::default());
-    let stop = dropped.0.clone();
-    async move {
-        let _dropped = dropped;
-        blocking(move || work(&stop)).await
-    }
-}
-
-/// Says that a future was dropped.
-struct SetOnDrop(Arc<AtomicBool>);
-
-impl Drop for SetOnDrop {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::Relaxed);
-    }
-}
-
-/// Works with an observer that ends the work once its future was dropped.
-fn observed<T: Send + 'static>(
-    observer: impl SyncObserver + Send + 'static,
-    work: impl FnOnce(&mut dyn SyncObserver) -> Result<T> + Send + 'static,
-) -> impl Future<Output = Result<T>> {
-    until_dropped(move |stop| {
-        let mut observer = observer;
-        let mut ending = |event: &SyncEvent| match observer.on_event(event) {
-            ControlFlow::Continue(()) if !stop.load(Ordering::Relaxed) => ControlFlow::Continue(()),
-            _ => ControlFlow::Break(()),
-        };
-        work(&mut ending)
-    })
 }
