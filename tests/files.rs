@@ -1,17 +1,18 @@
 //! Files between ends without faults: who fetches which, which are kept, and which are swept.
 
+use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use sync_core::clock::{Clock, SystemClock, Timestamp};
 use sync_core::files::{Attach, Fetch, FileFault, Files, FilesConfig};
-use sync_core::record::RecordId;
-use sync_core::site::{FilesOptions, FilesReport};
+use sync_core::record::{AssetCatalogueItem, Query, RecordId};
+use sync_core::site::{FilesOptions, FilesReport, Step};
 use sync_core::storage::{FileDirection, FileEntry, FileState, MemoryStorage, Storage, state};
 use sync_core::transport::{HttpRequest, HttpResponse, StreamedBody, StreamedResponse, Transport, TransportError};
-use sync_core::{NoopObserver, Replica, SyncConfig};
+use sync_core::{NoopObserver, Replica, SyncConfig, SyncEvent, SyncOptions, SyncOutcome};
 use sync_testkit::FaultyStorage;
-use sync_tests::world::{CentralEnd, Kind, SeenReport, SiteEnd, asset, data, put_class};
+use sync_tests::world::{CentralEnd, Kind, SeenReport, SiteEnd, asset, data, put_class, settings};
 
 /// A clock that can be put forward.
 #[derive(Default)]
@@ -115,6 +116,67 @@ fn a_site_fetches_the_files_of_its_records() {
     assert_eq!(world.files.fetch(&"unknown".into()).unwrap_err().code(), "not_found");
     let listed = world.files.of("asset", "x").unwrap();
     assert_eq!((listed.len(), listed[0].name.as_str()), (1, "photo.jpg"));
+}
+
+/// A clinic works before its photos are there, and before the first sync is whole: what has come is read by queries and by views, and a
+/// window that ends keeps it.
+#[test]
+fn records_of_a_first_sync_are_of_use_before_it_is_whole_and_before_any_photo() {
+    const CATALOGUE: u64 = 40;
+    let central = CentralEnd::new();
+    central.add_site("a");
+    central.records.put("asset", [asset("fridge", "STORE_a", "of the clinic")]).unwrap();
+    attach(&central.files(), "fridge", b"a photo").unwrap();
+    for n in 0..CATALOGUE {
+        let item = AssetCatalogueItem {
+            id: format!("item {n:02}").into(),
+            model: "m".into(),
+            ..AssetCatalogueItem::default()
+        };
+        central.records.of().put(&item).unwrap();
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let replica = Replica::open(folder.path().join("clinic.sqlite")).unwrap();
+    let site = replica.site(central.transport()).with_config(SyncConfig::default().pull_records(5).pull_records_max(5));
+    site.set_up(&settings("a"), &mut NoopObserver).unwrap();
+    let files = replica.files(folder.path().join("files"));
+    let by_query = || {
+        let fridges = replica.records().find("asset", &Query::new().is("notes", "of the clinic")).unwrap();
+        (fridges.len() as u64, replica.records().count("asset_catalogue_item", &Query::new().is("model", "m")).unwrap())
+    };
+    let by_view = || {
+        let count =
+            |sql: &str| replica.read_sql(|connection| connection.query_row(sql, (), |row| row.get::<_, i64>(0)));
+        let fridges = count("SELECT count(*) FROM asset WHERE notes = 'of the clinic'").unwrap();
+        (fridges.unsigned_abs(), count("SELECT count(*) FROM asset_catalogue_item").unwrap().unsigned_abs())
+    };
+    // Another thread of the app reads while the cycle runs.
+    let mut seen = Vec::new();
+    let mut watch = replica.watch().unwrap();
+    let mut ends_in_between = |event: &SyncEvent| {
+        if matches!(event, SyncEvent::Progress { step: Step::PullV6, .. }) {
+            seen.push((by_query(), by_view(), watch.changes().unwrap().map_or(0, |batch| batch.records.len())));
+        }
+        if seen.len() < 4 { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+    };
+    let report = site.sync(&SyncOptions::default(), &mut ends_in_between).unwrap();
+    assert_eq!(report.outcome, SyncOutcome::Cancelled);
+    assert!(!replica.status().unwrap().initialised, "it is not whole");
+    for (by_query, by_view, told) in &seen[1..] {
+        assert_eq!((by_query.0, by_query), (1, by_view), "{seen:?}");
+        assert!(*told > 0 && (1..CATALOGUE).contains(&by_query.1), "each batch is there as it arrives: {seen:?}");
+    }
+    let left = by_query();
+    assert!(left.1 < CATALOGUE && left >= seen[3].0, "what came stays: {left:?} {seen:?}");
+    assert!(files.of("asset", "fridge").unwrap().iter().all(|photo| photo.entry.state != FileState::Done));
+    // The next one goes on, and the photo comes last, when the app asks for it.
+    let report = site.sync(&SyncOptions::default(), &mut NoopObserver).unwrap();
+    assert!(report.outcome == SyncOutcome::Done && report.pulled < CATALOGUE, "{report:?}");
+    assert_eq!((by_query(), by_view()), ((1, CATALOGUE), (1, CATALOGUE)));
+    assert!(replica.status().unwrap().initialised);
+    assert_eq!(files.of("asset", "fridge").unwrap()[0].entry.state, FileState::Waiting);
+    let moved = site.sync_files(&files, &FilesOptions::default(), &mut NoopObserver).unwrap();
+    assert_eq!((moved.downloaded, files.of("asset", "fridge").unwrap()[0].entry.state), (1, FileState::Done));
 }
 
 /// A file that was attached before the site could hear of a move belongs to its record, wherever that is now: only the site
