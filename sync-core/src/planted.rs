@@ -197,6 +197,20 @@ bugs! {
     LinkIsAnyones,
     /// A site that pushes a patient over V5 gets the patient back as central has it, whether or not it sees the patient.
     QueueTellsAnyPatient,
+    /// A batch that takes minutes over a slow line is followed by another one of that size.
+    SlowBatchNotHalved,
+    /// Central sends a site records of tables that the site's release does not know.
+    LaterTypesSent,
+    /// A site that was upgraded gets everything that was logged while its release was older, whoever's it is.
+    WithheldToAnyone,
+    /// A site moves its pull cursor to the end of an empty last batch, which an upstream central server reads after the rows.
+    EmptyEndTrusted,
+    /// Central lets a site in from any machine.
+    AnyMachineComesIn,
+    /// Central remembers a correct password after another one was set.
+    OldPasswordRemembered,
+    /// Central reads the stores of a site before the transaction in which it reads the records.
+    StoresReadBefore,
 }
 
 thread_local! {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use sync_sim::aim::Aim;
 use sync_sim::run::{Kind, Options, run};
 use sync_sim::runner::{Seed, kept, run_all};
 use sync_sim::swarm::{Fault, Swarm};
@@ -141,6 +142,30 @@ fn everything_that_may_happen_does() {
         assert!(!kind.pushed || by_site, "no site wrote a {}", kind.table);
         assert!(kind.pushed || !central_may || by_central, "central wrote no {}", kind.table);
     }
+}
+
+/// Slow lines, ends of Open mSupply and machines that are replaced: all promises hold, and each of these happens.
+#[test]
+fn worlds_of_slow_lines_older_ends_and_other_machines_hold_all_promises() {
+    let mut left: BTreeSet<&str> = [
+        "the line broke",
+        "no byte moved for three minutes",
+        "central has release",
+        "central gets a newer release",
+        "site-1 has release",
+        "goes on on another machine",
+        "is set up elsewhere: Err(\"hardware_id_mismatch\")",
+        "begins anew on an empty disk",
+    ]
+    .into();
+    for aim in [Aim::Rates, Aim::OlderSites, Aim::OlderCentral, Aim::Hardware] {
+        for number in 1..=12 {
+            let verdict = run(number, Options { kind: aim.kind(), trace: true, ..Options::default() });
+            assert_eq!(verdict.violations, [], "seed {number} with --aim {}", aim.word());
+            left.retain(|what| !verdict.trace.iter().any(|line| line.contains(what)));
+        }
+    }
+    assert!(left.is_empty(), "never happened: {left:?}");
 }
 
 #[test]

@@ -79,7 +79,7 @@ impl Sizing {
     pub(crate) fn passed(&mut self, used: u64, took: Duration, limits: SizeBounds) {
         self.worked = self.worked.max(used);
         self.before = None;
-        if took > SLOW && used > limits.slow_min {
+        if took > SLOW && used > limits.slow_min && !planted!(SlowBatchNotHalved) {
             self.size = (used / 2).max(limits.slow_min).max(1);
             self.worked = self.worked.min(self.size);
             (self.broke, self.successes, self.patience) = (Some(used), 0, PATIENCE);

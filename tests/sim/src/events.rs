@@ -261,6 +261,7 @@ impl Sim {
         let before = (self.cursors(index), self.own_stores(index));
         let mut left = if self.strikes(Fault::Cancelled) { 1 + self.roll(Chance::Faults, 30) } else { usize::MAX };
         self.aimed_cycle_begins(index);
+        self.forget_slow_pull(index);
         let mut observer = |_: &SyncEvent| {
             left = left.saturating_sub(1);
             if left == 0 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }

@@ -10,11 +10,13 @@ use sync_core::storage::ReadTxn;
 use sync_core::transport::{HttpRequest, Method};
 use sync_core::{Error, Replica};
 
+use crate::harsh::Harsh;
 use crate::judge::ADDED;
 use crate::lock;
 use crate::promises::{FORGED, Promise, short};
 use crate::rules::{
-    Deletes, Marker, NEWER, RULES, Rule, StoreOf, Writers, fields, key_field, may_write, rule_of, store_of, text,
+    Deletes, Marker, NEWER, RULES, Rule, StoreOf, Writers, fields, key_field, may_write, rule_of, spelled_as_today,
+    store_of, text,
 };
 use crate::run::{Chance, Sim};
 use crate::world::{self, ADDRESS, PASSWORD};
@@ -42,6 +44,11 @@ static TEMPLATES: LazyLock<BTreeMap<String, Map<String, Value>>> = LazyLock::new
     }
     templates
 });
+
+/// A valid document of a record type.
+pub(crate) fn template(table: &str) -> Map<String, Value> {
+    TEMPLATES[table].clone()
+}
 
 /// What an end knows when somebody there writes.
 pub(crate) struct Desk<'a> {
@@ -272,7 +279,7 @@ impl<'a> Desk<'a> {
                 Writers::StoreSite => !is_central && !self.own.is_empty(),
                 Writers::StoreSiteOrCentral | Writers::StoreSiteElseCentral => is_central || !self.own.is_empty(),
             };
-            wild || by_this_end
+            (wild || by_this_end) && self.sim.has_table(self.end, rule.table)
         });
         let mine: Vec<&'static Rule> = mine.collect();
         (!mine.is_empty()).then(|| mine[self.roll(mine.len())])
@@ -307,6 +314,7 @@ impl<'a> Desk<'a> {
         let wanted = aside.into_iter().filter_map(|(_, quarantine)| quarantine.waits_for);
         let mut wanted = wanted.filter_map(|(table, id)| Some((rule_of(table.as_str(), None)?, id.to_string())));
         wanted.find(|(rule, _)| match rule.writers {
+            _ if !self.sim.has_table(self.end, rule.table) => false,
             Writers::Central => self.end == 0,
             _ => true,
         })
@@ -315,6 +323,10 @@ impl<'a> Desk<'a> {
     /// A document of this type that differs from all that were ever made.
     pub(crate) fn document(&self, rule: &Rule, id: &str, base: Option<&str>, wild: bool) -> String {
         let is_new = base.is_none();
+        // What came in the spelling of an older release is edited in that of today.
+        let has_upstream = self.sim.harsh.as_ref().is_some_and(Harsh::has_upstream);
+        let today = base.filter(|_| has_upstream).and_then(|base| spelled_as_today(rule.table, base));
+        let base = today.as_deref().or(base);
         let mut map = base.map_or_else(|| TEMPLATES[rule.table].clone(), fields);
         map.insert(key_field(rule.table).to_owned(), json!(id));
         let marker = {

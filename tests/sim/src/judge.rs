@@ -249,7 +249,11 @@ impl Judge<'_> {
 
     /// Whether a record is to be on a site now, as central holds it.
     fn is_for(&self, site: usize, key: &Key, content: &str) -> bool {
-        let Some(rule) = rule_of(&key.0, Some(content)) else { return false };
+        let today = spelled_as_today(&key.0, content);
+        let content = today.as_deref().unwrap_or(content);
+        let Some(rule) = rule_of(&key.0, Some(content)).filter(|_| self.ledger.reads(site, &key.0)) else {
+            return false;
+        };
         let parent = |table: &str, id: &str| self.central().records.get(&(table.to_owned(), id.to_owned())).cloned();
         let store = store_of(rule, content, parent);
         let is_there = |store: &String| self.ledger.site_of(store) == Some(site);
@@ -313,7 +317,8 @@ impl Judge<'_> {
         let told = rule.deletes == Deletes::Removal && rule.audience != Audience::Nobody && !parent_is_gone;
         let here = self.is_for(site, key, content);
         // It went to a parent of another site before it was deleted: the site was told of that, and of nothing after.
-        let is_excused = self.is_excused(version) || self.knows_better(site, key);
+        let is_excused =
+            self.is_excused(version) || self.knows_better(site, key) || !self.ledger.reads_deletion(site, &key.0);
         if gone && told && here && !is_excused && !self.parent_was_away(key, content) {
             return Some(format!("site {site} holds {}, and central does not", shown(key)));
         }

@@ -85,6 +85,8 @@ pub struct Ledger {
     pub removed: BTreeSet<usize>,
     /// Joins of a patient with a store that its staff made, or that sites asked it for.
     pub joins_of_staff: Vec<(String, String)>,
+    /// The sites that keep an older release to the end.
+    pub releases: BTreeMap<usize, rules::Release>,
 }
 
 impl Ledger {
@@ -380,6 +382,16 @@ impl Ledger {
             }
             _ => false,
         }
+    }
+
+    /// Whether the release of a site reads a table, when all is quiet.
+    pub fn reads(&self, site: usize, table: &str) -> bool {
+        self.releases.get(&site).is_none_or(|release| rules::since(table) <= *release)
+    }
+
+    /// Whether the release of a site reads that a record of a table was deleted, when all is quiet.
+    pub fn reads_deletion(&self, site: usize, table: &str) -> bool {
+        self.releases.get(&site).is_none_or(|release| rules::deleted_since(table) <= *release)
     }
 
     /// Whether the records of a table go the way of the V6 promises. Where there is a legacy half, names, joins and stores

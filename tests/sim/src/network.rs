@@ -13,10 +13,12 @@ use sync_core::transport::{
 };
 
 use crate::files::is_of_a_file;
+use crate::harsh::Harsh;
 use crate::ledger::Key;
 use crate::legacy::LEGACY;
 use crate::lock;
 use crate::promises::{Promise, short};
+use crate::rules::{Release, release_of};
 use crate::run::{Chance, Late, Phase, Sim, Spot};
 use crate::swarm::Fault;
 use crate::wire;
@@ -53,7 +55,7 @@ impl Transport for Network {
         let Some(sim) = self.sim.upgrade() else {
             return Err(TransportError::Unreachable("the world has ended".into()));
         };
-        sim.send(self.site, request, self.nests)
+        sim.send_as_its_release(self.site, || sim.send(self.site, request, self.nests))
     }
 
     fn stream(
@@ -78,7 +80,7 @@ impl Sim {
     /// request of a cycle is sent.
     fn without_idle_check(&self, site: usize, request: &HttpRequest) -> Option<HttpRequest> {
         request.header(IDLE_CHECK)?;
-        let is_old = self.harsh.as_ref().is_some_and(|harsh| harsh.is_old(site));
+        let is_old = self.harsh.as_ref().is_some_and(|harsh| harsh.is_old(site)) || self.has_older_central();
         if self.swarm.checks_idle && !is_old {
             return None;
         }
@@ -120,13 +122,17 @@ impl Sim {
             self.note(|| format!("site {site}: status {} from a proxy to {request:?}", response.status));
             return Ok(response);
         }
-        self.carry_up(site, request)?;
+        let began = self.time.now();
+        self.check_slow_pull(site, request);
+        self.carry_up(site, request, nests)?;
+        let has_all = self.time.now();
         let mut response = self.deliver_somewhere(site, request)?;
         if self.strikes(Fault::DeliveredTwice) {
             self.note(|| format!("site {site}: delivered twice: {request:?}"));
             let _ = self.deliver_somewhere(site, request);
         }
         meanwhile();
+        self.answers_in_time(site, has_all)?;
         if self.loses_answer(site, request) {
             return Err(self.broken_line());
         }
@@ -142,7 +148,9 @@ impl Sim {
             response.body.truncate(kept);
             self.note(|| format!("site {site}: the answer was cut after {kept} bytes"));
         }
-        self.carry_down(site, &response)?;
+        self.as_its_release_reads(site, &mut response);
+        self.carry_down(site, (request, &response), nests)?;
+        self.note_slow_pull(site, (request, began), &response);
         self.was_given(site, request, &response);
         Ok(response)
     }
@@ -212,21 +220,29 @@ impl Sim {
         let mut received = request.clone();
         received.url = request.url.strip_prefix(ADDRESS).unwrap_or(&request.url).to_owned();
         self.as_it_is_read(site, &mut received);
+        let release = release_in(&unzipped(request));
+        self.as_older_central_reads(&mut received);
         received.headers.push(("host".to_owned(), ADDRESS.trim_start_matches("http://").to_owned()));
+        let resets = self.resets(site);
         lock(&self.state).answering += 1;
         let further_back = self.answer_from_further_back(site, &received, |request| central.handle(request));
         let mut response = further_back.unwrap_or_else(|| central.handle(&received));
         lock(&self.state).answering -= 1;
+        self.check_machine(site, (request, resets), &response);
         if received.url.ends_with("/pull") || received.url.ends_with(path::PATIENT_PULL) {
             self.looked_through(&received, &mut response);
             self.without_newest(&mut response);
             let asked = unzipped(request);
             let leaves_out_own = wire::leaves_out_own(&asked);
             let is_old = self.harsh.as_ref().is_some_and(|harsh| harsh.is_old(site));
+            let has_upstream = self.harsh.as_ref().is_some_and(Harsh::has_upstream);
             let mut found = wire::pulled(&lock(&self.ledger), site, leaves_out_own, &response.body);
-            if is_old {
+            found.extend(release.and_then(|release| wire::readable(release, site, has_upstream, &response.body)));
+            if is_old && !has_upstream {
                 // What an older release reads is spelled otherwise.
-                found.retain(|violation| violation.promise == Promise::OnlyOnesOwnArrives);
+                found.retain(|violation| {
+                    violation.promise != Promise::OnlyWhoMayChanges && violation.promise != Promise::NoEcho
+                });
             }
             // What an older release asks for and cannot read, its own records too, comes once it is a newer one.
             if wire::begins_anew(&asked) || (is_old && !leaves_out_own) {
@@ -238,6 +254,9 @@ impl Sim {
                 self.violate(violation.promise, violation.what);
             }
         }
+        lock(&self.state).answering += 1;
+        self.as_older_central_answers(&received, &mut response);
+        lock(&self.state).answering -= 1;
         if received.url.ends_with(INITIALISE) {
             lock(&self.ledger).is_initialised(site);
         }
@@ -275,6 +294,12 @@ impl Sim {
         self.note(|| format!("site {}: arrives late: {:?}", late.site, late.request));
         self.deliver(late.site, &late.request);
     }
+}
+
+/// The release that a request says its site has.
+fn release_in(request: &[u8]) -> Option<Release> {
+    let asked: Value = serde_json::from_slice(request).ok()?;
+    release_of(asked["syncV5Settings"]["appVersion"].as_str()?)
 }
 
 fn is_to_legacy(request: &HttpRequest) -> bool {

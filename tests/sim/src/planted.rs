@@ -28,7 +28,7 @@ impl Found {
 
 /// True for a race between transactions, which only real threads show.
 fn needs_threads(bug: Bug) -> bool {
-    bug == Bug::WaitAskedBefore
+    matches!(bug, Bug::WaitAskedBefore | Bug::OldPasswordRemembered | Bug::StoresReadBefore)
 }
 
 /// The kind of world that shows a bug.
@@ -60,6 +60,10 @@ fn aim_at(bug: Bug) -> Option<Aim> {
         Bug::AnswerWithoutCommit => Aim::FullDisks,
         Bug::IntegrationFinishedEarly => Aim::AtOnce,
         Bug::SentIsRead => Aim::NarrowFiles,
+        Bug::SlowBatchNotHalved => Aim::Rates,
+        Bug::LaterTypesSent | Bug::WithheldToAnyone => Aim::OlderSites,
+        Bug::EmptyEndTrusted => Aim::OlderCentral,
+        Bug::AnyMachineComesIn => Aim::Hardware,
         _ => return None,
     })
 }

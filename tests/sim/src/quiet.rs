@@ -41,6 +41,8 @@ impl Sim {
         }
         drop(state);
         self.time.pass(Duration::from_secs(20 * 60));
+        // A machine has to be let in before its host takes over a password.
+        self.heal_machines();
         self.heal_harshly();
         self.heal_access();
     }

@@ -217,6 +217,63 @@ const RENAMED: [(&str, &str, &str); 4] = [
     ("vaccination", "facility_name_link_id", "facility_name_id"),
 ];
 
+/// A release of Open mSupply.
+pub type Release = (u32, u32, u32);
+
+/// The first release that spells keys as today.
+pub const SPELLED_AS_TODAY: Release = (2, 17, 0);
+
+/// Tables that came with a release after 2.4.0; all others every release has that is played.
+const SINCE: [(&str, Release); 14] = [
+    ("system_log", (2, 4, 1)),
+    ("contact_form", (2, 5, 0)),
+    ("backend_plugin", (2, 6, 0)),
+    ("frontend_plugin", (2, 6, 0)),
+    ("om_form_schema", (2, 6, 0)),
+    ("om_report", (2, 6, 0)),
+    ("plugin_data", (2, 6, 0)),
+    ("preference", (2, 7, 0)),
+    ("campaign", (2, 8, 0)),
+    ("asset_internal_location", (2, 13, 1)),
+    ("vaccine_course_store_config", (2, 17, 0)),
+    ("ancillary_item", (2, 19, 0)),
+    ("om_sync_message", (2, 20, 0)),
+    ("help_document", (2, 21, 0)),
+];
+
+/// Deletions that a release understands later than the records of the table.
+const DELETED_SINCE: [(&str, Release); 4] =
+    [("asset", (2, 13, 1)), ("plugin_data", (2, 20, 0)), ("rnr_form", (2, 9, 1)), ("rnr_form_line", (2, 9, 1))];
+
+/// The first release that has a table.
+pub fn since(table: &str) -> Release {
+    SINCE.iter().find(|(of, _)| *of == table).map_or((2, 0, 0), |(_, since)| *since)
+}
+
+/// The first release that understands the deletion of a record of a table.
+pub fn deleted_since(table: &str) -> Release {
+    DELETED_SINCE.iter().find(|(of, _)| *of == table).map_or_else(|| since(table), |(_, since)| *since)
+}
+
+/// A release as it is written.
+pub fn release_of(text: &str) -> Option<Release> {
+    let mut numbers = text.split('.').map(|number| number.parse().ok());
+    Some((numbers.next()??, numbers.next()??, numbers.next()??))
+}
+
+/// A content in the spelling of releases before 2.17.0, if that is another one.
+pub fn spelled_before(table: &str, content: &str) -> Option<String> {
+    let quoted = |key: &str| format!("\"{key}\":");
+    let mut before: Option<String> = None;
+    for (_, former, name) in RENAMED.iter().filter(|(of, ..)| *of == table) {
+        let so_far = before.as_deref().unwrap_or(content);
+        if so_far.contains(&quoted(name)) {
+            before = Some(so_far.replacen(&quoted(name), &quoted(former), 1));
+        }
+    }
+    before
+}
+
 /// A content in the spelling of today, if it is in an older one: both say the same.
 pub fn spelled_as_today(table: &str, content: &str) -> Option<String> {
     let quoted = |key: &str| format!("\"{key}\":");

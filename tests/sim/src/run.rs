@@ -49,6 +49,7 @@ pub enum Chance {
     Harsh,
     Aim,
     Neighbour,
+    Line,
 }
 
 /// An end: central, or a site.
@@ -153,7 +154,7 @@ pub struct Sim {
     pub(crate) harsh: Option<Harsh>,
     /// What it aims at, if at anything.
     pub(crate) aimed: Option<Aimed>,
-    dice: [Mutex<Rng>; 7],
+    dice: [Mutex<Rng>; 8],
     /// Holds the files of the ends, if they have any.
     _folder: Option<tempfile::TempDir>,
 }
@@ -297,7 +298,7 @@ impl Sim {
                 written: BTreeSet::new(),
                 backups: ends.iter().map(|_| Vec::new()).collect(),
             };
-            let dice = [1, 2, 3, 4, 5, 6, 7]
+            let dice = [1, 2, 3, 4, 5, 6, 7, 8]
                 .map(|stream| Mutex::new(Rng::with_seed(seed.wrapping_mul(0x9e37_79b9).wrapping_add(stream))));
             let mut ledger = Ledger::of_world(legacy.is_some());
             ledger.judges_order = harsh.is_some();
@@ -364,7 +365,7 @@ impl Sim {
 
     /// Checks that no end holds what nobody wrote.
     fn check_strangers(&self) {
-        if self.harsh.as_ref().is_some_and(Harsh::any_is_old) {
+        if self.harsh.as_ref().is_some_and(|harsh| harsh.any_is_old() && !harsh.has_upstream()) {
             return;
         }
         let held = world::held(self);

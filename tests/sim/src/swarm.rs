@@ -185,9 +185,12 @@ impl Swarm {
         let mut swarm = Self { harsh: Some(harsh.clone()), ..self };
         for (on, rule) in swarm.tables.iter_mut().zip(RULES) {
             // What an older release spells otherwise comes back in the newer spelling, and not as it was written.
-            *on &= !harsh.old || !matches!(rule.table, "item_variant" | "vaccination" | "rnr_form");
+            *on &= !harsh.old || harsh.upstream || !matches!(rule.table, "item_variant" | "vaccination" | "rnr_form");
         }
         swarm.tables[0] |= !swarm.tables.contains(&true);
+        if harsh.upstream {
+            [Fault::SiteRestored, Fault::CentralRestored].into_iter().for_each(|fault| swarm.without(fault));
+        }
         swarm
     }
 

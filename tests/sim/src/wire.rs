@@ -5,7 +5,10 @@ use serde_json::value::RawValue;
 
 use crate::ledger::{Key, Ledger, Version};
 use crate::promises::{Promise, Violation, short, shown};
-use crate::rules::{Audience, StoreOf, fields, rule_of, text};
+use crate::rules::{
+    Audience, Release, SPELLED_AS_TODAY, StoreOf, deleted_since, fields, rule_of, since, spelled_as_today,
+    spelled_before, text,
+};
 
 /// Checks the body of an answer to a pull: every record in it is one of the site's own, as some host wrote it; and unless
 /// the site asked for all, it is none that the site itself wrote last.
@@ -47,6 +50,24 @@ pub fn pulled(ledger: &Ledger, site: usize, is_initialised: bool, body: &[u8]) -
         }
     }
     found
+}
+
+/// Checks that a site can read each record in an answer to a pull: its release has the table and understands the deletion, and
+/// `spelling` says whether keys have to be those of its release. A site drops what it cannot read, for good.
+pub(crate) fn readable(release: Release, site: usize, spelling: bool, body: &[u8]) -> Option<Violation> {
+    let answer = serde_json::from_slice::<Answer<'_>>(body).ok()?;
+    let why = |Record { table, action, data, .. }: &Record<'_>| match action.as_str() {
+        _ if since(table) > release => Some("does not know its table"),
+        "Delete" => (deleted_since(table) > release).then_some("does not know its deletion"),
+        _ if !spelling => None,
+        _ if release < SPELLED_AS_TODAY => spelled_before(table, data.get()).map(|_| "does not know the spelling"),
+        _ => spelled_as_today(table, data.get()).map(|_| "has another spelling by now"),
+    };
+    answer.data.records.iter().find_map(|Element { record }| {
+        let (why, key) = (why(record)?, (record.table.clone(), record.id.clone()));
+        let what = format!("site {site} of release {release:?} was sent {}, and {why}", shown(&key));
+        Some(Violation { promise: Promise::NothingIsLost, what })
+    })
 }
 
 /// Notes the versions in the body of an answer to a pull.
@@ -103,9 +124,13 @@ fn is_of_a_later_time(ledger: &Ledger, site: usize, key: &Key, content: &str) ->
         return false;
     }
     let was_here = |content: &str| text(&fields(content), field).is_some_and(|store| ledger.was_on(&store, site));
-    let Some(place) = versions.iter().position(|(_, version)| version.content.as_deref() == Some(content)) else {
-        return false;
+    // An older release has it in another spelling.
+    let exact = versions.iter().position(|(_, version)| version.content.as_deref() == Some(content));
+    let in_another_spelling = || {
+        let number = ledger.version(key, content)?;
+        versions.iter().position(|(at, _)| *at == number)
     };
+    let Some(place) = exact.or_else(in_another_spelling) else { return false };
     let before = place.checked_sub(1).and_then(|before| versions[before].1.content.as_deref());
     versions[place].1.by != site && !was_here(content) && before.is_some_and(|before| !was_here(before))
 }

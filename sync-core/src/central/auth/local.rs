@@ -67,7 +67,8 @@ impl LocalAuthenticator {
     fn was_checked(&self, site: &SiteEntry, sent: &str) -> bool {
         let checked = self.checked.lock().unwrap_or_else(PoisonError::into_inner).get(&site.id).copied();
         checked.is_some_and(|(digest, at)| {
-            self.clock.monotonic().saturating_sub(at) < REMEMBERED && self.keyed.verify(&digest, &[&site.secret, sent])
+            self.clock.monotonic().saturating_sub(at) < REMEMBERED
+                && self.keyed.verify(&digest, &[remembered_secret(site), sent])
         })
     }
 
@@ -82,7 +83,7 @@ impl LocalAuthenticator {
             StoredHash::new(&site.secret).map_err(|_| Error::DamagedState { what: "a site's secret".to_owned() })?;
         let right = is_hash_of(&stored, sent, &mut self.hashing.wait_for_turn().memory);
         if right {
-            let checked = (self.keyed.digest(&[&site.secret, sent]), self.clock.monotonic());
+            let checked = (self.keyed.digest(&[remembered_secret(site), sent]), self.clock.monotonic());
             self.checked.lock().unwrap_or_else(PoisonError::into_inner).insert(site.id, checked);
         }
         Ok(right)
@@ -101,6 +102,11 @@ impl LocalAuthenticator {
             _ => Ok(Bound::Changed),
         }
     }
+}
+
+/// The secret for which a correct password is remembered.
+fn remembered_secret(site: &SiteEntry) -> &str {
+    if planted!(OldPasswordRemembered) { "" } else { &site.secret }
 }
 
 enum Bound {
@@ -185,6 +191,7 @@ impl SiteAuthenticator for LocalAuthenticator {
             }
             match &site.hardware_id {
                 Some(bound) if self.keyed.eq_constant_time(bound, &credentials.site_uuid) => return Ok(site.id),
+                Some(_) if planted!(AnyMachineComesIn) => return Ok(site.id),
                 Some(_) => return refused(CredentialRefusal::HardwareIdMismatch),
                 // Otherwise the site would be bound to an empty machine id.
                 None if credentials.site_uuid.is_empty() || credentials.site_uuid.len() > TEXT_MAX => {
@@ -220,6 +227,7 @@ impl SiteAuthenticator for LocalAuthenticator {
         let bound = site.hardware_id.as_ref()?;
         Some(match self.keyed.eq_constant_time(bound, &credentials.site_uuid) {
             true => Ok(site.id),
+            false if planted!(AnyMachineComesIn) => Ok(site.id),
             false => Err(refused(CredentialRefusal::HardwareIdMismatch)),
         })
     }

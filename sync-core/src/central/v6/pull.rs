@@ -74,11 +74,15 @@ impl Central {
         limits: AnswerLimits,
     ) -> std::result::Result<Option<Batch>, EnvelopeError> {
         let (answer, selection, withheld, before) = {
+            let stores_before = match planted!(StoresReadBefore) {
+                true => Some(self.storage.read()?.stores_of_site(site)?),
+                false => None,
+            };
             let txn = self.storage.read()?;
             if txn.central()?.integration_waits(site)? {
                 return Err(EnvelopeError(WireError::IntegrationInProgress));
             }
-            let mut stores = txn.stores_of_site(site)?;
+            let mut stores = stores_before.map_or_else(|| txn.stores_of_site(site), Ok)?;
             if planted!(EveryStoreSelected) {
                 let all = txn.records(&"store".into(), None, usize::MAX >> 1)?;
                 stores = all.into_iter().map(|(id, _)| id.as_str().into()).collect();
@@ -357,10 +361,14 @@ impl BatchReader<'_> {
         let mut found = CatchUpRows { reached: range.from, ..CatchUpRows::default() };
         let mut searched = 0;
         let with_own = including_own(self.selection);
+        let (with_own, selection) = match planted!(WithheldToAnyone) {
+            true => (Selection::All, &Selection::All),
+            false => (with_own, self.selection),
+        };
         while found.reached < range.below && !found.is_full(limits) && searched < SEARCHED_MAX {
             let (selection, below) = match found.reached < range.own_below {
                 true => (&with_own, range.own_below.min(range.below)),
-                false => (self.selection, range.below),
+                false => (selection, range.below),
             };
             let rows = self.txn.changed_records(selection, found.reached, SEARCHED_AT_ONCE, limits.bytes.max(1))?;
             if rows.is_empty() {

@@ -3,6 +3,7 @@
 
 mod copied_databases;
 mod files;
+mod hardware;
 mod lines;
 mod patients;
 mod removed;
@@ -90,6 +91,14 @@ aims! {
     Machines = "machines" on [false, true],
     /// Copies of requests arrive late, after central was started anew too.
     Late = "late" on [false, true],
+    /// Lines carry so many bytes a second, break at any of them, and stall.
+    Rates = "rates" on [false, true],
+    /// Sites of older releases of Open mSupply, which say and hear nothing that only this project says.
+    OlderSites = "older-sites" on [false, true],
+    /// A central server of an older release of Open mSupply, which ends batches as that does.
+    OlderCentral = "older-central" on [false, true],
+    /// Beside a central server that keeps its own list of sites, passwords are changed, and sites go on on other machines.
+    Hardware = "hardware" on [false, true],
 }
 
 impl Aim {
@@ -180,6 +189,9 @@ impl Aim {
             }
             _ => self.shape_of_field(&mut rng, swarm),
         }
+        if let Some(harsh) = swarm.harsh.as_mut().filter(|_| !matches!(self, Self::OlderSites | Self::OlderCentral)) {
+            (harsh.upstream, harsh.old_central, harsh.stays_old) = (false, false, false);
+        }
     }
 }
 
@@ -234,6 +246,7 @@ impl Sim {
             Aim::Gained if self.happens(Chance::Aim, 150) => self.gain_a_store(aimed),
             Aim::Removed if self.happens(Chance::Aim, 60) => self.remove_a_site(),
             Aim::Reset if self.happens(Chance::Aim, 300) => self.change_access(aimed),
+            Aim::Hardware if self.happens(Chance::Aim, 300) => self.change_machine(aimed),
             Aim::Patients if self.happens(Chance::Aim, 300) => self.care_for_a_patient(),
             Aim::NarrowFiles if self.happens(Chance::Aim, 100) => self.stranger_brings_a_file(),
             _ => {}

@@ -10,17 +10,22 @@ use crate::run::{Chance, Sim};
 use crate::world::password;
 
 /// How often the password of a site was changed, and how far its host knows that; and how many machines it had.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Access {
     at_server: u32,
     at_site: u32,
-    machine: u32,
+    pub(super) machine: u32,
+    /// The machine that came in first since the hardware id was reset, where central keeps its own list of sites.
+    pub(super) bound: Option<String>,
+    /// How often the hardware id was reset there.
+    pub(super) resets: u32,
 }
 
 impl Sim {
     /// The id of the machine that a site runs on, where machines have ids of their own.
     pub(crate) fn machine(&self, end: usize) -> Option<String> {
-        let aimed = self.aimed.as_ref().filter(|aimed| matches!(aimed.aim, Aim::Reset | Aim::Machines))?;
+        let aimed =
+            self.aimed.as_ref().filter(|aimed| matches!(aimed.aim, Aim::Reset | Aim::Machines | Aim::Hardware))?;
         let machine = lock(&aimed.accesses).get(&end).map_or(0, |access| access.machine);
         Some(format!("machine-{end}-{machine}"))
     }
@@ -29,7 +34,7 @@ impl Sim {
     pub(super) fn change_access(&self, aimed: &Aimed) {
         let Some(legacy) = &self.legacy else { return };
         let site = 1 + self.roll(Chance::Aim, self.ends.len() - 1);
-        let mut access = lock(&aimed.accesses).get(&site).copied().unwrap_or_default();
+        let mut access = lock(&aimed.accesses).get(&site).cloned().unwrap_or_default();
         let end = &self.ends[site];
         match self.roll(Chance::Aim, 6) {
             0 => {
@@ -57,7 +62,7 @@ impl Sim {
         if self.ends[site].is_down() || self.ends[site].is_busy() {
             return;
         }
-        let access = lock(&aimed.accesses).get(&site).copied().unwrap_or_default();
+        let access = lock(&aimed.accesses).get(&site).cloned().unwrap_or_default();
         let settings = Settings::new(LEGACY, name(site), password(access.at_server)).https_only(false);
         let done = crate::world::site(self, site).set_up(&settings, &mut NoopObserver);
         self.note(|| format!("site {site} is set up with its password: {:?}", done.as_ref().map(|_| ())));

@@ -39,6 +39,7 @@ impl Aim {
                     let (up, down) = ([20_000, 60_000][rng.usize(..2)], [12_000, 40_000][rng.usize(..2)]);
                     harsh.narrow = Some(Narrow { up, down, is_slow: rng.bool(), ends: false });
                     (harsh.large, harsh.padding, harsh.neighbour) = (0, 0, 0);
+                    harsh.rates.clear();
                 }
                 if let Some(files) = &mut swarm.files {
                     (files.attach, files.runs, files.upload_max) = (200, 400, 1_000_000);
@@ -51,10 +52,11 @@ impl Aim {
                     (legacy.merges, legacy.staff) = (0, 300);
                 }
             }
-            Self::Reset | Self::Machines => {
+            Self::Reset | Self::Machines | Self::Hardware => {
                 if let Some(harsh) = &mut swarm.harsh {
                     (harsh.passwords, harsh.several_restores, harsh.neighbour) = (0, true, 0);
                     harsh.disks = if self == Self::Machines { 60 } else { 0 };
+                    harsh.passwords = if self == Self::Hardware { 30 } else { 0 };
                 }
             }
             Self::Late => {
@@ -65,6 +67,32 @@ impl Aim {
                 if let Some(harsh) = &mut swarm.harsh {
                     (harsh.keeps_late, harsh.crowd, harsh.narrow) = (true, 400, None);
                     (harsh.neighbour, harsh.disks) = (0, 0);
+                }
+            }
+            Self::OlderSites | Self::OlderCentral => {
+                for name in ["item_variant", "vaccination", "rnr_form", "asset", "campaign", "preference"] {
+                    swarm.tables[table(name)] = true;
+                }
+                swarm.tables[table("help_document")] = true;
+                swarm.tables[table("om_sync_message")] = true;
+                swarm.set(Fault::StoreMove, [0, 60][rng.usize(..2)]);
+                swarm.cycles = 50;
+                if let Some(harsh) = &mut swarm.harsh {
+                    harsh.without_restores();
+                    (harsh.window, harsh.newest_gone, harsh.neighbour) = (0, false, 0);
+                    (harsh.upstream, harsh.rises) = (true, [0, 20, 60][rng.usize(..3)]);
+                    harsh.old_central = self == Self::OlderCentral;
+                    harsh.old = self == Self::OlderSites || rng.bool();
+                    harsh.stays_old = rng.bool();
+                }
+            }
+            Self::Rates => {
+                swarm.batches = ([20, 500][rng.usize(..2)], [10, 1000][rng.usize(..2)]);
+                swarm.cycles = [15, 30][rng.usize(..2)];
+                if let Some(harsh) = &mut swarm.harsh {
+                    (harsh.narrow, harsh.neighbour, harsh.disks) = (None, 0, 0);
+                    harsh.draw_rates(rng.u64(..), 100);
+                    harsh.padding = [2000, 4000][rng.usize(..2)];
                 }
             }
             _ => {}

@@ -116,6 +116,7 @@ impl Sim {
             if read == 0 {
                 break;
             }
+            self.carry_piece(site, read, true)?;
             sent.extend_from_slice(&piece[..read]);
             self.meanwhile(Spot::Request, site);
         }
@@ -262,6 +263,9 @@ impl Read for Down {
         }
         self.at += read;
         if let Some(sim) = self.sim.upgrade().filter(|_| read > 0) {
+            if sim.carry_piece(self.site, read, false).is_err() {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
             sim.meanwhile(Spot::Request, self.site);
         }
         Ok(read)

@@ -35,7 +35,7 @@ pub(super) struct Bytes {
 }
 
 impl Harsh {
-    fn count(&self, site: usize, kept: usize, thrown_away: usize) {
+    pub(super) fn count(&self, site: usize, kept: usize, thrown_away: usize) {
         let mut bytes = lock(&self.bytes);
         let known = bytes.len().max(site + 1);
         bytes.resize(known, Bytes::default());
@@ -61,14 +61,25 @@ impl Harsh {
 
 impl Sim {
     /// The body of a request on its way; an error if it does not come through.
-    pub(crate) fn carry_up(&self, site: usize, request: &HttpRequest) -> Result<(), TransportError> {
+    pub(crate) fn carry_up(&self, site: usize, request: &HttpRequest, nests: bool) -> Result<(), TransportError> {
         let Some(harsh) = &self.harsh else { return Ok(()) };
+        if !harsh.swarm.rates.is_empty() {
+            return self.carry_by_rate(harsh, (site, request), (request.body.len(), true, nests));
+        }
         self.carry(harsh, site, request.body.len(), true)
     }
 
     /// The body of an answer on its way; an error if it does not come through.
-    pub(crate) fn carry_down(&self, site: usize, response: &HttpResponse) -> Result<(), TransportError> {
+    pub(crate) fn carry_down(
+        &self,
+        site: usize,
+        (request, response): (&HttpRequest, &HttpResponse),
+        nests: bool,
+    ) -> Result<(), TransportError> {
         let Some(harsh) = &self.harsh else { return Ok(()) };
+        if !harsh.swarm.rates.is_empty() {
+            return self.carry_by_rate(harsh, (site, request), (response.body.len(), false, nests));
+        }
         self.carry(harsh, site, response.body.len(), false)
     }
 

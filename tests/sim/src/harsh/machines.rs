@@ -1,23 +1,19 @@
-//! Machines and releases: a machine that begins anew, passwords that are changed, sites whose release rises.
+//! Machines: one that begins anew, and passwords that are changed.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
-use sync_core::storage::{MemoryStorage, state};
-use sync_core::transport::HttpRequest;
+use sync_core::protocol::PasswordHash;
+use sync_core::storage::MemoryStorage;
 use sync_core::{Error, NoopObserver, Settings};
 
 use super::Harsh;
 use crate::disk::Disk;
 use crate::lock;
-use crate::network::unzipped;
 use crate::promises::Promise;
 use crate::run::{Chance, Phase, Sim};
 use crate::world::{self, ADDRESS, password};
-
-/// Releases in the field that read less than the newest.
-const RELEASES: [&str; 4] = ["2.4.0", "2.8.0", "2.13.0", "2.17.0"];
 
 /// What the administrator of central and the host of a site have for the site's password: how often it was changed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -26,62 +22,11 @@ pub(super) struct Passwords {
     at_site: u32,
 }
 
-impl Harsh {
-    /// The release that a site says it has, if it is an older one.
-    fn release(&self, site: usize) -> Option<&'static str> {
-        lock(&self.releases).get(&site).copied()
-    }
-
-    /// Whether a site is of an older release now.
-    pub(crate) fn is_old(&self, site: usize) -> bool {
-        self.release(site).is_some()
-    }
-
-    /// Whether any site is of an older release now, so that it has records in the spelling of that.
-    pub(crate) fn any_is_old(&self) -> bool {
-        !lock(&self.releases).is_empty()
-    }
-}
-
 impl Sim {
-    /// Some sites begin with an older release.
-    pub(crate) fn begin_harshly(&self) {
-        let Some(harsh) = self.harsh.as_ref().filter(|harsh| harsh.swarm.old) else { return };
-        for site in 1..self.ends.len() {
-            if self.happens(Chance::Harsh, 500) {
-                let release = RELEASES[self.roll(Chance::Harsh, RELEASES.len())];
-                self.note(|| format!("site {site} has release {release}"));
-                lock(&harsh.releases).insert(site, release);
-            }
-        }
-    }
-
-    /// A site gets the newest release; or any end gets one, and has what it could not read tried again.
-    pub(super) fn raise_release(&self, harsh: &Harsh) {
-        let end = self.roll(Chance::Harsh, self.ends.len());
-        let was_old = lock(&harsh.releases).remove(&end).is_some();
-        if was_old {
-            // It may be answered from further back now.
-            lock(&self.state).may_fall[end][0] += 1;
-        }
-        if self.ends[end].is_busy() || self.ends[end].is_down() {
-            return;
-        }
-        self.note(|| format!("{} gets a newer release", self.ends[end].name));
-        let storage = self.ends[end].process().raw;
-        let txn = storage.write().expect("a transaction");
-        state::LIBRARY_VERSION.set(txn.as_ref(), "an older one").expect("a state");
-        txn.commit().expect("a commit");
-    }
-
     /// All sites have the newest release, and the passwords that central has for them.
     pub(crate) fn heal_harshly(&self) {
         let Some(harsh) = &self.harsh else { return };
-        let old: Vec<usize> = lock(&harsh.releases).keys().copied().collect();
-        for site in old {
-            lock(&harsh.releases).remove(&site);
-            lock(&self.state).may_fall[site][0] += 1;
-        }
+        self.heal_releases(harsh);
         let known: Vec<(usize, Passwords)> =
             lock(&harsh.passwords).iter().map(|(site, known)| (*site, *known)).collect();
         for (site, Passwords { at_central, .. }) in known {
@@ -91,18 +36,6 @@ impl Sim {
             lock(&harsh.passwords).insert(site, Passwords { at_central, at_site: u32::MAX });
             self.set_up_again(harsh, site);
         }
-    }
-
-    /// A request as a site of an older release sends it.
-    pub(crate) fn in_its_release(&self, site: usize, request: &HttpRequest) -> Option<HttpRequest> {
-        let release = self.harsh.as_ref()?.release(site)?;
-        let text = String::from_utf8(unzipped(request)).ok()?;
-        let (before, rest) = text.split_once("\"appVersion\":\"")?;
-        let (_, after) = rest.split_once('"')?;
-        let mut older = request.clone();
-        older.headers.retain(|(name, _)| !name.eq_ignore_ascii_case("content-encoding"));
-        older.body = format!("{before}\"appVersion\":\"{release}\"{after}").into_bytes();
-        Some(older)
     }
 
     /// The administrator of central changes the password of a site, or its host takes over what was changed.
@@ -139,6 +72,12 @@ impl Sim {
         }
     }
 
+    /// The password that central has for a site.
+    pub(crate) fn password_at_central(&self, site: usize) -> PasswordHash {
+        let known = self.harsh.as_ref().and_then(|harsh| lock(&harsh.passwords).get(&site).copied());
+        password(known.unwrap_or_default().at_central)
+    }
+
     fn settings(&self, site: usize, changes: u32) -> Settings {
         Settings::new(ADDRESS, self.ends[site].name.clone(), password(changes))
             .https_only(false)
@@ -148,6 +87,11 @@ impl Sim {
     /// The disk of a site is lost; its machine gets a new one, and is set up again.
     pub(super) fn replace_disk(&self, harsh: &Harsh) {
         let site = 1 + self.roll(Chance::Harsh, self.ends.len() - 1);
+        self.replace_disk_of(harsh, site);
+    }
+
+    /// The disk of this site is lost.
+    pub(crate) fn replace_disk_of(&self, harsh: &Harsh, site: usize) {
         let end = &self.ends[site];
         let is_reached = {
             let state = lock(&self.state);

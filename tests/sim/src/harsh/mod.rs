@@ -8,6 +8,8 @@ mod neighbour;
 mod neighbour_types;
 mod neighbour_v5;
 mod people;
+mod rate;
+mod releases;
 mod swarm;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -15,6 +17,7 @@ use std::sync::Mutex;
 use std::sync::atomic::AtomicBool;
 
 pub(crate) use people::POISON;
+pub use rate::Rate;
 pub use swarm::{HarshSwarm, Narrow};
 
 use line::Bytes;
@@ -38,13 +41,16 @@ pub(crate) struct Harsh {
     newest_gone: Mutex<BTreeSet<u64>>,
     /// Whether a line that ends with the chaos is as it was, so that it is seen what comes through all the same.
     line_stays: AtomicBool,
+    /// By site the number of records of its last batch, if that took too long over a line by rate.
+    slow_pulls: Mutex<BTreeMap<usize, u64>>,
 }
 
 impl Harsh {
     pub(crate) fn new(swarm: HarshSwarm) -> Self {
         let (bytes, neighbours_cursor, releases, passwords) = Default::default();
         let (crowd_left, newest_gone, line_stays) = (Mutex::new(CROWD), Mutex::default(), AtomicBool::new(false));
-        Self { swarm, bytes, neighbours_cursor, releases, passwords, crowd_left, newest_gone, line_stays }
+        let slow_pulls = Mutex::default();
+        Self { swarm, bytes, neighbours_cursor, releases, passwords, crowd_left, newest_gone, line_stays, slow_pulls }
     }
 
     /// Whether the newest row of central's changelog was ever gone.
@@ -54,6 +60,6 @@ impl Harsh {
 
     /// In how many rounds all must be quiet: over a line that carries little at a time a round brings little.
     pub(crate) fn rounds(&self) -> usize {
-        if self.swarm.narrow.is_some() { 40 } else { 14 }
+        if self.swarm.narrow.is_some() || !self.swarm.rates.is_empty() { 40 } else { 14 }
     }
 }

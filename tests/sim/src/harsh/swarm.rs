@@ -2,6 +2,8 @@
 
 use fastrand::Rng;
 
+use super::Rate;
+
 /// How much a line carries at a time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Narrow {
@@ -14,6 +16,9 @@ pub struct Narrow {
     /// Whether it is better once nothing fails any more.
     pub ends: bool,
 }
+
+/// Older seeds mean what they meant before lines had rates.
+const WITH_RATES: u64 = 730_000_000_000_000;
 
 /// The harsh part of a seed's character.
 #[derive(Debug, Clone, Default)]
@@ -38,6 +43,12 @@ pub struct HarshSwarm {
     pub neighbour_forges_all: bool,
     /// Whether some sites begin with an older release.
     pub old: bool,
+    /// Whether central begins with an older release.
+    pub old_central: bool,
+    /// Whether ends of an older release are those of Open mSupply, which say and hear nothing that only this project does.
+    pub upstream: bool,
+    /// Whether some of them keep their release to the end.
+    pub stays_old: bool,
     /// How often of a thousand events an end gets a newer release.
     pub rises: u32,
     /// How often of a thousand events a password is changed.
@@ -52,6 +63,8 @@ pub struct HarshSwarm {
     pub poison: u32,
     /// How often of a thousand events central moves a record to another store.
     pub moves: u32,
+    /// The line of each end, if lines carry so many bytes a second. Other lines take no longer for more bytes.
+    pub rates: Vec<Rate>,
 }
 
 impl HarshSwarm {
@@ -90,11 +103,42 @@ impl HarshSwarm {
         swarm.poison = [0, 0, 0, 30][rng.usize(..4)];
         // Drawn apart, so that the other half of the kept seeds plays as it always did.
         swarm.neighbour_forges_all = Rng::with_seed(seed ^ 0x4e45_4947_4842).bool();
+        if seed >= WITH_RATES {
+            swarm.draw_rates(seed, 30);
+            swarm.draw_upstream(seed);
+        }
         swarm
+    }
+
+    /// Lets older ends be those of Open mSupply in half of the worlds that have some, and in others central.
+    fn draw_upstream(&mut self, seed: u64) {
+        let mut rng = Rng::with_seed(seed ^ 0x5550_5354);
+        let may = self.window == 0 && !self.newest_gone;
+        self.old_central = may && rng.u32(..100) < 15;
+        self.upstream = self.old_central || (self.old && rng.bool());
+        self.stays_old = rng.bool();
+        if self.upstream {
+            self.without_restores();
+        }
+    }
+
+    /// Nothing begins anew: an end of Open mSupply that was restored can tell nobody.
+    pub(crate) fn without_restores(&mut self) {
+        (self.disks, self.several_restores) = (0, false);
+    }
+
+    /// Lets lines carry so many bytes a second, in this percentage of worlds.
+    pub(crate) fn draw_rates(&mut self, seed: u64, percent: u32) {
+        let mut rng = Rng::with_seed(seed ^ 0x5241_5445);
+        if self.narrow.is_none() && rng.u32(..100) < percent {
+            self.rates = Rate::of_all(&mut rng);
+            self.padding = [0, 500, 2000, 4000][rng.usize(..4)];
+            self.large = [0, 0, 0, 10][rng.usize(..4)];
+        }
     }
 
     /// Whether nothing of it makes a cycle fail.
     pub fn is_faultless(&self) -> bool {
-        self.narrow.is_none() && self.passwords == 0 && self.poison == 0
+        self.narrow.is_none() && self.rates.is_empty() && self.passwords == 0 && self.poison == 0
     }
 }

@@ -1,5 +1,8 @@
-//! Real threads at central: sites push, repeat and ask, while others integrate. Before each transaction a scheduler, which
+//! Real threads at central: sites push, repeat and ask, while others integrate; in every second world also all
+//! [others](crowd). Before each transaction a scheduler, which
 //! a seed decides, says whose turn it is, so that transactions of different threads come in every order.
+
+mod crowd;
 
 use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -13,15 +16,18 @@ use sync_core::Replica;
 use sync_core::Result;
 use sync_core::central::{Central, CentralConfig};
 use sync_core::clock::{Clock, Timestamp};
+use sync_core::files::FileStore;
 use sync_core::protocol::PasswordHash;
 use sync_core::protocol::v6::{V6_VERSION, path};
 use sync_core::record::StoreId;
 use sync_core::storage::{CycleLock, MemoryStorage, ReadTxn, SiteEntry, SqliteStorage, Storage, WriteTxn};
-use sync_core::transport::{HttpRequest, Method};
+use sync_core::transport::{HttpRequest, HttpResponse, Method};
+
+use crowd::{Crowd, LEAVES, MOVING};
 
 use crate::lock;
 use crate::run::integrated_at_once;
-use crate::world::{self, PASSWORD, SECRET};
+use crate::world::{self, SECRET};
 
 /// How many sites push at once.
 const SITES: usize = 3;
@@ -29,11 +35,17 @@ const SITES: usize = 3;
 /// How many threads integrate.
 const INTEGRATORS: usize = 2;
 
+/// How many others there are in every second world.
+const OTHERS: usize = 5;
+
 /// How often each site pushes.
 const ROUNDS: usize = 3;
 
 /// A thread that has its turn and does not come to its next transaction waits for another one.
 const STUCK: Duration = Duration::from_millis(5);
+
+/// The same in a crowd, where threads wait for each other more often.
+const STUCK_IN_A_CROWD: Duration = Duration::from_millis(1);
 
 thread_local! {
     static ME: Cell<Option<usize>> = const { Cell::new(None) };
@@ -43,6 +55,7 @@ thread_local! {
 struct Schedule {
     turns: Mutex<Turns>,
     changed: Condvar,
+    stuck: Duration,
 }
 
 struct Turns {
@@ -76,7 +89,7 @@ impl Schedule {
         while turns.running != Some(me) {
             let before = turns.running;
             let (now, waited) =
-                self.changed.wait_timeout(turns, STUCK).unwrap_or_else(std::sync::PoisonError::into_inner);
+                self.changed.wait_timeout(turns, self.stuck).unwrap_or_else(std::sync::PoisonError::into_inner);
             turns = now;
             if turns.running == Some(me) {
                 break;
@@ -149,6 +162,10 @@ struct World {
     central: Central,
     storage: Arc<dyn Storage>,
     schedule: Arc<Schedule>,
+    /// The storage in which transactions take turns.
+    scheduled: Arc<dyn Storage>,
+    clock: Arc<dyn Clock>,
+    crowd: Mutex<Crowd>,
     /// Requests that were sent, which may arrive once more.
     sent: Mutex<Vec<Vec<u8>>>,
     broken: Mutex<Vec<String>>,
@@ -161,21 +178,32 @@ pub fn run(seed: u64, sqlite: bool, begin: &(dyn Fn() + Sync)) -> Vec<String> {
         Some(folder) => Arc::new(SqliteStorage::open(folder.path().join("central.sqlite")).expect("a database")),
         None => Arc::new(MemoryStorage::new()),
     };
-    let threads = SITES + INTEGRATORS + 1;
+    let is_crowded = seed % 2 == 1;
+    let others = if is_crowded { OTHERS } else { 0 };
+    let threads = SITES + INTEGRATORS + 1 + others;
+    let stuck = if is_crowded { STUCK_IN_A_CROWD } else { STUCK };
     let turns = Turns { rng: Rng::with_seed(seed), waiting: BTreeSet::new(), running: None, alive: threads };
-    let schedule = Arc::new(Schedule { turns: Mutex::new(turns), changed: Condvar::new() });
+    let schedule = Arc::new(Schedule { turns: Mutex::new(turns), changed: Condvar::new(), stuck });
     let clock: Arc<dyn Clock> = Arc::new(Waits { millis: AtomicI64::new(0), schedule: schedule.clone() });
     let storage: Arc<dyn Storage> = Arc::new(Scheduled { inner: inner.clone(), schedule: schedule.clone() });
-    set_up(&inner, &clock);
+    set_up(&inner, &clock, is_crowded);
     // Who asks takes no turns: it would hold what all others need.
     let authenticator =
         Arc::new(Replica::builder().clock(clock.clone()).with_storage(inner.clone()).local_authenticator());
-    let central = Replica::builder().clock(clock).with_storage(storage).central(authenticator);
+    let replica = Replica::builder().clock(clock.clone()).with_storage(storage.clone());
+    // All others need a server without a legacy server, which checks passwords in transactions that take turns.
+    let central = if is_crowded { replica.stand_alone_central() } else { replica.central(authenticator) };
     let mut config = CentralConfig::default();
     config.push_integrated_max = integrated_at_once(seed);
     let central = central.with_config(config);
-    let world = World { central, storage: inner, schedule, sent: Mutex::default(), broken: Mutex::default() };
-    for site in 1..=SITES {
+    let files = is_crowded.then(world::folder);
+    let central = match &files {
+        Some(folder) => central.with_files(FileStore::new(folder.path())),
+        None => central,
+    };
+    let (sent, broken, crowd) = Default::default();
+    let world = World { central, storage: inner, schedule, scheduled: storage, clock, crowd, sent, broken };
+    for site in 1..=if is_crowded { LEAVES } else { SITES } {
         // The first contact binds the machine, and takes a while.
         let asked = world.is_done(site);
         assert!(asked, "a site is known");
@@ -189,24 +217,34 @@ pub fn run(seed: u64, sqlite: bool, begin: &(dyn Fn() + Sync)) -> Vec<String> {
                 match thread {
                     site if site < SITES => world.site(site + 1, seed),
                     thread if thread < SITES + INTEGRATORS => world.integrator(),
-                    _ => world.repeater(seed),
+                    thread => match thread - SITES - INTEGRATORS {
+                        0 => world.repeater(seed),
+                        1 => world.puller(seed),
+                        2 => world.administrator(seed),
+                        3 => world.linker(),
+                        4 => world.sender(seed),
+                        _ => world.leaver(),
+                    },
                 }
                 world.schedule.done();
             });
         }
     });
     world.central.integrate_waiting().unwrap_or_else(|error| world.broke(format!("in the end: {error}")));
+    if is_crowded {
+        world.look_at_pulls();
+    }
     let broken = world.broken.into_inner().unwrap_or_default();
     broken.into_iter().collect()
 }
 
-fn set_up(storage: &Arc<dyn Storage>, clock: &Arc<dyn Clock>) {
+fn set_up(storage: &Arc<dyn Storage>, clock: &Arc<dyn Clock>, is_crowded: bool) {
     let sites = Replica::builder()
         .clock(clock.clone())
         .with_storage(storage.clone())
         .site_registry()
         .expect("a central database");
-    for site in 1..=SITES {
+    for site in 1..=if is_crowded { LEAVES } else { SITES } {
         let entry = SiteEntry {
             id: world::number(site),
             uuid: format!("UUID-{site}"),
@@ -218,8 +256,18 @@ fn set_up(storage: &Arc<dyn Storage>, clock: &Arc<dyn Clock>) {
         let txn = storage.write().expect("a transaction");
         txn.central().expect("central's part").put_site(&entry).expect("a site");
         txn.commit().expect("a commit");
+        if site == LEAVES {
+            continue;
+        }
         let store = world::store_name(site, 0);
         sites.add_store(&store, &store, &entry.name, Some(StoreId::from(store.as_str()))).expect("a store");
+    }
+    if is_crowded {
+        for store in (0..MOVING).map(crowd::moving) {
+            let id = Some(StoreId::from(store.as_str()));
+            sites.add_store(&store, &store, &world::site_name(1), id).expect("a store");
+        }
+        crowd::first_records(storage);
     }
 }
 
@@ -261,9 +309,10 @@ impl World {
 
     /// Pushes a batch until it is taken.
     fn push(&self, site: usize, batch: &Value) -> bool {
-        let body = json!({"batch": batch, "syncV5Settings": credentials(site), "syncV6Version": V6_VERSION});
-        let body = body.to_string().into_bytes();
         (0..500).any(|_| {
+            let mut body = self.signed(site);
+            body["batch"] = batch.clone();
+            let body = body.to_string().into_bytes();
             let answer = self.ask(path::PUSH, body.clone());
             let is_taken = answer["data"]["records_pushed"].is_u64();
             if is_taken {
@@ -275,9 +324,8 @@ impl World {
     }
 
     fn is_done(&self, site: usize) -> bool {
-        let body = json!({"syncV5Settings": credentials(site), "syncV6Version": V6_VERSION}).to_string().into_bytes();
         (0..500).any(|_| {
-            let answer = self.ask(path::SITE_STATUS, body.clone());
+            let answer = self.ask(path::SITE_STATUS, self.signed(site).to_string().into_bytes());
             self.schedule.point();
             answer["data"]["is_integrating"] == false
         })
@@ -297,7 +345,7 @@ impl World {
     }
 
     fn integrator(&self) {
-        for _ in 0..200 {
+        for _ in 0..2000 {
             if let Err(error) = self.central.integrate_waiting() {
                 self.broke(format!("central cannot integrate: {error}"));
             }
@@ -321,16 +369,24 @@ impl World {
     }
 
     fn ask(&self, path: &str, body: Vec<u8>) -> Value {
-        let headers = vec![("content-type".to_owned(), "application/json".to_owned())];
-        let request = HttpRequest { method: Method::Post, url: format!("/{path}"), headers, body };
-        serde_json::from_slice(&self.central.handle(&request).body).unwrap_or_default()
+        serde_json::from_slice(&self.send(path, body).body).unwrap_or_default()
     }
-}
 
-fn credentials(site: usize) -> Value {
-    json!({
-        "serverUrl": "http://central.sim", "username": world::site_name(site),
-        "passwordSha256": PasswordHash::of_password(PASSWORD).expose(),
-        "siteUuid": format!("machine-{site}"), "appVersion": "2.19.0", "appName": "threads", "syncVersion": "14",
-    })
+    fn send(&self, path: &str, body: Vec<u8>) -> HttpResponse {
+        let headers = vec![("content-type".to_owned(), "application/json".to_owned())];
+        self.central.handle(&HttpRequest { method: Method::Post, url: format!("/{path}"), headers, body })
+    }
+
+    /// A question with the password that a site has now.
+    fn signed(&self, site: usize) -> Value {
+        self.signed_with(site, &self.password(site))
+    }
+
+    fn signed_with(&self, site: usize, password: &PasswordHash) -> Value {
+        json!({"syncV5Settings": {
+            "serverUrl": "http://central.sim", "username": world::site_name(site),
+            "passwordSha256": password.expose(), "siteUuid": format!("machine-{site}"), "appVersion": "2.19.0",
+            "appName": "threads", "syncVersion": "14",
+        }, "syncV6Version": V6_VERSION})
+    }
 }
