@@ -66,6 +66,9 @@ pub struct Ledger {
     came: BTreeMap<usize, u64>,
     came_unsure: BTreeSet<usize>,
     comings: u64,
+    /// The push with which each version of a site came first, by its number.
+    came_with: BTreeMap<usize, u64>,
+    pushes: u64,
     /// How many answers to its pulls each site was sent.
     answers: BTreeMap<usize, u64>,
     /// The versions that came to central before their site was sent anything after it wrote them.
@@ -305,9 +308,22 @@ impl Ledger {
             self.came_unknowing.insert(version);
         }
         self.came.entry(version).or_insert(self.comings);
+        self.came_with.entry(version).or_insert(self.pushes);
         if !is_sure {
             self.came_unsure.insert(version);
         }
+    }
+
+    /// Notes that a push begins: of several versions of one record in it central keeps the last.
+    pub fn push_comes(&mut self) {
+        self.pushes += 1;
+    }
+
+    /// Whether central may have passed over a version, because it came in one push with this later one, or never came.
+    pub fn was_passed_over(&self, version: usize, later: usize) -> bool {
+        let push = self.came_with.get(&version);
+        let is_of_one_end = self.versions[version].by == self.versions[later].by && self.versions[version].by > 0;
+        is_of_one_end && (push.is_none() || push == self.came_with.get(&later))
     }
 
     /// Notes that a site reads everything from the beginning: of what it wrote so far it may have nothing.

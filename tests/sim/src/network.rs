@@ -359,6 +359,7 @@ impl Sim {
             return;
         }
         let mut ledger = lock(&self.ledger);
+        ledger.push_comes();
         for element in &push.batch.records {
             let (key, content) = written(&element.record);
             let of_site: Vec<(usize, bool)> = ledger

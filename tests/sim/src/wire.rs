@@ -131,7 +131,9 @@ fn is_of_a_later_time(ledger: &Ledger, site: usize, key: &Key, content: &str) ->
         versions.iter().position(|(at, _)| *at == number)
     };
     let Some(place) = exact.or_else(in_another_spelling) else { return false };
-    let before = place.checked_sub(1).and_then(|before| versions[before].1.content.as_deref());
+    let later = versions[place].0;
+    let mut before = versions[..place].iter().rev().filter(|(number, _)| !ledger.was_passed_over(*number, later));
+    let before = before.next().and_then(|(_, version)| version.content.as_deref());
     versions[place].1.by != site && !was_here(content) && before.is_some_and(|before| !was_here(before))
 }
 

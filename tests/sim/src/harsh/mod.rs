@@ -41,8 +41,8 @@ pub(crate) struct Harsh {
     newest_gone: Mutex<BTreeSet<u64>>,
     /// Whether a line that ends with the chaos is as it was, so that it is seen what comes through all the same.
     line_stays: AtomicBool,
-    /// By site the number of records of its last batch, if that took too long over a line by rate.
-    slow_pulls: Mutex<BTreeMap<usize, u64>>,
+    /// By site the cursor and the number of records of its last batch, if that took too long over a line by rate.
+    slow_pulls: Mutex<BTreeMap<usize, (u64, u64)>>,
 }
 
 impl Harsh {

@@ -101,7 +101,7 @@ impl Sim {
             harsh.count(site, 0, usize::try_from(came).unwrap_or(usize::MAX));
             self.note(|| {
                 let way = if is_up { "up" } else { "down" };
-                format!("site {site}: {came} of {bytes} bytes come through on the way {way}: {error}")
+                format!("site {site}: {came} of {bytes} bytes come through on the way {way}: {error:?}")
             });
             Err(error)
         };
@@ -184,10 +184,14 @@ impl Sim {
     /// Over a slow line, the pull after a batch that took too long asks for less.
     pub(crate) fn check_slow_pull(&self, site: usize, request: &HttpRequest) {
         let Some(harsh) = self.harsh.as_ref().filter(|_| request.url.ends_with(path::PULL)) else { return };
-        let Some(took_long) = lock(&harsh.slow_pulls).remove(&site) else { return };
+        let Some((from, took_long)) = lock(&harsh.slow_pulls).remove(&site) else { return };
         let asked: Value = serde_json::from_slice(&unzipped(request)).unwrap_or_default();
-        let asked = asked["batchSize"].as_u64().unwrap_or(0);
-        if asked > SMALL && asked > took_long * 3 / 4 {
+        let (again, asked) = (asked["cursor"] == from, asked["batchSize"].as_u64().unwrap_or(0));
+        if again {
+            let what =
+                format!("site {site} asks from {from} again, which took more than half a minute and came through");
+            self.violate(Promise::NothingIsWasted, what);
+        } else if asked > SMALL && asked > took_long * 3 / 4 {
             let what = format!("site {site} asks for {asked} records after {took_long} took more than half a minute");
             self.violate(Promise::NothingIsWasted, what);
         }
@@ -207,8 +211,9 @@ impl Sim {
         }
         let answer: Value = serde_json::from_slice(&response.body).unwrap_or_default();
         let records = answer["data"]["records"].as_array().map_or(0, Vec::len) as u64;
+        let asked: Value = serde_json::from_slice(&unzipped(request)).unwrap_or_default();
         if records > SMALL {
-            lock(&harsh.slow_pulls).insert(site, records);
+            lock(&harsh.slow_pulls).insert(site, (asked["cursor"].as_u64().unwrap_or(0), records));
         }
     }
 
