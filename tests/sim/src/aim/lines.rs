@@ -138,7 +138,7 @@ impl Sim {
         if self.is_removed(site) && report.error.is_none() {
             self.violate(Promise::ErrorsAreSaid, format!("site {site} was removed, runs a cycle, and hears nothing"));
         }
-        self.check_refused_machine(site, report.error.as_ref());
+        self.check_refused_machine(site, report);
         lock(&aimed.further_back).remove(&site);
         if report.error.is_none() {
             let mut given = lock(&aimed.given);
