@@ -84,40 +84,137 @@ fn the_package_installs_the_program_its_services_and_its_pages() {
     }
 }
 
+/// A folder in place of the system, in which `dpkg` installs.
+struct System(PathBuf);
+
+impl System {
+    /// `None` without the rights of root, which installing needs.
+    fn in_folder(folder: &Path) -> Option<Self> {
+        if done(Command::new("id").arg("-u")).trim() != "0" {
+            eprintln!("SKIPPED: installing needs root");
+            return None;
+        }
+        let system = Self(folder.join("system"));
+        for part in ["var/lib/dpkg/info", "var/lib/dpkg/updates", "var/lib/dpkg/triggers"] {
+            std::fs::create_dir_all(system.path(part)).expect("a folder");
+        }
+        for list in ["status", "available"] {
+            std::fs::write(system.path("var/lib/dpkg").join(list), "").expect("a file");
+        }
+        Some(system)
+    }
+
+    fn path(&self, part: &str) -> PathBuf {
+        self.0.join(part)
+    }
+
+    fn dpkg(&self, args: &[&str]) -> String {
+        let mut command = Command::new("dpkg");
+        command.arg(format!("--root={}", self.0.display())).arg("--force-depends").arg("--force-script-chrootless");
+        done(command.args(args))
+    }
+
+    /// The installed version.
+    fn query(&self) -> String {
+        let lists = format!("--admindir={}", self.path("var/lib/dpkg").display());
+        done(Command::new("dpkg-query").args([&lists, "-W", "-f", "${Version}", "oms-sync"]))
+    }
+}
+
 /// As `dpkg` does it, in a folder in place of the system. This needs the rights of root.
 #[test]
 fn the_package_is_installed_upgraded_and_removed_and_the_databases_stay() {
     let folder = tempfile::tempdir().expect("a folder");
     let Some(package) = package() else { return };
-    if done(Command::new("id").arg("-u")).trim() != "0" {
-        eprintln!("SKIPPED: installing needs root");
-        return;
-    }
-    let system = folder.path().join("system");
-    for part in ["var/lib/dpkg/info", "var/lib/dpkg/updates", "var/lib/dpkg/triggers"] {
-        std::fs::create_dir_all(system.join(part)).expect("a folder");
-    }
-    for list in ["status", "available"] {
-        std::fs::write(system.join("var/lib/dpkg").join(list), "").expect("a file");
-    }
-    let dpkg = |args: &[&str]| {
-        let mut command = Command::new("dpkg");
-        command.arg(format!("--root={}", system.display())).arg("--force-depends").arg("--force-script-chrootless");
-        done(command.args(args))
-    };
+    let Some(system) = System::in_folder(folder.path()) else { return };
     let file = package.to_str().expect("text");
-    dpkg(&["-i", file]);
-    let database = system.join("var/lib/oms-sync/central.sqlite");
+    system.dpkg(&["-i", file]);
+    let database = system.path("var/lib/oms-sync/central.sqlite");
     std::fs::write(&database, "kept").expect("the folder of the databases");
-    let defaults = system.join("etc/default/oms-sync-central");
+    let defaults = system.path("etc/default/oms-sync-central");
     std::fs::write(&defaults, "SERVE_FLAGS=\"--listen 127.0.0.1:9000\"\n").expect("the flags");
-    dpkg(&["--force-confold", "-i", file]);
+    system.dpkg(&["--force-confold", "-i", file]);
     assert!(std::fs::read_to_string(&defaults).expect("the flags").contains("9000"), "an upgrade keeps them");
-    dpkg(&["-r", "oms-sync"]);
-    assert!(!system.join("usr/bin/oms-sync").exists());
-    dpkg(&["-P", "oms-sync"]);
+    system.dpkg(&["-r", "oms-sync"]);
+    assert!(!system.path("usr/bin/oms-sync").exists());
+    system.dpkg(&["-P", "oms-sync"]);
     assert!(!defaults.exists());
     assert_eq!(std::fs::read_to_string(&database).expect("the database"), "kept");
+}
+
+/// The same package with another version, and a page by which its files are known.
+fn of_version(package: &Path, version: &str, folder: &Path) -> PathBuf {
+    let (parts, file) = (folder.join(format!("parts-{version}")), folder.join(format!("oms-sync_{version}.deb")));
+    done(Command::new("dpkg-deb").arg("-R").arg(package).arg(&parts));
+    let control = parts.join("DEBIAN/control");
+    let text = std::fs::read_to_string(&control).expect("the control file");
+    let own = format!("Version: {}", env!("CARGO_PKG_VERSION"));
+    assert!(text.contains(&own), "{text}");
+    std::fs::write(&control, text.replace(&own, &format!("Version: {version}"))).expect("written");
+    std::fs::write(parts.join("usr/share/doc/oms-sync/README.md"), version).expect("written");
+    done(Command::new("dpkg-deb").args(["-Zgzip", "--root-owner-group", "--build"]).arg(&parts).arg(&file));
+    file
+}
+
+/// The steps of docs/installing.md, with two packages: back up, upgrade, compare, go back, restore. Services are not started, since there is
+/// no systemd in a folder.
+#[test]
+fn an_older_version_is_upgraded_and_comes_back_with_its_backup() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let Some(newer) = package() else { return };
+    let Some(system) = System::in_folder(folder.path()) else { return };
+    let older = of_version(newer, "0.0.9", folder.path());
+    let newer = newer.to_str().expect("text");
+    let version = || system.query();
+    let page = || std::fs::read_to_string(system.path("usr/share/doc/oms-sync/README.md")).expect("the page");
+    let (database, backups) = (system.path("var/lib/oms-sync/central.sqlite"), system.path("var/backups/oms-sync"));
+    let password = folder.path().join("pw");
+    std::fs::write(&password, "secret").expect("written");
+    let program = |args: &[&str]| {
+        let mut program = Command::new(system.path("usr/bin/oms-sync"));
+        program.env_remove("OMS_SYNC_DB").arg("--db").arg(&database);
+        run(program.args(args))
+    };
+    let well = |args: &[&str]| {
+        let (is_well, text) = program(args);
+        assert!(is_well, "{args:?}: {text}");
+        text
+    };
+    let add = |name: &str| well(&["site", "add", name, "--password-file", password.to_str().expect("text")]);
+
+    system.dpkg(&["-i", older.to_str().expect("text")]);
+    assert_eq!((version().as_str(), page().as_str()), ("0.0.9", "0.0.9"));
+    let flags = system.path("etc/default/oms-sync-central");
+    std::fs::write(&flags, "SERVE_FLAGS=\"--listen 127.0.0.1:9000\"\n").expect("the flags");
+    add("clinic");
+    well(&["backup", backups.to_str().expect("text")]);
+    let mut entries = std::fs::read_dir(&backups).expect("the folder").map(|entry| entry.expect("readable").path());
+    let backup = entries.find(|path| path.is_dir()).expect("a backup");
+    let backup = backup.to_str().expect("text");
+
+    // An upgrade keeps flags that were changed, and asks nothing.
+    system.dpkg(&["--force-confold", "-i", newer]);
+    assert_eq!(version(), env!("CARGO_PKG_VERSION"));
+    assert_ne!(page(), "0.0.9", "the files are those of the newer package");
+    assert!(well(&["site", "list"]).contains("clinic"), "the newer version goes on with the database");
+    add("depot");
+    let compared = well(&["restore", backup]);
+    assert!(compared.contains("depot"), "it lists what only this server had: {compared}");
+    // As a newer version with another schema leaves it.
+    let file = rusqlite::Connection::open(&database).expect("the database");
+    let schema: i64 = file.query_row("PRAGMA user_version", [], |row| row.get(0)).expect("a number");
+    file.pragma_update(None, "user_version", schema + 1).expect("written");
+    drop(file);
+
+    let said = system.dpkg(&["--force-confold", "-i", older.to_str().expect("text")]);
+    assert!(said.contains("downgrading"), "{said}");
+    assert_eq!((version().as_str(), page().as_str()), ("0.0.9", "0.0.9"));
+    let (is_well, refused) = program(&["site", "list"]);
+    assert!(!is_well && refused.contains("newer"), "an older version refuses the database of a newer one: {refused}");
+    well(&["restore", backup, "--yes"]);
+    let sites = well(&["site", "list"]);
+    assert!(sites.contains("clinic") && !sites.contains("depot"), "{sites}");
+    assert!(std::fs::read_to_string(&flags).expect("the flags").contains("9000"), "the way back keeps them too");
 }
 
 /// The services for Windows start the program with flags that it has.
