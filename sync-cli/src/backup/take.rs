@@ -95,13 +95,16 @@ fn refuse_small_disk(database: &Path, plan: &Plan<'_>, before: Option<&StoredBac
     let new = files_in(plan.files)?.into_iter().filter(|file| shared_with(before, file).is_none());
     let needed: u64 = size(database) + size(Path::new(&log)) + new.map(|(_, bytes)| bytes).sum::<u64>();
     if free < needed.saturating_add(SPARE_BYTES) {
-        let (needed, spare, free) = (shown_bytes(needed), shown_bytes(SPARE_BYTES), shown_bytes(free));
-        let folder = plan.to.display();
-        let source = format!("a backup in {folder} needs {needed} and leaves {spare} free, but only {free} are free");
-        let source = source.into();
-        return Err(Error::DiskFull { source });
+        return Err(Error::DiskFull { source: too_small(plan.to, needed, free).into() });
     }
     Ok(())
+}
+
+/// Why a disk is too small. docs/storage.md shows it.
+fn too_small(folder: &Path, needed: u64, free: u64) -> String {
+    let (needed, spare, free) = (shown_bytes(needed), shown_bytes(SPARE_BYTES), shown_bytes(free));
+    let folder = folder.display();
+    format!("a backup in {folder} needs {needed} and leaves {spare} free, but only {free} are free")
 }
 
 /// The same file in the backup before. Files never change, so the size shows whether that one is whole.
@@ -199,5 +202,20 @@ fn rotate(plan: &Plan<'_>) -> Result<Vec<PathBuf>> {
 fn sync_folder(folder: &Path) {
     if let Ok(folder) = File::open(folder) {
         let _ = folder.sync_all();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_page_about_backups_has_the_refusal() {
+        let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/storage.md");
+        let page = std::fs::read_to_string(page).expect("the page").split_whitespace().collect::<Vec<_>>().join(" ");
+        let text = too_small(Path::new("/backup"), 1_250_000_000, 800_000_000);
+        assert!(page.contains(&text), "without: {text}");
+        let spare = format!("{} MiB", SPARE_BYTES / 1024 / 1024);
+        assert!(page.contains(&spare), "without: {spare}");
     }
 }
