@@ -416,6 +416,46 @@ fn what_came_with_a_status_is_said_of_the_file() {
     assert!(reason.contains("500") && reason.contains("the volume for files is full"), "{reason}");
 }
 
+/// Keeps the bodies of uploads, as they cross the wire.
+struct Listens(Arc<dyn Transport>, Mutex<Vec<u8>>);
+
+impl Transport for Listens {
+    fn send(&self, request: &HttpRequest) -> Result<HttpResponse, TransportError> {
+        self.0.send(request)
+    }
+
+    fn stream(
+        &self,
+        request: &HttpRequest,
+        body: Option<StreamedBody<'_>>,
+    ) -> Result<StreamedResponse, TransportError> {
+        let Some(body) = body else { return self.0.stream(request, None) };
+        let mut bytes = Vec::new();
+        std::io::copy(body.reader, &mut bytes).expect("a body that is read");
+        let length = bytes.len() as u64;
+        self.1.lock().expect("nobody panicked").clone_from(&bytes);
+        self.0.stream(request, Some(StreamedBody { length, reader: &mut bytes.as_slice() }))
+    }
+}
+
+/// With them a central server of Open mSupply 2.20 or later takes a file whose reference it does not have (difference D13).
+#[test]
+fn an_upload_names_the_record_of_the_file() {
+    let world = World::new();
+    let id = attach(&world.files, "x", b"bytes").unwrap();
+    world.site.sync();
+    let transport = Arc::new(Listens(world.central.transport(), Mutex::default()));
+    let site =
+        Replica::builder().clock(world.clock.clone()).with_storage(world.site.storage.clone()).site(transport.clone());
+    let report = site.sync_files(&world.files, &FilesOptions::default(), &mut NoopObserver).expect("it begins");
+    assert_eq!(report.uploaded, 1, "{report:?}");
+    let body = String::from_utf8(transport.1.lock().expect("nobody panicked").clone()).expect("text");
+    let part = body.lines().find(|line| line.starts_with('{')).expect("the part in JSON");
+    let part: serde_json::Value = serde_json::from_str(part).expect("JSON");
+    let named = ["file_id", "record_id", "table_name"].map(|key| part[key].as_str().unwrap_or_default());
+    assert_eq!(named, [id.as_str(), "x", "asset"], "{part}");
+}
+
 /// A clock that was a year ahead when a file failed, and was put right: nothing waits for the year to be over.
 #[test]
 fn a_wait_that_a_wrong_clock_gave_does_not_last() {
