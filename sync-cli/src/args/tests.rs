@@ -3,6 +3,7 @@
 use clap::ValueEnum as _;
 
 use super::*;
+use crate::command::completions::script;
 
 #[test]
 fn the_command_line_is_sound() {
@@ -58,16 +59,51 @@ fn completions_know_every_command_in_every_shell() {
     let mut leaves = Vec::new();
     each_leaf(&Args::command(), "oms-sync", &mut |name, _| leaves.push(name.to_owned()));
     for shell in clap_complete::Shell::value_variants() {
-        let mut script = Vec::new();
-        clap_complete::generate(*shell, &mut Args::command(), "oms-sync", &mut script);
-        let script = String::from_utf8(script).expect("text");
+        let script = script(*shell);
         let tables = sync_core::record::record_types().iter().map(|kind| kind.table);
-        // Not every shell gets values of arguments without a flag from this library.
-        if matches!(shell, clap_complete::Shell::Zsh) {
+        if matches!(shell, Shell::Bash | Shell::Zsh | Shell::Fish) {
             tables.for_each(|table| assert!(script.contains(table), "{shell}: {table}"));
         }
+        let of_get = "-n \"__fish_oms_sync_using_subcommand records; and __fish_seen_subcommand_from get\" -f -a \"";
+        assert!(!matches!(shell, Shell::Fish) || script.contains(of_get), "{shell}");
         for word in leaves.iter().flat_map(|leaf| leaf.split(' ')) {
             assert!(script.contains(word), "{shell}: {word}");
+        }
+    }
+}
+
+/// As bash calls it when somebody presses the tab key.
+#[cfg(unix)]
+#[test]
+fn bash_completes_commands_and_tables() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("oms-sync.bash");
+    std::fs::write(&file, script(Shell::Bash)).expect("written");
+    let completed = |words: &[&str]| -> Option<Vec<String>> {
+        let lines = r#"source "$0"
+            COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1))
+            name=$(complete -p oms-sync | sed 's/.* -F \([^ ]*\).*/\1/')
+            "$name" oms-sync "${COMP_WORDS[COMP_CWORD]}" "${COMP_WORDS[COMP_CWORD - 1]}"
+            printf '%s\n' "${COMPREPLY[@]}""#;
+        let mut bash = std::process::Command::new("bash");
+        let said = match bash.args(["-c", lines]).arg(&file).args(words).output() {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return None,
+            said => said.expect("bash"),
+        };
+        assert!(said.status.success(), "{said:?}");
+        Some(String::from_utf8(said.stdout).expect("text").lines().map(str::to_owned).collect())
+    };
+    for (words, expected) in [
+        (&["oms-sync", "rec"][..], &["records"][..]),
+        (&["oms-sync", "records", "g"], &["get"]),
+        (&["oms-sync", "records", "get", "contact_f"], &["contact_form"]),
+        (&["oms-sync", "--db", "x", "records", "get", "contact_f"], &["contact_form"]),
+        (&["oms-sync", "explain", "contact_f"], &["contact_form"]),
+        (&["oms-sync", "quarantine", "sh"], &["show"]),
+    ] {
+        match completed(words) {
+            Some(found) => assert_eq!(found, expected, "{words:?}"),
+            None => eprintln!("skipped: bash is not installed"),
         }
     }
 }

@@ -5,6 +5,7 @@ mod backup;
 mod bundle;
 mod changelog;
 mod compat;
+pub(crate) mod completions;
 mod conflicts;
 mod decode;
 mod doctor;
@@ -32,8 +33,6 @@ mod site_table;
 mod sites;
 mod status;
 mod sync;
-
-use clap::CommandFactory as _;
 
 use sync_core::{Error, Message};
 
@@ -100,9 +99,7 @@ pub(crate) fn run(args: &Args, out: &mut Output) -> Result<CommandOutcome, Failu
         Command::Inspect(options) => inspect::run(options, out),
         Command::Demo(options) => crate::demo::run(options, out),
         Command::Completions { shell } => {
-            let mut script = Vec::new();
-            clap_complete::generate(*shell, &mut Args::command(), "oms-sync", &mut script);
-            out.text(String::from_utf8_lossy(&script).trim_end())?;
+            out.text(completions::script(*shell).trim_end())?;
             Ok(CommandOutcome::Done)
         }
         Command::Man(options) => man::run(options, out),
