@@ -13,7 +13,7 @@ const GENERAL: &str = "
     id in info input json key kind known last length limit list localize lock log made memory message method name net new noop not
     option part password postgres process protocol proxy range reach read reason receiver recorded report request response result shape
     secret shown signal source sqlite state status stop storage streamed system table template text through time timeout timestamp txn typed
-    unreadable upload v5 v6 value verified version view wake warning write authentication";
+    unreadable upload v5 v6 value verified version view wake write authentication";
 
 /// The words of a name, in small letters and in the singular.
 fn words(name: &str) -> Vec<String> {

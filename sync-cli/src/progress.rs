@@ -58,6 +58,7 @@ impl SyncObserver for Progress<'_> {
                 self.last = (0, 0);
                 if let Some(bar) = &self.bar {
                     bar.reset();
+                    bar.set_style(style(0, 0, false));
                     bar.set_length(0);
                     bar.set_message(self.out.word(step.label()).to_owned());
                 }
@@ -94,6 +95,8 @@ impl SyncObserver for Progress<'_> {
 /// What the bar shows: a total that is no number of records, and a time left by it, would be read as if they were exact.
 fn template(done: u64, total: u64, is_estimate: bool) -> &'static str {
     match (is_estimate, total > done) {
+        // Nothing is known yet, or there is nothing to do: a bar of no length would be drawn full.
+        (_, false) if done == 0 => "{msg:14}",
         (false, _) => "{msg:14} {bar:30} {pos}/{len} {per_sec} {eta}",
         (true, true) => "{msg:14} {bar:30} {pos}/~{len} {per_sec}",
         // Nothing is known of the total.
@@ -125,6 +128,7 @@ mod tests {
         assert!(template(100, 400, false).contains("{pos}/{len} {per_sec} {eta}"));
         let about = template(100, 9000, true);
         assert!(about.contains("{pos}/~{len}") && !about.contains("{eta}"), "{about}");
+        assert_eq!([template(0, 0, false), template(0, 0, true)], ["{msg:14}"; 2], "no full bar of nothing");
         let unknown = template(100, 100, true);
         assert!(!["{len}", "{bar", "{eta}"].iter().any(|part| unknown.contains(part)), "{unknown}");
     }

@@ -37,7 +37,7 @@ fn decode(desk: &Desk, message: &str, status: i32) -> Value {
 /// The faults of a message and of its records.
 fn problems(decoded: &Value) -> Vec<String> {
     let of = |value: &Value| value["problems"].as_array().expect("a list").clone();
-    let records = decoded["records"].as_array().expect("a list").iter().flat_map(of);
+    let records = decoded["record_lines"].as_array().expect("a list").iter().flat_map(of);
     of(decoded).into_iter().chain(records).map(|text| text.as_str().expect("text").to_owned()).collect()
 }
 
@@ -248,12 +248,12 @@ fn a_record_is_checked_by_the_rules_of_its_type() {
         assert!(found.iter().any(|problem| problem.contains(says)), "{message}: {found:?}");
     }
     let good = decode(&desk, &record("asset_class", "Update", "c", r#"{"id":"c","name":"Cold","new":1}"#), 0);
-    let line = &good["records"][0];
+    let line = &good["record_lines"][0];
     assert_eq!((&line["action"], &line["table"], &line["id"]), (&json!("Update"), &json!("asset_class"), &json!("c")));
     assert_eq!(line["fields"], json!([["id", "c"], ["name", "Cold"], ["new", "1"]]));
     assert_eq!(line["notes"], json!(["keys that this version does not know: new"]));
     let legacy = decode(&desk, &record("item", "update", "i", r#"{"ID":"i"}"#), 0);
-    assert!(legacy["records"][0]["notes"][0].as_str().expect("text").contains("legacy server"));
+    assert!(legacy["record_lines"][0]["notes"][0].as_str().expect("text").contains("legacy server"));
 }
 
 #[test]

@@ -44,7 +44,7 @@ fn page(all: &[Value]) -> String {
         page.push_str("| code | message | usual cause | what to do |\n|---|---|---|---|\n");
         for entry in of_class {
             assert_eq!(entry["exit_status"], *status, "{entry}");
-            let cells = ["message", "cause", "advice"].map(|key| text(entry, key));
+            let cells = ["message", "usual_cause", "advice"].map(|key| text(entry, key));
             page.push_str(&format!("| `{}` | {} |\n", text(entry, "code"), cells.join(" | ")));
         }
     }

@@ -62,7 +62,7 @@ fn a_site_whose_vaccine_courses_wait_for_an_item_and_a_program() {
         found["cursors"],
         json!({ "pull_central": 10, "pull_v6": 100315, "push": 306, "push_v6": 306, "changelog_end": 338, "doubts": [] })
     );
-    assert_eq!(found["waiting"], json!([]), "rows written by sync are not pushed");
+    assert_eq!(found["waiting_by_table"], json!([]), "rows written by sync are not pushed");
 
     let stuck = found["buffer"]["stuck"].as_array().expect("a list");
     assert_eq!(stuck.len(), 7);
@@ -70,15 +70,15 @@ fn a_site_whose_vaccine_courses_wait_for_an_item_and_a_program() {
     let item = "7A1C4E2B9D034F7C8E5A61B2C3D4E5F6";
     let lacks =
         |table: &str, id: &str, state: &str| json!({ "table": table, "id": id, "needed_by": 1, "state": state });
-    assert_eq!(group(&found, "item_variant")["missing"], json!([lacks("item", item, "never_arrived")]));
+    assert_eq!(group(&found, "item_variant")["missing_records"], json!([lacks("item", item, "never_arrived")]));
     assert_eq!(
-        group(&found, "vaccine_course")["missing"],
+        group(&found, "vaccine_course")["missing_records"],
         json!([lacks("program", "program_imm_01", "never_arrived")])
     );
     let course = lacks("vaccine_course", "01a695c8-2f65-7c73-9a1b-6e7d89fa6012", "stuck_itself");
-    assert_eq!(group(&found, "vaccine_course_dose")["missing"], json!([course]));
+    assert_eq!(group(&found, "vaccine_course_dose")["missing_records"], json!([course]));
     assert_eq!(
-        group(&found, "ancillary_item")["missing"],
+        group(&found, "ancillary_item")["missing_records"],
         json!([
             lacks("item", "1D2E3F405162738495A6B7C8D9E0F1A2", "never_arrived"),
             lacks("item", item, "never_arrived")
@@ -91,8 +91,8 @@ fn a_site_whose_vaccine_courses_wait_for_an_item_and_a_program() {
     assert_eq!(found["last_success"], "2026-11-23T09:38:53.770Z");
     let cycle = &found["cycles"][0];
     assert_eq!((&cycle["outcome"], &cycle["seconds"], &cycle["error"]), (&json!("done"), &json!(2), &Value::Null));
-    assert_eq!(found["files"][0]["direction"], "download");
-    assert_eq!((&found["files"][0]["status"], &found["files"][0]["files"]), (&json!("new"), &json!(2)));
+    assert_eq!(found["file_counts"][0]["direction"], "download");
+    assert_eq!((&found["file_counts"][0]["status"], &found["file_counts"][0]["files"]), (&json!("new"), &json!(2)));
     assert!(plain.out.contains("lacks program program_imm_01, which never arrived here"), "{}", plain.out);
     assert!(plain.out.contains("Nothing waits to be pushed."), "{}", plain.out);
 }
@@ -118,9 +118,9 @@ fn a_central_server_with_records_that_its_sites_pushed_and_it_could_not_take() {
     assert!(plain.out.contains("integrations passed it over"), "{}", plain.out);
     // Vaccinations go on to the legacy server; what only V6 knows does not.
     let tables: Vec<&str> =
-        found["waiting"].as_array().expect("a list").iter().filter_map(|w| w["table"].as_str()).collect();
+        found["waiting_by_table"].as_array().expect("a list").iter().filter_map(|w| w["table"].as_str()).collect();
     assert_eq!(tables, ["vaccination", "vaccine_course", "vaccine_course_dose", "vaccine_course_item"]);
-    assert!(found["waiting"].as_array().expect("a list").iter().all(|w| w["to"] == "legacy"));
+    assert!(found["waiting_by_table"].as_array().expect("a list").iter().all(|w| w["to"] == "legacy"));
 }
 
 #[test]
@@ -155,7 +155,7 @@ fn what_waits_to_be_pushed_by_table_with_the_oldest() {
     };
     let v7 = "01a207c2-3dff-7660-8ac3-96bfaf296fb0";
     assert_eq!(
-        found["waiting"],
+        found["waiting_by_table"],
         json!([
             line("central", "asset", (2, 1), (400, v7), Some("2026-11-23T09:35:00.095Z")),
             line("central", "system_log", (1, 0), (404, "s1"), None),
@@ -171,7 +171,7 @@ fn an_id_that_tells_of_a_time_that_has_not_come_tells_nothing() {
     let desk = Desk::new();
     let edit = "INSERT INTO changelog (cursor, table_name, record_id, row_action, is_sync_update) \
                 VALUES (400, 'system_log', '03aee75c-a000-7000-8000-000000000000', 'UPSERT', 0);";
-    let made_at = |found: &Value| found["waiting"][0]["oldest_made_at"].clone();
+    let made_at = |found: &Value| found["waiting_by_table"][0]["oldest_made_at"].clone();
     drop(database(&desk, "early.sqlite", SITE, edit));
     let (found, plain) = inspect(&desk, "early.sqlite", 1);
     assert_eq!(made_at(&found), Value::Null);
@@ -184,7 +184,7 @@ fn an_id_that_tells_of_a_time_that_has_not_come_tells_nothing() {
     drop(database(&desk, "central.sqlite", CENTRAL, ""));
     let (found, _) = inspect(&desk, "central.sqlite", 1);
     let now = SystemClock::new().now().to_string();
-    let waiting = found["waiting"].as_array().expect("a list");
+    let waiting = found["waiting_by_table"].as_array().expect("a list");
     let times: Vec<&str> = waiting.iter().filter_map(|of| of["oldest_made_at"].as_str()).collect();
     assert!(waiting.len() == 4 && times.iter().all(|at| *at <= now.as_str()), "{times:?}");
 }
@@ -209,7 +209,7 @@ fn cycles_that_failed_that_stopped_and_cursors_that_cannot_be() {
     assert!(failed["error"]["advice"].as_str().expect("advice").contains("central server first"));
     assert_eq!((&unknown["outcome"], &unknown["error"]["code"]), (&json!("failed"), &Value::Null));
     assert_eq!((&stopped["outcome"], &stopped["step"]), (&json!("not_finished"), &json!("pull_v6")));
-    assert_eq!(stopped["records"], json!({ "pull_v6": 500 }));
+    assert_eq!(stopped["records_by_step"], json!({ "pull_v6": 500 }));
     assert_eq!(found["cycle_errors"], json!({ "V6_API_VERSION_INCOMPATIBLE": 1, "unknown": 1 }));
     assert_eq!(found["last_success"], "2026-11-23T09:38:53.770Z");
     assert!(found["cursors"]["doubts"][0].as_str().expect("a doubt").contains("push V6 cursor is beyond the end"));
@@ -235,7 +235,7 @@ fn secrets_that_open_msupply_wrote_into_addresses_and_errors_are_not_repeated() 
     let (found, plain) = inspect(&desk, "site.sqlite", 1);
     assert_eq!(found["legacy_url"], "https://…@legacy");
     assert_eq!(found["cycles"][0]["error"]["message"], "no way to http://…@host/x with …");
-    assert_eq!(found["files"][0]["error"], "no way to http://…@host/x with …");
+    assert_eq!(found["file_counts"][0]["error_text"], "no way to http://…@host/x with …");
     assert!(plain.out.contains("http://…@host/x"), "{}", plain.out);
 }
 
@@ -293,7 +293,7 @@ fn an_older_release_without_some_columns_and_tables() {
                  DROP TABLE system_log; DROP TABLE sync_file_reference";
     drop(database(&desk, "site.sqlite", SITE, older));
     let (found, _) = inspect(&desk, "site.sqlite", 1);
-    assert_eq!((&found["role"], &found["files"]), (&json!("remote"), &json!([])));
+    assert_eq!((&found["role"], &found["file_counts"]), (&json!("remote"), &json!([])));
     assert_eq!(found["buffer"]["stuck"].as_array().map(Vec::len), Some(7));
     assert_eq!(found["cycles"][0]["seconds"], Value::Null);
 }

@@ -110,7 +110,7 @@ fn a_central_server_beside_a_legacy_server() {
     // Sites get no address, and its own store is in the wrong mode: both are reported, and it works.
     let status = desk.run(&["--db", "central.sqlite", "status", "--json"]).ends(0).json();
     assert_eq!(status["role"], "central");
-    let codes: Vec<&str> = status["concerns"].as_array().unwrap().iter().filter_map(|c| c["code"].as_str()).collect();
+    let codes: Vec<&str> = status["alarms"].as_array().unwrap().iter().filter_map(|c| c["code"].as_str()).collect();
     assert_eq!(codes, ["own_url_unusable", "store_not_in_dispensary_mode"]);
     let said = desk.run(&["--db", "central.sqlite", "status"]).ends(0);
     assert!(said.out.contains("store S2 (S2) on the central server is in store mode"), "{said:?}");

@@ -59,7 +59,7 @@ fn a_line_a_cycle_until_a_signal_comes() {
             let line = running.line();
             assert_eq!((&line["cycle"], &line["outcome"]), (&number.into(), &"done".into()), "{line}");
             assert_eq!((&line["next_in_seconds"], &line["needs_person"]), (&1.into(), &false.into()), "{line}");
-            for key in ["pushed", "pulled", "quarantined", "refused", "failures"] {
+            for key in ["pushed", "pulled", "quarantined_otherwise", "refused", "failures"] {
                 assert!(line[key].is_u64(), "{key}: {line}");
             }
             assert!(line["seconds"].is_f64() && line["started_at"].is_string() && line["error"].is_null(), "{line}");
@@ -259,7 +259,7 @@ fn files_go_with_the_cycles_unless_they_are_to_stay() {
     desk.feed(&["records", "put", "asset"], &asset).ends(0);
     std::fs::write(desk.path("photo"), "bytes").expect("a file");
     desk.run(&["files", "attach", "asset", "a", "photo"]).ends(0);
-    let waiting = || desk.run(&["status", "--json"]).ends(0).json()["files"].clone();
+    let waiting = || desk.run(&["status", "--json"]).ends(0).json()["files_by_state"].clone();
     let before = waiting();
 
     let mut without = Running::start(&desk, &["run", "--interval", "1s", "--json", "--no-files"]);

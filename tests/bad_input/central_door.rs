@@ -366,6 +366,6 @@ fn a_site_that_asks_with_a_negative_number_is_understood() {
     assert_eq!((last["records"].as_array().unwrap().len(), &last["end_cursor"]), (0, &(end + 4001).into()));
     assert_eq!(ask("-1")["records"].as_array().unwrap().len(), 0, "what it can have been told never");
     // Halfway there, the administrator of the server is warned.
-    let config_warnings = Replica::with_storage(central.storage.clone()).status().unwrap().config_warnings;
-    assert!(config_warnings.iter().any(|concern| concern.to_string().contains("100 %")), "{config_warnings:?}");
+    let alarms = Replica::with_storage(central.storage.clone()).status().unwrap().alarms;
+    assert!(alarms.iter().any(|concern| concern.to_string().contains("100 %")), "{alarms:?}");
 }

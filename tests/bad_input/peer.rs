@@ -316,6 +316,7 @@ fn errors_in_the_envelope() {
         for (number, (what, reply, code, class)) in [
             ("other versions", coded(&WireError::SyncVersionMismatch(6, 9, 5)), "v6_version_incompatible", "upgrade"),
             ("integrating", coded(&WireError::IntegrationInProgress), "integration_in_progress", "retry"),
+            ("two databases", coded(&WireError::copy_undecided("2026-11-23T08:00:00.000Z")), "copy_undecided", "retry"),
             ("an unknown word", Reply::json(200, r#"{"error":"teapot"}"#), "peer_error", "peer_fault"),
             ("an unknown object", Reply::json(200, r#"{"error":{"teapot":[1]}}"#), "peer_error", "peer_fault"),
             ("null", Reply::json(200, r#"{"error":null}"#), "peer_error", "peer_fault"),

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use sync_core::clock::SystemClock;
 use sync_core::storage::MemoryStorage;
-use sync_core::support::ConfigWarning;
+use sync_core::support::CentralAlarm;
 use sync_core::transport::{HttpRequest, HttpResponse, Transport, TransportError};
 use sync_core::{NoopObserver, Records, Replica, Role, Site, SyncOptions};
 use sync_tests::world::{asset, get, settings};
@@ -70,7 +70,7 @@ fn a_site_that_the_legacy_server_makes_central_keeps_its_data() {
     assert!(get(&records, "asset", "x").unwrap().contains("written as a remote site"));
     records.put("asset_class", [sync_tests::world::data(r#"{"id":"c","name":"n"}"#)]).unwrap();
     let status = Replica::with_storage(storage.clone()).status().unwrap();
-    assert_eq!((status.role, status.config_warnings), (Some("central"), vec![]));
+    assert_eq!((status.role, status.alarms), (Some("central"), vec![]));
 }
 
 #[test]
@@ -81,11 +81,8 @@ fn a_central_that_sites_do_not_find_works_and_is_told() {
         let report = site.sync(&SyncOptions::default(), &mut NoopObserver).unwrap();
         assert!(report.error.is_none(), "{url}: {:?}", report.error);
         records.put("asset_class", [sync_tests::world::data(r#"{"id":"c","name":"n"}"#)]).unwrap();
-        let config_warnings = Replica::with_storage(storage.clone()).status().unwrap().config_warnings;
-        assert!(
-            matches!(config_warnings.as_slice(), [ConfigWarning::OwnUrlUnusable { .. }]),
-            "{url}: {config_warnings:?}"
-        );
+        let alarms = Replica::with_storage(storage.clone()).status().unwrap().alarms;
+        assert!(matches!(alarms.as_slice(), [CentralAlarm::OwnUrlUnusable { .. }]), "{url}: {alarms:?}");
     }
 }
 
@@ -94,10 +91,9 @@ fn every_store_on_central_must_be_in_dispensary_mode() {
     let legacy = legacy(true, "http://oms.example.org/", "store");
     let (storage, site, _) = site(&legacy);
     let _ = site.sync(&SyncOptions::default(), &mut NoopObserver).unwrap();
-    let config_warnings = Replica::with_storage(storage.clone()).status().unwrap().config_warnings;
-    let [concern @ ConfigWarning::StoreNotInDispensaryMode { store_id, store, mode }] = config_warnings.as_slice()
-    else {
-        panic!("its own store and no other: {config_warnings:?}")
+    let alarms = Replica::with_storage(storage.clone()).status().unwrap().alarms;
+    let [concern @ CentralAlarm::StoreNotInDispensaryMode { store_id, store, mode }] = alarms.as_slice() else {
+        panic!("its own store and no other: {alarms:?}")
     };
     assert_eq!((store_id.as_str(), store.as_str(), mode.as_str()), ("STORE_a", "STORE_a", "store"));
     assert!(concern.to_string().contains("STORE_a") && concern.to_string().contains("dispensary"));
@@ -106,5 +102,5 @@ fn every_store_on_central_must_be_in_dispensary_mode() {
     // A remote site's stores are none of this.
     *legacy.is_central.lock().unwrap() = false;
     site.discover(&mut NoopObserver).unwrap();
-    assert_eq!(Replica::with_storage(storage.clone()).status().unwrap().config_warnings, []);
+    assert_eq!(Replica::with_storage(storage.clone()).status().unwrap().alarms, []);
 }

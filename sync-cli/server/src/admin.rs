@@ -13,7 +13,9 @@ use axum::http::header;
 use axum::http::request::Parts;
 use serde_json::json;
 use sync_core::Result;
+use sync_core::central::CentralView;
 use sync_core::clock::{Clock as _, SystemClock, Timestamp};
+use sync_core::support::{CentralAlarm, ServerAlarm};
 use sync_core::transport::HttpResponse;
 
 use crate::app::App;
@@ -134,31 +136,35 @@ fn certificate_in_use(app: &App, now: Timestamp) -> &'static str {
     })
 }
 
-/// What an administrator has to know of the server itself, in sentences.
-fn alarms(app: &App, newest_visit: Option<Timestamp>, now: Timestamp) -> Result<Vec<&'static str>> {
-    let certificate = match certificate_in_use(app, now) {
-        "ended" => Some("The certificate has ended: no site comes in. Renew it."),
-        "not_yet_valid" => Some("The certificate is not valid yet by the clock of this machine: no site comes in."),
-        "ends_soon" => Some("The certificate ends within two weeks. Renew it before, or no site comes in."),
-        "not_renewed" => {
-            Some("The certificate in the file is not used, because it has a fault; the log of the server says which.")
-        }
-        "refused_by_sites" => Some("Sites refuse the certificate: it is the own one of an authority (CA:TRUE)."),
+/// What this server tells of itself.
+pub(super) fn of_server(app: &App) -> Vec<ServerAlarm> {
+    let certificate = match certificate_in_use(app, SystemClock::new().now()) {
+        "ended" => Some(ServerAlarm::CertificateEnded),
+        "not_yet_valid" => Some(ServerAlarm::CertificateNotYetValid),
+        "ends_soon" => Some(ServerAlarm::CertificateEndsSoon),
+        "not_renewed" => Some(ServerAlarm::CertificateNotRenewed),
+        "refused_by_sites" => Some(ServerAlarm::CertificateRefusedBySites),
         _ => None,
     };
     let backup = match backup(app) {
-        "failed" => Some("The last backup failed; the log of the server says why. It is tried again."),
-        "none_yet" => Some("There is no backup yet."),
+        "failed" => Some(ServerAlarm::BackupFailed),
+        "none_yet" => Some(ServerAlarm::NoBackupYet),
         _ => None,
     };
     let disk = match disk(app) {
-        Disk::Full => Some("The disk is full: pushes fail until there is room."),
-        Disk::NearlyFull => Some("The disk is nearly full: make room, or the next push may fail."),
+        Disk::Full => Some(ServerAlarm::DiskFull),
+        Disk::NearlyFull => Some(ServerAlarm::DiskNearlyFull),
         Disk::Well | Disk::Unknown => None,
     };
-    let clock = (clock(newest_visit, now) == "behind").then_some("The clock of this machine went back.");
-    let pause = app.central.is_paused()?.then_some("The server is paused: sites wait until `oms-sync resume`.");
-    Ok([disk, certificate, backup, clock, pause].into_iter().flatten().collect())
+    [disk, certificate, backup].into_iter().flatten().collect()
+}
+
+/// The alarms of the server and of its sites. A pause is newer than the view may be.
+fn alarms(app: &App, view: &CentralView) -> Result<Vec<CentralAlarm>> {
+    let of_server = of_server(app).into_iter().map(CentralAlarm::of_server);
+    let of_sites = view.alarms.iter().filter(|alarm| **alarm != CentralAlarm::Paused).cloned();
+    let pause = app.central.is_paused()?.then_some(CentralAlarm::Paused);
+    Ok(of_sites.chain(pause).chain(of_server).collect())
 }
 
 /// How a certificate stands.
@@ -240,7 +246,7 @@ fn disk(app: &App) -> Disk {
 
 fn figures(app: &App) -> Result<HttpResponse> {
     let (view, integrations) = (app.views.get(&app.central)?, app.central.integrations()?);
-    let text = app.metrics.text(&view, &integrations, &app.options);
+    let text = app.metrics.text(&view, &integrations, &alarms(app, &view)?, &app.options);
     Ok(for_prometheus(text))
 }
 
@@ -268,6 +274,7 @@ fn status_document(app: &App) -> Result<HttpResponse> {
         "newest_position": view.newest,
         "waiting_integrations": integrations.waiting,
         "quarantined": quarantined,
+        "alarms": alarms(app, &view)?,
         "sites": view.sites,
     });
     let mut response = HttpResponse::json(200, document.to_string().into_bytes());
@@ -277,8 +284,7 @@ fn status_document(app: &App) -> Result<HttpResponse> {
 
 fn status_page(app: &App, query: &str) -> Result<HttpResponse> {
     let (view, integrations) = (app.views.get(&app.central)?, app.central.integrations()?);
-    let newest_visit = view.sites.iter().filter_map(|site| site.seen_at).max();
-    let alarms = alarms(app, newest_visit, SystemClock::new().now())?;
+    let alarms = alarms(app, &view)?;
     let last_day = app.metrics.last_day();
     let text = page::html(&view, &integrations, &last_day, &alarms, &page::PageQuery::of(query));
     let header = |name: &str, value: &str| (name.to_owned(), value.to_owned());

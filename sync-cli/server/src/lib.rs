@@ -179,18 +179,25 @@ impl Server {
         let _ = self.serving.join();
         let _ = self.integrating.join();
         integrator::flush(&self.central, &self.notice);
+        // A server that does not run has no certificate to renew. What it told counts for half an hour only.
+        let _ = self.central.tell_of_server(&[]);
     }
 }
 
-/// Looks at the queue of integrations from time to time, for the plot of the status page.
+/// Looks at the queue of integrations from time to time, for the plot of the status page, and tells the database what this server
+/// knows of itself, for `doctor`.
 async fn watch_queue(app: Arc<App>) {
     loop {
-        tokio::time::sleep(QUEUE_LOOK).await;
-        let central = app.central.clone();
-        let found = tokio::task::spawn_blocking(move || central.integrations()).await;
-        if let Ok(Ok(integrations)) = found {
+        let looks = app.clone();
+        let found = tokio::task::spawn_blocking(move || {
+            // Tried again at the next look.
+            let _ = looks.central.tell_of_server(&admin::of_server(&looks));
+            looks.central.integrations()
+        });
+        if let Ok(Ok(integrations)) = found.await {
             app.metrics.waiting(integrations.waiting);
         }
+        tokio::time::sleep(QUEUE_LOOK).await;
     }
 }
 

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use sync_core::central::{CentralView, Integrations, SiteView};
 use sync_core::clock::Timestamp;
 use sync_core::protocol::one_line;
+use sync_core::support::CentralAlarm;
 
 use crate::last_day::{LastDay, Part};
 use crate::options::ServerOptions;
@@ -155,7 +156,13 @@ impl Metrics {
     }
 
     /// All of them as text.
-    pub(super) fn text(&self, view: &CentralView, integrations: &Integrations, options: &ServerOptions) -> String {
+    pub(super) fn text(
+        &self,
+        view: &CentralView,
+        integrations: &Integrations,
+        alarms: &[CentralAlarm],
+        options: &ServerOptions,
+    ) -> String {
         let mut page = Page::default();
         page.family("oms_sync_info", "gauge", "The version that runs.");
         page.value(&[("version", env!("CARGO_PKG_VERSION"))], 1.0);
@@ -171,6 +178,15 @@ impl Metrics {
         page.family("oms_sync_quarantine_records", "gauge", "Records in quarantine now, by cause.");
         for (cause, count) in &view.quarantined {
             page.value(&[("cause", cause.as_str())], *count as f64);
+        }
+        page.family(
+            "oms_sync_alarms",
+            "gauge",
+            "The alarms of the status page, by code: how many sites or records each is about.",
+        );
+        for code in CentralAlarm::codes() {
+            let of_code = alarms.iter().filter(|alarm| alarm.code() == code);
+            page.value(&[("code", code)], of_code.map(CentralAlarm::count).sum::<u64>() as f64);
         }
         page.family("oms_sync_sites", "gauge", "Sites that are known, and those that asked in the last 15 minutes.");
         page.value(&[("state", "known")], view.sites.len() as f64);

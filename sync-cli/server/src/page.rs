@@ -6,7 +6,7 @@ use std::time::Duration;
 use sync_core::central::{CentralView, Integrations, SiteView};
 use sync_core::clock::Timestamp;
 use sync_core::protocol::steers;
-use sync_core::support::ConfigWarning;
+use sync_core::support::{CentralAlarm, SiteTrouble};
 
 use crate::last_day::Part;
 use crate::metrics::BUCKETS;
@@ -14,8 +14,8 @@ use crate::plots;
 
 /// The number of sites on a page.
 const SITES: usize = 100;
-/// A site without a visit for so long is silent: sites synchronise every few minutes, but clinics close for the night.
-const SILENT: Duration = Duration::from_secs(24 * 60 * 60);
+/// The number of alarms on a page; `doctor` shows all.
+const ALARMS: usize = 20;
 /// The time within which a site counts as seen.
 const LATELY: Duration = Duration::from_secs(15 * 60);
 
@@ -98,20 +98,15 @@ enum SiteState {
 
 impl SiteState {
     fn of(site: &SiteView, now: Timestamp) -> Self {
-        match site {
-            // Two run as one site, and the edits of one of them do not arrive.
-            SiteView { copy_refused_at: Some(_), .. } => Self::Copied,
-            _ if site.refused + site.quarantined > 0 => Self::InQuarantine,
-            // Its edits never arrive, however often it comes.
-            SiteView { pushes_nothing: true, .. } => Self::PushesNothing,
-            // Since the last visit: somebody who guesses at the name of a site does not alarm.
-            SiteView { sign_in_failed_at: Some(at), .. } if site.seen_at.is_none_or(|seen| seen < *at) => {
-                Self::SignInFails
-            }
-            _ if site.is_integrating => Self::Integrating,
-            SiteView { seen_at: None, .. } => Self::Never,
-            SiteView { seen_at: Some(at), .. } if now.since(*at) > SILENT => Self::Silent,
-            SiteView { behind: None | Some(1..), .. } => Self::Behind,
+        match (SiteTrouble::of(site, now), site) {
+            (Some(SiteTrouble::Copied), _) => Self::Copied,
+            (Some(SiteTrouble::InQuarantine), _) => Self::InQuarantine,
+            (Some(SiteTrouble::PushesNothing), _) => Self::PushesNothing,
+            (Some(SiteTrouble::SignInFails), _) => Self::SignInFails,
+            (Some(SiteTrouble::Silent), _) => Self::Silent,
+            (_, SiteView { is_integrating: true, .. }) => Self::Integrating,
+            (_, SiteView { seen_at: None, .. }) => Self::Never,
+            (_, SiteView { behind: None | Some(1..), .. }) => Self::Behind,
             _ => Self::UpToDate,
         }
     }
@@ -166,12 +161,19 @@ impl Display for Escaped<'_> {
     }
 }
 
+/// Words as a sentence of their own.
+fn sentence(words: &str) -> String {
+    let mut letters = words.chars();
+    let capital: String = letters.next().map(|first| first.to_uppercase().chain(letters).collect()).unwrap_or_default();
+    if capital.ends_with('.') { capital } else { format!("{capital}.") }
+}
+
 /// The page.
 pub(super) fn html(
     view: &CentralView,
     integrations: &Integrations,
     last_day: &[Part],
-    alarms: &[&str],
+    alarms: &[CentralAlarm],
     asked: &PageQuery,
 ) -> String {
     let mut sites: Vec<(SiteState, &SiteView)> =
@@ -190,7 +192,7 @@ pub(super) fn html(
 fn write_all(
     text: &mut String,
     view: &CentralView,
-    (integrations, last_day, alarms): (&Integrations, &[Part], &[&str]),
+    (integrations, last_day, alarms): (&Integrations, &[Part], &[CentralAlarm]),
     (asked, attention): (&PageQuery, usize),
     sites: &[(SiteState, &SiteView)],
     (page, pages): (usize, usize),
@@ -210,7 +212,12 @@ fn write_all(
     )?;
     if !alarms.is_empty() {
         write!(text, "<ul class=\"alert\" id=\"alarms\">")?;
-        alarms.iter().try_for_each(|alarm| write!(text, "<li>▲ {}</li>", Escaped(alarm)))?;
+        for alarm in alarms.iter().take(ALARMS) {
+            write!(text, "<li>▲ {}</li>", Escaped(&sentence(&alarm.to_string())))?;
+        }
+        if let Some(more @ 1..) = alarms.len().checked_sub(ALARMS) {
+            write!(text, "<li>▲ And {more} more: <code>oms-sync doctor</code> shows them.</li>")?;
+        }
         writeln!(text, "</ul>")?;
     }
     write_summary(text, view, integrations)?;
@@ -275,7 +282,7 @@ fn write_summary(text: &mut String, view: &CentralView, integrations: &Integrati
     tile("sites-seen", "seen in 15 minutes", seen as u64, false)?;
     tile("sites-waiting", "sites being integrated", integrations.waiting, false)?;
     tile("in-quarantine", "records in quarantine", quarantined, quarantined > 0)?;
-    tile("newest", "newest position", view.newest.0, ConfigWarning::of_changelog(view.newest).is_some())?;
+    tile("newest", "newest position", view.newest.0, CentralAlarm::of_changelog(view.newest).is_some())?;
     text.push_str("</dl>\n");
     Ok(())
 }

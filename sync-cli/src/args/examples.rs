@@ -127,7 +127,7 @@ Shows no password. Exit status 1 if records are stuck or the last cycle failed.
 
 Examples:
   oms-sync inspect omsupply.sqlite
-  oms-sync inspect --json omsupply.sqlite | jq '.buffer.stuck[].missing'";
+  oms-sync inspect --json omsupply.sqlite | jq '.buffer.stuck[].missing_records'";
 
 pub(super) const DECODE: &str = "\
 Reads the body of a message, plain or gzipped, with or without its HTTP head.
@@ -196,7 +196,7 @@ Examples:
 pub(super) const RECORDS_TYPES: &str = "\
 Examples:
   oms-sync records types
-  oms-sync records types --json | jq -r 'select(.pushed) | .table'";
+  oms-sync records types --json | jq -r 'select(.is_pushed) | .table'";
 
 pub(super) const RECORDS_LIST: &str = "\
 Examples:
@@ -347,6 +347,7 @@ pub(super) const COMPLETIONS: &str = "\
 Examples:
   oms-sync completions bash > /etc/bash_completion.d/oms-sync
   oms-sync completions zsh > \"${fpath[1]}/_oms-sync\"
+  oms-sync completions fish > ~/.config/fish/completions/oms-sync.fish
   oms-sync completions powershell >> $PROFILE";
 
 pub(super) const MAN: &str = "\

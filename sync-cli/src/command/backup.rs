@@ -48,7 +48,7 @@ pub(super) fn check(args: &Args, path: &Path, out: &Output) -> Result<CommandOut
     let builder = args.builder()?;
     check_backup(&backup, |database| builder.check_backup(database))?;
     if out.json {
-        out.document(&json!({ "backup": path, "sound": true, "holds": backup.manifest }))?;
+        out.document(&json!({ "backup": path, "is_sound": true, "holds": backup.manifest }))?;
     } else {
         show(&backup, out)?;
         say(out, "", &shown::sound())?;
@@ -106,8 +106,8 @@ pub(super) fn restore(args: &Args, options: &args::Restore, out: &Output) -> Res
     let since = since.ok().flatten();
     if out.json {
         out.document(&json!({
-            "backup": options.backup, "holds": backup.manifest, "since": since, "files_missing": missing.len(),
-            "done": options.yes, "aside": aside.flatten(),
+            "backup": options.backup, "holds": backup.manifest, "since_backup": since, "files_missing": missing.len(),
+            "is_done": options.yes, "aside": aside.flatten(),
         }))?;
         return Ok(CommandOutcome::Done);
     }

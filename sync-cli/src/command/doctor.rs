@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use oms_sync_inspect::database::{OpenMsupply, open_msupply};
 use sync_core::storage::MemoryStorage;
-use sync_core::support::SiteSupport;
 use sync_core::support::doctor::{Check, CheckOutcome, Diagnosis, Party};
+use sync_core::support::{CentralAlarm, SiteSupport};
 use sync_core::transport::{HttpTransport, Timeouts};
 use sync_core::{Error, Message, Replica, Settings, Site};
 
@@ -145,6 +145,7 @@ pub(super) fn site_without_database(patience: Duration) -> Site {
 /// The verdict comes first, since somebody reads it out on the phone; the checks on request.
 fn show_found(found: &Diagnosis, out: &Output) -> Result<(), Failure> {
     verdict(found, out)?;
+    show_alarms(found, out)?;
     if out.verbose() {
         out.line("")?;
         let mut shown = Shown { out, skipped: Vec::new(), printed: Ok(()) };
@@ -153,6 +154,13 @@ fn show_found(found: &Diagnosis, out: &Output) -> Result<(), Failure> {
     }
     out.hint_said(&verdicts::more(found.checks.len()));
     Ok(())
+}
+
+/// The alarms of a central server, unless the verdict says the only one.
+fn show_alarms(found: &Diagnosis, out: &Output) -> Result<(), Failure> {
+    let is_told = |said: &Message| found.alarms.len() == 1 && found.says.to_string().contains(&said.to_string());
+    let said = found.alarms.iter().map(CentralAlarm::says).filter(|said| !is_told(said) && !out.is_quiet());
+    said.into_iter().try_for_each(|said| say(out, "", &verdicts::alarm(said)))
 }
 
 /// The checks; `each` receives one after the other.

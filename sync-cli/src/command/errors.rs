@@ -93,7 +93,7 @@ fn document(entry: &CatalogueEntry, out: &Output) -> serde_json::Value {
     let said = said(entry, out);
     json!({
         "code": entry.code, "class": entry.class.as_str(), "exit_status": status(entry.class),
-        "message": said.message, "template": entry.template, "cause": said.cause, "advice": said.advice,
+        "message": said.message, "template": entry.template, "usual_cause": said.cause, "advice": said.advice,
         "meaning": entry.class.who_must_act(), "open_msupply_code": entry.upstream,
     })
 }

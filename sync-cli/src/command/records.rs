@@ -42,9 +42,9 @@ fn types(out: &Output) -> Result<(), Failure> {
         for kind in record_types() {
             out.document(&json!({
                 "table": kind.table, "changelog_name": kind.changelog_name, "group": kind.group.title(),
-                "style": kind.style.spec_name(), "pulled": kind.pulled, "pushed": kind.pushed,
+                "style": kind.style.spec_name(), "is_pulled": kind.pulled, "is_pushed": kind.pushed,
                 "deletion": deletion(kind), "writers": writers(kind), "after": kind.after,
-                "since": kind.since, "removed": kind.removed,
+                "added_in": kind.since, "removed_in": kind.removed,
                 "fields": kind.fields.iter().map(|field| field.name).collect::<Vec<_>>(),
             }))?;
         }

@@ -34,7 +34,7 @@ pub(super) fn run_cursor(args: &Args, command: &CursorCommand, out: &Output) -> 
                 }
             };
             if out.json {
-                out.document(&json!({ "plan": planned, "done": backup.is_some(), "backup": backup }))?;
+                out.document(&json!({ "plan": planned, "is_done": backup.is_some(), "backup": backup }))?;
             } else if !planned.changes {
                 say(out, "", &shown::nothing_to_rewind(planned.from.to_string()))?;
             } else {
@@ -97,7 +97,7 @@ pub(super) fn run_resend(args: &Args, options: &Resend, out: &Output) -> Result<
         }
     };
     if out.json {
-        out.document(&json!({ "plan": planned, "done": backup.is_some(), "backup": backup }))?;
+        out.document(&json!({ "plan": planned, "is_done": backup.is_some(), "backup": backup }))?;
         return Ok(CommandOutcome::Done);
     }
     if planned.waiting_already > 0 {

@@ -6,7 +6,7 @@ use serde_json::json;
 use sync_core::central::{SiteList, SiteRegistry, SiteView};
 use sync_core::clock::Timestamp;
 use sync_core::record::StoreId;
-use sync_core::support::ConfigWarning;
+use sync_core::support::CentralAlarm;
 use sync_core::{Error, Message, Role};
 
 use super::layout::say;
@@ -37,7 +37,7 @@ pub(super) fn pause(args: &Args, is_paused: bool, out: &Output) -> Result<Comman
     let workspace = Workspace::open(args, out)?;
     let is_new = workspace.replica.support().pause_central(is_paused)?;
     if out.json {
-        out.document(&json!({ "paused": is_paused, "changed": is_new }))?;
+        out.document(&json!({ "paused": is_paused, "was_paused": is_paused != is_new }))?;
     } else {
         let said = match (is_paused, is_new) {
             (true, true) => says::paused(),
@@ -187,7 +187,7 @@ fn list(args: &Args, max_age: Option<Duration>, out: &Output) -> Result<CommandO
         out.table(&rows)?;
         for site in sites.iter().filter(|site| site.pushes_nothing) {
             out.hint_said(
-                &ConfigWarning::SitePushesNothing { site: site.name.clone(), release: site.app_version.clone() }.says(),
+                &CentralAlarm::SitePushesNothing { site: site.name.clone(), release: site.app_version.clone() }.says(),
             );
         }
         for copy in copies.iter().filter(|copy| sites.iter().any(|site| site.id == copy.site)) {
@@ -209,7 +209,7 @@ fn age(since: Duration) -> String {
 }
 
 fn done(out: &Output, name: &str, what: &str, said: &Message) -> Result<(), Failure> {
-    if out.json { out.document(&json!({ "name": name, "done": what })) } else { out.line_said(said) }
+    if out.json { out.document(&json!({ "name": name, "changed": what })) } else { out.line_said(said) }
 }
 
 pub(super) fn run_store(args: &Args, command: &Store, out: &Output) -> Result<CommandOutcome, Failure> {
@@ -223,7 +223,7 @@ pub(super) fn run_store(args: &Args, command: &Store, out: &Output) -> Result<Co
             let namesake = stores.iter().find(|store| store.code == *code && Some(&store.id) != id.as_ref());
             let id = sites.add_store(name, code, site, id)?;
             if out.json {
-                out.document(&json!({ "store_id": id, "name": name, "code": code, "site_name": site }))?;
+                out.document(&json!({ "store_id": id, "name": name, "store_code": code, "site_name": site }))?;
             } else {
                 let (name, site) = (format!("{name:?}"), format!("{site:?}"));
                 let said = if is_known { says::known_store } else { says::store };
@@ -236,7 +236,7 @@ pub(super) fn run_store(args: &Args, command: &Store, out: &Output) -> Result<Co
         Store::Remove { id } => {
             open(args, out)?.remove_store(&StoreId::from(id.as_str()))?;
             if out.json {
-                out.document(&json!({ "store_id": id, "done": "removed" }))?;
+                out.document(&json!({ "store_id": id, "changed": "removed" }))?;
             } else {
                 out.line_said(&says::store_removed(id))?;
             }

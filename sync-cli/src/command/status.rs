@@ -70,7 +70,7 @@ fn has_cycles(status: &Status) -> bool {
 /// Its state, in the chosen language.
 fn current(workspace: &Workspace, out: &Output) -> Result<Status, Failure> {
     let mut status = workspace.replica.status()?;
-    status.config_warnings = out.in_words(status.config_warnings);
+    status.alarms = out.in_words(status.alarms);
     if let Some(error) = status.last_sync.as_mut().and_then(|last| last.error.as_mut()) {
         *error = out.advised(error);
     }
@@ -136,7 +136,7 @@ fn show(status: &Status, out: &Output) -> Result<(), Failure> {
             ("records", Some(status.records.values().sum::<u64>().to_string())),
         ],
     )?;
-    for concern in &status.config_warnings {
+    for concern in &status.alarms {
         say(out, "", &common::warning(concern.says()))?;
     }
     Ok(())

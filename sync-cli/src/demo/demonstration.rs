@@ -176,9 +176,9 @@ impl<'o> Demonstration<'o> {
         let cuts = self.ends.line.cuts();
         if self.out.json {
             self.out.document(&json!({
-                "converged": converged, "records": verdict.counts, "differences": verdict.differences,
+                "converged": converged, "records_by_table": verdict.counts, "differences": verdict.differences,
                 "pushed": self.pushed, "pulled": self.pulled, "cut_connections": cuts, "rounds": rounds,
-                "files": self.files,
+                "file_checks": self.files,
             }))?;
         } else {
             let mut rows = vec![["RECORD TYPE", "CENTRAL", "NORTH", "SOUTH"].map(str::to_owned).to_vec()];

@@ -168,6 +168,13 @@ pub(super) const ALL: &[MessageTemplate] = &[
     text("audit", "set_aside_advice", WHY),
     text("audit", "refused_by_central_advice", "`oms-sync explain TABLE ID` says why."),
     text("audit", "ignored_advice", "Nothing to do; `oms-sync quarantine retry NUMBER` takes it back."),
+    // The alarms of a central server.
+    text("alarm", "paused", "the server is paused: sites wait until `oms-sync resume`"),
+    text(
+        "alarm",
+        "records_in_quarantine",
+        "{count} {count|record is|records are} in quarantine; `oms-sync quarantine list` shows each with its reason",
+    ),
     // What has to be done first.
     text("input", "first_sync_first", "the first sync of this site is not complete: run `oms-sync sync` first"),
     text("input", "restored_sync_first", "this database was restored from a backup: run `oms-sync sync` first"),

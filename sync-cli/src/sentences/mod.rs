@@ -6,6 +6,7 @@ mod backups;
 mod commands;
 mod foreign;
 mod names;
+mod support;
 
 use sync_core::Texts;
 use sync_core::text::MessageTemplate;
@@ -14,6 +15,7 @@ pub(crate) use self::administration::{serving, set_up_shown, sites_shown};
 pub(crate) use self::backups::backup_shown;
 pub(crate) use self::commands::*;
 pub(crate) use self::foreign::*;
+pub(crate) use self::support::*;
 
 /// The texts of this program, with those that replace texts of the library.
 pub(crate) fn all() -> Vec<MessageTemplate> {
@@ -33,6 +35,7 @@ fn own() -> impl Iterator<Item = MessageTemplate> {
         .chain(administration::ALL)
         .chain(backups::ALL)
         .chain(foreign::ALL)
+        .chain(support::ALL)
         .chain(oms_sync_inspect::sentences())
         .chain(oms_sync_server::sentences())
         .copied()

@@ -138,6 +138,11 @@ impl Front {
         self.doing().instead.push((path.to_owned(), answer));
     }
 
+    /// Answers one request in place of the server; the next one of the same path gets what was given next.
+    pub(crate) fn once(&self, path: &str, answer: Answer) {
+        self.doing().lost.push(Lost { path: path.to_owned(), after: 0, times: 1, instead: Some(answer) });
+    }
+
     /// Cuts answers in the middle, after the server has done its work: after so many, so many.
     pub(crate) fn cut(&self, path: &str, after: usize, times: usize) {
         self.doing().lost.push(Lost { path: path.to_owned(), after, times, instead: None });
@@ -279,7 +284,9 @@ fn head_of(answer: &[u8]) -> usize {
 /// Whether this answer is lost, and its replacement.
 fn is_lost(path: &str, shared: &Shared) -> Option<Option<Answer>> {
     let mut doing = shared.doing.lock().unwrap_or_else(PoisonError::into_inner);
-    let lost = doing.lost.iter_mut().find(|lost| path.starts_with(lost.path.as_str()))?;
+    let mut of_path = doing.lost.iter_mut().filter(|lost| path.starts_with(lost.path.as_str()));
+    // The next one begins when the times of the one before it are over.
+    let lost = of_path.find(|lost| lost.after > 0 || lost.times > 0)?;
     if lost.after > 0 {
         lost.after -= 1;
         return None;

@@ -14,9 +14,12 @@ fn who_this_is_without_a_secret() {
         (&found["role"], &found["site_id"], &found["site_name"]),
         (&json!("remote"), &json!(2), &json!("clinic"))
     );
-    assert_eq!((&found["stores"][0]["store_id"], &found["stores"][0]["code"]), (&json!(clinic.store), &json!("C")));
+    assert_eq!(
+        (&found["stores"][0]["store_id"], &found["stores"][0]["store_code"]),
+        (&json!(clinic.store), &json!("C"))
+    );
     assert_eq!((&found["hardware_id"], &found["versions"]["v6"]), (&json!("mach…"), &json!(5)));
-    assert_eq!((&found["servers"]["one_server"], &found["disagreements"]), (&json!(true), &json!([])));
+    assert_eq!((&found["known_servers"]["one_server"], &found["disagreements"]), (&json!(true), &json!([])));
     let said = clinic.says(&["identity"], 0);
     holds(&said, &["site clinic", "hardware id mach… (shortened)", "(the same server)", "C Clinic", "V6 5"]);
     assert_eq!(clinic.json(&["identity", "--ask"], 0)["disagreements"], json!([]));

@@ -12,13 +12,6 @@ use time::format_description::well_known::Rfc3339;
 /// The data of records and the bytes of messages, whose keys are those of Open mSupply.
 const DATA: [&str; 6] = ["data", "here", "local", "received", "json", "properties"];
 
-/// Words of everyday use that stand for several kinds of things in different commands, each plain beside its neighbours. No other key does
-/// this.
-const SEVERAL_KINDS: [&str; 18] = [
-    "changed", "changes", "cursor", "done", "error", "files", "from", "missing", "position", "pulled", "pushed",
-    "records", "removed", "servers", "since", "sound", "to", "waiting",
-];
-
 /// Times whose keys do not end in `_at`: the time of a cycle is its name in the log.
 const OTHER_TIMES: [&str; 2] = ["by_cycle", "last_success"];
 
@@ -34,31 +27,36 @@ const SYNONYMS: [(&str, &[&str]); 8] = [
     ("at", &["time", "timestamp", "when", "datetime", "date"]),
 ];
 
-/// The keys with the kinds of their values.
+/// The commands of a key that are listed; a key of more is one of all.
+const COMMANDS: usize = 6;
+
+/// The keys with the kinds of their values, and the commands that print them.
 #[derive(Default)]
-pub(super) struct JsonKeys(BTreeMap<String, BTreeSet<&'static str>>);
+pub(super) struct JsonKeys(BTreeMap<String, (BTreeSet<&'static str>, BTreeSet<String>)>);
 
 impl JsonKeys {
     /// Reads what a command printed, one document or lines.
-    pub(super) fn read(&mut self, output: &str) {
+    pub(super) fn read(&mut self, command: &str, output: &str) {
         for document in output.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok()) {
-            self.of_value(&document);
+            self.of_value(command, &document);
         }
     }
 
-    fn of_value(&mut self, value: &Value) {
+    fn of_value(&mut self, command: &str, value: &Value) {
         match value {
-            Value::Array(all) => all.iter().for_each(|value| self.of_value(value)),
+            Value::Array(all) => all.iter().for_each(|value| self.of_value(command, value)),
             // Counts by table have the names of tables.
             Value::Object(all) if all.keys().all(|key| is_table(key)) => {}
             Value::Object(all) => {
                 for (key, value) in all {
                     // Of a null nothing is known.
                     if let Some(kind) = kind_of(value) {
-                        self.0.entry(key.clone()).or_default().insert(kind);
+                        let (kinds, commands) = self.0.entry(key.clone()).or_default();
+                        kinds.insert(kind);
+                        commands.insert(command.to_owned());
                     }
                     if !DATA.contains(&key.as_str()) {
-                        self.of_value(value);
+                        self.of_value(command, value);
                     }
                 }
             }
@@ -70,8 +68,8 @@ impl JsonKeys {
     #[track_caller]
     pub(super) fn each_has_one_meaning(&self) {
         let mut faults = Vec::new();
-        for (key, kinds) in &self.0 {
-            if kinds.len() > 1 && !SEVERAL_KINDS.contains(&key.as_str()) {
+        for (key, (kinds, _)) in &self.0 {
+            if kinds.len() > 1 {
                 faults.push(format!("{key} is of several kinds: {kinds:?}"));
             }
             let is_time = key == "at" || key.ends_with("_at") || OTHER_TIMES.contains(&key.as_str());
@@ -83,7 +81,14 @@ impl JsonKeys {
             }
         }
         assert!(faults.is_empty(), "{}", faults.join("\n"));
-        let written: String = self.0.iter().map(|(key, kinds)| format!("{key}: {}\n", join(kinds))).collect();
+        let line = |(key, (kinds, commands)): (&String, &(BTreeSet<&'static str>, BTreeSet<String>))| {
+            let commands = match commands.len() {
+                ..=COMMANDS => commands.iter().map(String::as_str).collect::<Vec<_>>().join(", "),
+                count => format!("{count} commands"),
+            };
+            format!("{key}: {} ({commands})\n", join(kinds))
+        };
+        let written: String = self.0.iter().map(line).collect();
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/desk/json_keys.txt");
         if std::env::var_os("UPDATE_DOCS").is_some() {
             std::fs::write(&path, &written).expect("written");

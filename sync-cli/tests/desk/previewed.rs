@@ -63,7 +63,7 @@ fn a_pull_is_foreseen_with_what_would_be_set_aside_and_nothing_moves() {
     clinic.put_at_central("asset_class", r#"{"id":"c","name":"Cold"}"#);
     let before = clinic.contents();
     let found = clinic.json(&["preview", "pull"], 1);
-    let central = found["from"].as_array().expect("a list").iter().find(|from| from["source"] == "central");
+    let central = found["sources"].as_array().expect("a list").iter().find(|from| from["source"] == "central");
     let central = central.expect("central was asked");
     assert_eq!((&central["records"], &central["is_complete"]), (&json!(2), &json!(true)));
     assert_eq!((&found["integrated"], &found["set_aside_records"]), (&json!(1), &json!(1)));
@@ -81,7 +81,7 @@ fn a_pull_is_foreseen_with_what_would_be_set_aside_and_nothing_moves() {
     assert_eq!(clinic.contents(), before, "nothing is changed, and no cursor moves");
     // The pull is as predicted.
     let report = clinic.sync(1);
-    assert_eq!((&report["integrated"], &report["quarantined"]), (&json!(1), &json!(1)));
+    assert_eq!((&report["integrated"], &report["quarantined_otherwise"]), (&json!(1), &json!(1)));
 
     // With the parent, the records that wait for it would come too.
     clinic.put_at_central("property", &PROPERTY.replace("Population", "People"));

@@ -35,7 +35,7 @@ fn what_was_lost_here_is_read_again() {
     holds(&clinic.says(&["cursor", "show"], 0), &["pull_cursor_v6", "next position to read at central"]);
 
     let planned = clinic.json(&["cursor", "rewind", "pull"], 0);
-    assert_eq!((&planned["plan"]["from"], &planned["done"]), (&pull["position"], &json!(false)));
+    assert_eq!((&planned["plan"]["position_before"], &planned["is_done"]), (&pull["position"], &json!(false)));
     holds(&clinic.says(&["cursor", "rewind", "pull"], 0), &["would be rewound", "to 0"]);
     assert_eq!(clinic.json(&["cursor", "rewind", "pull", "--yes"], 2)["error"]["code"], "bad_input");
     assert!(clinic.backups().is_empty(), "nothing was done yet");
@@ -83,7 +83,7 @@ fn what_central_lost_is_sent_again_and_twice_is_as_good_as_once() {
     clinic.desk.run(&at_central).ends(2);
 
     let planned = clinic.json(&["resend", "asset"], 0);
-    assert_eq!((&planned["plan"]["records"], &planned["done"]), (&json!(2), &json!(false)));
+    assert_eq!((&planned["plan"]["records"], &planned["is_done"]), (&json!(2), &json!(false)));
     assert_eq!(clinic.json(&["resend", "asset", "--since", "2100-01-01"], 0)["plan"]["records"], 0);
     assert_eq!(clinic.json(&["resend", "asset", "fridge"], 0)["plan"]["records"], 1);
     holds(&clinic.says(&["resend", "all"], 0), &["Would go out again with the next push: 2 records", "asset: 2"]);
@@ -91,9 +91,9 @@ fn what_central_lost_is_sent_again_and_twice_is_as_good_as_once() {
 
     let resend = ["resend", "asset", "--yes", "--reason", "central lost its assets"];
     let done = clinic.json(&resend, 0);
-    assert_eq!((&done["done"], clinic.backups().len()), (&json!(true), 1));
+    assert_eq!((&done["is_done"], clinic.backups().len()), (&json!(true), 1));
     let again: Value = clinic.json(&resend, 0);
-    assert_eq!((&again["done"], &again["plan"]["waiting_already"]), (&json!(false), &json!(2)));
+    assert_eq!((&again["is_done"], &again["plan"]["waiting_already"]), (&json!(false), &json!(2)));
     holds(&clinic.says(&["log", "show"], 0), &["command resend asset", "reason central lost its assets", "2 records"]);
     assert_eq!(clinic.sync(0)["pushed"], 2);
     clinic.desk.run(&at_central).ends(0);
@@ -140,8 +140,8 @@ fn what_came_from_the_legacy_server_and_was_lost_here_is_read_again() {
     assert!(legacy.as_u64() > Some(0), "{legacy}");
 
     let planned = clinic.json(&["cursor", "rewind", "pull-legacy"], 0);
-    assert_eq!((&planned["plan"]["from"], &planned["plan"]["to"]), (&legacy, &json!(0)));
-    assert_eq!((&planned["done"], position()), (&json!(false), (legacy.clone(), central.clone())), "only foreseen");
+    assert_eq!((&planned["plan"]["position_before"], &planned["plan"]["position_after"]), (&legacy, &json!(0)));
+    assert_eq!((&planned["is_done"], position()), (&json!(false), (legacy.clone(), central.clone())), "only foreseen");
     let rewind = ["cursor", "rewind", "pull-legacy", "--yes", "--reason", "the stores were deleted"];
     holds(&clinic.says(&rewind, 0), &["is rewound", "to 0", "oms-sync.sqlite.before-"]);
     assert_eq!((position(), clinic.backups().len()), ((json!(0), central), 1), "and the other cursor stays");

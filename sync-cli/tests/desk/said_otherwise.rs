@@ -96,7 +96,7 @@ fn what_a_message_says_is_said_in_the_words_of_a_file() {
     let found = desk.feed(&["--texts", file, "decode", "--json"], &batch).ends(1).json();
     is_marked(&found["message"]);
     assert_eq!(are_marked(&found["problems"]), 1);
-    let records = found["records"].as_array().expect("records");
+    let records = found["record_lines"].as_array().expect("records");
     let remarks = |key| records.iter().map(|record| are_marked(&record[key])).collect::<Vec<_>>();
     assert_eq!((remarks("problems"), remarks("notes")), (vec![1, 2, 1, 0], vec![1, 0, 0, 1]));
     assert_eq!(found["facts"][3], serde_json::json!(["last batch", "‹no›"]), "names stay");
@@ -163,7 +163,7 @@ fn what_was_done_is_said_in_the_words_of_a_file() {
     }
     clinic.damage("UPDATE sync_state SET value = '99' WHERE key = 'legacy_site_id'");
     let found = clinic.desk.run(&["--texts", file, "discover", "--json"]).ends(0).json();
-    assert_eq!(are_marked(&found["changes"]), 1);
+    assert_eq!(are_marked(&found["differences"]), 1);
 }
 
 #[test]

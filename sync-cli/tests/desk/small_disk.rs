@@ -125,7 +125,7 @@ fn a_sync_that_meets_a_full_disk_loses_nothing_and_goes_on_once_there_is_space()
     assert_eq!(site.says(&["records", "get", "asset", "fridge"], 0).err, "", "the edit is here still");
     assert_eq!(site.runs(&["sync", "-q"], 0)["outcome"], "done");
     let whole = site.runs(&["status"], 0);
-    assert_eq!((&whole["records"]["asset_class"], &whole["waiting"]["records"]), (&json!(300), &json!(0)));
+    assert_eq!((&whole["records_by_table"]["asset_class"], &whole["waiting"]["records"]), (&json!(300), &json!(0)));
     site.clinic.desk.run(&["--db", "central.sqlite", "records", "get", "asset", "fridge"]).ends(0);
     site.runs(&["audit", "-q"], 0);
     assert_eq!(site.runs(&["doctor"], 0)["checks"][1]["outcome"], "ok", "the file is whole");
@@ -163,7 +163,7 @@ fn a_resend_for_whose_backup_there_is_no_space_changes_nothing() {
 
     site.empty();
     let done = site.runs(&resend, 0);
-    assert_eq!((&done["done"], &done["plan"]["records"]), (&json!(true), &json!(100)));
+    assert_eq!((&done["is_done"], &done["plan"]["records"]), (&json!(true), &json!(100)));
     assert_eq!(site.runs(&["sync", "-q"], 0)["pushed"], 100);
 }
 

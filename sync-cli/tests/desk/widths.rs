@@ -93,7 +93,7 @@ fn a_table_without_room_is_told_in_blocks_and_a_pipe_keeps_its_rows() {
 
 /// Runs a command in a terminal of so many columns; returns what is on it.
 #[cfg(target_os = "linux")]
-fn in_terminal(desk: &Desk, columns: usize, term: &str, command: &str) -> String {
+pub(super) fn in_terminal(desk: &Desk, columns: usize, term: &str, command: &str) -> String {
     let program = env!("CARGO_BIN_EXE_oms-sync");
     let shell = format!("stty cols {columns} rows 24; '{program}' {command}");
     let said = Command::new("script")

@@ -93,7 +93,7 @@ fn a_changelog_alarms_from_half_of_what_sites_can_count() {
         drop(file);
         let status = in_central(&["status", "--json"]).json();
         let codes: Vec<&str> =
-            status["concerns"].as_array().expect("a list").iter().filter_map(|c| c["code"].as_str()).collect();
+            status["alarms"].as_array().expect("a list").iter().filter_map(|c| c["code"].as_str()).collect();
         assert_eq!(codes.contains(&"changelog_nears_its_end"), alarms, "{codes:?}");
         let found = in_central(&["doctor", "--json"]).json();
         let warned = found["checks"].as_array().expect("checks").iter();

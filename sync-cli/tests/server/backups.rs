@@ -37,7 +37,7 @@ fn what_a_restored_central_server_lacks_comes_back_from_its_site() {
     let taken = backup(&desk, &[]);
     assert_eq!((&taken["files"], &taken["role"]), (&json!(1), &json!("central")));
     let path = taken["backup"].as_str().expect("a path").to_owned();
-    assert_eq!(desk.run(&["check", &path, "--json"]).ends(0).json()["sound"], true);
+    assert_eq!(desk.run(&["check", &path, "--json"]).ends(0).json()["is_sound"], true);
 
     // Written after the backup: one record at a site, which sends it, and one at central itself.
     put_asset(&desk, "oms-sync.sqlite", "later");
@@ -47,8 +47,11 @@ fn what_a_restored_central_server_lacks_comes_back_from_its_site() {
 
     let restore = ["--db", "central.sqlite", "restore", &path, "--json"];
     let rehearsed = desk.run(&restore).ends(0).json();
-    assert_eq!(rehearsed["done"], false);
-    assert_eq!((&rehearsed["since"]["from_sites"], &rehearsed["since"]["not_sent"]), (&json!(1), &json!(1)));
+    assert_eq!(rehearsed["is_done"], false);
+    assert_eq!(
+        (&rehearsed["since_backup"]["from_sites"], &rehearsed["since_backup"]["not_sent"]),
+        (&json!(1), &json!(1))
+    );
     let while_serving = desk.run(&[&restore[..], &["--yes"]].concat());
     assert_eq!(while_serving.error().0, "database_busy");
     let in_words = desk.run(&["--db", "central.sqlite", "restore", &path, "--yes"]);
@@ -58,7 +61,7 @@ fn what_a_restored_central_server_lacks_comes_back_from_its_site() {
 
     std::fs::remove_dir_all(desk.path("central.sqlite.files")).expect("its files");
     let done = desk.run(&[&restore[..], &["--yes"]].concat()).ends(0).json();
-    assert_eq!((&done["done"], &done["files_missing"]), (&json!(true), &json!(1)));
+    assert_eq!((&done["is_done"], &done["files_missing"]), (&json!(true), &json!(1)));
     desk.run(&["--db", "central.sqlite", "records", "get", "property", "p"]).ends(2);
     let aside = done["aside"].as_str().expect("the former database");
     desk.run(&["--db", aside, "records", "get", "property", "p"]).ends(0);
@@ -261,7 +264,7 @@ fn the_changes_of_an_administrator_that_a_restore_undoes_are_named() {
     ] {
         assert!(said.out.contains(words), "{words}: {said:?}");
     }
-    let since = in_central(&["restore", &path, "--json"]).json()["since"].clone();
+    let since = in_central(&["restore", &path, "--json"]).json()["since_backup"].clone();
     assert_eq!((&since["from_servers"], since["list"].as_array().map(Vec::len)), (&json!(0), Some(4)), "{since}");
 }
 

@@ -74,7 +74,7 @@ fn a_pause_is_told_to_each_release_in_its_way_until_it_is_over() {
     let file = ask(&server.address, "POST", "/central/sync/download_file", &[json], file.to_string().as_bytes());
     assert_eq!(file.status, 503, "{file:?}");
     assert_eq!(desk.run(&["--db", "central.sqlite", "status", "--json"]).ends(0).json()["paused"], true);
-    assert_eq!(desk.run(&["--db", "central.sqlite", "resume", "--json"]).ends(0).json()["changed"], true);
+    assert_eq!(desk.run(&["--db", "central.sqlite", "resume", "--json"]).ends(0).json()["was_paused"], true);
     assert!(!is_paused(&pull("3.2.0")) && !is_paused(&pull("2.19.0")));
     desk.run(&["--db", "central.sqlite", "pause"]).ends(0);
     assert!(is_paused(&pull("3.2.0")) && is_paused(&pull("2.19.0")));

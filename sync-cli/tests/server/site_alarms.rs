@@ -46,7 +46,7 @@ fn a_record_that_is_ignored_on_purpose_alarms_no_more() {
     desk.run(&["sync", "-q"]);
     let refused = listed(&desk);
     assert_eq!(
-        (&refused["name"], &refused["refused"], &refused["quarantined"]),
+        (&refused["name"], &refused["refused"], &refused["quarantined_otherwise"]),
         (&json!("clinic"), &json!(1), &json!(0))
     );
     let page = shows(at, "/", "records in quarantine</span>");
@@ -57,12 +57,15 @@ fn a_record_that_is_ignored_on_purpose_alarms_no_more() {
     let number = all["number"].to_string();
     administer(&desk, &["quarantine", "ignore", &number, "--reason", "the clinic knows"], 0);
     let settled = listed(&desk);
-    assert_eq!((&settled["refused"], &settled["quarantined"]), (&json!(0), &json!(0)), "{settled}");
+    assert_eq!((&settled["refused"], &settled["quarantined_otherwise"]), (&json!(0), &json!(0)), "{settled}");
     let figures = "oms_sync_site_refused_records{site=\"2\",name=\"clinic\"} 0";
     let figures = shows(at, "/metrics/sites", figures);
     assert!(figures.contains("oms_sync_site_quarantine_records{site=\"2\",name=\"clinic\"} 0"), "{figures}");
     let document = get(at, "/status.json").json();
-    assert_eq!((&document["sites"][0]["quarantined"], &document["quarantined"]), (&json!(0), &json!({ "ignored": 1 })));
+    assert_eq!(
+        (&document["sites"][0]["quarantined_otherwise"], &document["quarantined"]),
+        (&json!(0), &json!({ "ignored": 1 }))
+    );
     let page = get(at, "/").text();
     assert!(!page.contains("records in quarantine</span>") && page.contains("Need attention (0)"), "{page}");
     assert!(page.contains("<div id=\"in-quarantine\"><dt>records in quarantine</dt><dd>0</dd>"), "{page}");
@@ -109,4 +112,58 @@ fn a_site_of_a_release_that_pushes_nothing_is_told_wherever_sites_are_shown() {
     let said = desk.run(&["--db", "central.sqlite", "site", "list"]).ends(0).err;
     let said = said.split_whitespace().collect::<Vec<_>>().join(" ");
     assert!(said.contains("runs Open mSupply 3.1.0") && said.contains("upgrade it to 3.2 or later"), "{said}");
+}
+
+/// Alarms of the database, and those that only the running server knows.
+#[test]
+fn doctor_status_page_and_metrics_show_the_same_alarms() {
+    let desk = Desk::new();
+    administer(&desk, &["site", "add", "clinic", "--password-file", "pw"], 0);
+    administer(&desk, &["site", "add", "depot", "--password-file", "pw"], 0);
+    let well: Value = serde_json::from_str(&administer(&desk, &["doctor", "--json"], 0)).expect("JSON");
+    assert!(well["alarms"].is_null() && well["outcome"] == "ok", "{well}");
+    let file = rusqlite::Connection::open(desk.path("central.sqlite")).expect("a database");
+    file.execute_batch(&format!(
+        "INSERT INTO sync_activity (site_id, name, app_version, seen_at) VALUES
+           (2, 'clinic', '3.0.0', '2026-01-01T00:00:00.000Z'), (3, 'depot', '2.19.0', '2026-01-01T00:00:00.000Z');
+         INSERT OR REPLACE INTO sync_state (key, value) VALUES ('newest_cursor', {})",
+        1_i64 << 30
+    ))
+    .expect("written");
+    drop(file);
+    std::fs::write(desk.path("backups"), "where the folder should be").expect("a file");
+    administer(&desk, &["pause"], 0);
+    let server = desk.serve_with("central.sqlite", &["--backup-to", "backups", "--backup-every", "1h"]);
+    let codes = |document: &Value| -> Vec<String> {
+        let alarms = document["alarms"].as_array().map(Vec::as_slice).unwrap_or_default().iter();
+        alarms.map(|alarm| alarm["code"].as_str().expect("a code").to_owned()).collect()
+    };
+    let document = shows(&server.address, "/status.json", "backup_failed");
+    let shown = codes(&serde_json::from_str(&document).expect("JSON"));
+    assert_eq!(shown, ["changelog_nears_its_end", "site_pushes_nothing", "sites_silent", "paused", "backup_failed"]);
+    // The database is told at the next look of the server.
+    let mut found = Value::Null;
+    for _ in 0..60 {
+        found = serde_json::from_str(&administer(&desk, &["doctor", "--json"], 0)).expect("JSON");
+        if codes(&found).contains(&"backup_failed".to_owned()) {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(500));
+    }
+    assert_eq!(codes(&found), shown, "{found:#}");
+    let status: Value = serde_json::from_str(&administer(&desk, &["status", "--json"], 0)).expect("JSON");
+    assert_eq!(codes(&status), shown);
+    let metrics = get(&server.address, "/metrics").text();
+    let counted = metrics.lines().filter_map(|line| line.strip_prefix("oms_sync_alarms{code=\"")?.split_once("\"} "));
+    let mut counted: Vec<&str> = counted.filter(|(_, count)| *count != "0").map(|(code, _)| code).collect();
+    counted.sort_by_key(|code| shown.iter().position(|shown| shown == code));
+    assert_eq!(counted, shown);
+    let page = get(&server.address, "/").text();
+    assert_eq!(page.matches("<li>▲ ").count(), shown.len(), "{page}");
+    let said = administer(&desk, &["doctor"], 0);
+    assert_eq!(said.matches("Alarm: ").count(), shown.len(), "{said}");
+    assert!(said.split_whitespace().collect::<Vec<_>>().join(" ").contains("did not come for a day: depot"), "{said}");
+    server.stop().ends(0);
+    let stopped = serde_json::from_str(&administer(&desk, &["doctor", "--json"], 0)).expect("JSON");
+    assert_eq!(codes(&stopped), shown[..4], "a server that does not run has nothing to tell of itself");
 }

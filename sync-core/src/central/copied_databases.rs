@@ -111,14 +111,18 @@ impl SiteDatabases {
         })
     }
 
-    /// What is known once it is clear which database this request is of. `None` while the first pull of another database may
-    /// still turn out to be a late one.
-    fn settled(self, chain: &PushChain, now: Timestamp) -> Option<Self> {
-        if !self.is_replaced(chain) {
-            return Some(self);
+    /// What is known once it is clear which database this request is of.
+    ///
+    /// # Errors
+    /// When another database was set up, whose only pull so far may still turn out to be a late one.
+    fn settled(self, chain: &PushChain, now: Timestamp) -> std::result::Result<Self, Timestamp> {
+        match self.replaced.as_ref().map(|replaced| replaced.at) {
+            Some(set_up_at) if self.is_replaced(chain) => match may_still_arrive(set_up_at, now) {
+                true => Err(set_up_at),
+                false => Ok(self.reinstated(chain)),
+            },
+            _ => Ok(self),
         }
-        let is_open = self.replaced.as_ref().is_some_and(|replaced| may_still_arrive(replaced.at, now));
-        (!is_open).then(|| self.reinstated(chain))
     }
 
     /// What is known if the newest database has sent nothing after its first pull: that pull was a late one.
@@ -208,8 +212,8 @@ pub(super) enum PushVerdict {
     Taken(Option<CopyReport>),
     /// Another copy continues, whose push was accepted at this time.
     Refused { goes_on_since: Timestamp },
-    /// Another database has just been set up, or a request of one that was given up came late: that shows soon.
-    Undecided,
+    /// Another database was set up at this time, or a request of one that was given up came late: that shows soon.
+    Undecided { set_up_at: Timestamp },
 }
 
 /// What a pull says of its database.
@@ -232,7 +236,9 @@ pub(super) enum PullVerdict {
         goes_on_since: Timestamp,
     },
     /// As for a push.
-    Undecided,
+    Undecided {
+        set_up_at: Timestamp,
+    },
 }
 
 const COPIES: SiteSetting<Option<StoredJson<SiteDatabases>>> = state::copies_of_site();
@@ -282,9 +288,9 @@ pub(super) fn judge(
     let Some(chain) = chain.filter(names_a_push).filter(|_| !planted!(CopiesNotTold)) else {
         return Ok(PushVerdict::Taken(None));
     };
-    let known = match of_site(txn, site)?.map(|known| known.settled(chain, now)) {
-        Some(None) => return Ok(PushVerdict::Undecided),
-        known => known.flatten(),
+    let known = match of_site(txn, site)?.map(|known| known.settled(chain, now)).transpose() {
+        Err(set_up_at) => return Ok(PushVerdict::Undecided { set_up_at }),
+        Ok(known) => known,
     };
     // Another copy than the newest misses what that one sent: it reads everything again, as after a restore of this server.
     let known = known.filter(|known| !known.is_open_to_all || known.is_newest(chain));
@@ -361,7 +367,10 @@ pub(super) fn judge_pull(txn: &dyn ReadTxn, site: SiteId, chain: &PushChain, now
     let Some(known) = of_site(txn, site)?.filter(|_| is_named && !planted!(CopiesNotTold)) else {
         return Ok(PullVerdict::Continues);
     };
-    let Some(known) = known.settled(chain, now) else { return Ok(PullVerdict::Undecided) };
+    let known = match known.settled(chain, now) {
+        Err(set_up_at) => return Ok(PullVerdict::Undecided { set_up_at }),
+        Ok(known) => known,
+    };
     let central_restored = changelog_gaps(txn)?.iter().map(|lost| lost.before).max().unwrap_or(Cursor(0));
     let goes_on = known.is_open_to_all
         || known.is_newest(chain)

@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use serde::Serialize;
 
@@ -18,11 +19,15 @@ use crate::clock::Timestamp;
 use crate::error::Result;
 use crate::protocol::v6::{ReadPositions, pushes_nothing};
 use crate::record::{Cursor, SiteId};
-use crate::storage::state::FailedSignIns;
+use crate::storage::state::{FailedSignIns, StoredJson};
 use crate::storage::{QuarantineCause, ReadTxn, Selection, SiteActivity, changelog_gaps, state};
+use crate::support::alarms::{CentralAlarm, ServerAlarm, ToldByServer, alarms_of};
 
 /// The most visits in one transaction.
 const CHUNK: usize = 1000;
+
+/// How old what a server told of itself may become before it is written again.
+const TOLD_AGAIN: Duration = Duration::from_secs(600);
 
 /// The most names whose refused sign-ins are counted between two flushes.
 const FAILED_NAMES_MAX: usize = 1000;
@@ -139,6 +144,8 @@ pub struct CentralView {
     pub sites: Vec<SiteView>,
     /// The quarantined records by cause, including those that no site pushed.
     pub quarantined: Vec<(QuarantineCause, u64)>,
+    /// Its alarms, without those that only the running server knows: see [`Central::tell_of_server`](crate::central::Central::tell_of_server).
+    pub alarms: Vec<CentralAlarm>,
 }
 
 /// The state of a site, as central knows it.
@@ -166,6 +173,7 @@ pub struct SiteView {
     /// Its records that a rule refused.
     pub refused: u64,
     /// Its records that are in quarantine for another cause, without those that need nobody: ignored on purpose, or superseded.
+    #[serde(rename = "quarantined_otherwise")]
     pub quarantined: u64,
     /// The refused sign-ins under its name: a wrong password, or another machine. A site that a legacy server lists is known
     /// here from its first visit on.
@@ -285,69 +293,28 @@ impl Central {
     /// # Errors
     /// The storage failed.
     pub fn view(&self) -> Result<CentralView> {
-        let (txn, now) = (self.storage.read()?, self.clock.now());
-        let mut visits: BTreeMap<SiteId, SiteActivity> =
-            txn.central()?.activity()?.into_iter().map(|visit| (visit.site, visit)).collect();
-        for (site, unwritten) in self.activity.lock().iter() {
-            match visits.get_mut(site) {
-                Some(known) => known.update(unwritten.clone()),
-                None => {
-                    visits.insert(*site, unwritten.clone());
-                }
-            }
+        view(self.storage.read()?.as_ref(), self.clock.now(), &self.activity)
+    }
+
+    /// Tells the database what this server knows of itself, such as its disk and its certificate, so that `doctor` and `status` show it
+    /// too. The host calls it every minute or so, with an empty list where all is well and before it ends; it writes only where
+    /// that is news, or was written some minutes ago.
+    ///
+    /// # Errors
+    /// The storage failed.
+    pub fn tell_of_server(&self, alarms: &[ServerAlarm]) -> Result<()> {
+        let (now, setting) = (self.clock.now(), state::TOLD_BY_SERVER);
+        let known = setting.get(self.storage.read()?.as_ref())?.map(|StoredJson(told)| told);
+        let is_known = known.map_or(alarms.is_empty(), |told| {
+            let is_fresh = told.alarms.is_empty() || now.since(told.at) < TOLD_AGAIN;
+            told.alarms == alarms && is_fresh && told.at <= now
+        });
+        if is_known {
+            return Ok(());
         }
-        let (newest, gaps) = (txn.last_cursor()?, changelog_gaps(txn.as_ref())?);
-        let integrating: HashSet<SiteId> = txn.central()?.integrations()?.into_iter().collect();
-        let copies = refused_copies(txn.as_ref(), now)?.into_iter();
-        let copies: HashMap<SiteId, Timestamp> = copies.map(|copy| (copy.site, copy.refused_at)).collect();
-        let mut sites: BTreeMap<SiteId, SiteView> = BTreeMap::new();
-        let unseen = |id, name| SiteView {
-            copy_refused_at: copies.get(&id).copied(),
-            is_integrating: integrating.contains(&id),
-            ..SiteView::unseen(id, name)
-        };
-        for entry in txn.central()?.sites()? {
-            sites.insert(entry.id, unseen(entry.id, entry.name));
-        }
-        let listed: HashSet<SiteId> = sites.keys().copied().collect();
-        for (id, visit) in visits {
-            let behind = visit.read_to.map(|read_to| rows_from(read_to, newest, &gaps));
-            let site = sites.entry(id).or_insert_with(|| unseen(id, visit.name));
-            *site = SiteView {
-                pushes_nothing: pushes_nothing(&visit.app_version),
-                app_version: visit.app_version,
-                seen_at: Some(visit.seen_at),
-                pulled_at: visit.pulled_at,
-                pushed_at: visit.pushed_at,
-                behind,
-                ..site.clone()
-            };
-        }
-        for (id, cause, count) in txn.central()?.quarantine_of_sites()? {
-            let site = sites.entry(id).or_insert_with(|| unseen(id, String::new()));
-            match cause {
-                QuarantineCause::Refused => site.refused += count,
-                // Nobody has to act, so they do not alarm.
-                settled if settled.is_settled() => {}
-                _ => site.quarantined += count,
-            }
-        }
-        // A site that was removed is silent for good. A legacy server keeps its list itself.
-        if !state::LEGACY_URL.is_set(txn.as_ref())? {
-            sites.retain(|id, site| listed.contains(id) || site.is_integrating || site.refused + site.quarantined > 0);
-        }
-        // It signs in to check that sites find it.
-        if let Some(own) = state::SITE_ID.find(txn.as_ref())? {
-            sites.remove(&own);
-        }
-        let unwritten = self.activity.failed_sign_ins().clone();
-        for (id, site) in &mut sites {
-            let written = state::FAILED_SIGN_INS.of(*id).get(txn.as_ref())?.0;
-            let failed = written.and(unwritten.get(&site.name).copied().unwrap_or_default());
-            (site.failed_sign_ins, site.sign_in_failed_at) = (failed.count, failed.last_at);
-        }
-        let quarantined = txn.quarantine_counts()?;
-        Ok(CentralView { at: now, newest, sites: sites.into_values().collect(), quarantined })
+        let txn = self.storage.write()?;
+        setting.set(txn.as_ref(), Some(StoredJson(ToldByServer { at: now, alarms: alarms.to_vec() })))?;
+        txn.commit()
     }
 
     /// The waiting integrations, and the work done since this server started.
@@ -367,6 +334,77 @@ impl Central {
     pub fn check(&self) -> Result<()> {
         self.storage.read()?.last_cursor().map(|_| ())
     }
+}
+
+/// The state of a central server without the visits that a running one has not written yet.
+pub(crate) fn written_view(txn: &dyn ReadTxn, now: Timestamp) -> Result<CentralView> {
+    view(txn, now, &Activity::default())
+}
+
+fn view(txn: &dyn ReadTxn, now: Timestamp, activity: &Activity) -> Result<CentralView> {
+    let mut visits: BTreeMap<SiteId, SiteActivity> =
+        txn.central()?.activity()?.into_iter().map(|visit| (visit.site, visit)).collect();
+    for (site, unwritten) in activity.lock().iter() {
+        match visits.get_mut(site) {
+            Some(known) => known.update(unwritten.clone()),
+            None => {
+                visits.insert(*site, unwritten.clone());
+            }
+        }
+    }
+    let (newest, gaps) = (txn.last_cursor()?, changelog_gaps(txn)?);
+    let integrating: HashSet<SiteId> = txn.central()?.integrations()?.into_iter().collect();
+    let refused = refused_copies(txn, now)?;
+    let copies: HashMap<SiteId, Timestamp> = refused.iter().map(|copy| (copy.site, copy.refused_at)).collect();
+    let mut sites: BTreeMap<SiteId, SiteView> = BTreeMap::new();
+    let unseen = |id, name| SiteView {
+        copy_refused_at: copies.get(&id).copied(),
+        is_integrating: integrating.contains(&id),
+        ..SiteView::unseen(id, name)
+    };
+    for entry in txn.central()?.sites()? {
+        sites.insert(entry.id, unseen(entry.id, entry.name));
+    }
+    let listed: HashSet<SiteId> = sites.keys().copied().collect();
+    for (id, visit) in visits {
+        let behind = visit.read_to.map(|read_to| rows_from(read_to, newest, &gaps));
+        let site = sites.entry(id).or_insert_with(|| unseen(id, visit.name));
+        *site = SiteView {
+            pushes_nothing: pushes_nothing(&visit.app_version),
+            app_version: visit.app_version,
+            seen_at: Some(visit.seen_at),
+            pulled_at: visit.pulled_at,
+            pushed_at: visit.pushed_at,
+            behind,
+            ..site.clone()
+        };
+    }
+    for (id, cause, count) in txn.central()?.quarantine_of_sites()? {
+        let site = sites.entry(id).or_insert_with(|| unseen(id, String::new()));
+        match cause {
+            QuarantineCause::Refused => site.refused += count,
+            // Nobody has to act, so they do not alarm.
+            settled if settled.is_settled() => {}
+            _ => site.quarantined += count,
+        }
+    }
+    // A site that was removed is silent for good. A legacy server keeps its list itself.
+    if !state::LEGACY_URL.is_set(txn)? {
+        sites.retain(|id, site| listed.contains(id) || site.is_integrating || site.refused + site.quarantined > 0);
+    }
+    // It signs in to check that sites find it.
+    if let Some(own) = state::SITE_ID.find(txn)? {
+        sites.remove(&own);
+    }
+    let unwritten = activity.failed_sign_ins().clone();
+    for (id, site) in &mut sites {
+        let written = state::FAILED_SIGN_INS.of(*id).get(txn)?.0;
+        let failed = written.and(unwritten.get(&site.name).copied().unwrap_or_default());
+        (site.failed_sign_ins, site.sign_in_failed_at) = (failed.count, failed.last_at);
+    }
+    let (sites, quarantined) = (sites.into_values().collect::<Vec<_>>(), txn.quarantine_counts()?);
+    let alarms = alarms_of(txn, &sites, &quarantined, refused, now)?;
+    Ok(CentralView { at: now, newest, sites, quarantined, alarms })
 }
 
 #[cfg(test)]

@@ -36,6 +36,7 @@ pub struct Store {
     #[serde(rename = "store_id")]
     pub id: StoreId,
     /// Its code.
+    #[serde(rename = "store_code")]
     pub code: String,
     /// The name of its name record.
     pub name: String,

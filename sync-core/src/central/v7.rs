@@ -6,6 +6,7 @@ use serde_json::json;
 use crate::central::handled_request::Endpoint;
 use crate::central::request_log::RequestTrace;
 use crate::protocol::v6::{V6_VERSION_MAX, V6_VERSION_MIN};
+use crate::site::release_3::SPEAKS_V6;
 use crate::transport::HttpResponse;
 
 /// The beginning of every path of V7.
@@ -17,7 +18,7 @@ pub(super) fn refused(trace: &RequestTrace) -> HttpResponse {
     trace.endpoint.set(Endpoint::V7);
     trace.error.set(Some("other"));
     let said = format!(
-        "This central server speaks the sync protocol V6 (versions {V6_VERSION_MIN} to {V6_VERSION_MAX}) of Open \
+        "{SPEAKS_V6} (versions {V6_VERSION_MIN} to {V6_VERSION_MAX}) of Open \
          mSupply 2.x, and not V7, which a new site of Open mSupply 3.x needs. Nothing was changed. Set this site up with \
          Open mSupply 2.x, or ask your administrator for the address of a 3.x central server"
     );

@@ -233,6 +233,15 @@ pub enum Error {
         advice: "Stop this copy, and go on with the other one. To go on with this one instead, stop the other and set this site up again here, and synchronise twice: it reads what the other sent, and the other is refused from then on. What is not sent yet stays in each.",
     }
 
+    /// Another database of the site was set up a short time ago; central waits to see which of them continues.
+    CopyUndecided {
+        fields: { site: String as quoted = "clinic".into(), since: String as moment = "2026-11-23T08:00:00.000Z".into() },
+        code: "copy_undecided", class: Retry,
+        message: "another database of site \"{site}\" was set up at {since}, and central waits up to fifteen minutes to see which one continues",
+        cause: "The site was set up on another machine or in another file, or a request of a database that was given up came late.",
+        advice: "If the site was set up elsewhere on purpose, stop this one. If not, keep that one from synchronising again: after fifteen minutes this database continues with its next sync. Nothing is lost meanwhile.",
+    }
+
     /// This machine has no id of its own.
     NoMachineId {
         fields: { reason: String = "no such file".into() },
@@ -288,6 +297,24 @@ pub enum Error {
         message: "what answers at {url} is not {server}: it sent {found}",
         cause: "A proxy, a log-in page of the network, or another program answers at this address and port.",
         advice: "Check the address and its port; a proxy or a log-in page of the network may be in between.",
+    }
+
+    /// A server of Open mSupply 3.x that speaks V7 alone.
+    SpeaksV7Only {
+        fields: { url: String = "https://central.example.org".into() },
+        code: "speaks_v7_only", class: Configure,
+        message: "the server at {url} is of Open mSupply 3.x and speaks V7 only; this program speaks V5 and V6",
+        cause: "Without a legacy server, Open mSupply 3.x synchronises its sites by V7 alone.",
+        advice: "Ask the administrator for the address of a legacy server, whose network has V6. A network that has V7 only takes sites of Open mSupply 3.x.",
+    }
+
+    /// The address of the legacy server is that of a central server of Open mSupply 3.x, which speaks V6.
+    CentralOfRelease3 {
+        fields: { url: String = "https://central.example.org".into() },
+        code: "central_of_release_3", class: Configure,
+        message: "the server at {url} is a central server of Open mSupply 3.x, which still speaks V6, and not the legacy server",
+        cause: "Sites of 3.x are set up with the address of central; a site that speaks V6 needs that of the legacy server.",
+        advice: "Set this site up with the address of the legacy server, which names central by itself; ask the administrator for it.",
     }
 
     /// A certificate that is not trusted.

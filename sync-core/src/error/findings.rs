@@ -128,6 +128,14 @@ pub(crate) const FINDINGS: &[Declared] = &[
         advice: "Ask the legacy server's administrator to set the store to dispensary mode; the next sync brings it.",
     },
     Declared {
+        code: "central_alarms",
+        class: Configure,
+        upstream: None,
+        message: "this central server has alarms",
+        cause: "A site stays away, a certificate ends, a disk fills, or what else the status page warns of.",
+        advice: "Each alarm says what to do about it; the status page, /status.json and the metrics show the same alarms.",
+    },
+    Declared {
         code: "stores_lost",
         class: LocalFault,
         upstream: None,

@@ -340,6 +340,10 @@ pub(crate) fn wire_error(error: WireError, url: &str, of: &Identity) -> Error {
             let since = WireError::copy_goes_on_since(&text).map(|since| excerpt(since.as_bytes())).unwrap_or_default();
             Error::DatabaseCopied { site: of.site_name.clone(), since }
         }
+        WireError::OtherServerError(text) if WireError::copy_undecided_since(&text).is_some() => {
+            let since = WireError::copy_undecided_since(&text).unwrap_or_default();
+            Error::CopyUndecided { site: of.site_name.clone(), since: excerpt(since.as_bytes()) }
+        }
         WireError::OtherServerError(text) => match WireError::flattened_legacy_error(&text) {
             Some(error) => legacy_code(&error.code, &of.site_name).unwrap_or_else(|| Error::PeerError {
                 server,

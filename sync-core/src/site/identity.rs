@@ -97,6 +97,7 @@ pub struct Discovered {
     /// The state of this site's initialisation at the legacy server.
     pub initialisation_status: String,
     /// The differences from its previous answer.
+    #[serde(rename = "differences")]
     pub changes: Vec<Message>,
     /// The same state, for the cycle.
     #[serde(skip)]

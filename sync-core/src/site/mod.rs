@@ -14,6 +14,7 @@ pub(crate) mod legacy;
 pub(crate) mod observer;
 mod outbox;
 mod progress;
+pub(crate) mod release_3;
 pub(crate) mod remote;
 pub(crate) mod report;
 pub(crate) mod secrets;

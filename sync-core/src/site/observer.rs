@@ -79,9 +79,11 @@ pub(crate) struct Totals {
 }
 
 impl Totals {
-    /// True if the total of a batch of so many records is no number of records: it fell by more than came, or nothing came of it.
+    /// True if the total of a batch of so many records is no number of records: it fell by more than came, nothing came of it, or more
+    /// came than it says.
     pub(crate) fn is_estimate(&mut self, total: u64, records: u64) -> bool {
-        self.are_distances |= self.expected.is_some_and(|expected| total < expected) || records == 0 && total > 0;
+        let fell = self.expected.is_some_and(|expected| total < expected);
+        self.are_distances |= fell || records == 0 && total > 0 || total < records;
         self.expected = Some(total.saturating_sub(records));
         self.are_distances
     }

@@ -83,7 +83,9 @@ pub struct SyncReport {
     pub pulled: u64,
     /// Records integrated.
     pub integrated: u64,
-    /// Records in quarantine because they are malformed, unknown or wait for another.
+    /// Records in quarantine because they are malformed, unknown or wait for another. In JSON `quarantined_otherwise`, since `refused`
+    /// counts the others.
+    #[serde(rename = "quarantined_otherwise")]
     pub quarantined: u64,
     /// Records in quarantine because a rule of ownership forbids them, or because central refused them.
     pub refused: u64,
@@ -134,8 +136,10 @@ pub struct PushedRange {
     /// `central` or `legacy`.
     pub to: &'static str,
     /// Its first cursor.
+    #[serde(rename = "from_cursor")]
     pub from: Cursor,
     /// The first cursor after it.
+    #[serde(rename = "below_cursor")]
     pub below: Cursor,
 }
 
@@ -244,6 +248,7 @@ pub struct StepReport {
     /// Its duration.
     pub seconds: f64,
     /// The code of its error.
+    #[serde(rename = "error_code")]
     pub error: Option<&'static str>,
 }
 

@@ -86,14 +86,18 @@ impl Support {
 #[non_exhaustive]
 pub struct Rewind {
     /// The cursor.
+    #[serde(rename = "name")]
     pub cursor: PullCursor,
     /// Its position.
+    #[serde(rename = "position_before")]
     pub from: Cursor,
     /// Its new position.
+    #[serde(rename = "position_after")]
     pub to: Cursor,
     /// True to read this site's own records too.
     pub own: bool,
     /// True if anything would change: the cursor may be there, or further back, already.
+    #[serde(rename = "is_change")]
     pub changes: bool,
 }
 

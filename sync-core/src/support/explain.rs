@@ -377,7 +377,7 @@ fn cycle_that_brought(log: &[LogEntry], at: Cursor) -> Option<NumberedCycle> {
 
 /// The cycle in which a server accepted this change.
 fn cycle_that_sent(log: &[LogEntry], to: &str, at: Cursor) -> Option<NumberedCycle> {
-    let is_in = |range: &Value| range["to"] == to && lies_in(at, &range["from"], &range["below"]);
+    let is_in = |range: &Value| range["to"] == to && lies_in(at, &range["from_cursor"], &range["below_cursor"]);
     newest(log, |report| report["pushed_ranges"].as_array().is_some_and(|ranges| ranges.iter().any(is_in)))
 }
 

@@ -36,6 +36,7 @@ pub struct IdentityShown {
     /// The active stores.
     pub stores: Vec<StoreShown>,
     /// The servers.
+    #[serde(rename = "known_servers")]
     pub servers: Servers,
     /// The versions.
     pub versions: Versions,
@@ -55,6 +56,7 @@ pub struct StoreShown {
     #[serde(rename = "store_id")]
     pub id: String,
     /// Its code.
+    #[serde(rename = "store_code")]
     pub code: String,
     /// The name in its name record, if that is here.
     pub name: Option<String>,

@@ -104,6 +104,7 @@ pub struct Prediction {
     /// In all.
     pub seconds: f64,
     /// Its parts.
+    #[serde(rename = "predicted_parts")]
     pub parts: Vec<PredictedPart>,
 }
 

@@ -3,13 +3,13 @@
 //! [`Replica::support`](crate::Replica::support) has what needs only the database, [`Site::support`] what asks the servers too. They
 //! give facts; the host shows them. All of it but the [`Status`] is behind the feature `support`.
 
+pub(crate) mod alarms;
 #[cfg(feature = "support")]
 mod audit;
 #[cfg(feature = "support")]
 mod audit_report;
 #[cfg(feature = "support")]
 pub(crate) mod audit_with_central;
-pub(crate) mod config_warnings;
 #[cfg(feature = "support")]
 mod conflicts;
 #[cfg(feature = "support")]
@@ -40,11 +40,13 @@ mod resend;
 mod retry;
 pub(crate) mod status;
 
+#[cfg(feature = "central")]
+pub use alarms::SiteTrouble;
+pub use alarms::{CentralAlarm, NamedSites, ServerAlarm, ServerAlarmEntry};
 #[cfg(feature = "support")]
 pub(crate) use audit::{CentralSnapshot, compare};
 #[cfg(feature = "support")]
 pub use audit_report::{Audit, AuditReason, AuditedType, Difference, DifferenceKind, DifferenceReason};
-pub use config_warnings::ConfigWarning;
 #[cfg(feature = "support")]
 pub use conflicts::ComparedConflict;
 #[cfg(feature = "support")]

@@ -32,6 +32,7 @@ const BYTES_MAX: usize = 64 * 1024 * 1024;
 #[non_exhaustive]
 pub struct PullPreview {
     /// From each source, in the order of a cycle: central data of the legacy server, its queue for this site, central.
+    #[serde(rename = "sources")]
     pub from: Vec<IncomingPreview>,
     /// Records that would be integrated, of those that were read.
     pub integrated: u64,

@@ -14,7 +14,7 @@ use crate::site::legacy::push::is_pushed_to_legacy;
 use crate::site::report::SyncOutcome;
 use crate::storage::state::{central_is_legacy, role, site_id};
 use crate::storage::{LogEntry, LoggedError, QuarantineCause, ReadTxn, Selection, Storage, state};
-use crate::support::config_warnings::{ConfigWarning, config_warnings};
+use crate::support::alarms::{CentralAlarm, alarms};
 use crate::support::refused_by_central::refused_by_central;
 use crate::support::{is_of_patient, is_repair};
 
@@ -54,12 +54,13 @@ pub struct Status {
     /// Records of this site that central refused, and that were not written again since; only a central server of this project
     /// tells. At most the newest 200.
     pub refused_by_central: Vec<CentralRefusal>,
-    /// On a central server, warnings for its administrator.
-    #[serde(rename = "concerns")]
-    pub config_warnings: Vec<ConfigWarning>,
+    /// On a central server, its alarms.
+    pub alarms: Vec<CentralAlarm>,
     /// Files by state, as far as they are known.
+    #[serde(rename = "files_by_state")]
     pub files: std::collections::BTreeMap<&'static str, u64>,
     /// Stored records, by table.
+    #[serde(rename = "records_by_table")]
     pub records: std::collections::BTreeMap<String, u64>,
 }
 
@@ -124,7 +125,7 @@ pub(crate) fn status(storage: &dyn Storage, now: Timestamp) -> Result<Status> {
             .sum(),
         quarantined_by_cause: by_cause,
         refused_by_central: refused_by_central(txn.as_ref())?,
-        config_warnings: config_warnings(txn.as_ref(), now)?,
+        alarms: alarms(txn.as_ref(), now)?,
         files: txn.file_counts()?.into_iter().map(|(state, count)| (state.as_str(), count)).collect(),
         records: txn.record_counts()?.into_iter().map(|(table, count)| (table.to_string(), count)).collect(),
     })

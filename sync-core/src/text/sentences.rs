@@ -53,6 +53,11 @@ crate::sentences! {
         never_synced() = "no sync has succeeded here yet";
         last_sync_failed(at, message) = "the last sync, at {at}, failed: {message}";
         sync_again() = "Nothing is wrong any more that could be checked: sync again; if it fails again, its message says more.";
+        release_3_takes_v6(version) = "version {version} of V6 is accepted; the server is of Open mSupply 3.x, and speaks V7 too";
+        alarms_not_central() = "this is not a central server";
+        no_alarms() = "no alarm";
+        no_other_alarms() = "every alarm has a check of its own above";
+        alarms(worst, count) = "{worst}; and {count} more";
         dispensary_not_central() = "checked only for stores on a central server";
         dispensary_well() = "every store of this central server is in it";
         cursors_well() = "no cursor is beyond its end";
@@ -222,8 +227,8 @@ crate::sentences! {
         discover_again() = "The next sync takes over what the server says.";
     }
 
-    /// Warnings for the administrator of a central server.
-    concern {
+    /// Alarms for the administrator of a central server.
+    alarm {
         not_in_dispensary_mode(id, store, mode) = "store {id} ({store}) on the central server is in {mode} mode: set \
             it to dispensary mode on the legacy server";
         own_url_unusable(url, reason) =
@@ -235,6 +240,22 @@ crate::sentences! {
             does not arrive";
         changelog_nears_its_end(newest, percent) = "the changelog is at {newest}, {percent} % of the numbers that sites of Open mSupply 2.x can count: beyond 2147483648 they lose their place each time. Bring the sites to a release that counts \
             further, and find out what writes so many changes";
+        sites_silent(count, sites) = "{count} {count|site|sites} did not come for a day: {sites}. Ask whether the device there runs and has a \
+            network";
+        sign_ins_fail(count, sites) = "the sign-ins of {count} {count|site|sites} were refused since the last visit: {sites}. The password here and \
+            on the device differ, or another machine comes as the site";
+        records_in_quarantine(count) = "{count} {count|record is|records are} in quarantine; the quarantine has the reason of each";
+        paused() = "the server is paused: sites wait until that ends";
+        clock_went_back(visit) = "the clock of this machine went back: a site came at {visit}. Set date and time";
+        disk_full() = "the disk of the server is full: pushes fail until there is room";
+        disk_nearly_full() = "the disk of the server is nearly full: make room, or the next push may fail";
+        certificate_ended() = "the certificate has ended: no site comes in. Renew it";
+        certificate_not_yet_valid() = "the certificate is not valid yet by the clock of this machine: no site comes in";
+        certificate_ends_soon() = "the certificate ends within two weeks. Renew it before, or no site comes in";
+        certificate_not_renewed() = "the certificate in the file is not used, because it has a fault; the log of the server says which";
+        certificate_refused_by_sites() = "sites refuse the certificate: it is the own one of an authority (CA:TRUE)";
+        backup_failed() = "the last backup failed; the log of the server says why. It is tried again";
+        no_backup_yet() = "there is no backup yet";
         no_url() = "there is none, so no site finds this server";
         more_than_an_address() = "it holds more than an address";
         end_is_dropped(end) = "\"{end}\" at its end is dropped by sites; end it with a slash if it belongs there";

@@ -289,7 +289,12 @@ impl Sim {
                 let nothing_fails = self.swarm.is_faultless() && !self.is_removed(index) && !self.aims_at(Aim::Reset);
                 // Central may be slow, where other things happen in the midst of its work.
                 let slow = |error: &Error| {
-                    matches!(error, Error::IntegrationInProgress { .. } | Error::IntegrationTimeout { .. })
+                    matches!(
+                        error,
+                        Error::IntegrationInProgress { .. }
+                            | Error::IntegrationTimeout { .. }
+                            | Error::CopyUndecided { .. }
+                    )
                 };
                 if let Some(error) = report.error.as_ref().filter(|e| nothing_fails && !slow(e)) {
                     self.violate(

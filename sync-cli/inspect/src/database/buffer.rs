@@ -94,6 +94,7 @@ pub struct Stuck {
     /// The error of the first of them.
     pub reason: Detail,
     /// Empty if the records that they lacked have arrived since.
+    #[serde(rename = "missing_records")]
     pub missing: Vec<Missing>,
     /// The arrival of the oldest.
     pub oldest_received_at: String,

@@ -28,6 +28,7 @@ pub struct CycleLine {
     /// The step in which it ended early.
     pub step: Option<&'static str>,
     /// Records by step, if any.
+    #[serde(rename = "records_by_step")]
     pub records: BTreeMap<&'static str, i64>,
     /// Its error, if it failed.
     pub error: Option<CycleError>,

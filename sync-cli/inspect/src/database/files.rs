@@ -20,6 +20,7 @@ pub struct FileCounts {
     /// The most tries of one of them.
     pub retries: i64,
     /// One of the errors.
+    #[serde(rename = "error_text")]
     pub error: Option<String>,
 }
 

@@ -39,6 +39,7 @@ pub struct Inspection {
     /// Its progress in reading and sending.
     pub cursors: Cursors,
     /// Local changes that have not been sent.
+    #[serde(rename = "waiting_by_table")]
     pub waiting: Vec<Waiting>,
     /// Its received records.
     pub buffer: Buffer,
@@ -49,6 +50,7 @@ pub struct Inspection {
     /// The number of cycles that ended with each code; `unknown` if Open mSupply had no code.
     pub cycle_errors: std::collections::BTreeMap<String, u64>,
     /// Files on their way, by direction and status.
+    #[serde(rename = "file_counts")]
     pub files: Vec<FileCounts>,
     /// The newest errors of the server's own log.
     pub server_errors: Vec<ServerError>,

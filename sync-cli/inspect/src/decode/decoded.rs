@@ -17,6 +17,7 @@ pub struct Decoded {
     /// Its content besides records: the name of each fact, and its value.
     pub facts: Vec<(&'static str, Detail)>,
     /// Its records, in the order they came.
+    #[serde(rename = "record_lines")]
     pub records: Vec<RecordLine>,
     /// The faults of the message itself.
     pub problems: Vec<Detail>,
@@ -75,6 +76,7 @@ impl Decoded {
 #[derive(Debug, Default, Serialize)]
 pub struct RecordLine {
     /// Its position or cursor in the message.
+    #[serde(rename = "place")]
     pub position: Option<String>,
     /// Its action, as in the message.
     pub action: Option<String>,

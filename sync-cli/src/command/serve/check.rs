@@ -6,7 +6,7 @@ use std::path::Path;
 use serde_json::json;
 use sync_core::central::SiteList;
 use sync_core::storage::PostgresStorage;
-use sync_core::support::ConfigWarning;
+use sync_core::support::CentralAlarm;
 use sync_core::{Error, Replica, Role};
 
 use super::{certificate_files, site_list};
@@ -25,7 +25,7 @@ pub(super) fn run(args: &Args, options: &Serve, out: &Output) -> Result<CommandO
             .chain(&files.misses_host(&tls))
             .for_each(|warning| out.hint_said(warning));
     }
-    if let Some(concern) = options.public_url.as_deref().and_then(ConfigWarning::of_own_url) {
+    if let Some(concern) = options.public_url.as_deref().and_then(CentralAlarm::of_own_url) {
         return Err(Error::bad_input(input_given::public_url_unusable(concern.to_string())).into());
     }
     for folder in options.backup_to.iter().chain(args.files.as_ref()) {

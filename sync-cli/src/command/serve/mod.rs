@@ -15,7 +15,7 @@ use serde_json::json;
 use sync_core::central::{Central, CentralConfig, SiteList};
 use sync_core::files::FileStore;
 use sync_core::storage::{PostgresStorage, ServerLock};
-use sync_core::support::ConfigWarning;
+use sync_core::support::CentralAlarm;
 use sync_core::transport::{HttpTransport, Timeouts};
 use sync_core::{Error, ErrorClass, Message, Replica, Role, Site, SyncEvent, Texts};
 
@@ -196,11 +196,11 @@ fn site_list(replica: &Replica, options: &Serve) -> Result<SiteList, Error> {
 fn local(workspace: Workspace, options: &Serve, out: &Output) -> Result<Served, Failure> {
     workspace.replica.site_registry()?;
     let mut config = CentralConfig::default();
-    let concern = options.public_url.as_deref().and_then(ConfigWarning::of_own_url);
+    let concern = options.public_url.as_deref().and_then(CentralAlarm::of_own_url);
     warn(concern.iter(), out);
     // Sites get it only if they can use it; otherwise they get the address that they ask.
     config.public_url = options.public_url.clone().filter(|_| concern.is_none());
-    warn(workspace.replica.status()?.config_warnings.iter(), out);
+    warn(workspace.replica.status()?.alarms.iter(), out);
     let central = workspace.replica.stand_alone_central();
     Ok((central.with_config(config).with_files(FileStore::new(workspace.folder)), workspace.replica, None))
 }
@@ -233,7 +233,7 @@ fn legacy(workspace: Workspace, out: &Output) -> Result<Served, Failure> {
     if workspace.role()? != Some(Role::Central) {
         return Err(Error::WrongRole { needed: "central server", found: "remote site" }.into());
     }
-    warn(workspace.replica.status()?.config_warnings.iter(), out);
+    warn(workspace.replica.status()?.alarms.iter(), out);
     // Sites wait meanwhile, and give up after some minutes.
     let wait = |seconds| Duration::from_secs(seconds);
     let timeouts = Timeouts::all(wait(10)).response(wait(30));
@@ -249,8 +249,8 @@ fn may_pass(error: &Error) -> bool {
     error.class() == ErrorClass::Retry || matches!(error, Error::NotAServer { .. } | Error::CertificateRefused { .. })
 }
 
-fn warn<'c>(config_warnings: impl Iterator<Item = &'c ConfigWarning>, out: &Output) {
-    for concern in config_warnings {
+fn warn<'c>(alarms: impl Iterator<Item = &'c CentralAlarm>, out: &Output) {
+    for concern in alarms {
         out.hint_said(&common::warning(concern.says()));
     }
 }

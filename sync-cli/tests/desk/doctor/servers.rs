@@ -2,6 +2,7 @@
 
 use sync_core::protocol::v6::{WireError, encode_error};
 
+use super::super::front::Front;
 use super::{ADDRESS_PASSWORD, Answer, Says, Ward, holds, of};
 
 const EVERYTHING: &str = "/";
@@ -77,7 +78,7 @@ fn everything_is_checked_in_order() {
         &server("legacy", ["sign-in", "version"]),
         &["identity", "central address"].map(str::to_owned),
         &server("central", ["version", "sign-in"]),
-        &["clock", "dispensary mode", "cursors", "quarantine", "refused by central", "files", "last sync"]
+        &["clock", "dispensary mode", "cursors", "quarantine", "refused by central", "files", "last sync", "alarms"]
             .map(str::to_owned),
     ];
     assert_eq!(names, expected.concat());
@@ -323,6 +324,21 @@ fn a_site_that_is_not_let_in() {
                 &["No fault found, but", "Sync again in a minute"],
             ),
         ),
+        (
+            "another database of the site that was just set up",
+            |ward| {
+                let error = encode_error(&WireError::copy_undecided("2026-11-23T08:00:00.000Z"));
+                let says = String::from_utf8(error).expect("text");
+                ward.central.instead("/central/sync/pull", Answer::json(200, &says));
+            },
+            of(
+                "device",
+                0,
+                "cursors",
+                "copy_undecided",
+                &["database of site \"clinic\" was set up at", "stop this one"],
+            ),
+        ),
     ]);
 }
 
@@ -424,4 +440,58 @@ fn addresses_of_central_that_are_wrong() {
             ),
         ),
     ]);
+}
+
+/// Answers in V7 from now on, as Open mSupply 3.x answers somebody without a token.
+fn answers_in_v7(front: &Front) {
+    front.instead("/central/sync_v7", Answer::json(200, r#"{"Err":{"MissingAuthHeader":"missing header"}}"#));
+}
+
+fn lacks(front: &Front, path: &str) {
+    front.instead(path, Answer::new(404, "text/plain", ""));
+}
+
+#[test]
+fn servers_of_release_3() {
+    each(&[
+        (
+            "an address where a 3.x server speaks V7 alone",
+            |ward| {
+                lacks(&ward.legacy, "/sync/v5");
+                lacks(&ward.legacy, "/central/sync/");
+                answers_in_v7(&ward.legacy);
+            },
+            of("device", 3, "legacy server", "speaks_v7_only", &["speaks V7 only", "address of a legacy server"]),
+        ),
+        (
+            "the address of a 3.x central server that still speaks V6, in place of the legacy server's",
+            |ward| {
+                lacks(&ward.legacy, "/sync/v5");
+                answers_in_v7(&ward.legacy);
+            },
+            of(
+                "device",
+                3,
+                "legacy server",
+                "central_of_release_3",
+                &["still speaks V6", "address of the legacy server"],
+            ),
+        ),
+        (
+            "a 3.x central server that speaks V6 no more",
+            |ward| {
+                lacks(&ward.central, "/central/sync/");
+                answers_in_v7(&ward.central);
+            },
+            of("legacy_server", 3, "central server", "speaks_v7_only", &["speaks V7 only"]),
+        ),
+    ]);
+    let ward = Ward::new();
+    answers_in_v7(&ward.central);
+    ward.doctor("a 3.x central server that speaks both", &of("nobody", 0, "", "", &["No problem found"]));
+    let all = ward.clinic.desk.run(&["doctor", "-v"]).ends(0).out;
+    holds(&all, &["the server is of Open mSupply 3.x, and speaks V7 too"]);
+    lacks(&ward.legacy, "/sync/v5");
+    answers_in_v7(&ward.legacy);
+    assert_eq!(ward.clinic.json(&["discover"], 3)["error"]["code"], "central_of_release_3");
 }

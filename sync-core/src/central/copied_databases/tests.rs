@@ -185,8 +185,8 @@ fn a_database_that_was_set_up_replaces_the_former_one_with_its_first_pull() {
     // A first pull that was held up on its way, of a database that was given up.
     const MINUTES: i64 = 60_000;
     pulls_in(PullStage::Begins, "given up", 13);
-    assert_eq!(pushes(chain("new", "f", 5, "g"), 14), PushVerdict::Undecided);
-    assert_eq!(pull_verdict(&chain("new", "f", 5, ""), 14), PullVerdict::Undecided);
+    assert_eq!(pushes(chain("new", "f", 5, "g"), 14), PushVerdict::Undecided { set_up_at: at(13) });
+    assert_eq!(pull_verdict(&chain("new", "f", 5, ""), 14), PullVerdict::Undecided { set_up_at: at(13) });
     assert_eq!(pull_verdict(&chain("new", "f", 5, ""), 16 * MINUTES), PullVerdict::Continues);
     assert!(taken(&pushes(chain("new", "f", 5, "g"), 16 * MINUTES)));
     assert!(taken(&pushes(chain("new", "g", 6, "h"), 17 * MINUTES)));

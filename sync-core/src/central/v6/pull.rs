@@ -142,7 +142,9 @@ impl Central {
         let verdict = copied_databases::judge_pull(self.storage.read()?.as_ref(), site, chain, now)?;
         match verdict {
             PullVerdict::Continues => Ok(copied_databases::note_went_back(self.storage.as_ref(), site, chain, now)?),
-            PullVerdict::Undecided => Err(EnvelopeError(WireError::IntegrationInProgress)),
+            PullVerdict::Undecided { set_up_at } => {
+                Err(EnvelopeError(WireError::copy_undecided(&set_up_at.to_string())))
+            }
             PullVerdict::Refused { goes_on_since } => {
                 let txn = self.storage.write()?;
                 copied_databases::note_refused(txn.as_ref(), site, now)?;

@@ -78,7 +78,9 @@ impl Central {
         }
         let copies = match copied_databases::judge(txn.as_ref(), site, chain, lost_there, now)? {
             PushVerdict::Taken(copies) => copies,
-            PushVerdict::Undecided => return Err(WireError::IntegrationInProgress.into()),
+            PushVerdict::Undecided { set_up_at } => {
+                return Err(WireError::copy_undecided(&set_up_at.to_string()).into());
+            }
             PushVerdict::Refused { goes_on_since } => {
                 txn.commit()?;
                 return Err(WireError::database_copied(&goes_on_since.to_string()).into());

@@ -190,6 +190,10 @@ const PAUSED: &str = "The central server is paused for maintenance";
 /// Only this project's central sends it, to sites of this project.
 const DATABASE_COPIED: &str = "The database of this site was copied, and another copy goes on as the site since";
 
+/// The same for a database that may have been replaced by another one.
+const COPY_UNDECIDED: &str =
+    "Another database of this site was set up, and this server waits to see which of them goes on, since";
+
 impl WireError {
     /// The legacy server's code in snake_case, if the text of an [`OtherServerError`](Self::OtherServerError) is a
     /// flattened refusal of the legacy server (`protocol-v6` §5).
@@ -245,6 +249,17 @@ impl WireError {
     /// Since when another copy continues, if the text of an [`OtherServerError`](Self::OtherServerError) says that.
     pub fn copy_goes_on_since(text: &str) -> Option<&str> {
         text.strip_prefix(DATABASE_COPIED).map(str::trim)
+    }
+
+    /// Says that another database of the site was set up at this time, and that it is not decided yet which of them continues.
+    pub fn copy_undecided(set_up_at: &str) -> Self {
+        Self::OtherServerError(format!("{COPY_UNDECIDED} {set_up_at}"))
+    }
+
+    /// When another database was set up, if the text of an [`OtherServerError`](Self::OtherServerError) says
+    /// [that](Self::copy_undecided).
+    pub fn copy_undecided_since(text: &str) -> Option<&str> {
+        text.strip_prefix(COPY_UNDECIDED).map(str::trim)
     }
 
     /// The text in which an Open mSupply central reports a refusal of the legacy server.

@@ -1,5 +1,7 @@
 //! Discovery: asks the legacy server who this site is and where central is.
 
+use url::Url;
+
 use crate::address::{beyond_origin, is_elsewhere, is_readable_on_the_way, origin_of, parse_url, shown};
 use crate::clock::Timestamp;
 use crate::error::{Error, Result, Server};
@@ -13,6 +15,8 @@ use crate::site::central::copied_database;
 use crate::site::client::Client;
 use crate::site::identity::{CENTRAL, Discovered, Hardware, Identity, Settings, confirmed_central};
 use crate::site::observer::{SyncEvent, SyncObserver};
+use crate::site::release_3::Release3;
+use crate::site::watch::{ExchangeProgress, watched};
 use crate::storage::state::HardwareFrom;
 use crate::storage::state::{Setting, role};
 use crate::storage::{WriteTxn, state};
@@ -81,7 +85,8 @@ impl Site {
         }
         let mut client = self.client(observer);
         client.is_one_server = is_one_server;
-        let info = self.ask_as(&mut identity, &mut client)?;
+        let info = self.ask_as(&mut identity, &mut client);
+        let info = info.map_err(|error| or_of_release_3(error, &identity.legacy_url, &mut client))?;
         let txn = self.storage.write()?;
         let discovered =
             store(txn.as_ref(), &info, self.clock.now(), !is_same_legacy).map_err(|error| client.in_network(error))?;
@@ -102,7 +107,8 @@ impl Site {
         let identity = self.identity()?;
         let mut client = self.client(observer);
         client.is_one_server = identity.central_is_legacy();
-        self.discover_as(&identity, &mut client)
+        let discovered = self.discover_as(&identity, &mut client);
+        discovered.map_err(|error| or_of_release_3(error, &identity.legacy_url, &mut client))
     }
 
     pub(crate) fn discover_as(&self, identity: &Identity, client: &mut Client<'_>) -> Result<Discovered> {
@@ -164,6 +170,28 @@ impl Site {
         let Ok(own) = Hardware::of(&self.device.machine) else { return Err(refused) };
         identity.hardware = own;
         client.site_info(identity).map_err(|error| client.in_network(error))
+    }
+}
+
+/// The error of an address where no legacy server answers: a server of Open mSupply 3.x is named. Only a person who sets a site up, or
+/// asks, meets that, so no cycle asks.
+fn or_of_release_3(error: Error, url: &Url, client: &mut Client<'_>) -> Error {
+    if !matches!(error, Error::NotAServer { .. }) {
+        return error;
+    }
+    let (clock, transport) = (client.clock, client.transport);
+    let (began, mut goes_on) = (clock.monotonic(), true);
+    let observer = &mut *client.observer;
+    let mut watch = |_: ExchangeProgress| {
+        let waited = clock.monotonic().saturating_sub(began);
+        goes_on = observer.on_event(&SyncEvent::RequestUnderWay { waited }).is_continue();
+        goes_on
+    };
+    let release = watched(transport, &mut watch, |transport, _| Release3::at(transport, url));
+    match release.and_then(|release| release.error(Server::Legacy, url)) {
+        _ if !goes_on => Error::Cancelled,
+        Some(named) => named,
+        None => error,
     }
 }
 

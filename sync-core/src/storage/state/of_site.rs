@@ -6,6 +6,7 @@ use super::stored::{JsonList, SettingValue, StoredJson};
 use super::{Setting, SiteSetting};
 use crate::clock::Timestamp;
 use crate::record::{Cursor, RecordId, SiteId, TableName};
+use crate::support::alarms::ToldByServer;
 
 /// The highest number that a site of the local list ever had: none is used twice.
 pub const HIGHEST_SITE: Setting<SiteId> = Setting::new("highest_site");
@@ -13,6 +14,8 @@ pub const HIGHEST_SITE: Setting<SiteId> = Setting::new("highest_site");
 pub(crate) const FAILED_SIGN_INS: SiteSetting<StoredJson<FailedSignIns>> = SiteSetting::lenient("failed_sign_ins_");
 /// True while central is paused for maintenance.
 pub const PAUSED: Setting<bool> = Setting::lenient("paused");
+/// What the running central server told of itself: its disk, its certificate, its backups.
+pub(crate) const TOLD_BY_SERVER: Setting<Option<StoredJson<ToldByServer>>> = Setting::lenient("told_by_server");
 /// How long central has run on this database, in milliseconds, starting from the clock at its first push.
 pub(crate) const STEADY_TIME: Setting<i64> = Setting::lenient("steady_time");
 /// The rows of the last batch that a site pushed.

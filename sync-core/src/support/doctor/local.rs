@@ -12,7 +12,7 @@ use crate::storage::state::role;
 use crate::storage::{FileEntry, FileState, Storage, state};
 use crate::support::Disagreement;
 use crate::support::Support;
-use crate::support::config_warnings::{ConfigWarning, config_warnings};
+use crate::support::alarms::{CentralAlarm, alarms};
 use crate::support::refused_by_central::refused_by_central as refused_records;
 use crate::text::sentences::doctor as say;
 use crate::text::{Detail, Message};
@@ -150,8 +150,8 @@ pub(crate) fn settings(support: &Support) -> Result<Check> {
 
 /// Checks whether a central server's changelog is more than halfway to the limit of 2.x sites.
 fn changelog_nears_its_end(storage: &dyn Storage, now: Timestamp) -> Result<Option<Check>> {
-    let all = config_warnings(storage.read()?.as_ref(), now)?;
-    let concern = all.into_iter().find(|concern| matches!(concern, ConfigWarning::ChangelogNearsItsEnd { .. }));
+    let all = alarms(storage.read()?.as_ref(), now)?;
+    let concern = all.into_iter().find(|concern| matches!(concern, CentralAlarm::ChangelogNearsItsEnd { .. }));
     Ok(concern.map(|concern| {
         let about = ("changelog_nears_its_end", ErrorClass::Configure, Party::Device);
         Check::found("cursors", CheckOutcome::Warning, concern.says(), about, Message::advice(about.0))
@@ -211,6 +211,34 @@ pub(crate) fn cursors_here(support: &Support) -> Result<Option<Check>> {
         let error = Error::DamagedState { what: format!("{} stands at {at}, beyond the end at {end}", shown.name) };
         Check::fault("cursors", &error, Party::Device)
     }))
+}
+
+/// The name of the check of a central server's alarms.
+pub(super) const ALARMS: &str = "alarms";
+
+/// The alarms of a central server, as its status page shows them. The check is about those that have no check of their own.
+pub(crate) fn central_alarms(storage: &dyn Storage, now: Timestamp) -> Result<(Check, Vec<CentralAlarm>)> {
+    let txn = storage.read()?;
+    if role(txn.as_ref())? != Some(Role::Central) {
+        return Ok((Check::ok(ALARMS, say::alarms_not_central()), Vec::new()));
+    }
+    let all = alarms(txn.as_ref(), now)?;
+    let others: Vec<&CentralAlarm> = all.iter().filter(|alarm| !alarm.has_own_check()).collect();
+    let worst = others.iter().find(|alarm| alarm.stops_sites()).or(others.first());
+    let check = match worst {
+        None if all.is_empty() => Check::ok(ALARMS, say::no_alarms()),
+        None => Check::ok(ALARMS, say::no_other_alarms()),
+        Some(worst) => {
+            let outcome = if worst.stops_sites() { CheckOutcome::Fault } else { CheckOutcome::Warning };
+            let says = match others.len() {
+                1 => worst.says(),
+                count => say::alarms(worst.says(), count - 1),
+            };
+            let about = ("central_alarms", ErrorClass::Configure, Party::CentralServer);
+            Check::found(ALARMS, outcome, says, about, Message::advice(about.0))
+        }
+    };
+    Ok((check, all))
 }
 
 /// The quarantine, by cause.

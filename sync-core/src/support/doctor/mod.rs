@@ -11,13 +11,14 @@ use serde::Serialize;
 
 use crate::error::{Error, ErrorClass};
 use crate::role::Role;
+use crate::support::alarms::CentralAlarm;
 use crate::text::sentences::doctor as say;
 use crate::text::{Localize, Message};
 
 pub(crate) use last_sync::last_sync;
 #[cfg(feature = "sqlite")]
 pub(crate) use local::examine_file;
-pub(crate) use local::{copies, cursors_here, files, quarantine, refused_by_central, settings};
+pub(crate) use local::{central_alarms, copies, cursors_here, files, quarantine, refused_by_central, settings};
 
 /// The party at fault, or that has to act.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
@@ -199,6 +200,9 @@ pub struct Diagnosis {
     pub also: Vec<&'static str>,
     /// All checks, in order.
     pub checks: Vec<Check>,
+    /// On a central server all alarms, as its status page shows them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub alarms: Vec<CentralAlarm>,
 }
 
 /// The names of the checks of the database file.
@@ -246,6 +250,7 @@ pub(crate) const NAMES: &[&str] = &[
     "refused by central",
     "files",
     last_sync::NAME,
+    local::ALARMS,
 ];
 
 impl Diagnosis {
@@ -277,7 +282,13 @@ impl Diagnosis {
             check.outcome == CheckOutcome::Warning
                 && !matches!(
                     check.name,
-                    "disk space" | "dispensary mode" | "quarantine" | "refused by central" | "files" | last_sync::NAME
+                    "disk space"
+                        | "dispensary mode"
+                        | "quarantine"
+                        | "refused by central"
+                        | "files"
+                        | last_sync::NAME
+                        | local::ALARMS
                 )
         };
         let has_failed = |check: &&Check| {
@@ -302,6 +313,7 @@ impl Diagnosis {
             says: deciding.map_or_else(say::all_well, |check| check.says.clone()),
             finding: deciding.and_then(|check| check.finding.clone()),
             checks,
+            alarms: Vec::new(),
         }
     }
 }
@@ -340,6 +352,7 @@ impl Localize for Diagnosis {
         each(&mut self.says);
         self.finding.each_message(each);
         self.checks.each_message(each);
+        self.alarms.each_message(each);
     }
 }
 

@@ -84,6 +84,9 @@ impl Doctor<'_> {
                 Err(error @ (Error::IntegrationInProgress { .. } | Error::SyncPaused { .. })) => {
                     return Check::fault(NAME, &error, party_of_server(server)).into_warning();
                 }
+                Err(error @ Error::CopyUndecided { .. }) => {
+                    return Check::fault(NAME, &error, judge::party(&error, server)).into_warning();
+                }
                 Err(error) => return Check::fault(NAME, &error, judge::party(&error, server)),
             }
         }

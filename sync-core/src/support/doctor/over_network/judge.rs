@@ -61,6 +61,7 @@ pub(crate) fn party(error: &Error, asked: Server) -> Party {
         | Error::NotSetUp
         | Error::NoMachineId { .. }
         | Error::DatabaseCopied { .. }
+        | Error::CopyUndecided { .. }
         | Error::WrongRole { .. }
         | Error::CentralUrlUnconfirmed { .. }
         | Error::SecretMissing { .. }
@@ -76,7 +77,9 @@ pub(crate) fn party(error: &Error, asked: Server) -> Party {
         Error::VersionMismatch { max, sent, .. } if sent > max => Party::CentralServer,
         Error::VersionMismatch { .. } => Party::Device,
         Error::CutOff { .. } => Party::Network,
-        Error::NotAServer { .. } => party_of_address(asked),
+        Error::NotAServer { .. } | Error::SpeaksV7Only { .. } | Error::CentralOfRelease3 { .. } => {
+            party_of_address(asked)
+        }
         error if error.class() == ErrorClass::LocalFault => Party::Device,
         _ => party_of_server(asked),
     }

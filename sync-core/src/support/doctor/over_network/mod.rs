@@ -35,7 +35,7 @@ use crate::site::observer::{SyncEvent, SyncObserver};
 use crate::site::watch::{ExchangeProgress, watched};
 use crate::storage::state;
 use crate::storage::state::{is_one_server, role};
-use crate::support::config_warnings::{ConfigWarning, config_warnings};
+use crate::support::alarms::{CentralAlarm, alarms};
 use crate::support::doctor::{self, CENTRAL, Check, CheckOutcome, Diagnosis, Finding, LEGACY, NAMES, Party};
 use crate::support::{SiteSupport, Support};
 use crate::text::sentences::{doctor as say, identity as of_identity};
@@ -153,15 +153,17 @@ impl SiteSupport {
             is_let_in: false,
             is_central_moved: false,
             is_one_server: false,
+            is_release_3: false,
             legacy_origin: None,
             patience: self.silence.map(Patience::of),
+            alarms: Vec::new(),
         };
         run(&mut doctor)?;
         if doctor.is_one_server {
             // That one is meant wherever the legacy server is.
             doctor.blame(Party::CentralServer, |finding| finding.party == Party::LegacyServer);
         }
-        Ok(Diagnosis::of(doctor.checks))
+        Ok(Diagnosis { alarms: doctor.alarms, ..Diagnosis::of(doctor.checks) })
     }
 }
 
@@ -188,10 +190,14 @@ struct Doctor<'a> {
     is_central_moved: bool,
     /// True if one server is both the legacy server and central, so that nobody looks for another one.
     is_one_server: bool,
+    /// True if central is of Open mSupply 3.x.
+    is_release_3: bool,
     /// Scheme, host and port of the legacy server, in a network with two servers.
     legacy_origin: Option<url::Origin>,
     /// How long to wait for an answer; `None` leaves that to the transport.
     patience: Option<Patience>,
+    /// The alarms of a central server.
+    alarms: Vec<CentralAlarm>,
 }
 
 /// True if a database is no site, which is not a fault of its settings.
@@ -290,7 +296,7 @@ impl Doctor<'_> {
         if identity.is_none() && !stands_alone {
             return self.skip(
                 "dispensary mode",
-                "last sync",
+                "alarms",
                 if is_readable { say::not_set_up } else { say::database_not_read },
             );
         }
@@ -304,9 +310,15 @@ impl Doctor<'_> {
         self.add_read("refused by central", doctor::refused_by_central(storage.as_ref()))?;
         self.add_read("files", doctor::files(storage.as_ref(), self.site.clock.now()))?;
         match stands_alone {
-            true => self.add(Check::not_checked("last sync", say::own_list())),
-            false => self.add_read("last sync", doctor::last_sync(storage.as_ref())),
+            true => self.add(Check::not_checked("last sync", say::own_list()))?,
+            false => self.add_read("last sync", doctor::last_sync(storage.as_ref()))?,
         }
+        let alarms = doctor::central_alarms(storage.as_ref(), self.site.clock.now());
+        let check = alarms.map(|(check, alarms)| {
+            self.alarms = alarms;
+            check
+        });
+        self.add_read("alarms", check)
     }
 
     /// The server that keeps the list of sites, by the part that people know it by.
@@ -319,8 +331,8 @@ impl Doctor<'_> {
         if role != Some(Role::Central) {
             return Ok(Check::ok(NAME, say::dispensary_not_central()));
         }
-        let all = config_warnings(self.site.storage.read()?.as_ref(), self.site.clock.now())?;
-        let wrong = all.iter().find(|concern| matches!(concern, ConfigWarning::StoreNotInDispensaryMode { .. }));
+        let all = alarms(self.site.storage.read()?.as_ref(), self.site.clock.now())?;
+        let wrong = all.iter().find(|concern| matches!(concern, CentralAlarm::StoreNotInDispensaryMode { .. }));
         Ok(match wrong {
             None => Check::ok(NAME, say::dispensary_well()),
             Some(concern) => Check::found(
@@ -457,7 +469,7 @@ impl Doctor<'_> {
                 code("other_central_url"),
                 say::put_address_back(),
             ),
-            _ => match ConfigWarning::of_own_url(told) {
+            _ => match CentralAlarm::of_own_url(told) {
                 Some(concern) => Check::found(
                     NAME,
                     CheckOutcome::Warning,
@@ -476,7 +488,7 @@ impl Doctor<'_> {
     fn own_address(&mut self, identity: &Identity) -> Result<()> {
         const NAME: &str = "central address";
         let url = identity.central_url.clone().unwrap_or_default();
-        self.add(match ConfigWarning::of_own_url(&url) {
+        self.add(match CentralAlarm::of_own_url(&url) {
             None => Check::ok(NAME, say::address_for_sites(&url)),
             Some(concern) => Check::found(
                 NAME,

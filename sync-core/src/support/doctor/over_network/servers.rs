@@ -11,6 +11,7 @@ use crate::error::{Error, Result, Server};
 use crate::protocol::v5::V5_VERSION;
 use crate::protocol::v6::V6_VERSION;
 use crate::site::identity::Identity;
+use crate::site::release_3::Release3;
 use crate::support::doctor::{Check, CheckOutcome, Party};
 use crate::text::sentences::doctor as say;
 use crate::transport::Reach;
@@ -38,7 +39,7 @@ impl Doctor<'_> {
             return Ok((asked, None));
         }
         self.watched.take();
-        let answer = ask(self);
+        let answer = self.or_of_release_3(server, url, ask(self))?;
         let seen = self.watched.take();
         self.note_date(server, seen.date);
         let (answer, fault) = match answer {
@@ -121,6 +122,21 @@ impl Doctor<'_> {
         Ok((asked, answer))
     }
 
+    /// The answer of a server, or what it is in place of one that answers as it should: of Open mSupply 3.x. A central server that
+    /// answers is asked too, because its version says it.
+    fn or_of_release_3<T>(&mut self, server: Server, url: &Url, answer: Result<T>) -> Result<Result<T>> {
+        let asks = match &answer {
+            Ok(_) => server == Server::Central,
+            Err(error) => matches!(error, Error::NotAServer { .. }),
+        };
+        let release = match asks {
+            true => self.unless_stopped(|transport| Release3::at(transport, url))?,
+            false => None,
+        };
+        self.is_release_3 = server == Server::Central && release.is_some();
+        Ok(answer.map_err(|error| release.and_then(|release| release.error(server, url)).unwrap_or(error)))
+    }
+
     /// True if the address of central is that of the legacy server, and the network has two servers.
     fn leads_to_legacy(&self, server: Server, url: &Url) -> bool {
         let legacy = self.legacy_origin.as_ref();
@@ -133,6 +149,7 @@ impl Doctor<'_> {
             Stage::Tls => say::no_tls(),
             Stage::Server => say::is_server(shown(url), server),
             Stage::SignIn => say::let_in(),
+            Stage::Version if server == Server::Central && self.is_release_3 => say::release_3_takes_v6(V6_VERSION),
             Stage::Version => {
                 let (protocol, version) = match server {
                     Server::Legacy => ("V5", V5_VERSION),
