@@ -28,8 +28,8 @@ pub struct NewChange {
     pub store: Option<StoreId>,
     /// The name that it is about.
     pub name: Option<NameId>,
-    /// On central, the site that pushed it; on a site, the legacy server if it came from there, or the site itself if central sent it
-    /// in place of an edit that central had accepted.
+    /// On central, the site that pushed it; on a site, the legacy server if it came from there, or the site itself if it
+    /// wrote this version and read it again from central.
     pub source_site: Option<SiteId>,
     /// True if it is not to be pushed, because sync wrote it or it is local only. Local edits have to be pushed.
     pub is_sync_update: bool,

@@ -183,8 +183,12 @@ fn a_2_16_site_gets_the_keys_that_a_2_16_central_writes() {
         assert_ne!(keys(&serde_json::from_str(now.as_str()).unwrap()).as_ref(), Some(keys_of_theirs), "{table}");
         let mut record: sync_core::protocol::v6::WireRecord = serde_json::from_value(record.clone()).unwrap();
         record.record_data = now;
-        let element =
-            sync_core::protocol::v6::BatchElement { cursor: sync_core::record::Cursor(1), record, sent_since: None };
+        let element = sync_core::protocol::v6::BatchElement {
+            cursor: sync_core::record::Cursor(1),
+            record,
+            sent_since: None,
+            is_own: false,
+        };
         let written = dialect.write(element).expect("readable").record.record_data;
         assert_eq!(keys(&serde_json::from_str(written.as_str()).unwrap()).as_ref(), Some(keys_of_theirs), "{table}");
     }

@@ -30,7 +30,7 @@ fn written(kind: &RecordType, at: Release, data: &Value) -> Option<Value> {
         record_data: RecordData::of(data),
     };
     let dialect = Dialect::of(&format!("{}.{}.{}", at.0, at.1, at.2));
-    let element = dialect.write(BatchElement { cursor: Cursor(1), record, sent_since: None }).ok()?;
+    let element = dialect.write(BatchElement { cursor: Cursor(1), record, sent_since: None, is_own: false }).ok()?;
     serde_json::from_str(element.record.record_data.as_str()).ok()
 }
 

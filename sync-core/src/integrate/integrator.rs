@@ -218,22 +218,17 @@ impl<'t> Integrator<'t> {
 
     /// The site that a record comes from, unless the record has to go back there.
     pub(super) fn origin(&self, incoming: &Incoming) -> Result<Option<SiteId>> {
-        let Some(site) = self.facts.provenance.origin else { return self.own_if_undone(incoming) };
+        let Some(site) = self.facts.provenance.origin else { return Ok(self.own_again(incoming)) };
         let goes_back = sent_back::is_lost(self.restore_of_source, incoming, self.buffered)
             || sent_back::is_replaced(self.facts.txn, site, incoming, self.buffered)?;
         Ok(Some(site).filter(|_| !goes_back))
     }
 
-    /// This site, if a version that may be its own replaces its accepted edit: central sends what this site wrote, and gives an
-    /// earlier version while the edit waits there. This site must send it again if central loses it.
-    fn own_if_undone(&self, Incoming { table, id, .. }: &Incoming) -> Result<Option<SiteId>> {
-        let LocalState { txn, provenance, own, .. } = &self.facts;
-        if !provenance.reads_own {
-            return Ok(None);
-        }
-        let deletions = || -> Result<_> { Ok(txn.tombstones(table, id)?.into_iter().map(|(row, _)| row).next_back()) };
-        let newest = txn.newest_change(table, id)?.map_or_else(deletions, |row| Ok(Some(row)))?;
-        Ok(newest.is_some_and(|row| !row.is_sync_update || row.source_site == Some(*own)).then_some(*own))
+    /// This site, for a version that it wrote and reads again: if central loses that version, this site has to send it once more.
+    fn own_again(&self, Incoming { source, table, id, .. }: &Incoming) -> Option<SiteId> {
+        let own = &self.facts.provenance.own;
+        let is_own = *source == Source::Central && !own.is_empty() && own.contains(&(table.clone(), id.clone()));
+        is_own.then_some(self.facts.own)
     }
 
     pub(super) fn count_set_aside(&mut self, quarantine: Quarantine) -> Quarantine {

@@ -1,7 +1,9 @@
 //! Where received records come from.
 
+use std::collections::HashSet;
+
 use super::conflict::Resolvers;
-use crate::record::SiteId;
+use crate::record::{RecordId, SiteId, TableName};
 use crate::storage::Source;
 
 /// The source of records, and the facts about it that the rules need.
@@ -10,8 +12,8 @@ pub(crate) struct Provenance {
     pub source: Source,
     /// The origin for changelog rows.
     pub origin: Option<SiteId>,
-    /// True if central sends what this site wrote too.
-    pub reads_own: bool,
+    /// The records of which central sent a version that this site wrote.
+    pub own: HashSet<(TableName, RecordId)>,
     /// The host's decisions about conflicts.
     pub resolvers: Resolvers,
 }
@@ -19,7 +21,7 @@ pub(crate) struct Provenance {
 impl Provenance {
     /// A source whose conflicts no host decides.
     pub(crate) fn new(source: Source, origin: Option<SiteId>) -> Self {
-        Self { source, origin, reads_own: false, resolvers: Resolvers::default() }
+        Self { source, origin, own: HashSet::new(), resolvers: Resolvers::default() }
     }
 
     /// A server from which this site reads.

@@ -23,5 +23,5 @@ pub(crate) fn element(row: Change, data: Option<RecordData>) -> Option<BatchElem
         _ => return None,
     };
     let record = WireRecord { table_name: change.table, record_id: change.id, action, record_data };
-    Some(BatchElement { cursor: row.cursor, record, sent_since: None })
+    Some(BatchElement { cursor: row.cursor, record, sent_since: None, is_own: false })
 }

@@ -89,7 +89,9 @@ impl Central {
             }
             let selection = selection(stores, site, request);
             let dialect = Dialect::of(&request.sync_v5_settings.app_version);
-            let reader = BatchReader { central: self, txn: txn.as_ref(), selection: &selection, dialect };
+            // A site of this library reads its own records: it asks which of them it wrote.
+            let writer = Some(site).filter(|_| !request.is_initialised && request.push_chain.is_some());
+            let reader = BatchReader { central: self, txn: txn.as_ref(), selection: &selection, dialect, writer };
             let before = WithheldRecords::load(txn.as_ref(), site)?;
             let mut withheld = before.clone();
             let answer = reader.answer(request, limits, &mut withheld)?;
@@ -164,7 +166,7 @@ impl Central {
         let txn = self.storage.read()?;
         let selection = selection(txn.stores_of_site(site)?, site, request);
         let dialect = Dialect::of(&request.sync_v5_settings.app_version);
-        let reader = BatchReader { central: self, txn: txn.as_ref(), selection: &selection, dialect };
+        let reader = BatchReader { central: self, txn: txn.as_ref(), selection: &selection, dialect, writer: None };
         Ok(reader.batch(request.cursor.meant(txn.last_cursor()?), limits)?.0)
     }
 
@@ -211,7 +213,7 @@ impl Central {
         }
         let selection = Selection::Patient(patient.clone());
         let dialect = Dialect::of(&request.sync_v5_settings.app_version);
-        let reader = BatchReader { central: self, txn: txn.as_ref(), selection: &selection, dialect };
+        let reader = BatchReader { central: self, txn: txn.as_ref(), selection: &selection, dialect, writer: None };
         let limits = self.answer_limits(request.batch_size, bytes_max);
         Ok(reader.batch(request.cursor.meant(txn.last_cursor()?), limits)?.0)
     }
@@ -244,6 +246,8 @@ struct BatchReader<'r> {
     txn: &'r dyn ReadTxn,
     selection: &'r Selection,
     dialect: Dialect,
+    /// The site whose own versions are marked as such, if any.
+    writer: Option<SiteId>,
 }
 
 /// The withheld records that a search found.
@@ -420,7 +424,8 @@ impl BatchReader<'_> {
         if !is_pulled || self.has_moved_within_site(&row)? {
             return Ok(None);
         }
-        Ok(outgoing::element(row, data))
+        let is_own = row.change.is_sync_update && self.writer.is_some() && row.change.source_site == self.writer;
+        Ok(outgoing::element(row, data).map(|element| BatchElement { is_own, ..element }))
     }
 
     /// True if a row says that a record left one store of a site, and it was written since in another store of the same

@@ -49,6 +49,10 @@ pub struct BatchElement {
     /// `protocol-v6` §2).
     #[serde(default, deserialize_with = "if_it_is_ours", skip_serializing_if = "Option::is_none")]
     pub sent_since: Option<Cursor>,
+    /// In an answer to a pull of a site that reads its own records too: true if that site wrote this version. Only in this project.
+    /// Open mSupply neither sends nor reads it.
+    #[serde(default, deserialize_with = "super::request::is_true", skip_serializing_if = "std::ops::Not::not")]
+    pub is_own: bool,
 }
 
 /// Another meaning of the key stops no push.

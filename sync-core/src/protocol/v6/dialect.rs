@@ -163,7 +163,7 @@ mod tests {
     fn element(table: &str, action: Action, data: &str) -> BatchElement {
         let record_data = RecordData::parse(data).unwrap();
         let record = WireRecord { table_name: table.into(), record_id: "r".into(), action, record_data };
-        BatchElement { cursor: Cursor(1), record, sent_since: None }
+        BatchElement { cursor: Cursor(1), record, sent_since: None, is_own: false }
     }
 
     fn written(version: &str, table: &str, data: &str) -> Result<String, WithholdReason> {

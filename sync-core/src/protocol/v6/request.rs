@@ -201,7 +201,7 @@ pub struct SiteStatus {
 }
 
 /// Another meaning of the key stops no pull.
-fn is_true<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
+pub(super) fn is_true<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
     super::batch::if_it_is_ours(deserializer).map(|value| value == Some(true))
 }
 

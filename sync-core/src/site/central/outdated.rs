@@ -91,7 +91,7 @@ pub(crate) fn own_site(txn: &dyn ReadTxn) -> Result<SiteId> {
     Ok(site_id(txn)?.unwrap_or(SiteId(0)))
 }
 
-/// True for a version that central sent while an accepted edit of this site waited there: it may be an earlier edit of this site.
+/// True for a version that this site wrote and read again from central.
 fn is_own_again(row: &NewChange, own: SiteId) -> bool {
     row.is_sync_update && row.source_site == Some(own)
 }

@@ -24,7 +24,7 @@ use crate::site::cycle::Cycle;
 use crate::site::identity::Identity;
 use crate::site::observer::{Step, Totals};
 use crate::site::sizing::{PullBatchSize, SizedBatch};
-use crate::storage::state::NewestRow;
+use crate::storage::state::{NewestRow, RestorePoint};
 use crate::storage::{Incoming, Quarantine, QuarantineCause, Source, WriteTxn, state};
 use crate::text::Detail;
 use crate::text::sentences::error_detail;
@@ -182,10 +182,10 @@ impl Cycle<'_, '_> {
         start: &PullStart,
         next_size: Option<u32>,
     ) -> Result<()> {
-        let site = self.site;
+        let (site, since) = (self.site, start.restore_point);
         let integrate = || {
             let storage = site.storage.as_ref();
-            noting_failure(storage, Source::Central, || integrate_batch(site, batch, next, start))
+            noting_failure(storage, Source::Central, || integrate_batch(site, batch, next, since))
         };
         let done = match next_size {
             Some(size) => {
@@ -246,7 +246,7 @@ fn unreadable_answer(central: &Url, detail: Detail) -> Error {
 }
 
 /// Integrates a batch and moves the cursor past it, in one transaction.
-fn integrate_batch(site: &Site, mut batch: ReadBatch, next: Cursor, start: &PullStart) -> Result<Integrated> {
+fn integrate_batch(site: &Site, mut batch: ReadBatch, next: Cursor, since: Option<RestorePoint>) -> Result<Integrated> {
     let next = if planted!(PullCursorOffByOne) { next.next() } else { next };
     if planted!(CursorBeforeRecords) {
         let txn = site.storage.write()?;
@@ -255,10 +255,10 @@ fn integrate_batch(site: &Site, mut batch: ReadBatch, next: Cursor, start: &Pull
     }
     let txn = site.storage.write()?;
     compare_with_central(site, txn.as_ref(), &mut batch)?;
-    if let Some(since) = start.restore_point {
+    if let Some(since) = since {
         yield_to_newer(site, txn.as_ref(), &batch, since)?;
     }
-    let done = receive_from_central(site, txn.as_ref(), batch, start.pulls_own)?;
+    let done = receive_from_central(site, txn.as_ref(), batch)?;
     state::PULL_CURSOR_V6.set(txn.as_ref(), next)?;
     let newest = state::NEWEST_GONE.get(txn.as_ref())?;
     if newest.seen_to(next) != newest {
@@ -268,14 +268,11 @@ fn integrate_batch(site: &Site, mut batch: ReadBatch, next: Cursor, start: &Pull
     Ok(done)
 }
 
-/// Integrates a batch of central in this transaction. `reads_own` is true if what this site wrote is among it.
-pub(crate) fn receive_from_central(
-    site: &Site,
-    txn: &dyn WriteTxn,
-    batch: ReadBatch,
-    reads_own: bool,
-) -> Result<Integrated> {
-    let provenance = Provenance { reads_own, ..Provenance::of_server(Source::Central, None, &site.resolvers) };
+/// Integrates a batch of central in this transaction.
+pub(crate) fn receive_from_central(site: &Site, txn: &dyn WriteTxn, batch: ReadBatch) -> Result<Integrated> {
+    let own = batch.records.iter().flatten().filter(|element| element.is_own);
+    let own = own.map(|element| (element.record.table_name.clone(), element.record.record_id.clone())).collect();
+    let provenance = Provenance { own, ..Provenance::of_server(Source::Central, None, &site.resolvers) };
     let incoming = batch.records.into_iter().map(|element| element.map_or_else(set_aside, readable)).collect();
     receive(txn, site.clock.now(), &provenance, incoming)
 }

@@ -84,7 +84,7 @@ impl Cycle<'_, '_> {
             // Each pull of a patient begins at 0: a record that fails would always stop it at the same place.
             let integrated = staging_what_fails(self.site.storage.as_ref(), Source::Central, || {
                 let txn = self.site.storage.write()?;
-                let integrated = receive_from_central(self.site, txn.as_ref(), batch.clone(), true)?;
+                let integrated = receive_from_central(self.site, txn.as_ref(), batch.clone())?;
                 txn.commit()?;
                 Ok(integrated)
             })?;

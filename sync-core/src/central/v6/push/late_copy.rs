@@ -73,7 +73,7 @@ impl IncomingRow {
     /// True if this row repeats the edit that the site pushed before, and the site says so: the edit has not changed since it
     /// was first sent, and came under one of the cursors that it had since.
     fn is_renumbered(&self, before: &PushedVersion) -> bool {
-        let BatchElement { cursor, record, sent_since } = &self.element;
+        let BatchElement { cursor, record, sent_since, .. } = &self.element;
         sent_since.is_some_and(|since| since <= before.cursor && before.cursor <= *cursor)
             && !before.is_former
             && Self::fingerprint(record, before.cursor) == before.fingerprint
@@ -143,7 +143,7 @@ pub(crate) fn note_legacy_row(
     };
     let table_name = TableName::new(format!("V5 {}", record.table_name));
     let record = WireRecord { table_name, ..record.clone() };
-    let row = IncomingRow::new(BatchElement { cursor, record, sent_since: None });
+    let row = IncomingRow::new(BatchElement { cursor, record, sent_since: None, is_own: false });
     let replay = if row.is_numbered() { row.replay(txn, site, None, now)? } else { Replay::New };
     if replay != Replay::Stale {
         row.note(txn, site, now)?;
@@ -317,7 +317,7 @@ mod tests {
             action: Action::Update,
             record_data: RecordData::parse(data).unwrap(),
         };
-        IncomingRow::new(BatchElement { cursor: Cursor(cursor), record, sent_since: None })
+        IncomingRow::new(BatchElement { cursor: Cursor(cursor), record, sent_since: None, is_own: false })
     }
 
     #[test]
@@ -352,7 +352,7 @@ mod tests {
         let pushed = |cursor, data: &str| {
             let (table_name, record_id, action) = (table.clone(), id.clone(), Action::Update);
             let record = WireRecord { table_name, record_id, action, record_data: RecordData::parse(data).unwrap() };
-            IncomingRow::new(BatchElement { cursor: Cursor(cursor), record, sent_since: None })
+            IncomingRow::new(BatchElement { cursor: Cursor(cursor), record, sent_since: None, is_own: false })
         };
         let theirs = r#"{"id":"x","name":"theirs"}"#;
         let write = |data: &str, origin| {
@@ -385,7 +385,7 @@ mod tests {
         let deletion = |cursor, sent_since| {
             let (table_name, record_id, action) = (table.clone(), id.clone(), Action::Delete);
             let record = WireRecord { table_name, record_id, action, record_data: RecordData::of(&()) };
-            IncomingRow::new(BatchElement { cursor: Cursor(cursor), record, sent_since })
+            IncomingRow::new(BatchElement { cursor: Cursor(cursor), record, sent_since, is_own: false })
         };
         deletion(8, None).note(txn.as_ref(), site, now).unwrap();
         let of_central = RecordData::parse(r#"{"id":"x","name":"of central"}"#).unwrap();
