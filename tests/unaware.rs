@@ -93,6 +93,32 @@ fn what_is_added_in_a_store_that_moved_is_taken_by_a_server_that_forgot_how_far_
     assert!(get(&central.records, "asset_log", "l").is_some(), "{:?}", central.causes());
 }
 
+/// The push of an edit may fail, or wait for another cycle, while pulls go on: what the site learns from them, it did not know when
+/// it wrote.
+#[test]
+fn what_is_added_before_a_move_is_read_and_pushed_after_it_is_taken() {
+    let central = CentralEnd::over(Kind::Memory);
+    central.add_site("a");
+    let a = central.set_up_in("a", "a", central.step_by_step());
+    central.new_site("b").sync();
+    central.move_store("a");
+    a.sync();
+    a.records.put("asset", [asset("x", "S", "1")]).unwrap();
+    a.sync();
+    central.move_store("b");
+    put_class(central.storage.as_ref(), "later than the move");
+    let pull = || a.site.sync(&SyncOptions::default().pull_only(), &mut NoopObserver).unwrap();
+    a.records.put("asset_log", [log("unknowing", "x")]).unwrap();
+    for _ in 0..2 {
+        let report = pull();
+        assert_eq!(report.pushed, 0);
+        assert!(a.get("asset_class", "later than the move").is_some());
+    }
+    a.sync();
+    central.central.integrate_waiting().unwrap();
+    assert!(get(&central.records, "asset_log", "unknowing").is_some(), "{:?}", central.causes());
+}
+
 /// A line that loses the answers to pulls as long as it is told to, and can leave out what a site says of its reading, which
 /// sites of Open mSupply do not say.
 struct Losing {

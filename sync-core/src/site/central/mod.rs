@@ -8,6 +8,7 @@ pub(crate) mod position;
 pub(crate) mod pull;
 pub(crate) mod pull_patient;
 pub(crate) mod push;
+pub(crate) mod read_when_written;
 pub(crate) mod recovery;
 mod refusal;
 mod refused_records;

@@ -1,5 +1,7 @@
 //! Compares records and edits that a restore, here or at central, made outdated, and keeps the right version.
 
+use std::collections::HashSet;
+
 use super::push::is_pushed;
 use crate::changelog::{Change, NewChange};
 use crate::error::{Result, Server};
@@ -50,12 +52,9 @@ fn compare(
     was_read: bool,
     (from, below): (Cursor, Cursor),
 ) -> Result<bool> {
-    let record = &element.record;
+    let (record, own) = (&element.record, own_site(txn)?);
     let (table, id) = (&record.table_name, &record.record_id);
-    let newest = txn.newest_change(table, id)?;
-    if let Some(row) = &newest
-        && is_own_again(row, own_site(txn)?)
-    {
+    if newest_row(txn, table, id)?.is_some_and(|row| is_own_again(&row, own)) {
         let ours = txn.record(table, id)?;
         if write::is_same(table, record.action, &record.record_data, ours.as_ref()) {
             note_at_central(txn, table, id)?;
@@ -68,7 +67,7 @@ fn compare(
         return Ok(false);
     }
     // What came from central over the edit may have left a row of the edit behind, for the store that the record was in.
-    if newest.is_some_and(|row| row.is_sync_update) {
+    if txn.newest_change(table, id)?.is_some_and(|row| row.is_sync_update) {
         return Ok(false);
     }
     if txn.has_local_change(table, id, below)? {
@@ -77,7 +76,7 @@ fn compare(
     let ours = txn.record(table, id)?;
     if write::is_same(table, record.action, &record.record_data, ours.as_ref()) {
         // The record stays marked as an edit of this site, because central may be restored once more.
-        txn.note_pushed(own_site(txn)?, table, id, below)?;
+        txn.note_pushed(own, table, id, below)?;
     } else if was_read {
         write::reassert_local(txn, table, id, &record.record_data, site.clock.now())?;
     } else {
@@ -94,6 +93,28 @@ pub(crate) fn own_site(txn: &dyn ReadTxn) -> Result<SiteId> {
 /// True for a version that this site wrote and read again from central.
 fn is_own_again(row: &NewChange, own: SiteId) -> bool {
     row.is_sync_update && row.source_site == Some(own)
+}
+
+/// The row of a record's newest change, or of its deletion.
+fn newest_row(txn: &dyn ReadTxn, table: &TableName, id: &RecordId) -> Result<Option<NewChange>> {
+    match txn.newest_change(table, id)? {
+        Some(row) => Ok(Some(row)),
+        None => Ok(txn.tombstones(table, id)?.into_iter().map(|(row, _)| row).next_back()),
+    }
+}
+
+/// Stores that central has the versions of this site that it sent, while everything is read again because central was restored.
+pub(super) fn note_own_versions(txn: &dyn WriteTxn, records: &HashSet<(TableName, RecordId)>) -> Result<()> {
+    if records.is_empty() || !matches!(CentralRestore::load(txn)?, CentralRestore::Rereading { resend: Some(_), .. }) {
+        return Ok(());
+    }
+    let own = own_site(txn)?;
+    for (table, id) in records {
+        if newest_row(txn, table, id)?.is_some_and(|row| is_own_again(&row, own)) {
+            note_at_central(txn, table, id)?;
+        }
+    }
+    Ok(())
 }
 
 /// Logs again the next page of edits that central lost. Returns whether there are more.

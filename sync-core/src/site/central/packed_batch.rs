@@ -3,10 +3,11 @@
 use std::collections::{BTreeSet, HashSet};
 
 use super::position::Position;
+use super::read_when_written::read_to;
 use crate::changelog::{Change, ChangeAction, ChangelogGap};
 use crate::error::Result;
 use crate::integrate::seen_at_central;
-use crate::protocol::v6::{Batch, BatchElement, PushRequest, ReadPositions, V6_VERSION, WireRecord};
+use crate::protocol::v6::{Batch, BatchElement, PushRequest, V6_VERSION, WireRecord};
 use crate::record::{Cursor, SiteId, TableName, record_type};
 use crate::site::Site;
 use crate::site::client::OpenPush;
@@ -62,10 +63,8 @@ impl Packer<'_> {
             Ok(Some((element, bytes)))
         })?;
         let lost_history = newest_gaps(txn.as_ref())?;
-        let read_to = ReadPositions {
-            records: state::PULL_CURSOR_V6.get(txn.as_ref())?,
-            stores: state::PULL_CURSOR_CENTRAL.get(txn.as_ref())?.next(),
-        };
+        let first = outgoing.elements.iter().map(|element| element.sent_since.unwrap_or(element.cursor)).min();
+        let read_to = read_to(txn.as_ref(), first)?;
         drop(txn);
         let records = std::mem::take(&mut outgoing.elements);
         let (count, only) = (records.len() as u64, records.first().filter(|_| records.len() == 1));

@@ -1,5 +1,6 @@
 //! Pull V6: batches of central's changelog, each integrated in the transaction that moves the cursor past it.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -7,8 +8,9 @@ use sha2::Digest as _;
 use url::Url;
 
 use super::copied_database;
-use super::outdated::{compare_with_central, yield_to_newer};
+use super::outdated::{compare_with_central, note_own_versions, yield_to_newer};
 use super::position::{Advance, PullStart};
+use super::read_when_written::note_before_reading;
 use crate::address::shown;
 use crate::changelog::ChangelogGap;
 use crate::error::{Error, Result, Server};
@@ -254,11 +256,14 @@ fn integrate_batch(site: &Site, mut batch: ReadBatch, next: Cursor, since: Optio
         txn.commit()?;
     }
     let txn = site.storage.write()?;
+    note_before_reading(txn.as_ref())?;
     compare_with_central(site, txn.as_ref(), &mut batch)?;
     if let Some(since) = since {
         yield_to_newer(site, txn.as_ref(), &batch, since)?;
     }
+    let own = own_records(&batch);
     let done = receive_from_central(site, txn.as_ref(), batch)?;
+    note_own_versions(txn.as_ref(), &own)?;
     state::PULL_CURSOR_V6.set(txn.as_ref(), next)?;
     let newest = state::NEWEST_GONE.get(txn.as_ref())?;
     if newest.seen_to(next) != newest {
@@ -270,11 +275,16 @@ fn integrate_batch(site: &Site, mut batch: ReadBatch, next: Cursor, since: Optio
 
 /// Integrates a batch of central in this transaction.
 pub(crate) fn receive_from_central(site: &Site, txn: &dyn WriteTxn, batch: ReadBatch) -> Result<Integrated> {
-    let own = batch.records.iter().flatten().filter(|element| element.is_own);
-    let own = own.map(|element| (element.record.table_name.clone(), element.record.record_id.clone())).collect();
+    let own = own_records(&batch);
     let provenance = Provenance { own, ..Provenance::of_server(Source::Central, None, &site.resolvers) };
     let incoming = batch.records.into_iter().map(|element| element.map_or_else(set_aside, readable)).collect();
     receive(txn, site.clock.now(), &provenance, incoming)
+}
+
+/// The records of which a batch has a version that this site wrote.
+fn own_records(batch: &ReadBatch) -> HashSet<(TableName, RecordId)> {
+    let own = batch.records.iter().flatten().filter(|element| element.is_own);
+    own.map(|element| (element.record.table_name.clone(), element.record.record_id.clone())).collect()
 }
 
 fn readable(element: BatchElement) -> Incoming {

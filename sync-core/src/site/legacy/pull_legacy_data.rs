@@ -9,6 +9,7 @@ use crate::protocol::v5::{ReadCentralBatch, path};
 use crate::record::{Cursor, SiteId, StoreId};
 use crate::site::central::position::read_from_the_beginning;
 use crate::site::central::pull::from_legacy;
+use crate::site::central::read_when_written::note_before_reading;
 use crate::site::central::recovery;
 use crate::site::cycle::Cycle;
 use crate::site::observer::Step;
@@ -100,6 +101,7 @@ impl Cycle<'_, '_> {
         let provenance = Provenance::of_server(Source::Legacy, origin, &self.site.resolvers);
         let incoming: Vec<_> = batch.data.into_iter().map(from_legacy).collect();
         let txn = self.site.storage.write()?;
+        note_before_reading(txn.as_ref())?;
         let came = stores_that_came(txn.as_ref(), &incoming, self.identity.site_id)?;
         let stores_here = || self.identity.site_id.map_or(Ok(Vec::new()), |site| txn.stores_of_site(site));
         let before = stores_here()?;

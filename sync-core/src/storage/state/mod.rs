@@ -23,11 +23,11 @@ mod merges;
 mod of_site;
 mod recovery;
 mod refused_by_central;
-mod renumbered;
 mod role;
 mod setting;
 mod site;
 mod stored;
+mod unpushed;
 
 use url::Url;
 
@@ -40,13 +40,13 @@ pub(crate) use merges::*;
 pub use of_site::*;
 pub use recovery::*;
 pub(crate) use refused_by_central::*;
-pub(crate) use renumbered::*;
 pub use role::ROLE;
 pub(crate) use role::role;
 pub use setting::{Setting, SiteSetting, named};
 pub use site::*;
 pub use stored::SettingValue;
 pub(crate) use stored::{JsonList, StoredJson};
+pub(crate) use unpushed::*;
 
 use super::ReadTxn;
 use crate::error::{Result, Server};
