@@ -3,7 +3,7 @@
 use sync_core::clock::Timestamp;
 use sync_core::protocol::v6::{Action, WireRecord};
 use sync_core::record::{RecordData, SiteId, StoreId};
-use sync_core::storage::{Incoming, QuarantineCause, Source};
+use sync_core::storage::{Incoming, QuarantineCause, Source, state};
 use sync_tests::world::{CentralEnd, Kind, asset, data, document, get};
 
 const NULL: &str = "null";
@@ -67,5 +67,28 @@ fn a_deletion_of_what_was_staged_first_wins_and_the_older_edit_is_seen_to_give_w
         assert_eq!(get(&central.records, "asset", "x"), None, "it was deleted after it was sent");
         let superseded = central.causes().into_iter().find(|(cause, _)| *cause == QuarantineCause::Superseded);
         assert_eq!(superseded, Some((QuarantineCause::Superseded, 1)));
+    }
+}
+
+/// The site began a push, of which a record waits for its patient, and lost its database before the last batch.
+#[test]
+fn a_record_of_a_push_without_an_end_is_woken_after_its_site_was_set_up_anew() {
+    for kind in [Kind::Sqlite, Kind::Memory] {
+        let central = CentralEnd::over(kind);
+        let (a, b) = (central.new_site("a"), central.new_site("b"));
+        a.sync();
+        b.sync();
+        let join = document("name_store_join", &[("ID", "j"), ("store_ID", "STORE_a"), ("name_ID", "p")]);
+        a.records.put("name_store_join", [join]).unwrap();
+        a.sync();
+        assert_eq!(central.causes(), [(QuarantineCause::Waiting, 1)]);
+        let txn = central.storage.write().unwrap();
+        state::OPEN_PUSH_OF_SITE.of(SiteId(2)).set(txn.as_ref(), true).unwrap();
+        txn.commit().unwrap();
+        central.set_up_in("anew", "a", central.transport()).sync();
+        b.records.put("name", [document("name", &[("ID", "p"), ("type", "patient")])]).unwrap();
+        b.sync();
+        central.central.integrate_waiting().unwrap();
+        assert!(get(&central.records, "name_store_join", "j").is_some(), "{:?}", central.causes());
     }
 }

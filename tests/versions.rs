@@ -243,11 +243,15 @@ fn a_store_that_moves_just_before_a_push_of_its_former_site_is_taken_is_not_that
     assert_eq!(central.causes(), [(QuarantineCause::Refused, 1)]);
 }
 
-/// Damages the row of an asset class as no program does.
-fn damage(path: &std::path::Path, id: &str) {
-    let connection = Connection::open(path).unwrap();
-    let sql = "UPDATE sync_record SET data = '{' WHERE table_name = 'asset_class' AND record_id = ?1";
-    assert_eq!(connection.execute(sql, [id]).unwrap(), 1);
+/// Runs what another program does to a database file.
+fn meddle(path: &std::path::Path, sql: &str) {
+    Connection::open(path).unwrap().execute_batch(sql).unwrap();
+}
+
+/// A trigger at which each write of this record fails.
+fn refusing(id: &str) -> String {
+    let when = format!("BEFORE UPDATE ON sync_record WHEN new.record_id = '{id}'");
+    format!("CREATE TRIGGER refuses {when} BEGIN SELECT RAISE(ABORT, 'planned'); END")
 }
 
 fn class(id: &str, name: &str) -> RecordData {
@@ -263,21 +267,61 @@ fn a_record_at_which_a_sites_database_fails_stops_no_other() {
     let a = central.set_up_over(Arc::new(SqliteStorage::open(&path).unwrap()), "a", central.transport());
     put_class(central.storage.as_ref(), "bad");
     a.sync();
-    damage(&path, "bad");
+    meddle(&path, &refusing("bad"));
     central.records.put("asset_class", [class("bad", "newer"), class("good", "n"), class("good2", "n")]).unwrap();
     let report = a.site.sync(&SyncOptions::default(), &mut NoopObserver).unwrap();
-    assert_eq!(report.error.map(|error| error.code()), Some("damaged_state"), "the first time it may be chance");
+    assert_eq!(report.error.map(|error| error.code()), Some("database_failed"), "the first time it may be chance");
     let report = a.site.sync(&SyncOptions::default(), &mut NoopObserver).unwrap();
     assert!(report.error.is_none(), "{:?}", report.error);
     assert!(a.get("asset_class", "good").is_some() && a.get("asset_class", "good2").is_some());
     assert_eq!(causes(a.storage.as_ref()), [(QuarantineCause::Failed, 1)]);
     let (row, why) = a.storage.read().unwrap().quarantined(0, 9).unwrap().remove(0);
     assert_eq!(row.incoming.id, *"bad");
-    assert!(why.reason.contains("asset_class bad"), "{}", why.reason);
+    assert!(why.reason.contains("planned"), "{}", why.reason);
     // A later version is tried afresh.
     put_class(central.storage.as_ref(), "later");
     a.sync();
     assert!(a.get("asset_class", "later").is_some());
+}
+
+const DAMAGE: &str = "UPDATE sync_record SET data = '{' WHERE record_id = 'bad'";
+
+/// Another program damages a record at a site, and then at central: it stops no other record, and the next version takes its place.
+#[test]
+fn a_record_that_another_program_damaged_stops_no_other() {
+    let folder = tempfile::tempdir().unwrap();
+    let [at_site, at_central] = ["site.sqlite", "central.sqlite"].map(|name| folder.path().join(name));
+    let central = CentralEnd::over_storage(Arc::new(SqliteStorage::open(&at_central).unwrap()));
+    central.add_site("a");
+    let a = central.set_up_over(Arc::new(SqliteStorage::open(&at_site).unwrap()), "a", central.transport());
+    central.move_store("a");
+    a.sync();
+    let write = |version: &str| {
+        for id in ["bad", "good"] {
+            a.records.put("asset", [asset(id, "S", version)]).unwrap();
+        }
+    };
+    let version_at_central = |id: &str| notes(get(&central.records, "asset", id));
+    write("1");
+    meddle(&at_site, DAMAGE);
+    let report = a.sync();
+    assert_eq!((report.pushed, report.refused), (1, 1), "the site says that it cannot send it");
+    assert_eq!(causes(a.storage.as_ref()), [(QuarantineCause::Malformed, 1)]);
+    assert_eq!(version_at_central("good").as_deref(), Some("1"));
+    assert_eq!(a.sync().pushed, 0, "once");
+    write("2");
+    assert_eq!(a.sync().pushed, 2, "it can be written again");
+    meddle(&at_central, DAMAGE);
+    let b = central.new_site("b");
+    b.sync();
+    central.records.put("asset_class", [class("class", "n")]).unwrap();
+    central.move_store("b");
+    b.sync();
+    assert!(b.get("asset", "good").is_some() && b.get("asset_class", "class").is_some(), "others are sent");
+    assert_eq!(b.get("asset", "bad"), None);
+    b.records.put("asset", [asset("bad", "S", "3")]).unwrap();
+    b.sync();
+    assert_eq!(version_at_central("bad").as_deref(), Some("3"));
 }
 
 /// Site a has pushed properties of three names, and of one of them twice.
@@ -301,8 +345,7 @@ fn a_record_at_which_centrals_database_or_its_code_fails_stops_no_other() {
     panics.store(false, Ordering::SeqCst);
     a.sync();
     panics.store(true, Ordering::SeqCst);
-    let connection = Connection::open(folder.path().join("central.sqlite")).unwrap();
-    assert_eq!(connection.execute("UPDATE sync_record SET data = '{' WHERE record_id = 'bad2'", ()).unwrap(), 1);
+    meddle(&folder.path().join("central.sqlite"), &refusing("bad2"));
     for id in ["good1", "bad1", "bad2", "good2"] {
         a.records.put("asset", [asset(id, "STORE_a", "2")]).unwrap();
     }

@@ -50,6 +50,11 @@ impl RecordData {
         Fields::parse(self.as_str())
     }
 
+    /// True for a JSON object, as every record is. Looks at the first character alone.
+    pub(crate) fn is_object(&self) -> bool {
+        self.as_str().trim_start().starts_with('{')
+    }
+
     /// Refuses content that not every peer can read; see [`portable`](super::portable).
     pub(crate) fn check_portable(&self) -> Result<(), FieldError> {
         portable::flaw(self.as_str()).map_or(Ok(()), |flaw| Err(flaw.as_field_error()))

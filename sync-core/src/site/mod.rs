@@ -5,6 +5,7 @@ pub(crate) mod central;
 pub(crate) mod client;
 pub(crate) mod config;
 pub(crate) mod cycle;
+mod damaged;
 pub(crate) mod device;
 mod failed_push;
 pub(crate) mod files;

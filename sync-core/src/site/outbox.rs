@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use crate::changelog::{Change, ChangeAction, NewChange};
 use crate::clock::Timestamp;
 use crate::error::{Error, Result, Server};
+use crate::protocol::v6::{Action, WireRecord};
 use crate::record::{Cursor, RecordData, TableName};
 use crate::storage::state::Renumbered;
 use crate::storage::{ReadTxn, Selection, Storage, WriteTxn, state};
@@ -48,6 +49,8 @@ pub(crate) struct Gathered<E> {
     first: Option<Cursor>,
     /// Rows before `next` that were passed over: they stay to be pushed.
     passed_over: Vec<PassedOver>,
+    /// Records whose stored text is no JSON object: no server can read them.
+    pub damaged: Vec<WireRecord>,
 }
 
 /// A row that was passed over.
@@ -91,8 +94,15 @@ pub(crate) fn gather<E>(
     // Some of the records that are passed over may still be tried.
     let is_last = budget.below.is_none() && budget.skipped == 0;
     let mut skipped = Skipped { left: budget.skipped, last: None };
-    let (elements, passed_over) = (Vec::new(), Vec::new());
-    let mut out = Gathered { elements, bytes: 0, next: position.next, is_last, first: None, passed_over };
+    let mut out = Gathered {
+        elements: Vec::new(),
+        bytes: 0,
+        next: position.next,
+        is_last,
+        first: None,
+        passed_over: Vec::new(),
+        damaged: Vec::new(),
+    };
     let mut from = position.next;
     let page = usize::try_from(budget.bytes).unwrap_or(usize::MAX);
     loop {
@@ -104,6 +114,13 @@ pub(crate) fn gather<E>(
             }
             let at = row.cursor;
             from = at.next();
+            if row.change.action == ChangeAction::Upsert
+                && let Some(record_data) = data.as_ref().filter(|data| !data.is_object()).cloned()
+            {
+                let (table_name, record_id) = (row.change.table, row.change.id);
+                out.damaged.push(WireRecord { table_name, record_id, action: Action::Update, record_data });
+                continue;
+            }
             let is_left_out = left_out.contains(&at);
             let change = (is_left_out || budget.below.is_some() || skipped.left > 0).then(|| row.change.clone());
             let Some((element, bytes)) = make(row, data)? else { continue };

@@ -4,10 +4,10 @@ use crate::changelog::{Change, ChangeAction};
 use crate::protocol::v6::{Action, BatchElement, WireRecord};
 use crate::record::{RecordData, record_type};
 
-/// True if every peer can read a record. A record from an older version that some peers cannot read stays here: it
-/// would stop everything beside it in an answer or a push.
+/// True if every peer can read a record. A record from an older version that some peers cannot read stays here, as does one that
+/// another program damaged: it would stop everything beside it in an answer or a push.
 pub(crate) fn is_readable(data: &RecordData) -> bool {
-    data.check_portable().is_ok() || planted!(DoorStandsOpen)
+    data.is_object() && data.check_portable().is_ok() || planted!(DoorStandsOpen)
 }
 
 /// A row with the current data of its record; a delete if the record is gone, because the row for a store that it has

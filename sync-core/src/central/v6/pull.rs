@@ -1,6 +1,6 @@
 //! Pull: selects the rows for a site, and makes the batch.
 
-use super::push::{any_staged, close_open_push};
+use super::push::{close_open_push, is_push_open};
 use super::withheld::{CatchUpRange, PullQuery, WithheldRecords};
 use crate::central::copied_databases::{self, PullStage, PullVerdict};
 use crate::central::{Central, EnvelopeError};
@@ -185,16 +185,16 @@ impl Central {
     /// integrated before the site reads, because afterwards they would count as known there. Returns whether there are
     /// any.
     fn close_open_push(&self, site: SiteId) -> Result<bool> {
-        if !any_staged(self.storage.read()?.as_ref(), site)? {
+        if !is_push_open(self.storage.read()?.as_ref(), site)? {
             return Ok(false);
         }
         let txn = self.storage.write()?;
-        if !close_open_push(txn.as_ref(), site, self.clock.now())? {
-            return Ok(false);
-        }
+        let any_staged = close_open_push(txn.as_ref(), site, self.clock.now())?;
         txn.commit()?;
-        self.announce_work();
-        Ok(true)
+        if any_staged {
+            self.announce_work();
+        }
+        Ok(any_staged)
     }
 
     pub(crate) fn patient_pull(

@@ -153,12 +153,18 @@ pub(super) fn any_staged(txn: &dyn ReadTxn, site: SiteId) -> Result<bool> {
     Ok(!txn.staged_tables(Source::Site(site))?.is_empty())
 }
 
-/// Has the staged records of a push integrated, because its last batch does not come. Returns whether there are any.
+/// Has the staged records of a push integrated, because its last batch does not come. Returns whether there are any. Without any it ends
+/// the push too: a record of it that waits, and is woken later, would wait for the last batch.
 pub(crate) fn close_open_push(txn: &dyn WriteTxn, site: SiteId, now: Timestamp) -> Result<bool> {
-    if !any_staged(txn, site)? {
-        return Ok(false);
+    let any_staged = any_staged(txn, site)?;
+    if any_staged {
+        txn.central()?.request_integration(site, now)?;
     }
-    txn.central()?.request_integration(site, now)?;
     set_open(txn, site, false)?;
-    Ok(true)
+    Ok(any_staged)
+}
+
+/// True if a site's push has no last batch yet, or left records that are not integrated.
+pub(super) fn is_push_open(txn: &dyn ReadTxn, site: SiteId) -> Result<bool> {
+    Ok(state::OPEN_PUSH_OF_SITE.of(site).get(txn)? || any_staged(txn, site)?)
 }

@@ -111,8 +111,10 @@ impl Cycle<'_, '_> {
             }
         };
         let PackedBatch { count, alone, outgoing, body, .. } = batch;
+        let damaged = self.set_aside_damaged(&outgoing)?;
+        push.left = push.left.saturating_sub(damaged);
         if count == 0 {
-            if push.sieve.widen() {
+            if damaged > 0 || push.sieve.widen() {
                 return Ok(AfterBatch::NextBatch);
             }
             self.skip_refused_tables(push.bound, &push.sieve)?;

@@ -47,8 +47,10 @@ impl Cycle<'_, '_> {
         while left > 0 {
             let mut outgoing = self.gather_for_legacy(bound, &sieve)?;
             let count = outgoing.elements.len() as u64;
+            let damaged = self.set_aside_damaged(&outgoing)?;
+            left = left.saturating_sub(damaged);
             if count == 0 {
-                if sieve.widen() {
+                if damaged > 0 || sieve.widen() {
                     continue;
                 }
                 break;

@@ -32,9 +32,7 @@ impl HistoryReads for PostgresTxn<'_> {
             let action = if row.try_get(9)? { ChangeAction::Delete } else { ChangeAction::Upsert };
             Ok((read_change(row, action)?.change, row.try_get::<_, Option<String>>(10)?))
         })?;
-        let read =
-            |json: Option<String>| json.map(|json| data(json, &format!("a tombstone of {table} {id}"))).transpose();
-        rows.into_iter().map(|(change, left_as)| Ok((change, read(left_as)?))).collect()
+        Ok(rows.into_iter().map(|(change, left_as)| (change, left_as.map(data))).collect())
     }
 
     fn written_at(&self, table: &TableName, id: &RecordId) -> Result<Option<Cursor>> {

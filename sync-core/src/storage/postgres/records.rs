@@ -14,7 +14,7 @@ impl RecordReads for PostgresTxn<'_> {
         }
         let sql = "SELECT data FROM sync_record WHERE table_name = $1 AND record_id = $2";
         let found = self.first(sql, &[&Text(table.as_str()), &Text(id.as_str())], |row| row.try_get::<_, String>(0))?;
-        let found = found.map(|json| data(json, &format!("{table} {id}"))).transpose()?;
+        let found = found.map(data);
         self.lately.borrow_mut().note(table, id, found.as_ref());
         Ok(found)
     }
@@ -44,7 +44,7 @@ impl RecordReads for PostgresTxn<'_> {
         let rows = self.all(sql, &[&Text(table.as_str()), &after, &limited(limit)], |row| {
             Ok((text(row, 0)?, row.try_get::<_, String>(1)?))
         })?;
-        rows.into_iter().map(|(id, json)| Ok((RecordId::new(id), data(json, table.as_str())?))).collect()
+        rows.into_iter().map(|(id, json)| Ok((RecordId::new(id), data(json)))).collect()
     }
 
     fn record_counts(&self) -> Result<Vec<(TableName, u64)>> {

@@ -85,12 +85,11 @@ impl ChangelogReads for PostgresTxn<'_> {
             if !has_data {
                 break;
             }
-            let what = |json| data(json, &format!("{} {}", change.change.table, change.change.id));
             let read = match left_as {
                 Some(left_as) if !self.is_still_for(selection, &change.change)? => {
-                    Some(what(self.left_last(selection, &change.change)?.unwrap_or(left_as))?)
+                    Some(data(self.left_last(selection, &change.change)?.unwrap_or(left_as)))
                 }
-                _ => now.map(what).transpose()?,
+                _ => now.map(data),
             };
             bytes += read.as_ref().map_or(0, |data| data.as_str().len());
             if bytes > bytes_max && !rows.is_empty() {

@@ -67,7 +67,7 @@ impl BufferRow {
                 "merge" => Action::Merge,
                 _ => Action::Update,
             },
-            data: data(json, &format!("row {} of the sync buffer", self.sequence))?,
+            data: data(json),
             table: TableName::new(table),
             id: RecordId::new(id),
             cursor: self.cursor.map(cursor),

@@ -11,7 +11,6 @@ pub(in crate::storage) use position::{DatabasePosition, left_out};
 pub(in crate::storage) use rows::{ActivityRow, LogRow, LogTexts, read_activity, read_log};
 
 use crate::changelog::Audience;
-use crate::error::{Error, Result};
 use crate::record::{Cursor, RecordData, StoreId};
 
 /// An audience as stored; `None` for no receiver.
@@ -63,7 +62,11 @@ pub(in crate::storage) fn cursor(position: i64) -> Cursor {
     Cursor(u64::try_from(position).unwrap_or(0))
 }
 
-/// Parses stored JSON; invalid JSON was stored by another program.
-pub(in crate::storage) fn data(text: String, what: &str) -> Result<RecordData> {
-    RecordData::parse(text).map_err(|_| Error::DamagedState { what: what.to_owned() })
+/// What is read in place of a stored text that is no JSON.
+const DAMAGED: &str = "another program changed this record, and its text is no JSON any more";
+
+/// Reads stored JSON. A text that another program changed to invalid JSON is read as a JSON string that says so: it stops no other
+/// record, can be replaced, and is sent to nobody, because a record is an object.
+pub(in crate::storage) fn data(text: String) -> RecordData {
+    RecordData::parse(text).unwrap_or_else(|_| RecordData::of(&DAMAGED))
 }

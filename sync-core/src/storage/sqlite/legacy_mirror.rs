@@ -60,6 +60,6 @@ fn mirrored((number, [table, id, text]): (i64, [String; 3])) -> Result<MirroredR
         number: number.unsigned_abs(),
         table: TableName::new(table),
         id: RecordId::new(id),
-        data: data(text, "a kept record")?,
+        data: data(text),
     })
 }

@@ -19,7 +19,7 @@ impl<C: HoldsConnection> RecordReads for SqliteTxn<C> {
         }
         let sql = "SELECT data FROM sync_record WHERE table_name = ?1 AND record_id = ?2";
         let found = self.first(sql, [table.as_str(), id.as_str()], text)?;
-        let found = found.map(|json| data(json, &format!("{table} {id}"))).transpose()?;
+        let found = found.map(data);
         self.lately.borrow_mut().note(table, id, found.as_ref());
         Ok(found)
     }
@@ -37,7 +37,7 @@ impl<C: HoldsConnection> RecordReads for SqliteTxn<C> {
         match found {
             None => self.lately.borrow_mut().note(table, id, None),
             Some(Some(json)) => {
-                let data = data(json, &format!("{table} {id}"))?;
+                let data = data(json);
                 self.lately.borrow_mut().note(table, id, Some(&data));
             }
             Some(None) => {}
@@ -57,7 +57,7 @@ impl<C: HoldsConnection> RecordReads for SqliteTxn<C> {
         let after = after.map_or("", RecordId::as_str);
         let params = (table.as_str(), after, limit as i64);
         let rows: Vec<(String, String)> = self.all(sql, params, |row| Ok((row.get(0)?, row.get(1)?)))?;
-        rows.into_iter().map(|(id, json)| Ok((RecordId::new(id), data(json, table.as_str())?))).collect()
+        Ok(rows.into_iter().map(|(id, json)| (RecordId::new(id), data(json))).collect())
     }
 
     fn record_counts(&self) -> Result<Vec<(TableName, u64)>> {

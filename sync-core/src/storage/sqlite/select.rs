@@ -212,9 +212,7 @@ impl<C: HoldsConnection> SqliteTxn<C> {
         )?;
         let mut rows = Vec::with_capacity(records.len());
         for (change, json) in records {
-            let what = || format!("{} {}", change.change.table, change.change.id);
-            let data = json.map(|json| data(json, &what())).transpose()?;
-            rows.push(FoundRow::Record(change, data));
+            rows.push(FoundRow::Record(change, json.map(data)));
         }
         let is_cut = rows.len() >= limit || left.is_none();
         let end = rows.last().filter(|_| is_cut).map_or(i64::MAX, FoundRow::cursor);
@@ -232,10 +230,10 @@ impl<C: HoldsConnection> SqliteTxn<C> {
     fn record_at(&self, (_, _, rowid): RowPlace, with_data: bool) -> Result<FoundRow> {
         let sql = if with_data { RECORD_AT_WITH_DATA } else { RECORD_AT };
         let found = self.first(sql, [rowid], |row| read_record(row, with_data))?;
-        let what = || format!("row {rowid} of sync_record");
         // The place was found in this transaction.
+        let what = || format!("row {rowid} of sync_record");
         let (change, json) = found.ok_or_else(|| crate::Error::DamagedState { what: what() })?;
-        Ok(FoundRow::Record(change, json.map(|json| data(json, &what())).transpose()?))
+        Ok(FoundRow::Record(change, json.map(data)))
     }
 
     /// The places of the first rows of a selection, by cursor.
@@ -311,7 +309,7 @@ impl<C: HoldsConnection> SqliteTxn<C> {
     pub(super) fn left_as(&self, rowid: i64) -> Result<Option<RecordData>> {
         let found: Option<Option<String>> =
             self.first("SELECT data FROM sync_change WHERE rowid = ?1", [rowid], |row| row.get(0))?;
-        found.flatten().map(|json| data(json, &format!("row {rowid} of sync_change"))).transpose()
+        Ok(found.flatten().map(data))
     }
 
     /// The number of rows of one part. If rows are left out, only the first thousands are checked one by one: of the
