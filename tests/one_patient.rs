@@ -138,8 +138,9 @@ fn a_record_at_which_the_database_fails_stops_no_other() {
         world.vaccinate(id, "p", "first");
     }
     assert_eq!(pull(b, "p").integrated, 3);
-    let damage = rusqlite::Connection::open(&path).unwrap();
-    assert_eq!(damage.execute("UPDATE sync_record SET data = '{' WHERE record_id = 'bad'", ()).unwrap(), 1);
+    let refuses = "CREATE TRIGGER refuses BEFORE UPDATE ON sync_record WHEN new.record_id = 'bad' \
+                   BEGIN SELECT RAISE(ABORT, 'planned'); END";
+    rusqlite::Connection::open(&path).unwrap().execute_batch(refuses).unwrap();
     for id in ["before", "bad", "after"] {
         world.vaccinate(id, "p", "second");
     }

@@ -1,10 +1,10 @@
 //! What waited, was refused or could not be read at central, and what its site is told of it.
 
-use std::sync::Arc;
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 
 use sha2::Digest as _;
-use sync_core::Replica;
 use sync_core::clock::Timestamp;
 use sync_core::protocol::v6::{Action, WireRecord};
 use sync_core::record::{Cursor, SiteId};
@@ -12,6 +12,7 @@ use sync_core::site::{CentralRefusal, ConflictOutcome, RefusalCause};
 use sync_core::storage::{Incoming, Quarantine, QuarantineCause, Source, state};
 use sync_core::support::RetrySelection;
 use sync_core::transport::{HttpRequest, HttpResponse, Transport, TransportError};
+use sync_core::{NoopObserver, Replica, SyncConfig, SyncOptions};
 use sync_tests::world::{CentralEnd, Kind, asset, data, document, get};
 
 fn both_kinds(test: impl Fn(CentralEnd)) {
@@ -288,4 +289,45 @@ fn children_of_a_record_that_is_back_in_another_store_are_of_that_store() {
         assert!(b.get("rnr_form", "form").is_some());
         assert!(b.get("rnr_form_line", "line").is_some(), "it is of the store that moved");
     });
+}
+
+/// A line to a server that names refused records before its last batch. Notes what is asked for with each pull.
+struct NotingPulls {
+    to_central: Arc<dyn Transport>,
+    bodies: Mutex<Vec<Vec<u8>>>,
+}
+
+impl Transport for NotingPulls {
+    fn send(&self, request: &HttpRequest) -> Result<HttpResponse, TransportError> {
+        if request.url.ends_with("/pull") {
+            self.bodies.lock().unwrap().push(request.body.clone());
+        }
+        let mut response = self.to_central.send(request)?;
+        let text = String::from_utf8_lossy(&response.body).into_owned();
+        if text.contains(r#""refused":["#) {
+            response.body = text.replace(r#""is_last_batch":true"#, r#""is_last_batch":false"#).into_bytes();
+        }
+        Ok(response)
+    }
+}
+
+/// The first answer of a pull names the refused record, and the site asks for the batch after it before it has stored this one.
+#[test]
+fn a_batch_that_is_asked_for_ahead_is_used_although_the_one_before_names_a_refused_record() {
+    let (central, a, _) = CentralEnd::with_an_asset_of_a(Kind::Memory);
+    central.sites.add_store("a", "a", "b", Some("STORE_a".into())).unwrap();
+    a.records.put("asset", [asset("x", "STORE_a", "of a, whose store is away")]).unwrap();
+    for n in 0..6 {
+        central.records.put("asset_class", [data(&format!(r#"{{"id":"{n}","name":"n"}}"#))]).unwrap();
+    }
+    let pulls = Arc::new(NotingPulls { to_central: central.step_by_step(), bodies: Mutex::default() });
+    let small = SyncConfig::default().pull_records(2).pull_records_max(2);
+    let site = Replica::with_storage(a.storage.clone()).site(pulls.clone()).with_config(small);
+    let report = site.sync(&SyncOptions::default(), &mut NoopObserver).unwrap();
+    assert_eq!(report.refused_by_central.len(), 1, "{report:?}");
+    let positions =
+        |body: &Vec<u8>| serde_json::from_slice::<serde_json::Value>(body).unwrap()["cursor"].as_u64().unwrap();
+    let asked: Vec<u64> = pulls.bodies.lock().unwrap().iter().map(positions).collect();
+    let once: BTreeSet<u64> = asked.iter().copied().collect();
+    assert_eq!(asked.len(), once.len(), "each batch once: {asked:?}");
 }

@@ -51,7 +51,7 @@ pub struct BatchElement {
     pub sent_since: Option<Cursor>,
     /// In an answer to a pull of a site that reads its own records too: true if that site wrote this version. Only in this project.
     /// Open mSupply neither sends nor reads it.
-    #[serde(default, deserialize_with = "super::request::is_true", skip_serializing_if = "std::ops::Not::not")]
+    #[serde(default, deserialize_with = "is_true", skip_serializing_if = "std::ops::Not::not")]
     pub is_own: bool,
 }
 
@@ -62,6 +62,11 @@ pub(crate) fn if_it_is_ours<'de, D: serde::Deserializer<'de>, T: serde::de::Dese
     // Not a tree of values, which may need a hundred times the memory of its text.
     let value = Box::<RawValue>::deserialize(deserializer)?;
     Ok(serde_json::from_str(value.get()).ok())
+}
+
+/// Another meaning of the key stops no pull, and no push.
+pub(super) fn is_true<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
+    if_it_is_ours(deserializer).map(|value| value == Some(true))
 }
 
 /// A batch as it is sent, and as central reads a push: all or nothing.

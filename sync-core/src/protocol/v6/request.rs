@@ -43,7 +43,12 @@ pub struct PullRequest {
     pub sync_v6_version: u32,
     /// True for a dry run: central then records no delivery. Open mSupply neither sends nor reads it (unknown keys are
     /// ignored, `protocol-v6` §2).
-    #[serde(rename = "looksOnly", default, deserialize_with = "is_true", skip_serializing_if = "std::ops::Not::not")]
+    #[serde(
+        rename = "looksOnly",
+        default,
+        deserialize_with = "super::batch::is_true",
+        skip_serializing_if = "std::ops::Not::not"
+    )]
     pub is_dry_run: bool,
     /// Identifies the copy of the database that pulls; see [`PushRequest::push_chain`].
     #[serde(default, deserialize_with = "super::batch::if_it_is_ours", skip_serializing_if = "Option::is_none")]
@@ -196,13 +201,8 @@ pub struct SiteStatus {
     /// True while records of this site are being integrated.
     pub is_integrating: bool,
     /// True while the server is paused for maintenance (servers from v3.2 on).
-    #[serde(default, deserialize_with = "is_true", skip_serializing_if = "std::ops::Not::not")]
+    #[serde(default, deserialize_with = "super::batch::is_true", skip_serializing_if = "std::ops::Not::not")]
     pub is_sync_api_paused: bool,
-}
-
-/// Another meaning of the key stops no pull.
-pub(super) fn is_true<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
-    super::batch::if_it_is_ours(deserializer).map(|value| value == Some(true))
 }
 
 /// A negative number as its unsigned 64 bits, as some sites write it.

@@ -57,9 +57,14 @@ impl PullStart {
             newest,
             pulls_own,
             restore_point: if pulls_own { state::restore_point(txn)? } else { None },
-            refused_up_to: state::REFUSED_UP_TO.get(txn)?.map(|StoredJson(noted)| noted).unwrap_or_default(),
+            refused_up_to: reported_refusals(txn)?,
         })
     }
+}
+
+/// What this site has noted of its records that central refused.
+pub(super) fn reported_refusals(txn: &dyn ReadTxn) -> Result<ReportedRefusals> {
+    Ok(state::REFUSED_UP_TO.get(txn)?.map(|StoredJson(noted)| noted).unwrap_or_default())
 }
 
 impl Position {

@@ -9,7 +9,7 @@ use url::Url;
 
 use super::copied_database;
 use super::outdated::{compare_with_central, note_own_versions, yield_to_newer};
-use super::position::{Advance, PullStart};
+use super::position::{Advance, PullStart, reported_refusals};
 use super::read_when_written::note_before_reading;
 use crate::address::shown;
 use crate::changelog::ChangelogGap;
@@ -74,7 +74,7 @@ impl Cycle<'_, '_> {
 
     /// Pulls a batch, from the place that is stored unless it is known. Returns whether another is to be pulled.
     fn pull_batch(&mut self, central: &Url, pull: &mut RunningPull, known: Option<PullStart>) -> Result<bool> {
-        let start = match known {
+        let mut start = match known {
             Some(start) => start,
             None => PullStart::load(self.site.storage.read()?.as_ref(), self.recovering)?,
         };
@@ -89,7 +89,12 @@ impl Cycle<'_, '_> {
         pull.size.note(&answer, took, &mut self.client.sizes, &self.site.config);
         let mut batch = answer.batch;
         let up_to = batch.refused_up_to.take().filter(|up_to| *up_to != start.refused_up_to);
+        let any_reported = up_to.is_some();
         self.note_refused_records(std::mem::take(&mut batch.refused), up_to)?;
+        if any_reported {
+            // The next request says what is noted now, also if it is sent ahead.
+            start.refused_up_to = reported_refusals(self.site.storage.read()?.as_ref())?;
+        }
         if self.handle_reported_loss(&batch.lost_history, None)? {
             return if std::mem::replace(&mut pull.is_reread, true) { Err(no_progress()) } else { Ok(true) };
         }

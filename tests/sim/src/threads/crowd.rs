@@ -16,6 +16,7 @@ use sync_core::transport::{HttpRequest, HttpResponse, Method};
 
 use super::{ROUNDS, SITES, World};
 use crate::hosts::template;
+use crate::ledger::Key;
 use crate::lock;
 use crate::rules::fields;
 use crate::world::{self, PASSWORD};
@@ -39,9 +40,6 @@ pub(super) fn moving(number: usize) -> String {
 
 /// The patients whom one site links.
 const PATIENTS: [&str; 2] = ["patient-1", "patient-2"];
-
-/// A record that a site was sent: its table and id.
-type Key = (String, String);
 
 /// Who else there is, and what they know.
 #[derive(Default)]
