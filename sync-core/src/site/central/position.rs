@@ -101,7 +101,8 @@ impl Position {
                 Advance::NewestGone
             }
             (true, true) if batch.end_cursor < self.end => Advance::WentBack,
-            (true, true) if planted!(EmptyBatchMovesCursor) || planted!(EmptyEndTrusted) => Advance::To(next),
+            (true, true) if planted!(EmptyBatchMovesCursor) => Advance::To(next),
+            (true, true) if planted!(EmptyEndTrusted) => Advance::To(next),
             (true, true) => Advance::Stay,
             _ if next > self.next => Advance::To(next),
             // No changelog has a row 0: such an answer names no position.
