@@ -284,6 +284,18 @@ fn a_record_at_which_a_sites_database_fails_stops_no_other() {
     assert!(a.get("asset_class", "later").is_some());
 }
 
+/// One edit is pushed once, also if it moves the record between stores of its site: a second row of it would come after what central
+/// wrote in between.
+#[test]
+fn an_edit_that_moves_a_record_between_stores_of_its_site_is_one_edit() {
+    let (central, a, _) = CentralEnd::with_an_asset_of_a(Kind::Memory);
+    central.sites.add_store("SECOND", "SECOND", "a", Some("SECOND".into())).unwrap();
+    a.sync();
+    a.records.put("asset", [asset("x", "SECOND", "2")]).unwrap();
+    assert_eq!(a.sync().pushed, 1);
+    assert_eq!(notes(get(&central.records, "asset", "x")).as_deref(), Some("2"));
+}
+
 const DAMAGE: &str = "UPDATE sync_record SET data = '{' WHERE record_id = 'bad'";
 
 /// Another program damages a record at a site, and then at central: it stops no other record, and the next version takes its place.

@@ -6,6 +6,8 @@ use crate::error::Result;
 use crate::protocol::v6::Action;
 use crate::record::types::is_patient;
 use crate::record::{NameId, RecordData, RecordId, Scope, SiteId, StoreId, TableName, record_type};
+use crate::role::Role;
+use crate::storage::state::role;
 use crate::storage::{ReadTxn, WriteTxn};
 
 /// The writer of a record.
@@ -57,7 +59,8 @@ pub(crate) fn upsert(
     };
     let moved = before.is_some() && old_store != store;
     txn.put_record(data, &change)?;
-    if moved && origin != Origin::LocalOnly && !planted!(FormerStoreNotTold) {
+    // At a remote site the row would be a second one of the same edit, which central could take for a later edit.
+    if moved && origin != Origin::LocalOnly && role(txn)? != Some(Role::Remote) && !planted!(FormerStoreNotTold) {
         // The site that loses the record gets a row too; every site does, if every site had the record.
         let scope = (old_store, change.name.clone());
         let told = self::change(table, id, ChangeAction::Upsert, scope, data, origin, now);
