@@ -27,6 +27,7 @@ macro_rules! planted {
 // Rooms that hosts see, and rooms that they do not. What most apps name is at the root; everything else has one path, in
 // its room.
 mod address;
+mod alarm;
 #[cfg(feature = "tokio")]
 pub mod asynchronous;
 #[cfg(feature = "central")]

@@ -1,6 +1,7 @@
 //! The central server: one request in, one response out, independent of any web framework.
 
 mod admission;
+pub(crate) mod alarms;
 pub(crate) mod auth;
 mod caller;
 pub(crate) mod copied_databases;

@@ -14,6 +14,8 @@ use super::Central;
 use super::copied_databases::refused::refused_copies;
 use super::handled_request::Endpoint;
 use super::request_log::RequestTrace;
+use crate::alarm::{CentralAlarm, ServerAlarm, ToldByServer};
+use crate::central::alarms::alarms_of;
 use crate::changelog::ChangelogGap;
 use crate::clock::Timestamp;
 use crate::error::Result;
@@ -21,7 +23,6 @@ use crate::protocol::v6::{ReadPositions, pushes_nothing};
 use crate::record::{Cursor, SiteId};
 use crate::storage::state::{FailedSignIns, StoredJson};
 use crate::storage::{QuarantineCause, ReadTxn, Selection, SiteActivity, changelog_gaps, state};
-use crate::support::alarms::{CentralAlarm, ServerAlarm, ToldByServer, alarms_of};
 
 /// The most visits in one transaction.
 const CHUNK: usize = 1000;

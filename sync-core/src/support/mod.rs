@@ -40,9 +40,9 @@ mod resend;
 mod retry;
 pub(crate) mod status;
 
+pub use crate::alarm::{CentralAlarm, NamedSites, ServerAlarm, ServerAlarmEntry};
 #[cfg(feature = "central")]
-pub use alarms::SiteTrouble;
-pub use alarms::{CentralAlarm, NamedSites, ServerAlarm, ServerAlarmEntry};
+pub use crate::central::alarms::SiteTrouble;
 #[cfg(feature = "support")]
 pub(crate) use audit::{CentralSnapshot, compare};
 #[cfg(feature = "support")]

@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use crate::alarm::CentralAlarm;
 use crate::changelog::Change;
 use crate::clock::Timestamp;
 use crate::error::Result;
@@ -14,7 +15,7 @@ use crate::site::legacy::push::is_pushed_to_legacy;
 use crate::site::report::SyncOutcome;
 use crate::storage::state::{central_is_legacy, role, site_id};
 use crate::storage::{LogEntry, LoggedError, QuarantineCause, ReadTxn, Selection, Storage, state};
-use crate::support::alarms::{CentralAlarm, alarms};
+use crate::support::alarms::alarms;
 use crate::support::refused_by_central::refused_by_central;
 use crate::support::{is_of_patient, is_repair};
 

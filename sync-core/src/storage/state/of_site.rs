@@ -4,9 +4,9 @@ use serde::{Deserialize, Serialize};
 
 use super::stored::{JsonList, SettingValue, StoredJson};
 use super::{Setting, SiteSetting};
+use crate::alarm::ToldByServer;
 use crate::clock::Timestamp;
 use crate::record::{Cursor, RecordId, SiteId, TableName};
-use crate::support::alarms::ToldByServer;
 
 /// The highest number that a site of the local list ever had: none is used twice.
 pub const HIGHEST_SITE: Setting<SiteId> = Setting::new("highest_site");

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::{Check, CheckOutcome, Party};
+use crate::alarm::CentralAlarm;
 use crate::clock::Timestamp;
 use crate::error::{Error, ErrorClass, Result};
 use crate::record::Cursor;
@@ -12,7 +13,7 @@ use crate::storage::state::role;
 use crate::storage::{FileEntry, FileState, Storage, state};
 use crate::support::Disagreement;
 use crate::support::Support;
-use crate::support::alarms::{CentralAlarm, alarms};
+use crate::support::alarms::alarms;
 use crate::support::refused_by_central::refused_by_central as refused_records;
 use crate::text::sentences::doctor as say;
 use crate::text::{Detail, Message};

@@ -9,9 +9,9 @@ pub(crate) mod over_network;
 
 use serde::Serialize;
 
+use crate::alarm::CentralAlarm;
 use crate::error::{Error, ErrorClass};
 use crate::role::Role;
-use crate::support::alarms::CentralAlarm;
 use crate::text::sentences::doctor as say;
 use crate::text::{Localize, Message};
 
