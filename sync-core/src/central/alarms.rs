@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use super::{RefusedCopy, SiteView};
+use super::RefusedCopy;
+use super::site_view::SiteView;
 use crate::alarm::{CentralAlarm, NamedSites};
 use crate::clock::Timestamp;
 use crate::error::Result;
