@@ -317,12 +317,13 @@ fn a_record_that_another_program_damaged_stops_no_other() {
     write("1");
     meddle(&at_site, DAMAGE);
     let report = a.sync();
-    assert_eq!((report.pushed, report.refused), (1, 1), "the site says that it cannot send it");
+    assert_eq!((report.pushed, report.refused, report.quarantined), (1, 0, 1), "the site says that it cannot send it");
     assert_eq!(causes(a.storage.as_ref()), [(QuarantineCause::Malformed, 1)]);
     assert_eq!(version_at_central("good").as_deref(), Some("1"));
     assert_eq!(a.sync().pushed, 0, "once");
     write("2");
     assert_eq!(a.sync().pushed, 2, "it can be written again");
+    assert_eq!(causes(a.storage.as_ref()), [], "and nobody has to act any more");
     meddle(&at_central, DAMAGE);
     let b = central.new_site("b");
     b.sync();

@@ -8,7 +8,6 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-
 use super::Central;
 use super::copied_databases::refused::refused_copies;
 use super::handled_request::Endpoint;

@@ -21,7 +21,6 @@ impl Cycle<'_, '_> {
             txn.mark_synced(&record.table_name, &record.record_id)?;
         }
         txn.commit()?;
-        self.report.refused += outgoing.damaged.len() as u64;
         Ok(outgoing.damaged.len() as u64)
     }
 }

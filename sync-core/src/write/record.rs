@@ -8,7 +8,7 @@ use crate::record::types::is_patient;
 use crate::record::{NameId, RecordData, RecordId, Scope, SiteId, StoreId, TableName, record_type};
 use crate::role::Role;
 use crate::storage::state::role;
-use crate::storage::{ReadTxn, WriteTxn};
+use crate::storage::{ReadTxn, Source, WriteTxn};
 
 /// The writer of a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,6 +52,10 @@ pub(crate) fn upsert(
     let before = txn.record(table, id)?;
     if before.as_ref() == Some(data) && origin != Origin::Local {
         return Ok(WriteEffect::AsBefore);
+    }
+    if before.as_ref().is_some_and(|before| !before.is_object()) {
+        // What another program damaged is replaced: nobody needs to act any more.
+        txn.discard(Source::Local, table, id)?;
     }
     let old_store = match &before {
         Some(before) => scope(txn, table, before)?.0,
