@@ -1,13 +1,16 @@
 //! Answers to sites of older releases.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex};
 
 use serde_json::Value;
+use sync_core::Replica;
 use sync_core::record::SiteId;
 use sync_tests::capture::captures;
 use sync_tests::world::{CentralEnd, Kind, PASSWORD, data};
 
-use super::{credentials_of, json, pull_request, push_request};
+use super::local::Interfered;
+use super::{credentials_of, json, pull_request, push_request, status_request};
 
 fn central() -> CentralEnd {
     let end = CentralEnd::over(Kind::Memory);
@@ -82,6 +85,31 @@ fn what_a_release_cannot_read_is_held_back_counted_and_comes_with_the_upgrade() 
             assert_eq!(end.sites.withheld(SiteId(2)).unwrap(), 0, "{what}");
         }
     }
+}
+
+/// Two requests of a site leave out a record each, and note that at the same time: neither note is lost.
+#[test]
+fn what_two_answers_hold_back_at_once_comes_with_the_upgrade() {
+    let end = central();
+    put(&end, "property", "first", "DATE");
+    put(&end, "property", "second", "DATE");
+    let credentials = credentials_of("a", PASSWORD, "machine-a", "2.16.3");
+    let signs_in = json(&end.central.handle(&status_request(&credentials)));
+    assert!(signs_in.get("data").is_some(), "{signs_in}");
+    let second = end.records.get_with_position("property", "second").unwrap().1;
+    let storage = Arc::new(Interfered { inner: end.storage.clone(), before_write: Mutex::default() });
+    let at_once = Replica::with_storage(storage.clone()).stand_alone_central();
+    let (other, request) = (end.central.clone(), pull_request(&credentials, second.0, 1));
+    *storage.before_write.lock().unwrap() = Some(Box::new(move || {
+        let answer = json(&other.handle(&request));
+        assert_eq!(answer["data"]["records"].as_array().map(Vec::len), Some(0), "{answer}");
+    }));
+    let answer = json(&at_once.handle(&pull_request(&credentials, 0, 1)));
+    assert_eq!(answer["data"]["records"].as_array().map(Vec::len), Some(0), "{answer}");
+    assert!(storage.before_write.lock().unwrap().is_none(), "the other request came between");
+    assert_eq!(end.sites.withheld(SiteId(2)).unwrap(), 2);
+    let got = pull_all(&end, "2.18.0", &mut second.0.clone(), 500, &[]);
+    assert!(["first", "second"].iter().all(|id| got.iter().any(|came| came == id)), "{got:?}");
 }
 
 /// A site notes that central has what it pushed before the end of an answer without records. If that ended at the row that was

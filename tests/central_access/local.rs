@@ -110,9 +110,9 @@ fn a_new_password_counts_at_once() {
 }
 
 /// A storage that lets another process do something just before a transaction that writes.
-struct Interfered {
-    inner: Arc<MemoryStorage>,
-    before_write: Mutex<Option<Box<dyn FnOnce() + Send>>>,
+pub(super) struct Interfered {
+    pub(super) inner: Arc<dyn Storage>,
+    pub(super) before_write: Mutex<Option<Box<dyn FnOnce() + Send>>>,
 }
 
 impl Storage for Interfered {
@@ -135,7 +135,7 @@ impl Storage for Interfered {
 
 /// Central over a storage in which somebody sets another password for site `a` just before central's next write.
 fn interfered(bound: bool) -> (Central, SiteRegistry) {
-    let inner = Arc::new(MemoryStorage::new());
+    let inner: Arc<dyn Storage> = Arc::new(MemoryStorage::new());
     let clock = Arc::new(TestClock::default());
     let replica = Replica::builder().clock(clock.clone()).with_storage(inner.clone());
     let sites = replica.site_registry().unwrap();
