@@ -197,8 +197,10 @@ impl Judge<'_> {
     fn is_set_aside(&self, number: usize) -> bool {
         let version = &self.ledger.versions[number];
         let content = version.content.as_deref();
+        // Several ends may have written the same at the same moment.
+        let is_of_several = self.ledger.of_several.contains(&number);
         let at_central = self.central().aside.iter().any(|aside| {
-            aside.from == From::Site(version.by)
+            (aside.from == From::Site(version.by) || is_of_several && matches!(aside.from, From::Site(_)))
                 && aside.key == version.key
                 && self.ledger.is_same(&aside.key.0, aside.content.as_deref(), content)
                 && self.is_true(aside, 0)
