@@ -55,6 +55,7 @@ mod transactions;
 mod typed_records;
 mod unaware;
 mod versions;
+mod waiting_versions;
 mod watching;
 mod weak_points;
 mod woken;

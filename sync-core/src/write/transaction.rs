@@ -8,6 +8,7 @@ use crate::changelog::{Audience, ChangeAction, NewChange};
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
 use crate::ownership::{Operation, Refusal};
+use crate::protocol::v6::Action;
 use crate::record::{Cursor, Deletion, Query, RecordData, RecordId, StoreId, TableName};
 use crate::role::Role;
 use crate::storage::{ReadTxn, Source, WriteTxn};
@@ -41,7 +42,7 @@ impl<'t> Transaction<'t> {
     /// The same transaction, for records that are not to be synchronised, such as drafts: what is written through it
     /// stays in this database. A record that has been synchronised, or waits for it, cannot be written so. A version
     /// that comes from elsewhere replaces the record, and an ordinary write makes it an ordinary record. Records that
-    /// name it wait at central until it has come there.
+    /// name it wait at central until it has come there. [Files](crate::files::Files::attach) cannot be attached to it: they would be sent.
     #[must_use]
     pub fn local_only(&self) -> Transaction<'t> {
         Transaction { local_only: true, ..*self }
@@ -183,7 +184,7 @@ impl<'t> Transaction<'t> {
         let (kind, txn) = (TableKind::of(table.as_str())?, self.txn);
         let now = self.now;
         let writer = RecordWriter::new(txn)?;
-        let any_set_aside = txn.any_quarantined()?;
+        let (any_buffered, any_set_aside) = (txn.any_buffered()?, txn.any_quarantined()?);
         let any_merged = merged::any(txn)?;
         let store = match writer.role {
             Role::Central => write::upsert_with_fanout,
@@ -197,15 +198,18 @@ impl<'t> Transaction<'t> {
             // The writer may not know of the merge yet.
             let resolved = if any_merged { merged::resolved(txn, table, &data)? } else { None };
             let data = resolved.unwrap_or(data);
+            // It would count as an edit of what waits, and so undo that version although nobody changed anything.
+            if any_buffered && origin == Origin::Local && self.is_saved_before_what_waits(table, &id, &data)? {
+                ids.push(id);
+                continue;
+            }
             store(txn, table, &id, &data, origin, now)?;
             if any_merged {
                 merged::stored(txn, table, &id, &data)?;
             }
             if any_set_aside {
-                // Received versions in quarantine are outdated now, as are those that come before this edit is pushed.
-                for source in [Source::Central, Source::Legacy] {
-                    txn.discard(source, table, &id)?;
-                }
+                // A received version of this record that waits stays there. Once it can be integrated it meets this edit as a
+                // conflict, or is superseded if the edit is pushed by then: as if it had come after the edit.
                 txn.wake_waiting(table, &id)?;
             }
             ids.push(id);
@@ -241,6 +245,13 @@ impl<'t> Transaction<'t> {
                 write::delete(txn, table, id, origin, now).map(|_| ())
             }
         }
+    }
+
+    /// True for a record that is stored as it is written, while another version of it waits to be integrated.
+    fn is_saved_before_what_waits(&self, table: &TableName, id: &RecordId, data: &RecordData) -> Result<bool> {
+        Ok(self.txn.is_buffered_elsewhere(Source::Local, table, id)?
+            && write::is_same(table, Action::Update, data, self.txn.record(table, id)?.as_ref())
+            && !is_local_only(self.txn, table, id)?)
     }
 
     /// Refuses another version of a record whose type is a history. A draft that is only here may change.
