@@ -200,6 +200,11 @@ fn a_hook_is_told_when_it_is_in_a_dry_run() {
     let runs = std::mem::take(&mut *told.lock().unwrap());
     assert!(!runs.is_empty() && runs.iter().all(|is_dry| !is_dry), "{runs:?}");
     assert_eq!(host.mine(), ["asset_class cold n 1"]);
+    let checked = replica.records().check("asset", [asset("x", "STORE_a", "")]).expect("it may be written");
+    assert_eq!(checked, ["x"]);
+    let runs = std::mem::take(&mut *told.lock().unwrap());
+    assert_eq!(runs, [true], "a check writes nothing");
+    assert_eq!(host.mine(), ["asset_class cold n 1"]);
     drop((site, replica));
     // A program without the hook may look at what would come, although it may not take it.
     let site = Replica::open(host.path()).expect("a database").site(central.transport());

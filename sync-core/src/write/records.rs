@@ -184,7 +184,7 @@ impl Records {
         self.write(|txn| txn.update(table, id, edit))
     }
 
-    /// Checks like [`put`](Self::put), without writing anything.
+    /// Checks like [`put`](Self::put), without writing anything. A hook of the host is called as in a dry run.
     ///
     /// # Errors
     /// As [`put`](Self::put).
@@ -193,7 +193,7 @@ impl Records {
         table: impl Into<TableName>,
         records: impl IntoIterator<Item = RecordData>,
     ) -> Result<Vec<RecordId>> {
-        let txn = self.storage.write()?;
+        let txn = self.storage.write_to_drop()?;
         self.within(txn.as_ref(), |txn| txn.put(table, records))
     }
 
