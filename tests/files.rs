@@ -511,3 +511,17 @@ fn files_are_moved_by_one_at_a_time_and_records_do_not_wait() {
     assert_eq!((report.uploaded, report.error.is_none()), (1, true));
     assert!(seen > 3 && world.central.records.get("asset", "meanwhile").unwrap().is_some());
 }
+
+/// Its reference and its bytes would leave the database, of a record that nobody else knows.
+#[test]
+fn a_record_that_is_local_only_takes_no_file() {
+    let world = World::new();
+    let replica = Replica::with_storage(world.site.storage.clone());
+    replica.write(|txn| txn.local_only().put("asset", [asset("draft", "STORE_a", "")])).unwrap();
+    let refused = attach(&world.files, "draft", b"a photo").unwrap_err();
+    assert_eq!(refused.code(), "bad_input");
+    assert!(refused.to_string().contains("asset draft is local only"), "{refused}");
+    assert_eq!(world.site.sync().pushed, 0);
+    world.site.records.put("asset", [asset("draft", "STORE_a", "")]).unwrap();
+    attach(&world.files, "draft", b"a photo").unwrap();
+}

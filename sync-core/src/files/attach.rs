@@ -13,8 +13,9 @@ use crate::record::file_reference::{Reference, TABLE};
 use crate::record::{RecordId, TableName};
 use crate::role::Role;
 use crate::storage::state::role;
-use crate::storage::{FileDirection, FileEntry, FileState};
+use crate::storage::{FileDirection, FileEntry, FileState, ReadTxn};
 use crate::text::sentences::input;
+use crate::write::is_local_only;
 use crate::write::records::Records;
 
 /// The description of a file to attach.
@@ -64,7 +65,7 @@ impl Files {
     /// # Errors
     /// [`Error::NotFound`] if the record is not here, [`Error::NotAllowed`] if it is of another site's store,
     /// [`Error::FileTooLarge`], [`Error::BadInput`] if the file cannot be
-    /// read or changes meanwhile; the disk or the database failed. Nothing was written then.
+    /// read or changes meanwhile, and for a record that is [local only](crate::Transaction::local_only); the disk or the database failed. Nothing was written then.
     pub fn attach(&self, table: impl Into<TableName>, record_id: impl Into<RecordId>, path: &Path) -> Result<RecordId> {
         let (table, record_id) = (table.into(), record_id.into());
         let shown = || path.display().to_string();
@@ -120,10 +121,7 @@ impl Files {
     fn may_attach(&self, attach: &Attach<'_>) -> Result<()> {
         let txn = self.storage.read()?;
         role(txn.as_ref())?.ok_or(Error::NotSetUp)?;
-        if txn.has_record(&TableName::from(attach.table), &RecordId::from(attach.record_id))? {
-            return Ok(());
-        }
-        Err(Error::NotFound { what: attach.table.to_owned(), id: attach.record_id.to_owned() })
+        check_record(txn.as_ref(), attach.table, attach.record_id)
     }
 
     fn check_length(&self, bytes: u64) -> Result<()> {
@@ -170,6 +168,8 @@ impl Files {
     fn write_reference(&self, id: &RecordId, reference: &Reference, now: Timestamp) -> Result<()> {
         let records = Records::new(self.storage.clone(), self.clock.clone());
         let txn = self.storage.write()?;
+        // It may have been deleted or replaced since.
+        check_record(txn.as_ref(), reference.table.as_str(), reference.record_id.as_str())?;
         records.within(txn.as_ref(), |txn| txn.put(TABLE, [reference.write(id, &now.wire())]))?;
         let is_remote = role(txn.as_ref())? == Some(Role::Remote);
         txn.put_file(&FileEntry {
@@ -187,6 +187,18 @@ impl Files {
             changed_at: now,
         })?;
         txn.commit()
+    }
+}
+
+/// Refuses a file of a record that is not here, or that stays here: its reference and its bytes would be sent.
+fn check_record(txn: &dyn ReadTxn, table: &str, id: &str) -> Result<()> {
+    let (name, record) = (TableName::from(table), RecordId::from(id));
+    if !txn.has_record(&name, &record)? {
+        return Err(Error::NotFound { what: table.to_owned(), id: id.to_owned() });
+    }
+    match is_local_only(txn, &name, &record)? {
+        true => Err(Error::bad_input(input::no_file_of_local_only(table, id))),
+        false => Ok(()),
     }
 }
 
