@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use sync_core::driver::{CycleEnd, Driver, DriverConfig, DriverHandle, DriverObserver};
 use sync_core::protocol::PasswordHash;
+use sync_core::site::SkipReason;
 use sync_core::storage::rusqlite::Connection;
 use sync_core::storage::{HookedRecord, MemoryStorage, QuarantineCause, Storage as _, state};
 use sync_core::transport::{HttpTransport, Timeouts};
@@ -69,6 +70,7 @@ fn the_time_of_a_cycle_ends_a_request_and_is_no_error() {
     let report = site.sync(&options, &mut sync_core::NoopObserver).expect("a cycle");
     assert_eq!(report.outcome, SyncOutcome::Partial, "{:?}", report.error);
     assert!(report.error.is_none() && report.steps.iter().all(|step| step.error.is_none()), "{report:?}");
+    assert!(report.skipped.iter().all(|step| step.reason == SkipReason::OutOfTime), "{:?}", report.skipped);
     assert!(began.elapsed() >= Duration::from_secs(1) && began.elapsed() < Duration::from_secs(1) + SOON);
 }
 

@@ -134,7 +134,7 @@ impl<'s, 'c> Cycle<'s, 'c> {
 
     fn verdict(&mut self, may_run: fn(&Self) -> Result<StepVerdict>) -> StepVerdict {
         if self.progress.is_over || self.is_aborted() {
-            return StepVerdict::Skip(SkipReason::CycleEnded);
+            return StepVerdict::Skip(self.reason_of_end());
         }
         match self.step_value(|cycle| may_run(cycle)) {
             Some(StepVerdict::Run) if self.is_past_its_time() => StepVerdict::Skip(SkipReason::OutOfTime),
@@ -145,9 +145,14 @@ impl<'s, 'c> Cycle<'s, 'c> {
             Some(verdict) => verdict,
             None => {
                 self.progress.is_over = true;
-                StepVerdict::Skip(SkipReason::CycleEnded)
+                StepVerdict::Skip(self.reason_of_end())
             }
         }
+    }
+
+    /// Why no further step runs: an error, unless the time was over in the middle of what could not be finished.
+    fn reason_of_end(&self) -> SkipReason {
+        if self.ended_early() && !self.is_aborted() { SkipReason::OutOfTime } else { SkipReason::CycleEnded }
     }
 
     fn is_remote(&self) -> bool {
