@@ -202,6 +202,31 @@ fn a_version_of_a_backup_is_seen_to_be_out_of_date_though_its_store_was_away() {
     assert_eq!(at_site(&a, "x").as_deref(), Some("later"));
 }
 
+/// What a backup had waiting yields once more when a store comes; but nobody restored anything since.
+#[test]
+fn a_store_that_comes_after_a_recovery_is_no_news_of_a_restore() {
+    let (central, a) = world();
+    central.add_site("b");
+    let storage = central.memory("a");
+    write(&a, "x", "of the backup");
+    let backup = storage.backup();
+    write(&a, "x", "later");
+    a.sync();
+    storage.restore(&backup);
+    assert!(warned(&a.sync(), "restored from a backup"));
+    central.sites.add_store("b", "b", "a", Some(StoreId::from("STORE_b"))).unwrap();
+    for _ in 0..3 {
+        let report = a.sync();
+        assert!(!warned(&report, "restored from a backup"), "{:?}", report.warnings);
+    }
+    // Another restore is one again.
+    let backup = storage.backup();
+    write(&a, "y", "lost");
+    a.sync();
+    storage.restore(&backup);
+    assert!(warned(&a.sync(), "restored from a backup"));
+}
+
 /// Central never had the record: it was deleted before its first push.
 #[test]
 fn a_deletion_that_was_the_first_that_central_heard_of_a_record_counts_against_a_backup() {

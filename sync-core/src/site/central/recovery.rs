@@ -139,7 +139,9 @@ impl Cycle<'_, '_> {
     /// Reads everything since the backup, including this site's own records; only then may edits from the backup be
     /// sent.
     pub(crate) fn recover(&mut self, central: &Url) -> Result<()> {
-        self.warn(says::restored())?;
+        if is_new(self.site.storage.read()?.as_ref())? {
+            self.warn(says::restored())?;
+        }
         // A push may have been cut off after the backup was made. An empty last batch ends it at central.
         self.begin_sending(Cursor(0))?;
         if !self.confirm_before_pull(central)? {
@@ -252,11 +254,21 @@ pub(crate) fn recover_anew(txn: &dyn WriteTxn) -> Result<()> {
     OwnRestore::ANEW.store(txn, Server::Central)
 }
 
+/// True if there is a restore of this database of which the losses were never read to the end. If they were, they are only read once
+/// more, because a store came.
+fn is_new(txn: &dyn ReadTxn) -> Result<bool> {
+    let once = state::RECOVERED_ONCE.get(txn)?;
+    Ok(OwnRestore::load(txn, Server::Central)?.unread().is_some_and(|lost| lost.before > once))
+}
+
 /// The reason why everything has to be read first, after a restore here or at central.
 pub(crate) fn must_read_first(txn: &dyn ReadTxn) -> Result<Option<Message>> {
     Ok(match () {
-        () if OwnRestore::load(txn, Server::Central)?.unread().is_some() => Some(input::restored_sync_first()),
-        () if CentralRestore::load(txn)?.is_rereading() || state::PULL_OWN.get(txn)? => {
+        () if is_new(txn)? => Some(input::restored_sync_first()),
+        () if OwnRestore::load(txn, Server::Central)?.unread().is_some()
+            || CentralRestore::load(txn)?.is_rereading()
+            || state::PULL_OWN.get(txn)? =>
+        {
             Some(input::rereading_sync_first())
         }
         () => None,

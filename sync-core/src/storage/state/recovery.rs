@@ -9,6 +9,8 @@ use crate::storage::{ReadTxn, WriteTxn};
 
 /// The cursor up to which a restored site has handled its losses.
 pub const RECOVERED: Setting<Cursor> = Setting::new("recovered");
+/// The highest cursor up to which it ever has: it stays when a store comes, and the losses are read once more.
+pub(crate) const RECOVERED_ONCE: Setting<Cursor> = Setting::new("recovered_once");
 /// The cursor up to which a restored site has read the legacy server's records again.
 const RECOVERED_LEGACY: Setting<Cursor> = Setting::new("recovered_legacy");
 /// The facts about the newest restore that a site has begun to handle.
@@ -78,7 +80,12 @@ impl OwnRestore {
     /// Stores it. The storage itself records that a backup was restored.
     pub(crate) fn store(self, txn: &dyn WriteTxn, server: Server) -> Result<()> {
         match (self, server) {
-            (Self::Recovered { up_to }, Server::Central) => RECOVERED.set(txn, up_to),
+            (Self::Recovered { up_to }, Server::Central) => {
+                if up_to > RECOVERED_ONCE.get(txn)? {
+                    RECOVERED_ONCE.set(txn, up_to)?;
+                }
+                RECOVERED.set(txn, up_to)
+            }
             (Self::Recovered { up_to }, Server::Legacy) => RECOVERED_LEGACY.set(txn, up_to),
             (Self::Recovering { since, .. }, Server::Central) => RECOVERING_FROM.set(txn, since),
             (Self::Recovering { .. }, Server::Legacy) | (Self::Restored { .. }, _) => Ok(()),
