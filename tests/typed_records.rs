@@ -7,7 +7,7 @@ use std::time::Duration;
 use sync_core::record::{Asset, AssetClass, RecordData, RecordId, TableName};
 use sync_core::storage::MemoryStorage;
 use sync_core::{Error, NoopObserver, Replica, SyncOptions};
-use sync_tests::world::{CentralEnd, Kind, asset};
+use sync_tests::world::{CentralEnd, Kind, asset, put_unchecked};
 
 const STORED: &str = r#"{"id":"a","notes":"0","created_datetime":"2026-11-23T08:00:00",
     "modified_datetime":"2026-11-23T08:00:00","of a later version":{"kept":[1]}}"#;
@@ -151,4 +151,19 @@ fn no_pull_comes_between_the_reading_and_the_writing_of_an_edit() {
         let theirs: Option<Asset> = conflicts[0].received_as();
         assert_eq!(theirs.and_then(|asset| asset.notes).as_deref(), Some("of central"), "nothing of it is lost");
     }
+}
+
+#[test]
+fn a_record_that_cannot_be_read_as_its_type_is_told_with_what_helps_a_reader() {
+    each(|replica, id| {
+        let damaged = RecordData::parse(r#"{"id":"a","notes":5}"#).expect("JSON");
+        put_unchecked(replica.storage().as_ref(), "asset", "a", &damaged);
+        let error = replica.records().of::<Asset>().get("a").expect_err("a number");
+        assert_eq!(error.code(), "invalid_record");
+        assert!(error.advice().contains("If it was read:"), "{}", error.advice());
+        // As the advice says.
+        assert_eq!(replica.records().get("asset", id).expect("a document"), Some(damaged));
+        replica.records().put("asset", [RecordData::parse(STORED).expect("JSON")]).expect("stored");
+        assert!(replica.records().of::<Asset>().get("a").expect("reads").is_some());
+    });
 }

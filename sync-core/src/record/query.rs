@@ -10,7 +10,8 @@ use crate::text::quoted;
 pub(crate) use asked::{AskedQuery, QueryFault, SortKey};
 
 /// A query of one table: conditions on fields, all of which must hold, an order and a page. A field has its name on the wire; one
-/// that the record type does not have is an error, even if stored records have such a key. A storage is read page by page,
+/// that the record type does not have is an error, even if stored records have such a key. The fields of the legacy server's tables are not all
+/// known here, so a misspelled one of them is no error: it is null in every record. A storage is read page by page,
 /// so a query costs as much as the table is long and holds no more than its result in memory. An app with large tables asks
 /// its SQLite file in SQL (`Replica::read_sql`), or keeps a table of its own.
 ///

@@ -250,8 +250,7 @@ fn may_pass(error: &Error) -> bool {
 }
 
 fn warn<'c>(alarms: impl Iterator<Item = &'c CentralAlarm>, out: &Output) {
-    // What a server tells of itself is of its own run: a former one may have had another certificate and disk.
-    for concern in alarms.filter(|alarm| !matches!(alarm, CentralAlarm::OfServer(_))) {
+    for concern in alarms {
         out.hint_said(&common::warning(concern.says()));
     }
 }

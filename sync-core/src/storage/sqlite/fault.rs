@@ -73,15 +73,14 @@ pub(super) fn in_file(error: Error, path: &Path) -> Error {
     }
 }
 
-/// Whether there is a database file. An empty file is none: SQLite would make a new database of it.
+/// Whether there is a file.
 ///
 /// # Errors
 /// [`Error::DatabaseUnreadable`] if this user may not know.
 pub(super) fn is_there(path: &Path) -> Result<bool> {
-    match path.metadata() {
-        Ok(found) => Ok(!(found.is_file() && found.len() == 0)),
+    match path.try_exists() {
         Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => Err(unreadable(path, error.into())),
-        Err(_) => Ok(false),
+        found => Ok(found.unwrap_or(false)),
     }
 }
 
