@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 use std::time::Duration;
 
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 use sync_core::{Message, SyncEvent, SyncObserver};
 
 use crate::output::Output;
@@ -21,7 +21,7 @@ impl<'o> Progress<'o> {
     pub(crate) fn new(out: &'o Output) -> Self {
         let bar = out.draws_progress().then(|| {
             let bar = ProgressBar::new(0);
-            bar.set_style(style(0, 0, false));
+            bar.set_style(style(0, 0, false, out.width()));
             bar.enable_steady_tick(Duration::from_millis(250));
             bar
         });
@@ -58,17 +58,22 @@ impl SyncObserver for Progress<'_> {
                 self.last = (0, 0);
                 if let Some(bar) = &self.bar {
                     bar.reset();
-                    bar.set_style(style(0, 0, false));
+                    bar.set_style(style(0, 0, false, self.out.width()));
                     bar.set_length(0);
                     bar.set_message(self.out.word(step.label()).to_owned());
                 }
             }
             SyncEvent::Progress { done, total, pace, .. } => {
-                self.last = (*done, *total);
+                // A total that falls behind what is done is no total.
+                let total = (*total).max(*done);
+                self.last = (*done, total);
                 if let Some(bar) = &self.bar {
-                    bar.set_style(style(*done, *total, pace.is_estimate));
-                    bar.set_length(*total);
-                    bar.set_position(*done);
+                    bar.set_style(style(*done, total, pace.is_estimate, self.out.width()));
+                    // At once, because the bar is drawn by a thread of its own.
+                    bar.update(|state| {
+                        state.set_len(total);
+                        state.set_pos(*done);
+                    });
                 }
             }
             SyncEvent::StepFinished { step, error } => {
@@ -97,16 +102,33 @@ fn template(done: u64, total: u64, is_estimate: bool) -> &'static str {
     match (is_estimate, total > done) {
         // Nothing is known yet, or there is nothing to do: a bar of no length would be drawn full.
         (_, false) if done == 0 => "{msg:14}",
-        (false, _) => "{msg:14} {bar:30} {pos}/{len} {per_sec} {eta}",
-        (true, true) => "{msg:14} {bar:30} {pos}/~{len} {per_sec}",
+        (false, _) => "{msg:14} {bar:30} {pos}/{len}  {rate}  {eta}",
+        (true, true) => "{msg:14} {bar:30} {pos}/~{len}  {rate}",
         // Nothing is known of the total.
-        (true, false) => "{msg:14} {pos} {per_sec}",
+        (true, false) => "{msg:14} {pos}  {rate}",
     }
 }
 
-fn style(done: u64, total: u64, is_estimate: bool) -> ProgressStyle {
-    let style = ProgressStyle::with_template(template(done, total, is_estimate));
-    style.unwrap_or_else(|_| ProgressStyle::default_bar())
+/// The columns of a terminal from which on there is room for the bar itself, beside the largest numbers.
+const ROOM_FOR_BAR: usize = 78;
+
+fn style(done: u64, total: u64, is_estimate: bool, columns: usize) -> ProgressStyle {
+    let template = fitting(template(done, total, is_estimate), columns);
+    let style = ProgressStyle::with_template(&template).unwrap_or_else(|_| ProgressStyle::default_bar());
+    style.with_key("rate", |state: &ProgressState, to: &mut dyn std::fmt::Write| {
+        // If it cannot be written, nothing is drawn there.
+        let _ = write!(to, "{}", rate(state.per_sec()));
+    })
+}
+
+/// In a narrow terminal the numbers alone.
+fn fitting(template: &str, columns: usize) -> String {
+    if columns < ROOM_FOR_BAR { template.replace("{bar:30} ", "") } else { template.to_owned() }
+}
+
+/// A speed in whole numbers: more digits than the clock gives say nothing.
+fn rate(per_second: f64) -> String {
+    if per_second >= 1.0 || per_second <= 0.0 { format!("{per_second:.0}/s") } else { format!("{per_second:.1}/s") }
 }
 
 /// Says that a request failed and will be sent again.
@@ -124,8 +146,19 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_narrow_terminal_has_the_numbers_alone() {
+        let exact = template(100, 400, false);
+        assert_eq!((fitting(exact, 80).as_str(), fitting(exact, 40).contains("{bar")), (exact, false));
+    }
+
+    #[test]
+    fn a_speed_has_no_more_digits_than_it_means() {
+        assert_eq!([774.3747, 1.0, 0.26, 0.0].map(rate), ["774/s", "1/s", "0.3/s", "0/s"]);
+    }
+
+    #[test]
     fn a_total_that_is_a_distance_is_not_drawn_as_if_it_were_exact() {
-        assert!(template(100, 400, false).contains("{pos}/{len} {per_sec} {eta}"));
+        assert!(template(100, 400, false).contains("{pos}/{len}  {rate}  {eta}"));
         let about = template(100, 9000, true);
         assert!(about.contains("{pos}/~{len}") && !about.contains("{eta}"), "{about}");
         assert_eq!([template(0, 0, false), template(0, 0, true)], ["{msg:14}"; 2], "no full bar of nothing");

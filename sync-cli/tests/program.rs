@@ -206,6 +206,32 @@ fn a_file_that_is_no_database_is_left_alone() {
     assert_eq!(std::fs::read_to_string(desk.path("letter.txt")).expect("a file"), text);
 }
 
+/// A disk that was full, or a tool that made the file before, leaves an empty one: it is no database, and no new one is made of it.
+#[test]
+fn an_empty_file_is_as_a_missing_one() {
+    let desk = Desk::new();
+    std::fs::write(desk.path("empty.sqlite"), "").expect("a file");
+    std::fs::write(desk.path("empty.sqlite.watermark"), "").expect("a file");
+    let db = ["--db", "empty.sqlite"];
+    for command in [
+        &["status"][..],
+        &["sync"],
+        &["site", "list"],
+        &["quarantine", "list"],
+        &["serve", "--check", "--listen", "127.0.0.1:0"],
+        &["serve", "--listen", "127.0.0.1:0"],
+    ] {
+        let said = desk.run(&[&db[..], command, &["--json"]].concat()).ends(3);
+        assert_eq!(said.error().0, "no_database", "{command:?}");
+        assert_eq!(std::fs::metadata(desk.path("empty.sqlite")).expect("the file").len(), 0, "{command:?}");
+    }
+    let doctor = desk.run(&[&db[..], &["doctor", "--json"]].concat()).ends(3).json();
+    assert_eq!(doctor["finding"]["code"], "no_database", "{doctor:#}");
+    std::fs::remove_file(desk.path("empty.sqlite.watermark")).expect("removed");
+    let check = ["serve", "--check", "--create", "--listen", "127.0.0.1:0", "--json"];
+    assert_eq!(desk.run(&[&db[..], &check].concat()).ends(0).json()["database_is_there"], false);
+}
+
 #[test]
 fn one_cycle_at_a_time_also_across_processes() {
     let desk = Desk::new();

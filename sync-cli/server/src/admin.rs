@@ -130,8 +130,9 @@ fn backup(app: &App) -> &'static str {
 /// How the certificate of this server stands.
 fn certificate_in_use(app: &App, now: Timestamp) -> &'static str {
     app.options.tls.as_ref().map_or("none", |tls| match certificate(tls.begins_at(), tls.ends_at(), now) {
+        // What keeps sites away now is told before what will do so later.
+        "ok" | "ends_soon" if tls.is_of_authority() => "refused_by_sites",
         "ok" if tls.is_not_renewed() => "not_renewed",
-        "ok" if tls.is_of_authority() => "refused_by_sites",
         other => other,
     })
 }

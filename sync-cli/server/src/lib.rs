@@ -133,6 +133,8 @@ impl Server {
         let (connections, patience, tls) = (options.connections_max, options.patience, options.tls.clone());
         let notice = options.notice.clone();
         let app = Arc::new(App::new(central.clone(), options, admin.is_some(), large.handle().clone()));
+        // At once: what a former server told is of other settings. Tried again a little later.
+        let _ = central.tell_of_server(&admin::of_server(&app));
         let (stop, stopped) = watch::channel(false);
         let for_sites = ListenerOptions { is_admin: false, tls, connections, patience };
         let mut listeners = vec![(asynchronous(&runtime, listener).map_err(failed)?, for_sites)];

@@ -24,11 +24,18 @@ use crate::workspace::Workspace;
 /// How long a step of the way is checked.
 const TO_LOOK: Duration = Duration::from_secs(15);
 
+/// How long the server may be silent until the person who waits is told.
+const TELLS_OF_WAIT: Duration = Duration::from_secs(4);
+
+/// How long the server may be silent until the steps of the way are checked.
+const FIRST_ANSWER: Duration = Duration::from_secs(12);
+
 pub(super) fn init(args: &Args, init: &Init, out: &Output) -> Result<CommandOutcome, Failure> {
     end_on_signals();
     let settings = Settings::new(&init.legacy_url, init.site.clone(), password(&init.password, &init.site, out)?)
         .hardware_id(init.hardware_id.clone());
-    let existed = args.db.exists();
+    // An empty file is no database yet.
+    let existed = args.db.metadata().is_ok_and(|file| file.len() > 0);
     let workspace = Workspace::open_or_make(args, out)?;
     // Without either flag a site that is set up already keeps what it has, and a new one uses https alone.
     let settings = match (init.https_only, init.allow_http) {
@@ -67,14 +74,27 @@ pub(super) fn init(args: &Args, init: &Init, out: &Output) -> Result<CommandOutc
 fn set_up(workspace: &Workspace, settings: &Settings, out: &Output) -> sync_core::Result<Discovered> {
     let mut once = workspace.limits.config.clone();
     once.attempts = 1;
+    let (mut is_told, mut is_late) = (false, false);
     let mut warned = |event: &SyncEvent| {
-        if let SyncEvent::Warning { message } = event {
-            out.hint_said(&common::warning(message));
+        match event {
+            SyncEvent::Warning { message } => out.hint_said(&common::warning(message)),
+            SyncEvent::RequestUnderWay { waited } => {
+                is_late = *waited >= FIRST_ANSWER;
+                if *waited >= TELLS_OF_WAIT && !is_told {
+                    is_told = true;
+                    out.hint_said(&says::waits(FIRST_ANSWER.as_secs()));
+                }
+            }
+            _ => {}
         }
-        until_interrupted(event)
+        if is_late { ControlFlow::Break(()) } else { until_interrupted(event) }
     };
     let first = workspace.site().with_config(once).set_up(settings, &mut warned);
     let error = match first {
+        Err(Error::Cancelled) if is_late && !interrupted() => {
+            let url = masked_url(&settings.legacy_url);
+            Error::TimedOut { server: sync_core::error::Server::Legacy, url, source: None }
+        }
         Err(error) if is_of_the_way(&error) => error,
         ended => return ended,
     };

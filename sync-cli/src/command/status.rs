@@ -57,7 +57,7 @@ fn warn_of_clock(workspace: &Workspace, status: &Status, out: &Output) -> Result
     let warnings = of_last.and_then(|entry| entry.report["warnings"].as_array());
     let told = warnings.into_iter().flatten().filter_map(|warning| warning.as_str());
     for warning in told.filter(|warning| warning.starts_with(OF_CLOCK)) {
-        out.hint_said(&common::warning(warning));
+        out.hint_said(&common::warning(shown::at_last_sync(last.finished_at, warning)));
     }
     Ok(())
 }

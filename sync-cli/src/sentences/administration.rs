@@ -35,6 +35,7 @@ sync_core::sentences! {
     /// Texts of `init` and `discover`.
     set_up_shown {
         asking(url, site) = "Asking {url} who site {site} is.";
+        waits(seconds) = "No answer yet. After {seconds} s each step of the way is checked; Ctrl-C stops.";
         found_on_the_way(check, says, advice) = "{check}: {says}. {advice}";
         is_set_up(db, site) = "{db} is set up as site {site}";
         central_answers() = "answers as a central server, and knows this site";

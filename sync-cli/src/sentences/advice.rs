@@ -111,6 +111,11 @@ pub(super) const ALL: &[MessageTemplate] = &[
     ),
     text(
         "doctor",
+        "attach_again",
+        "Attach the file to its record again, then run `oms-sync records delete sync_file_reference {id}`.",
+    ),
+    text(
+        "doctor",
         "ask_for_tls",
         "Ask the server's administrator for its https:// address: what is sent to this one is not encrypted. Only if the server has \
          no TLS, and the line is trusted, run `oms-sync init` with its http:// address and --allow-http.",

@@ -57,8 +57,9 @@ sync_core::sentences! {
         last_failed(outcome, at, code, message) = "{outcome} at {at} [{code}] {message}";
         of_kind(count, kind) = "{count} {kind}";
         refused_by_central(count, table, id, reason) = "{count} by central, not written again since; the last: {table} {id}: {reason}";
-        sync_in_future(days) = "the clock of this machine is {days} {days|day|days} behind the end of the last sync; set date and time: records \
-            written here have the wrong time until then";
+        sync_in_future(days) = "by the clock of this machine the last sync ended {days} {days|day|days} from now: the clock is wrong, or was \
+            wrong then. Set date and time if they are wrong; if they are right, the next sync ends this warning";
+        at_last_sync(at, warning) = "at the last sync, {at}: {warning}";
         no_files() = "none";
         too_old(last) = "the last complete cycle is too long ago: {last}";
     }

@@ -282,5 +282,20 @@ fn a_server_whose_certificate_sites_refuse_says_so_to_its_monitoring() {
     let server = desk.serve_with("central.sqlite", &flags);
     let health = get(server.admin.as_ref().expect("its own address"), "/health").json();
     assert_eq!(health["certificate"], "refused_by_sites", "{health}");
+    // What keeps sites away today is told before what will do so in some days.
+    params.not_after = (SystemTime::now() + Duration::from_secs(5 * 24 * 3600)).into();
+    write_certificate_of(&desk, &params);
     server.stop().ends(0);
+    let server = desk.serve_with("central.sqlite", &flags);
+    let health = get(server.admin.as_ref().expect("its own address"), "/health").json();
+    assert_eq!(health["certificate"], "refused_by_sites", "{health}");
+    // A run that was killed leaves what it told, which says nothing of a run without TLS.
+    let told = desk.run(&["--db", "central.sqlite", "status", "--json"]).ends(0).json();
+    assert_eq!(told["alarms"][0]["code"], "certificate_refused_by_sites", "{told:#}");
+    server.kill();
+    let server = desk.serve("central.sqlite");
+    let told = desk.run(&["--db", "central.sqlite", "status", "--json"]).ends(0).json();
+    assert!(told["alarms"].as_array().is_some_and(Vec::is_empty), "{told:#}");
+    let said = server.stop().ends(0);
+    assert!(!said.err.contains("certificate"), "{said:?}");
 }

@@ -183,7 +183,7 @@ pub enum Error {
     HttpsRequired {
         fields: { what: &'static str = "the central server's address", url: String as quoted = "http://central.example.org".into() },
         code: "https_required", class: Configure,
-        message: "{what} \"{url}\" is not https, and this site was set up to use https alone",
+        message: "{what} \"{url}\" is not https, and this site may use http only with a server on its own machine",
         cause: "The server has no certificate, or its address was entered with http://; nothing was sent there.",
         advice: "Enter the server's https:// address; or set the site up again, and allow http.",
     }
@@ -305,7 +305,7 @@ pub enum Error {
         code: "speaks_v7_only", class: Configure,
         message: "the server at {url} is of Open mSupply 3.x and speaks V7 only; this program speaks V5 and V6",
         cause: "Without a legacy server, Open mSupply 3.x synchronises its sites by V7 alone.",
-        advice: "Ask the administrator for the address of a legacy server, whose network has V6. A network that has V7 only takes sites of Open mSupply 3.x.",
+        advice: "Ask the administrator for the address of a legacy server, whose network has V6. If this is the address of central, ask whether central has to speak V7 only: a network that has V7 only takes sites of Open mSupply 3.x. Nothing is lost.",
     }
 
     /// The address of the legacy server is that of a central server of Open mSupply 3.x, which speaks V6.
@@ -750,7 +750,7 @@ pub enum Error {
         code: "cancelled", class: Cancelled,
         message: "stopped on request",
         cause: "Somebody stopped it: a signal, or the program that embeds this.",
-        advice: "Sync again to continue where it stopped.",
+        advice: "Run it again when it suits; a sync continues where it stopped.",
     }
 
     ..

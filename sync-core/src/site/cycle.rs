@@ -8,6 +8,7 @@ use super::central::copied_database;
 use super::central::position::PullStart;
 use super::client::Client;
 use super::identity::Identity;
+use super::legacy::discover::or_of_release_3;
 use super::observer::{Pace, Step, SyncEvent, SyncObserver};
 use super::progress::CycleProgress;
 use super::report::{StepReport, SyncOutcome, SyncReport};
@@ -18,7 +19,7 @@ use crate::integrate::{Conflict, Integrated, Provenance, integrate, merge, reque
 use crate::protocol::v6::PushChain;
 use crate::record::{Cursor, NameId, TableName};
 use crate::storage::state::Checkpoint;
-use crate::storage::{LogEntry, QuarantineCause, Selection, Source, each_quarantined, state};
+use crate::storage::{LogEntry, QuarantineCause, Selection, Source, WriteTxn, each_quarantined, state};
 use crate::text::Message;
 use crate::text::sentences::cycle as says;
 use crate::trace::{self, CycleFigures};
@@ -179,6 +180,9 @@ impl Site {
     fn log(&self, started_at: Timestamp, report: &SyncReport, sizes: &Sizes) -> Result<()> {
         let txn = self.storage.write()?;
         sizes.store(txn.as_ref())?;
+        if matches!(report.outcome, SyncOutcome::Done | SyncOutcome::LeftBehind) {
+            note_central_answered(txn.as_ref())?;
+        }
         txn.add_log(&LogEntry {
             started_at,
             finished_at: self.clock.now(),
@@ -188,6 +192,15 @@ impl Site {
         })?;
         txn.commit()
     }
+}
+
+/// Notes the address at which central answered, so that `doctor` finds a change of it that a later cycle took over.
+fn note_central_answered(txn: &dyn WriteTxn) -> Result<()> {
+    let Some(used) = state::CENTRAL_URL.find(txn)? else { return Ok(()) };
+    if state::CENTRAL_ANSWERED.find(txn)?.as_ref() == Some(&used) {
+        return Ok(());
+    }
+    state::CENTRAL_ANSWERED.set(txn, used)
 }
 
 /// True for a record that somebody should look at; refused ones are counted apart.
@@ -299,7 +312,7 @@ impl Cycle<'_, '_> {
         (self.current, self.step_began) = ((0, 0), began);
         let _span = trace::step(step.label());
         let outcome = self.client.tell(&SyncEvent::StepStarted { step }).and_then(|()| run(self));
-        let ended = outcome.err();
+        let ended = outcome.err().map(|error| self.or_of_release_3(error));
         let class = ended.as_ref().map(Error::class);
         let error = ended.filter(|error| !self.is_out_of_time(error));
         if let Some(Error::DatabaseCopied { since, .. }) = &error {
@@ -317,6 +330,16 @@ impl Cycle<'_, '_> {
         class
     }
 
+    /// The error of central's address, or that central is of Open mSupply 3.x and speaks V6 no more.
+    fn or_of_release_3(&mut self, error: Error) -> Error {
+        match (&error, self.identity.central_url()) {
+            (Error::NotAServer { server: Server::Central, .. }, Ok(central)) if !self.identity.central_is_legacy() => {
+                or_of_release_3(error, Server::Central, &central, &mut self.client)
+            }
+            _ => error,
+        }
+    }
+
     /// True if the time of the cycle is over, which is no error.
     fn is_out_of_time(&mut self, error: &Error) -> bool {
         let is_over = self.client.is_out_of_time && matches!(error, Error::Cancelled);
@@ -329,6 +352,7 @@ impl Cycle<'_, '_> {
         match run(self) {
             Ok(value) => Some(value),
             Err(error) => {
+                let error = self.or_of_release_3(error);
                 if !self.is_out_of_time(&error) {
                     self.keep(Some(error));
                 }

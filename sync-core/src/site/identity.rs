@@ -256,12 +256,14 @@ impl Identity {
     /// It is missing or unusable, or may not be used, or nobody has confirmed it.
     pub(crate) fn central_url(&self) -> Result<Url> {
         let text = self.central_url.as_deref().ok_or(Error::CentralUrlMissing)?;
-        let url = allowed(self.https_only, CENTRAL, text)?;
-        match self.central_confirmed.as_deref().and_then(|known| parse_url(CENTRAL, known).ok()) {
-            Some(known) if is_elsewhere(&known, &url) => {
+        let known = self.central_confirmed.as_deref().and_then(|known| parse_url(CENTRAL, known).ok());
+        let known = known.filter(|known| parse_url(CENTRAL, text).is_ok_and(|url| is_elsewhere(known, &url)));
+        let url = allowed(self.https_only, if known.is_some() { CENTRAL_ELSEWHERE } else { CENTRAL }, text)?;
+        match known {
+            Some(known) => {
                 Err(Error::CentralUrlUnconfirmed { server: Server::Legacy, known: shown(&known), offered: shown(&url) })
             }
-            _ => Ok(url),
+            None => Ok(url),
         }
     }
 
@@ -328,6 +330,9 @@ impl Identity {
 
 /// Names central's address in errors.
 pub(crate) const CENTRAL: &str = "the central server's address";
+
+/// Names an address of central that the legacy server changed to one on another host, which this site may not use.
+const CENTRAL_ELSEWHERE: &str = "the central server's new address, on another host than before,";
 
 /// The address of central that was set up or confirmed, by the stored one. A database that was set up by an older version has none, and
 /// knows the one that it uses.

@@ -59,6 +59,7 @@ impl SiteSupport {
         // One row less is no proof.
         let went_back = end.next() < Position::in_central(here.as_ref())?.end;
         let mut audit = compare(here.as_ref(), &CentralSnapshot { scratch, rows }, &mut |done, total| {
+            let total = total.max(done);
             client.tell(&SyncEvent::Progress { step: Step::Compare, done, total, pace: Pace::default() })
         })?;
         client.tell(&SyncEvent::StepFinished { step: Step::Compare, error: None })?;

@@ -48,7 +48,8 @@ crate::sentences! {
             {stuck} of {all}, for example the {direction} of {id} of {table} {record}: {reason}";
         files_gone(count, all, id, table, record) = "files whose bytes are gone from this device: {count} of {all}, for \
             example {id} of {table} {record}";
-        attach_again() = "Attach the file to its record again, from the camera or a backup; other files go on meanwhile.";
+        attach_again(id) = "Attach the file to its record again, from the camera or a backup, and then delete the former reference: \
+            record {id} of sync_file_reference.";
         last_sync_well(at) = "a sync succeeded at {at}";
         never_synced() = "no sync has succeeded here yet";
         last_sync_failed(at, message) = "the last sync, at {at}, failed: {message}";
@@ -92,12 +93,18 @@ crate::sentences! {
         put_address_back() = "If central has moved, the next sync takes the new address over; otherwise ask the \
             server's administrator to put the old one back before anybody syncs.";
 
+        put_answered_back(url) = "Central answered last at {url}, and the legacy server names another address since: if central did not \
+            move, ask the legacy server's administrator to put that address back.";
+
         site_made_again(server) = "the site was deleted on {server} and made again there: it is another one since, \
             of the same name";
         made_again_advice(server) = "Ask the administrator of {server} to put the former site back from a backup. If that is not possible, \
             set a new database up as the new site; edits that were not pushed are only in this one.";
         central_is_legacy_itself() = "Central's address is that of the legacy server itself: ask the legacy server's \
             administrator to correct it there.";
+
+        central_speaks_v7_only() = "Ask central's administrator to let it speak V6 again, which sites of Open mSupply 2.x need too. If the network \
+            goes on with V7 alone, it takes sites of Open mSupply 3.x only. Nothing is lost: what was not pushed waits here.";
 
         // The way to a server.
         one_address(host) = "{host} has 1 address";
@@ -160,6 +167,10 @@ crate::sentences! {
         clock_of_server(server, time) =
             "the clock of {server} differs by {time} from this one and that of the other server";
         clock_before_sync(now, newest) = "the clock says {now}, but the newest sync ended later, at {newest}";
+        clock_far_after_sync(now, days, last) = "the clock here says {now}, which is {days} days after the sync of {last}, and a certificate \
+            ended meanwhile";
+        set_clock_or_renew() = "Set date, time and time zone of this machine. If they are right, ask the server's administrator for a \
+            certificate that is valid now.";
         set_clock() = "Set date, time and time zone of this machine; records written until then have the wrong time.";
         set_clock_there() = "Tell the server's administrator to set its clock.";
     }

@@ -22,6 +22,7 @@ pub(super) const KEYS: &[&str] = &[
     "role",
     "central_url",
     "central_url_confirmed",
+    "central_url_answered",
     "legacy_site_id",
     "discovered_at",
     "initialised_at",

@@ -250,7 +250,8 @@ fn may_pass(error: &Error) -> bool {
 }
 
 fn warn<'c>(alarms: impl Iterator<Item = &'c CentralAlarm>, out: &Output) {
-    for concern in alarms {
+    // What a server tells of itself is of its own run: a former one may have had another certificate and disk.
+    for concern in alarms.filter(|alarm| !matches!(alarm, CentralAlarm::OfServer(_))) {
         out.hint_said(&common::warning(concern.says()));
     }
 }

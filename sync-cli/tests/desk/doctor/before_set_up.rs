@@ -78,6 +78,27 @@ fn a_set_up_names_the_step_that_fails_while_somebody_waits() {
     front.shut();
 }
 
+/// A server that takes the connection and never answers: a person learns after some seconds that the program waits, and the party after a
+/// bounded time.
+#[test]
+fn a_set_up_at_a_server_that_never_answers_ends() {
+    let clinic = Clinic::new();
+    let front = Front::before(&clinic.server.address);
+    front.instead("/", Answer::never());
+    let address = format!("http://localhost:{}", front.port());
+    let from = ["--site", "clinic", "--password-file", "pw", "--hardware-id", HARDWARE_ID];
+    let init = [&["--db", "new.sqlite", "init", "--legacy-url", &address], &from[..]].concat();
+    let stopped = clinic.desk.interrupt(&init, Duration::from_secs(6)).ends(130);
+    holds(&stopped.err, &["No answer yet. After 12 s each step of the way is checked", "[cancelled]"]);
+    assert!(!stopped.err.contains("Sync again"), "{}", stopped.err);
+    let began = Instant::now();
+    let ended = clinic.desk.run(&init);
+    assert!(began.elapsed() < Duration::from_secs(40), "{:?}", began.elapsed());
+    assert_eq!(ended.status, Some(4), "{ended:?}");
+    holds(&ended.err, &["No answer yet", "legacy server:", "did not answer in time", "[timed_out]"]);
+    assert!(!clinic.desk.path("new.sqlite").exists());
+}
+
 /// The caller on the phone does not know the password.
 #[test]
 fn without_a_password_the_way_and_the_name_are_checked() {

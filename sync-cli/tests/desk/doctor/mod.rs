@@ -99,7 +99,8 @@ impl Ward {
     fn central_at(&self, url: &str) {
         self.allow_http();
         self.clinic.damage(&format!(
-            "UPDATE sync_state SET value = '{url}' WHERE key IN ('central_url', 'central_url_confirmed')"
+            "UPDATE sync_state SET value = '{url}' WHERE key IN ('central_url', 'central_url_confirmed', \
+             'central_url_answered')"
         ));
     }
 

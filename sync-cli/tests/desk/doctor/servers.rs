@@ -442,6 +442,34 @@ fn addresses_of_central_that_are_wrong() {
     ]);
 }
 
+/// A sync took the address over, so the database and the legacy server agree on it.
+#[test]
+fn an_address_that_changed_since_central_answered_last() {
+    let mut ward = Ward::new();
+    let mut closed = Front::before(&ward.clinic.server.address);
+    told(&mut ward, &format!("http://localhost:{}", closed.port()));
+    closed.shut();
+    let words = |words| of("legacy_server", 4, "central connection", "unreachable", words);
+    ward.doctor("before a sync", &words(&["put the old one back before anybody syncs"]));
+    ward.clinic.sync(4);
+    ward.doctor("after it", &words(&["Central answered last at http://localhost:", "put that address back"]));
+    ward.legacy.doing().instead.clear();
+    ward.clinic.sync(0);
+    ward.doctor("put back", &of("nobody", 0, "", "", &[]));
+}
+
+/// Nobody forbade http, but it is only for a server on the site's own machine, which central was.
+#[test]
+fn a_central_that_moves_to_another_host_without_tls() {
+    let mut ward = Ward::new();
+    ward.clinic.damage("UPDATE sync_state SET value = '1' WHERE key = 'https_only'");
+    told(&mut ward, "http://oms.example.org");
+    let words = &["new address, on another host than before,", "may use http only with a server on its own machine"];
+    ward.doctor("moved", &of("legacy_server", 3, "central address", "https_required", words));
+    let failed = ward.clinic.sync(3);
+    assert!(failed["error"]["message"].as_str().is_some_and(|said| said.contains(words[0])), "{failed:#}");
+}
+
 /// Answers in V7 from now on, as Open mSupply 3.x answers somebody without a token.
 fn answers_in_v7(front: &Front) {
     front.instead("/central/sync_v7", Answer::json(200, r#"{"Err":{"MissingAuthHeader":"missing header"}}"#));
@@ -483,7 +511,13 @@ fn servers_of_release_3() {
                 lacks(&ward.central, "/central/sync/");
                 answers_in_v7(&ward.central);
             },
-            of("legacy_server", 3, "central server", "speaks_v7_only", &["speaks V7 only"]),
+            of(
+                "central_server",
+                3,
+                "central server",
+                "speaks_v7_only",
+                &["speaks V7 only", "Ask central's administrator to let it speak V6 again", "Nothing is lost"],
+            ),
         ),
     ]);
     let ward = Ward::new();
@@ -491,6 +525,14 @@ fn servers_of_release_3() {
     ward.doctor("a 3.x central server that speaks both", &of("nobody", 0, "", "", &["No problem found"]));
     let all = ward.clinic.desk.run(&["doctor", "-v"]).ends(0).out;
     holds(&all, &["the server is of Open mSupply 3.x, and speaks V7 too"]);
+    // A cycle says the same as doctor.
+    lacks(&ward.central, "/central/sync/");
+    let failed = ward.clinic.sync(3);
+    assert_eq!(failed["error"]["code"], "speaks_v7_only", "{failed:#}");
+    let steps: Vec<_> = failed["steps"].as_array().expect("steps").iter().map(|step| &step["error_code"]).collect();
+    assert!(steps.iter().all(|code| **code != "not_an_msupply_server"), "{failed:#}");
+    assert_eq!(ward.clinic.json(&["discover"], 3)["error"]["code"], "speaks_v7_only");
+    ward.central.doing().instead.clear();
     lacks(&ward.legacy, "/sync/v5");
     answers_in_v7(&ward.legacy);
     assert_eq!(ward.clinic.json(&["discover"], 3)["error"]["code"], "central_of_release_3");

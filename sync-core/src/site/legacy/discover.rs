@@ -86,10 +86,13 @@ impl Site {
         let mut client = self.client(observer);
         client.is_one_server = is_one_server;
         let info = self.ask_as(&mut identity, &mut client);
-        let info = info.map_err(|error| or_of_release_3(error, &identity.legacy_url, &mut client))?;
+        let info = info.map_err(|error| or_of_release_3(error, Server::Legacy, &identity.legacy_url, &mut client))?;
         let txn = self.storage.write()?;
         let discovered =
             store(txn.as_ref(), &info, self.clock.now(), !is_same_legacy).map_err(|error| client.in_network(error))?;
+        if !is_same_legacy {
+            state::CENTRAL_ANSWERED.set(txn.as_ref(), "")?;
+        }
         state::LEGACY_URL.set(txn.as_ref(), identity.legacy_url.as_str())?;
         state::SITE_NAME.set(txn.as_ref(), &identity.site_name)?;
         state::HTTPS_ONLY.set(txn.as_ref(), identity.https_only)?;
@@ -108,7 +111,7 @@ impl Site {
         let mut client = self.client(observer);
         client.is_one_server = identity.central_is_legacy();
         let discovered = self.discover_as(&identity, &mut client);
-        discovered.map_err(|error| or_of_release_3(error, &identity.legacy_url, &mut client))
+        discovered.map_err(|error| or_of_release_3(error, Server::Legacy, &identity.legacy_url, &mut client))
     }
 
     pub(crate) fn discover_as(&self, identity: &Identity, client: &mut Client<'_>) -> Result<Discovered> {
@@ -151,7 +154,8 @@ impl Site {
         let central = identity.central_url()?;
         let request = identity.status_request();
         let mut client = self.client(observer);
-        client.central::<v6::SiteStatus>(&identity, &central, v6::path::SITE_STATUS, &request).map(|_| ())
+        let answered = client.central::<v6::SiteStatus>(&identity, &central, v6::path::SITE_STATUS, &request);
+        answered.map(|_| ()).map_err(|error| or_of_release_3(error, Server::Central, &central, &mut client))
     }
 
     pub(crate) fn ask(&self, identity: &Identity, observer: &mut dyn SyncObserver) -> Result<SiteInfo> {
@@ -173,9 +177,9 @@ impl Site {
     }
 }
 
-/// The error of an address where no legacy server answers: a server of Open mSupply 3.x is named. Only a person who sets a site up, or
-/// asks, meets that, so no cycle asks.
-fn or_of_release_3(error: Error, url: &Url, client: &mut Client<'_>) -> Error {
+/// The error of an address where no server of this part answers: a server of Open mSupply 3.x is named. A cycle asks so at central alone:
+/// the legacy server's address is checked when a site is set up.
+pub(crate) fn or_of_release_3(error: Error, server: Server, url: &Url, client: &mut Client<'_>) -> Error {
     if !matches!(error, Error::NotAServer { .. }) {
         return error;
     }
@@ -188,7 +192,7 @@ fn or_of_release_3(error: Error, url: &Url, client: &mut Client<'_>) -> Error {
         goes_on
     };
     let release = watched(transport, &mut watch, |transport, _| Release3::at(transport, url));
-    match release.and_then(|release| release.error(Server::Legacy, url)) {
+    match release.and_then(|release| release.error(server, url)) {
         _ if !goes_on => Error::Cancelled,
         Some(named) => named,
         None => error,

@@ -73,14 +73,15 @@ pub(super) fn in_file(error: Error, path: &Path) -> Error {
     }
 }
 
-/// Whether there is a file.
+/// Whether there is a database file. An empty file is none: SQLite would make a new database of it.
 ///
 /// # Errors
 /// [`Error::DatabaseUnreadable`] if this user may not know.
 pub(super) fn is_there(path: &Path) -> Result<bool> {
-    match path.try_exists() {
+    match path.metadata() {
+        Ok(found) => Ok(!(found.is_file() && found.len() == 0)),
         Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => Err(unreadable(path, error.into())),
-        found => Ok(found.unwrap_or(false)),
+        Err(_) => Ok(false),
     }
 }
 

@@ -30,6 +30,8 @@ pub const CENTRAL_URL: Setting<String> = Setting::new("central_url");
 /// The address of central that was set up, or that somebody confirmed since. Nothing is sent to another host. An older version did not
 /// store it: there it is [`CENTRAL_URL`].
 pub const CENTRAL_CONFIRMED: Setting<String> = Setting::new("central_url_confirmed");
+/// The address of central in the last complete cycle; empty after a set-up at another legacy server.
+pub(crate) const CENTRAL_ANSWERED: Setting<String> = Setting::new("central_url_answered");
 /// The number of the legacy server's own site.
 pub const LEGACY_SITE_ID: Setting<SiteId> = Setting::lenient("legacy_site_id");
 /// The time of the last discovery.

@@ -313,9 +313,10 @@ pub(crate) fn files(storage: &dyn Storage, now: Timestamp) -> Result<Check> {
     let (table, record) = (worst.table.to_string(), worst.record_id.to_string());
     // What this device has lost, no server can give.
     if worst.reason.as_deref().is_some_and(files::is_gone) {
+        let advice = say::attach_again(&id);
         let says = say::files_gone(gone, all, id, table, record);
         let known = ("files_stuck", ErrorClass::LocalFault, Party::Device);
-        return Ok(Check::found(NAME, CheckOutcome::Warning, says, known, say::attach_again()));
+        return Ok(Check::found(NAME, CheckOutcome::Warning, says, known, advice));
     }
     let says = match worst.reason {
         Some(reason) => say::files_stuck_for(stuck, all, direction, id, table, record, reason),

@@ -1,5 +1,7 @@
 //! Checks the clocks of both ends, and this site's cursors against the servers' changelogs.
 
+use std::time::Duration;
+
 use super::Doctor;
 use super::judge::{self, party_of_server};
 use crate::clock::Timestamp;
@@ -11,12 +13,18 @@ use crate::site::central::pull::read_batch;
 use crate::site::identity::Identity;
 use crate::storage::state;
 use crate::support::doctor::{Check, CheckOutcome, Party};
+use crate::text::Message;
 use crate::text::sentences::doctor as say;
+use crate::transport::CertificateFault;
 
 /// A smaller difference of clocks is not reported.
 const CLOCK_NEAR: i64 = 2 * 60 * 1000;
 /// A larger difference puts records into the wrong hour or day.
 const CLOCK_FAR: i64 = 60 * 60 * 1000;
+/// Between two cycles that are further apart, the clock was set forward, or the device was off for long.
+const LONG_GAP: Duration = Duration::from_secs(60 * 24 * 3600);
+/// The cycles among which such a gap is looked for.
+const CYCLES_LOOKED_AT: usize = 200;
 
 impl Doctor<'_> {
     /// Records the time in an answer.
@@ -35,6 +43,9 @@ impl Doctor<'_> {
         let worst =
             self.dates.iter().copied().max_by_key(|(_, ahead)| ahead.abs()).filter(|(_, a)| a.abs() > CLOCK_NEAR);
         let device = ("clock_wrong", ErrorClass::LocalFault, Party::Device);
+        if let Some(says) = self.wrong_date_by_certificate(now) {
+            return self.add(Check::found(NAME, CheckOutcome::Fault, says, device, say::set_clock_or_renew()));
+        }
         let check = match (worst, went_back) {
             (Some((server, ahead)), _) => {
                 let outcome = if ahead.abs() > CLOCK_FAR { CheckOutcome::Fault } else { CheckOutcome::Warning };
@@ -64,6 +75,33 @@ impl Doctor<'_> {
             (None, None) => Check::ok(NAME, say::clock_well(now)),
         };
         self.add(check)
+    }
+
+    /// What says that the date here is wrong, if a certificate is refused by its dates and no server told the time: the cycles of this
+    /// database, which its clock dated before it was wrong.
+    fn wrong_date_by_certificate(&self, now: Timestamp) -> Option<Message> {
+        if !self.dates.is_empty() {
+            return None;
+        }
+        let fault = self.checks.iter().find_map(judge::refused_by_date)?;
+        let log = self.site.storage.read().and_then(|txn| txn.log(CYCLES_LOOKED_AT)).unwrap_or_default();
+        let days = |time: Duration| time.as_secs() / (24 * 3600);
+        match fault {
+            CertificateFault::NotYetValid => {
+                let last = log.iter().map(|entry| entry.finished_at).max()?;
+                let behind = last.since(now);
+                (behind > Duration::from_millis(CLOCK_FAR.unsigned_abs())).then(|| say::clock_before_sync(now, last))
+            }
+            CertificateFault::Expired => {
+                // Cycles after the clock was set forward failed, and have the wrong date too.
+                let failed = log.iter().take_while(|entry| entry.error.is_some());
+                let later = std::iter::once(now).chain(failed.map(|entry| entry.finished_at));
+                let earlier = log.iter().map(|entry| entry.finished_at);
+                let gap = later.zip(earlier).map(|(later, earlier)| (later.since(earlier), earlier)).max()?;
+                (gap.0 > LONG_GAP).then(|| say::clock_far_after_sync(now, days(gap.0), gap.1))
+            }
+            _ => None,
+        }
     }
 
     /// Checks that this site has not read further than the servers have come.

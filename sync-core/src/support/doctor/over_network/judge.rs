@@ -77,6 +77,8 @@ pub(crate) fn party(error: &Error, asked: Server) -> Party {
         Error::VersionMismatch { max, sent, .. } if sent > max => Party::CentralServer,
         Error::VersionMismatch { .. } => Party::Device,
         Error::CutOff { .. } => Party::Network,
+        // Its administrators upgraded it, or switched V6 off.
+        Error::SpeaksV7Only { .. } if asked == Server::Central => Party::CentralServer,
         Error::NotAServer { .. } | Error::SpeaksV7Only { .. } | Error::CentralOfRelease3 { .. } => {
             party_of_address(asked)
         }
@@ -117,6 +119,13 @@ pub(crate) fn certificate(name: &'static str, server: Server, error: &Error) -> 
         Some(CertificateFault::Other) | None => return check,
     };
     check
+}
+
+/// The fault of a certificate that is refused by its dates, if that is what a check found.
+pub(crate) fn refused_by_date(check: &Check) -> Option<CertificateFault> {
+    let finding = check.finding.as_ref().filter(|finding| finding.code == "certificate_refused")?;
+    let of_date = [(CertificateFault::Expired, say::renew()), (CertificateFault::NotYetValid, say::later_date())];
+    of_date.into_iter().find(|(_, advice)| finding.advice == *advice).map(|(fault, _)| fault)
 }
 
 /// True if a certificate is refused because no trusted authority issued it.

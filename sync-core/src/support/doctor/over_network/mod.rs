@@ -152,7 +152,7 @@ impl SiteSupport {
             dates: Vec::new(),
             at_servers: None,
             is_let_in: false,
-            is_central_moved: false,
+            central_moved: None,
             is_one_server: false,
             is_release_3: false,
             legacy_origin: None,
@@ -187,8 +187,9 @@ struct Doctor<'a> {
     at_servers: Option<Check>,
     /// True once the legacy server has said who this site is.
     is_let_in: bool,
-    /// True if the legacy server names another address of central than is stored here.
-    is_central_moved: bool,
+    /// What to do about the address of central if nobody answers there: the legacy server names another one than is stored here, or
+    /// than the one at which central answered last.
+    central_moved: Option<Message>,
     /// True if one server is both the legacy server and central, so that nobody looks for another one.
     is_one_server: bool,
     /// True if central is of Open mSupply 3.x.
@@ -456,7 +457,12 @@ impl Doctor<'_> {
         let code = |code| (code, ErrorClass::Configure, Party::LegacyServer);
         let server = self.one_or_legacy();
         let told = identity.central_url.as_deref().unwrap_or_default();
-        self.is_central_moved = stored.is_some_and(|stored| stored != told);
+        let answered = state::CENTRAL_ANSWERED.find(self.site.storage.read()?.as_ref())?.filter(|url| !url.is_empty());
+        self.central_moved = match (stored, answered) {
+            (Some(stored), _) if stored != told => Some(say::put_address_back()),
+            (_, Some(answered)) if answered != told => Some(say::put_answered_back(masked_url(&answered))),
+            _ => None,
+        };
         let check = match stored {
             Some(stored) if stored != told => Check::found(
                 NAME,

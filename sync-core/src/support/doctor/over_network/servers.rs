@@ -98,6 +98,12 @@ impl Doctor<'_> {
                         finding.party = Party::LegacyServer;
                         finding.advice = say::central_is_legacy_itself();
                     }
+                    if let Error::SpeaksV7Only { .. } = error
+                        && let Some(finding) = check.finding.as_mut().filter(|_| server == Server::Central)
+                        && finding.party == Party::CentralServer
+                    {
+                        finding.advice = say::central_speaks_v7_only();
+                    }
                     let is_alone = server == Server::Central && self.is_let_in && judge::is_of_credentials(error);
                     if let Some(finding) = check.finding.as_mut().filter(|_| is_alone) {
                         finding.party = Party::CentralServer;
@@ -283,16 +289,18 @@ impl Doctor<'_> {
 
     /// If central cannot be asked at an address that the legacy server names since the last cycle, that address is at fault.
     fn lay_on_changed_address(&mut self, central: usize, is_legacy_well: bool) {
-        if !(self.is_central_moved && is_legacy_well) {
-            return;
-        }
+        let Some(advice) = self.central_moved.clone().filter(|_| is_legacy_well) else { return };
         for check in self.checks[central..].iter_mut().filter(|check| check.outcome == CheckOutcome::Fault) {
             let Some(finding) = &mut check.finding else { continue };
             let is_told_why = finding.advice == say::central_is_legacy_itself();
-            if !is_told_why && matches!(finding.code, "unreachable" | "timed_out" | "cut_off" | "not_an_msupply_server")
+            if !is_told_why
+                && matches!(
+                    finding.code,
+                    "unreachable" | "timed_out" | "cut_off" | "not_an_msupply_server" | "speaks_v7_only"
+                )
             {
                 finding.party = Party::LegacyServer;
-                finding.advice = say::put_address_back();
+                finding.advice = advice.clone();
             }
         }
     }
