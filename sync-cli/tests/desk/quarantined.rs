@@ -272,3 +272,15 @@ fn central_which_pulls_nothing_names_the_way_from_the_site() {
     clinic.sync(0);
     holds(&at_central(&["quarantine", "list"]).ends(0).out, &["Nothing is in quarantine."]);
 }
+
+/// The text of a record was damaged in the database before it was sent.
+#[test]
+fn a_damaged_record_of_this_site_counts_once_and_is_left_behind() {
+    let clinic = Clinic::new();
+    clinic.sync(0);
+    clinic.put_asset("fridge", "x");
+    clinic.damage("UPDATE sync_record SET data = '{\"id\":' WHERE record_id = 'fridge'");
+    let report = clinic.sync(1);
+    assert_eq!((&report["outcome"], &report["refused"]), (&json!("left_behind"), &json!(0)), "{report:#}");
+    assert_eq!(report["quarantined_otherwise"], 1, "{report:#}");
+}
