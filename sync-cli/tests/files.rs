@@ -60,7 +60,7 @@ fn a_file_goes_to_central_and_comes_back() {
     };
     assert_eq!(state("oms-sync.sqlite"), ("upload".to_owned(), "waiting".to_owned()));
     let said = desk.run(&["sync", "--with-files", "--json", "-q"]).ends(0).json();
-    assert_eq!((&said["outcome"], &said["files_moved"]["uploaded"]), (&json!("done"), &json!(1)), "{said}");
+    assert_eq!((&said["outcome"], &said["files"]["uploaded"]), (&json!("done"), &json!(1)), "{said}");
     assert_eq!(state("oms-sync.sqlite"), ("upload".to_owned(), "done".to_owned()));
     assert_eq!(state("central.sqlite"), ("download".to_owned(), "done".to_owned()));
 
@@ -245,7 +245,7 @@ fn a_file_that_is_too_large_for_the_server() {
     let ids = [&mut large as &mut dyn std::io::Read, &mut b"small".as_slice()]
         .map(|bytes| files.attach_bytes(&attach, bytes).unwrap().to_string());
     let said = desk.run(&["sync", "--with-files", "--json", "-q"]).ends(1).json();
-    assert_eq!((&said["files_moved"]["uploaded"], &said["files_moved"]["failed"]), (&json!(1), &json!(1)), "{said}");
+    assert_eq!((&said["files"]["uploaded"], &said["files"]["failed"]), (&json!(1), &json!(1)), "{said}");
     let listed = listed(&desk, "oms-sync.sqlite");
     let of = |id: &str| listed.iter().find(|file| file["id"] == id).unwrap();
     assert_eq!(of(&ids[0])["reason"], "it is too large for the central server");

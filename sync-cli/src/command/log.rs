@@ -76,13 +76,13 @@ fn list(entries: &[(usize, &LogEntry)], out: &Output) -> Result<(), Failure> {
     let mut rows = vec![head.map(str::to_owned).to_vec()];
     for (index, entry) in entries {
         let report = &entry.report;
-        let aside = number(report, "quarantined_otherwise") + number(report, "refused");
+        let aside = number(report, "quarantined") + number(report, "refused");
         if out.json {
             let code = entry.error.as_ref().map(|error| &error.code);
             out.document(&json!({
                 "number": index, "started_at": entry.started_at, "finished_at": entry.finished_at,
-                "outcome": entry.outcome, "error_code": code, "pushed": report["pushed"], "pulled": report["pulled"],
-                "quarantined_otherwise": report["quarantined_otherwise"], "refused": report["refused"], "repair": report["repair"],
+                "outcome": entry.outcome, "error": code, "pushed": report["pushed"], "pulled": report["pulled"],
+                "quarantined": report["quarantined"], "refused": report["refused"], "repair": report["repair"],
                 "patient": report["patient"],
             }))?;
             continue;
@@ -138,7 +138,7 @@ fn show(number_of: usize, entry: &LogEntry, out: &Output) -> Result<(), Failure>
         1 => said(&shown::one_edit()),
         count => said(&shown::edits(count)),
     };
-    let aside = (number(report, "quarantined_otherwise"), number(report, "refused"));
+    let aside = (number(report, "quarantined"), number(report, "refused"));
     facts(
         out,
         &[
@@ -172,7 +172,7 @@ fn show(number_of: usize, entry: &LogEntry, out: &Output) -> Result<(), Failure>
             number(step, "done").to_string(),
             number(step, "total").to_string(),
             format!("{:.1}", step["seconds"].as_f64().unwrap_or(0.0)),
-            text(&step["error_code"]).unwrap_or_default(),
+            text(&step["error"]).unwrap_or_default(),
         ]);
     }
     out.line("")?;

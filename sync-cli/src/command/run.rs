@@ -220,8 +220,8 @@ fn document(end: &CycleEnd, moved: Option<&FilesReport>, out: &Output) -> serde_
     let left = end.result.as_ref().map_or((0, 0), |report| (report.quarantined, report.refused));
     json!({
         "cycle": end.number, "started_at": end.started_at, "outcome": outcome, "pushed": pushed, "pulled": pulled,
-        "quarantined_otherwise": left.0, "refused": left.1, "seconds": seconds, "error": end.error().map(|error| out.written_down(error)),
-        "files_moved": moved.map(|moved| json!({ "uploaded": moved.uploaded, "downloaded": moved.downloaded, "failed": moved.failed })),
+        "quarantined": left.0, "refused": left.1, "seconds": seconds, "error": end.error().map(|error| out.written_down(error)),
+        "files": moved.map(|moved| json!({ "uploaded": moved.uploaded, "downloaded": moved.downloaded, "failed": moved.failed })),
         "failures": end.failures, "needs_person": end.needs_person, "next_in_seconds": end.next_in.map(|wait| wait.as_secs()),
     })
 }

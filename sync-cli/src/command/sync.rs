@@ -92,7 +92,6 @@ struct SyncDocument<'r> {
     #[serde(flatten)]
     report: &'r SyncReport,
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[serde(rename = "files_moved")]
     files: Option<&'r FilesReport>,
 }
 

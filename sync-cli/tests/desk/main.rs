@@ -90,7 +90,7 @@ impl Clinic {
         self.sync(0);
         self.damage("DELETE FROM sync_record WHERE table_name = 'property'");
         self.put_at_central("name_property", NAME_PROPERTY);
-        assert_eq!(self.sync(1)["quarantined_otherwise"], 1);
+        assert_eq!(self.sync(1)["quarantined"], 1);
     }
 
     /// Stops the central server. From then on nobody answers there, no other test's server either.

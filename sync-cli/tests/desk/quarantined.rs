@@ -152,7 +152,7 @@ fn with_a_spoilt_property(from: &str, to: &str) -> Clinic {
     let spoil =
         "UPDATE sync_record SET data = replace(data, ?1, ?2) WHERE record_id = 'population' AND instr(data, ?1)";
     assert_eq!(file.execute(spoil, (from, to)).expect("SQL"), 1);
-    assert_eq!(clinic.sync(1)["quarantined_otherwise"], 1);
+    assert_eq!(clinic.sync(1)["quarantined"], 1);
     clinic
 }
 
@@ -211,7 +211,7 @@ fn a_record_of_this_site_comes_back_only_with_own_and_a_cycle_that_leaves_one_be
     clinic.sync(0);
     clinic.damage("DELETE FROM sync_record WHERE record_id = 'fridge'");
     clinic.put_at_central("asset_log", LOG);
-    assert_eq!(clinic.sync(1)["quarantined_otherwise"], 1);
+    assert_eq!(clinic.sync(1)["quarantined"], 1);
     let number = || clinic.json(&["quarantine", "list"], 0)["number"].to_string();
     let words = ["waits for asset fridge, which is not here", "oms-sync cursor rewind pull --own, here"];
     holds(&clinic.says(&["quarantine", "show", &number()], 0), &words);
@@ -220,7 +220,7 @@ fn a_record_of_this_site_comes_back_only_with_own_and_a_cycle_that_leaves_one_be
     let rewind = ["cursor", "rewind", "pull", "--yes", "--reason", "the fridge is gone"];
     clinic.says(&rewind, 0);
     // Central sends a site its own records only if it asks for them: the log comes again, and is left behind again.
-    assert_eq!(clinic.sync(1)["quarantined_otherwise"], 1);
+    assert_eq!(clinic.sync(1)["quarantined"], 1);
     holds(&clinic.says(&["quarantine", "show", &number()], 0), &words);
     clinic.says(&[&rewind[..], &["--own"]].concat(), 0);
     clinic.sync(0);

@@ -83,9 +83,8 @@ pub struct SyncReport {
     pub pulled: u64,
     /// Records integrated.
     pub integrated: u64,
-    /// Records in quarantine because they are malformed, unknown or wait for another. In JSON `quarantined_otherwise`, since `refused`
-    /// counts the others.
-    #[serde(rename = "quarantined_otherwise")]
+    /// Records in quarantine because they are malformed, unknown or wait for another. `refused` counts
+    /// the others.
     pub quarantined: u64,
     /// Records in quarantine because a rule of ownership forbids them, or because central refused them.
     pub refused: u64,
@@ -248,7 +247,6 @@ pub struct StepReport {
     /// Its duration.
     pub seconds: f64,
     /// The code of its error.
-    #[serde(rename = "error_code")]
     pub error: Option<&'static str>,
 }
 

@@ -529,7 +529,7 @@ fn servers_of_release_3() {
     lacks(&ward.central, "/central/sync/");
     let failed = ward.clinic.sync(3);
     assert_eq!(failed["error"]["code"], "speaks_v7_only", "{failed:#}");
-    let steps: Vec<_> = failed["steps"].as_array().expect("steps").iter().map(|step| &step["error_code"]).collect();
+    let steps: Vec<_> = failed["steps"].as_array().expect("steps").iter().map(|step| &step["error"]).collect();
     assert!(steps.iter().all(|code| **code != "not_an_msupply_server"), "{failed:#}");
     assert_eq!(ward.clinic.json(&["discover"], 3)["error"]["code"], "speaks_v7_only");
     ward.central.doing().instead.clear();

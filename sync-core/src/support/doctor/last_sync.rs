@@ -63,7 +63,7 @@ fn party(last: &LogEntry, code: &str, class: ErrorClass) -> Party {
 
 fn server(last: &LogEntry) -> Party {
     let steps = last.report["steps"].as_array().map(Vec::as_slice).unwrap_or_default();
-    let failed = steps.iter().find(|step| !step["error_code"].is_null());
+    let failed = steps.iter().find(|step| !step["error"].is_null());
     match failed.and_then(|step| step["name"].as_str()) {
         Some("prepare" | "push" | "pull_central" | "pull_remote" | "link_patient") => Party::LegacyServer,
         _ => Party::CentralServer,
