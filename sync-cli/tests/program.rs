@@ -170,7 +170,7 @@ fn a_database_that_is_not_set_up_says_so() {
     }
     std::fs::write(desk.path("empty.sqlite"), "").expect("a file");
     for command in ["sync", "discover"] {
-        assert_eq!(desk.run(&["--db", "empty.sqlite", command, "--json"]).ends(3).error().0, "not_set_up");
+        assert_eq!(desk.run(&["--db", "empty.sqlite", command, "--json"]).ends(3).error().0, "no_database");
     }
     let plain = desk.run(&["sync"]).ends(3);
     assert!(plain.out.is_empty() && plain.err.contains("oms-sync init"), "{plain:?}");

@@ -282,5 +282,5 @@ fn a_damaged_record_of_this_site_counts_once_and_is_left_behind() {
     clinic.damage("UPDATE sync_record SET data = '{\"id\":' WHERE record_id = 'fridge'");
     let report = clinic.sync(1);
     assert_eq!((&report["outcome"], &report["refused"]), (&json!("left_behind"), &json!(0)), "{report:#}");
-    assert_eq!(report["quarantined_otherwise"], 1, "{report:#}");
+    assert_eq!(report["quarantined"], 1, "{report:#}");
 }

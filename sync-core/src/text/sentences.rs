@@ -167,7 +167,7 @@ crate::sentences! {
         clock_of_server(server, time) =
             "the clock of {server} differs by {time} from this one and that of the other server";
         clock_before_sync(now, newest) = "the clock says {now}, but the newest sync ended later, at {newest}";
-        clock_far_after_sync(now, days, last) = "the clock here says {now}, which is {days} days after the sync of {last}, and a certificate \
+        clock_far_after_sync(now, days, last) = "the clock here says {now}, which is {days} {days|day|days} after the sync of {last}, and a certificate \
             ended meanwhile";
         set_clock_or_renew() = "Set date, time and time zone of this machine. If they are right, ask the server's administrator for a \
             certificate that is valid now.";
