@@ -159,7 +159,7 @@ fn worlds_of_slow_lines_older_ends_and_other_machines_hold_all_promises() {
     ]
     .into();
     for aim in [Aim::Rates, Aim::OlderSites, Aim::OlderCentral, Aim::Hardware] {
-        for number in 1..=12 {
+        for number in 1..=17 {
             let verdict = run(number, Options { kind: aim.kind(), trace: true, ..Options::default() });
             assert_eq!(verdict.violations, [], "seed {number} with --aim {}", aim.word());
             left.retain(|what| !verdict.trace.iter().any(|line| line.contains(what)));
