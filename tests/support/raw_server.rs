@@ -8,6 +8,7 @@ use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use sync_core::central::Central;
@@ -103,6 +104,7 @@ impl Shared {
 pub struct RawServer {
     address: SocketAddr,
     shared: Arc<Shared>,
+    listening: Option<JoinHandle<()>>,
 }
 
 impl RawServer {
@@ -126,7 +128,7 @@ impl RawServer {
         let address = listener.local_addr().expect("an address");
         let shared = Arc::new(Shared { behind, script: Mutex::default(), stopped: AtomicBool::new(false) });
         let of_loop = shared.clone();
-        std::thread::spawn(move || {
+        let listening = std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
                 if of_loop.stopped.load(Ordering::SeqCst) {
                     break;
@@ -136,7 +138,7 @@ impl RawServer {
                 std::thread::spawn(move || drop(serve(&stream, &shared)));
             }
         });
-        Self { address, shared }
+        Self { address, shared, listening: Some(listening) }
     }
 
     /// Its address, as a site has it.
@@ -178,8 +180,12 @@ impl RawServer {
 impl Drop for RawServer {
     fn drop(&mut self) {
         self.shared.stopped.store(true, Ordering::SeqCst);
-        // Wakes the loop, which then ends.
-        let _ = TcpStream::connect(self.address);
+        // Wakes the loop, which then ends: after that nobody is let in.
+        if TcpStream::connect(self.address).is_ok()
+            && let Some(listening) = self.listening.take()
+        {
+            let _ = listening.join();
+        }
     }
 }
 
