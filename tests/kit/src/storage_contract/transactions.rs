@@ -33,7 +33,7 @@ fn write_of_everything(txn: &dyn WriteTxn) {
     txn.note_pushed(SiteId(2), &"asset".into(), &"x".into(), Cursor(3)).unwrap();
 }
 
-/// A query of a storage reads the records by [`ReadTxn::records`](sync_core::storage::ReadTxn::records), and finds dates in every spelling
+/// A query of a storage reads the records by [`RecordReads::records`](sync_core::storage::RecordReads::records), and finds dates in every spelling
 /// that a server may send.
 pub fn a_query_compares_dates_by_their_moment(make: Make<'_>) {
     let storage = make();

@@ -1,5 +1,5 @@
-//! Real threads at central: sites push, repeat and ask, while others integrate; in every second world also all
-//! [others](crowd). Before each transaction a scheduler, which
+//! Real threads at central: sites push, repeat and ask, while others integrate; in every second world there is also all
+//! else that happens there (`crowd.rs`). Before each transaction a scheduler, which
 //! a seed decides, says whose turn it is, so that transactions of different threads come in every order.
 
 mod crowd;
