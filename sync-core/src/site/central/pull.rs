@@ -266,9 +266,7 @@ fn integrate_batch(site: &Site, mut batch: ReadBatch, next: Cursor, since: Optio
     if let Some(since) = since {
         yield_to_newer(site, txn.as_ref(), &batch, since)?;
     }
-    let own = own_records(&batch);
     let done = receive_from_central(site, txn.as_ref(), batch)?;
-    note_own_versions(txn.as_ref(), &own)?;
     state::PULL_CURSOR_V6.set(txn.as_ref(), next)?;
     let newest = state::NEWEST_GONE.get(txn.as_ref())?;
     if newest.seen_to(next) != newest {
@@ -283,7 +281,9 @@ pub(crate) fn receive_from_central(site: &Site, txn: &dyn WriteTxn, batch: ReadB
     let own = own_records(&batch);
     let provenance = Provenance { own, ..Provenance::of_server(Source::Central, None, &site.resolvers) };
     let incoming = batch.records.into_iter().map(|element| element.map_or_else(set_aside, readable)).collect();
-    receive(txn, site.clock.now(), &provenance, incoming)
+    let done = receive(txn, site.clock.now(), &provenance, incoming)?;
+    note_own_versions(txn, &provenance.own)?;
+    Ok(done)
 }
 
 /// The records of which a batch has a version that this site wrote.
