@@ -94,7 +94,7 @@ fn a_query_is_counted_without_its_page_and_takes_ids_as_values() {
         assert_eq!(assets.count(&Query::new().is("id", RecordId::from("none"))).expect("counted"), 0);
         assert_eq!(replica.write(|txn| txn.of::<Asset>().count(&of_store)).expect("counted"), 4);
         let wrong = assets.count(&Query::new().is("stor_id", NameId::from("S"))).expect_err("no such field");
-        assert_eq!(wrong.to_string(), "records of asset have no field \"stor_id\"");
+        assert_eq!(wrong.to_string(), "records of asset have no field \"stor_id\"; did you mean store_id?");
     });
 }
 

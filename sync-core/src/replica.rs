@@ -185,12 +185,22 @@ impl Replica {
         Watch::new(self.parts.storage.clone(), self.parts.clock.clone(), position)
     }
 
-    /// Follows the answer to a query, whoever writes the records.
+    /// Follows the answer to a query, whoever writes the records. One record that cannot be read makes each answer with it an error;
+    /// [`try_watch_query`](Self::try_watch_query) gives the others.
     ///
     /// # Errors
     /// The database failed. A field that the type does not have is an error of the first answer.
     pub fn watch_query<T: TypedRecord>(&self, query: Query) -> Result<QueryWatch<T>> {
         Ok(QueryWatch::of_values(self.watch()?, self.records(), query))
+    }
+
+    /// As [`watch_query`](Self::watch_query), where one record that cannot be read does not hide the others, as in
+    /// [`TypedRecords::try_find`](crate::TypedRecords::try_find).
+    ///
+    /// # Errors
+    /// As [`watch_query`](Self::watch_query).
+    pub fn try_watch_query<T: TypedRecord>(&self, query: Query) -> Result<QueryWatch<Result<T>>> {
+        Ok(QueryWatch::of_results(self.watch()?, self.records(), query))
     }
 
     /// The same for documents by the name of their table, each with its id.

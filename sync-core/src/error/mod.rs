@@ -11,6 +11,7 @@ use std::error::Error as StdError;
 use std::fmt;
 
 use crate::record::known_tables;
+use crate::text::sentences::input;
 use crate::text::{Detail, similar};
 
 pub use crate::ownership::Refusal;
@@ -108,6 +109,14 @@ impl Error {
     /// A table that this version does not know, with the known one that is most similar.
     pub(crate) fn unknown_table(table: &str) -> Self {
         Self::UnknownTable { table: table.to_owned(), meant: similar(table, known_tables()) }
+    }
+
+    /// A field that no record of a table has, with the known one that is most similar.
+    pub(crate) fn unknown_field(table: &str, field: &str, meant: Option<&str>) -> Self {
+        Self::bad_input(match meant {
+            Some(meant) => input::no_field_meant(table, field, meant),
+            None => input::no_field(table, field),
+        })
     }
 
     /// A stable code in snake_case, for scripts and for the catalogue in the docs.

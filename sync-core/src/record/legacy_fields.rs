@@ -210,6 +210,13 @@ impl LegacyTable {
         dates.any(|(.., keys)| keys.split(' ').any(|key| key == field))
     }
 
+    /// The fields that are known: those with a kind, and those of its id, its store and its parent.
+    pub(crate) fn fields(&self) -> impl Iterator<Item = &'static str> {
+        let declared = FIELDS.iter().filter(|(table, ..)| *table == self.table);
+        let owners = STORE_KEYS.into_iter().chain(self.parent_field());
+        ["ID"].into_iter().chain(owners).chain(declared.flat_map(|(.., keys)| keys.split(' ')))
+    }
+
     /// Checks the kinds of the fields of a record that a host writes. A missing field is none of another kind, and a value that is stored
     /// already came from a server: the host may write it back. What decides who owns a record, its store and its parent, is a text in every
     /// table.

@@ -11,8 +11,10 @@ pub(crate) use asked::{AskedQuery, QueryFault, SortKey};
 
 /// A query of one table: conditions on fields, all of which must hold, an order and a page. A field has its name on the wire; one
 /// that the record type does not have is an error, even if stored records have such a key. The fields of the legacy server's tables are not all
-/// known here, so a misspelled one of them is no error: it is null in every record. A storage is read page by page,
-/// so a query costs as much as the table is long and holds no more than its result in memory. An app with large tables asks
+/// known here. One that no record has is an error if it resembles a known field or a field of the records that are here (`name_id` for
+/// `name_ID`); any other is null in every record. A record whose stored text is no JSON object has no fields, and no query finds it.
+///
+/// A storage is read page by page, so a query costs as much as the table is long and holds no more than its result in memory. An app with large tables asks
 /// its SQLite file in SQL (`Replica::read_sql`), or keeps a table of its own.
 ///
 /// A field that the record type, or the table of the legacy server, declares as a date or a date-time is compared and sorted by its
@@ -58,7 +60,19 @@ enum SortDirection {
     Down,
 }
 
-/// A value that a field is compared with: a text, a number, true or false.
+/// A value that a field is compared with: a text, a number, true or false. It is made of a value of Rust: a text, any number, an id, a
+/// date, a value of an enumeration of a record type.
+///
+/// ```
+/// use sync_core::record::{Date, PropertyValueType, Query, Scalar};
+///
+/// let properties = Query::new().is("value_type", PropertyValueType::Integer).is_not("key", "doors");
+/// let doses = Query::new().at_least("doses", 10_i64).is("is_active", true).below("expiry_date", Date::parse("2027-01-01").unwrap());
+/// assert_eq!(Scalar::from(7_u32), Scalar::Number(7.0));
+/// # let _ = (properties, doses);
+/// ```
+///
+/// A number is compared as an `f64`, as JSON has it: integers beyond 2⁵³ may be taken for their neighbours.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub enum Scalar {
@@ -81,11 +95,22 @@ macro_rules! scalar {
 }
 scalar! {
     bool => |value| Self::Bool(value),
+    i8 => |value| Self::Number(value.into()),
+    i16 => |value| Self::Number(value.into()),
     i32 => |value| Self::Number(value.into()),
+    i64 => |value| Self::Number(value as f64),
+    isize => |value| Self::Number(value as f64),
+    u8 => |value| Self::Number(value.into()),
+    u16 => |value| Self::Number(value.into()),
+    u32 => |value| Self::Number(value.into()),
+    u64 => |value| Self::Number(value as f64),
+    usize => |value| Self::Number(value as f64),
+    f32 => |value| Self::Number(value.into()),
     f64 => |value| Self::Number(value),
     &str => |value| Self::Text(value.to_owned()),
     String => |value| Self::Text(value),
     &String => |value| Self::Text(value.clone()),
+    std::borrow::Cow<'_, str> => |value| Self::Text(value.into_owned()),
     super::RecordId => |value| Self::Text(value.into()),
     &super::RecordId => |value| Self::Text(value.into()),
     super::StoreId => |value| Self::Text(value.into()),
@@ -221,6 +246,14 @@ impl Query {
     #[must_use]
     pub fn limit(self, records: usize) -> Self {
         Self { limit: Some(records), ..self }
+    }
+
+    /// The fields that it names.
+    pub(crate) fn fields(&self) -> impl Iterator<Item = &str> {
+        self.conditions
+            .iter()
+            .map(|(field, _)| field.as_str())
+            .chain(self.order.iter().map(|(field, _)| field.as_str()))
     }
 
     fn with(mut self, field: &str, condition: Condition<Scalar>) -> Self {

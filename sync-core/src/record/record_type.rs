@@ -3,6 +3,7 @@
 use super::field::{Field, not_an_object};
 use super::field_error::FieldError;
 use super::json::{Fields, RecordData};
+use crate::text::similar;
 
 /// The group a type belongs to, in the words of the Open mSupply documentation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -227,6 +228,11 @@ impl RecordType {
         self.fields.iter().find(|field| field.name == name)
     }
 
+    /// The field that a misspelled name resembles most.
+    pub(crate) fn similar_field(&self, typed: &str) -> Option<&'static str> {
+        similar(typed, self.fields.iter().map(|field| field.name))
+    }
+
     /// True if a Delete on the wire is understood and sent.
     pub fn deletes_on_wire(&self) -> bool {
         matches!(self.deletion, Deletion::Wire | Deletion::SoftAndWire(_))
@@ -389,6 +395,18 @@ macro_rules! wire_enum {
         impl std::fmt::Display for $name {
             fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                 f.write_str(self.as_str())
+            }
+        }
+
+        impl From<$name> for $crate::record::Scalar {
+            fn from(value: $name) -> Self {
+                Self::Text(value.as_str().to_owned())
+            }
+        }
+
+        impl From<&$name> for $crate::record::Scalar {
+            fn from(value: &$name) -> Self {
+                Self::Text(value.as_str().to_owned())
             }
         }
 

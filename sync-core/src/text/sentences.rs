@@ -322,6 +322,8 @@ crate::sentences! {
         no_legacy_server() = "this is a central server without a legacy server, which sends nothing by itself";
         first_sync() = "the first sync is not complete: nothing is sent before this site knows its stores";
         restored() = "this database was restored from a backup: the lost records are read before anything is sent";
+        store_came() = "a store came to this site, whose database was once restored from a backup: central is read again before \
+            anything is sent, so that no edit from the backup replaces a newer one";
     }
 
     /// The origin of the number of records of a first sync.
@@ -382,6 +384,7 @@ crate::sentences! {
         no_date_of_field(table, field, value) = "{field} of {table} is a date, and {value} is none: write 2026-01-31, or \
             2026-01-31T08:00:00 in UTC and without a zone";
         no_field(table, field) = "records of {table} have no field \"{field}\"";
+        no_field_meant(table, field, meant) = "records of {table} have no field \"{field}\"; did you mean {meant}?";
         no_file_of_local_only(table, id) = "{table} {id} is local only, so that no file can be attached to it: the file would be sent. Write the record without local_only first";
         not_local_only(table, id) = "{table} {id} is synchronised, so that it cannot be written as local only";
         host_tables(why) = "the statements for the app's own tables failed: {why}";

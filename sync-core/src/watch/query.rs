@@ -67,6 +67,13 @@ impl<T: TypedRecord> QueryWatch<T> {
     }
 }
 
+impl<T: TypedRecord> QueryWatch<Result<T>> {
+    /// `watch` began before anything was read.
+    pub(crate) fn of_results(watch: Watch, records: Records, query: Query) -> Self {
+        Self::new(watch, records, T::TYPE.table.into(), query, |id, data| Ok(read(&id, &data)))
+    }
+}
+
 impl QueryWatch<(RecordId, RecordData)> {
     /// `watch` began before anything was read.
     pub(crate) fn of_documents(watch: Watch, records: Records, table: TableName, query: Query) -> Self {

@@ -113,27 +113,60 @@ impl<T: TypedRecord> TypedRecords<'_, T> {
     /// Up to `limit` records, by id, after `after`. Records that are marked as deleted are among them.
     ///
     /// # Errors
-    /// As [`get`](Self::get).
+    /// As [`get`](Self::get), for the first record that cannot be read; [`try_list`](Self::try_list) gives the others.
     pub fn list(&self, after: Option<&TypedId<T>>, limit: usize) -> Result<Vec<T>> {
+        self.try_list(after, limit)?.into_iter().collect()
+    }
+
+    /// As [`list`](Self::list), where one record that cannot be read does not hide the others: in its place there is its error, which
+    /// names it.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub fn try_list(&self, after: Option<&TypedId<T>>, limit: usize) -> Result<Vec<Result<T>>> {
         let (table, after) = (Self::table(), after.map(TypedId::as_record_id));
         let found = match &self.access {
             Access::Alone(records) => records.list(&table, after, limit),
             Access::Within(txn) => txn.list(&table, after, limit),
         }?;
-        found.iter().map(|(id, data)| read(id, data)).collect()
+        Ok(found.iter().map(|(id, data)| read(id, data)).collect())
     }
 
     /// The records that a query asks for.
     ///
     /// # Errors
-    /// As [`get`](Self::get), and as [`Records::find`].
+    /// As [`get`](Self::get), for the first record that cannot be read; [`try_find`](Self::try_find) gives the others. As
+    /// [`Records::find`].
     pub fn find(&self, query: &Query) -> Result<Vec<T>> {
+        self.try_find(query)?.into_iter().collect()
+    }
+
+    /// As [`find`](Self::find), where one record that cannot be read does not hide the others: in its place there is its error, which
+    /// names it. Such a record was damaged on the disk, or another version or program stored it so.
+    ///
+    /// ```
+    /// use sync_core::record::{Asset, Query};
+    /// # use std::sync::Arc;
+    /// # use sync_core::{Replica, storage::MemoryStorage};
+    /// # let replica = Replica::with_storage(Arc::new(MemoryStorage::new()));
+    /// for asset in replica.records().of::<Asset>().try_find(&Query::new().order_by("asset_number"))? {
+    ///     match asset {
+    ///         Ok(asset) => println!("{:?}", asset.asset_number),
+    ///         Err(error) => println!("{error}"), // asset 17 is not valid: …
+    ///     }
+    /// }
+    /// # Ok::<(), sync_core::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Records::find`].
+    pub fn try_find(&self, query: &Query) -> Result<Vec<Result<T>>> {
         let table = Self::table();
         let found = match &self.access {
             Access::Alone(records) => records.find(&table, query),
             Access::Within(txn) => txn.find(&table, query),
         }?;
-        found.iter().map(|(id, data)| read(id, data)).collect()
+        Ok(found.iter().map(|(id, data)| read(id, data)).collect())
     }
 
     /// The number of records that a query finds, on all its pages.

@@ -23,8 +23,6 @@ pub(crate) type SortKey = Vec<Option<Compared>>;
 /// Why a query cannot be answered.
 #[derive(Debug, PartialEq)]
 pub(crate) enum QueryFault<'q> {
-    /// The record type does not have this field: no record would ever be found by it.
-    NoField(&'q str),
     /// A date field is compared with this value, which is no date.
     NoDate(&'q str, &'q Scalar),
 }
@@ -45,14 +43,13 @@ struct AskedField<'q> {
 }
 
 impl<'q> AskedField<'q> {
-    fn of(table: &TableName, name: &'q str) -> Result<Self, QueryFault<'q>> {
-        let Some(kind) = record_type(table.as_str()) else {
-            let is_date = owned_by_sites(table.as_str()).is_some_and(|known| known.is_date(name));
-            return Ok(Self { name, declared: None, is_date });
+    fn of(table: &TableName, name: &'q str) -> Self {
+        let declared = record_type(table.as_str()).and_then(|kind| kind.field(name));
+        let is_date = match declared {
+            Some(field) => matches!(field.kind, FieldKind::Date | FieldKind::DateTime | FieldKind::LegacyDate),
+            None => owned_by_sites(table.as_str()).is_some_and(|known| known.is_date(name)),
         };
-        let declared = kind.field(name).ok_or(QueryFault::NoField(name))?;
-        let is_date = matches!(declared.kind, FieldKind::Date | FieldKind::DateTime | FieldKind::LegacyDate);
-        Ok(Self { name, declared: Some(declared), is_date })
+        Self { name, declared, is_date }
     }
 
     /// The value of this field in a record; `None` for null, a list and an object.
@@ -133,15 +130,15 @@ impl<'q> AskedQuery<'q> {
     /// The query for the records of this table.
     pub(crate) fn of(query: &'q Query, table: &TableName) -> Result<Self, QueryFault<'q>> {
         let condition = |(name, condition): &'q (String, Condition<Scalar>)| {
-            let field = AskedField::of(table, name)?;
+            let field = AskedField::of(table, name);
             let wanted = condition.with_values(|value| field.wanted(value))?;
             Ok((field, wanted))
         };
-        let order = |(name, direction): &'q (String, SortDirection)| Ok((AskedField::of(table, name)?, *direction));
+        let order = |(name, direction): &'q (String, SortDirection)| (AskedField::of(table, name), *direction);
         Ok(Self {
             query,
             conditions: query.conditions.iter().map(condition).collect::<Result<_, _>>()?,
-            order: query.order.iter().map(order).collect::<Result<_, _>>()?,
+            order: query.order.iter().map(order).collect(),
         })
     }
 
