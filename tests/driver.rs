@@ -437,6 +437,77 @@ fn files_move_after_a_cycle_and_not_over_a_metered_line() {
     assert!(!handle.is_metered());
 }
 
+/// Stops the driver after some cycles; notes when each ended, and what came of the files.
+struct Followed<'c> {
+    clock: &'c PlannedClock,
+    handle: DriverHandle,
+    seen: Vec<(u64, u64, u64)>,
+    stop_after: usize,
+}
+
+impl SyncObserver for Followed<'_> {
+    fn on_event(&mut self, _: &SyncEvent) -> ControlFlow<()> {
+        ControlFlow::Continue(())
+    }
+}
+
+impl DriverObserver for Followed<'_> {
+    fn on_cycle(&mut self, end: &CycleEnd) {
+        assert!(end.error().is_none(), "{end:?}");
+        let uploaded = end.files.as_ref().map_or(0, |moved| moved.as_ref().expect("they begin").uploaded);
+        let next_in = end.next_in.expect("it goes on").as_secs();
+        self.seen.push((self.clock.monotonic().as_secs(), uploaded, next_in));
+        if self.seen.len() == self.stop_after {
+            self.handle.stop();
+        }
+    }
+}
+
+/// Whatever a cycle is doing: an edit that is too late for its push does not wait for the interval, and a photo does not either.
+#[test]
+fn an_edit_and_a_photo_that_come_during_a_cycle_are_sent_soon_after_it() {
+    let mut late = 0;
+    for request in 1..=4 {
+        let mut world = world();
+        world.end.records.put("asset", [asset("x", "STORE_a", "")]).expect("stored");
+        let folder = tempfile::tempdir().expect("a folder");
+        let replica = Replica::builder().clock(world.clock.clone()).with_storage(world.end.storage.clone());
+        let files = replica.files(folder.path().join("files"));
+        let (records, attached) = (replica.records(), files.clone());
+        world.at_request(request, move |_| {
+            records.put("asset", [asset("y", "STORE_a", "")]).expect("stored");
+            let attach = Attach::new("asset", "y", "photo.jpg");
+            attached.attach_bytes(&attach, &mut &b"a photo"[..]).expect("attached");
+        });
+        world.driver = Driver::new(world.end.site.clone(), DriverConfig::default()).with_chance(|| 1.0);
+        world.driver = world.driver.with_files(files, FilesOptions::default());
+        world.handle = world.driver.handle();
+        let mut seen = Followed { clock: &world.clock, handle: world.handle.clone(), seen: Vec::new(), stop_after: 2 };
+        world.driver.run(&mut seen);
+        match seen.seen[..] {
+            // It was in time.
+            [(0, 1, 300), (300, 0, 300)] => {}
+            // The reference goes with the next cycle, and the photo after it.
+            [(0, 0, 1), (1, 1, 300)] => late += 1,
+            ref other => panic!("at request {request}: {other:?}"),
+        }
+        assert!(get(&world.central.records, "asset", "y").is_some());
+    }
+    assert!(late > 0, "no edit came after the push");
+}
+
+/// As a host does that writes its own log while it synchronises.
+#[test]
+fn a_host_that_writes_in_each_cycle_makes_no_cycles_without_end() {
+    let mut world = world();
+    let (records, mut count) = (world.end.records.clone(), 0);
+    *world.line.at_request.lock().unwrap() = Some(Box::new(move || {
+        count += 1;
+        records.put("asset", [asset("x", "STORE_a", &format!("{count}"))]).expect("stored");
+    }));
+    assert_eq!(world.began(12), [0, 1, 3, 7, 15, 31, 63, 127, 255, 511, 811, 1111]);
+}
+
 #[test]
 fn a_driver_that_was_joined_has_ended_and_calls_nobody_any_more() {
     let central = CentralEnd::over(Kind::Memory);

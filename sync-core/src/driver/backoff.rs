@@ -23,9 +23,23 @@ pub(super) fn needs_person(error: &Error) -> bool {
 #[derive(Debug, Default)]
 pub(super) struct Backoff {
     pub failures: u32,
+    /// Cycles in a row that edits came too late for.
+    missed: u32,
 }
 
 impl Backoff {
+    /// The wait if edits may have come too late for the cycle, in place of `wait`. It doubles with each such cycle in a row: a host
+    /// that writes in each cycle must not make cycles without end.
+    pub(super) fn shortened(&mut self, wait: Duration, has_missed_edits: bool) -> Duration {
+        if !has_missed_edits {
+            self.missed = 0;
+            return wait;
+        }
+        let soon = SHORTEST.saturating_mul(2_u32.saturating_pow(self.missed));
+        self.missed = self.missed.saturating_add(1);
+        soon.min(wait)
+    }
+
     /// The wait after a cycle with this result, [`SHORTEST`] or more. `moved` means that records got through before it failed;
     /// `chance` is from 0 up to 1.
     pub(super) fn after(
@@ -105,7 +119,7 @@ mod tests {
 
     #[test]
     fn success_and_records_that_got_through_begin_anew() {
-        let mut waits = Backoff { failures: 9 };
+        let mut waits = Backoff { failures: 9, ..Backoff::default() };
         assert_eq!(seconds(&mut waits, None, false, 0.5), 300.0);
         assert_eq!(waits.failures, 0);
         waits.failures = 9;
@@ -115,7 +129,7 @@ mod tests {
 
     #[test]
     fn what_was_stopped_or_kept_out_is_no_failure() {
-        let mut waits = Backoff { failures: 3 };
+        let mut waits = Backoff { failures: 3, ..Backoff::default() };
         assert_eq!(seconds(&mut waits, Some(&Error::Cancelled), false, 1.0), 300.0);
         assert_eq!(seconds(&mut waits, Some(&Error::CycleRunning { holder: None }), false, 1.0), 30.0);
         assert_eq!(waits.failures, 3);

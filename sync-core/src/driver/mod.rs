@@ -14,6 +14,7 @@ use self::backoff::{Backoff, needs_person};
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
 use crate::files::Files;
+use crate::record::Cursor;
 use crate::site::{FilesOptions, FilesReport, NoopObserver, Site, SyncEvent, SyncObserver, SyncReport};
 
 /// The end of a driver's cycle, and the time of the next one.
@@ -64,6 +65,10 @@ impl DriverObserver for NoopObserver {
 /// Runs the cycles of a site: at once, then at an interval, and on request.
 ///
 /// It starts no thread: [`run`](Self::run) works on its caller's until [`DriverHandle::stop`].
+///
+/// An edit is pushed by the next cycle: call [`DriverHandle::trigger`] after a write that should not wait for the interval. Edits and
+/// attached files that come while a cycle runs, too late for its push, need no request: another cycle follows a second later. If each of
+/// these brings such edits again, the waits between them double, up to the interval.
 ///
 /// ```
 /// use sync_core::driver::{CycleEnd, Driver, DriverConfig, DriverObserver};
@@ -154,6 +159,7 @@ impl Driver {
         while let Some(number) = self.handle.begin_when_due(clock.as_ref(), due) {
             let started_at = clock.now();
             let began = clock.monotonic();
+            let first_edit = self.site.position().ok();
             let (result, files) = {
                 let _running = CycleGuard(&self.handle);
                 let mut watched = ObservedDriver { observer: &mut *observer, handle: &self.handle, of_files: false };
@@ -165,6 +171,7 @@ impl Driver {
             let error = result.as_ref().map_or_else(Some, |report| report.error.as_ref());
             let needs_person = error.is_some_and(needs_person);
             let wait = waits.after(error, moved, &self.config, &mut self.chance);
+            let wait = waits.shortened(wait, self.has_missed_edits(&result, first_edit));
             let ended = clock.monotonic();
             due = ended.saturating_add(wait);
             let next_in = (!self.handle.is_stopped()).then_some(wait);
@@ -174,15 +181,27 @@ impl Driver {
         }
     }
 
+    /// True if edits that were made during a cycle came too late for its push. A file that was attached is one: its reference.
+    fn has_missed_edits(&self, cycle: &Result<SyncReport>, first_edit: Option<Cursor>) -> bool {
+        let Some(first_edit) = first_edit.filter(|_| came_to_its_end(cycle) && !self.config.options.pull_only) else {
+            return false;
+        };
+        // If the database cannot be read, the next cycle reports it.
+        self.site.has_unpushed_since(first_edit).unwrap_or(false)
+    }
+
     fn move_files(&self, cycle: &Result<SyncReport>, observer: &mut dyn DriverObserver) -> Option<Result<FilesReport>> {
-        let came_to_its_end = matches!(cycle, Ok(report) if report.error.is_none() && !report.is_partial());
-        let (files, options) = self.files.as_ref().filter(|_| came_to_its_end)?;
+        let (files, options) = self.files.as_ref().filter(|_| came_to_its_end(cycle))?;
         if self.handle.wants_end() || self.handle.is_metered() {
             return None;
         }
         let mut watched = ObservedDriver { observer, handle: &self.handle, of_files: true };
         Some(self.site.sync_files(files, options, &mut watched))
     }
+}
+
+fn came_to_its_end(cycle: &Result<SyncReport>) -> bool {
+    matches!(cycle, Ok(report) if report.error.is_none() && !report.is_partial())
 }
 
 /// A running cycle. It has ended when this is dropped, also after a panic of an observer or a host's hook.

@@ -22,6 +22,7 @@ pub(crate) mod secrets;
 pub(crate) mod sizing;
 mod steps;
 mod too_large;
+pub(crate) mod unpushed;
 pub(crate) mod watch;
 
 pub(crate) use crate::integrate::Resolvers;

@@ -3,17 +3,15 @@
 use serde::Serialize;
 
 use crate::alarm::CentralAlarm;
-use crate::changelog::Change;
 use crate::clock::Timestamp;
 use crate::error::Result;
 use crate::record::{Cursor, SiteId};
 use crate::redaction::masked_url;
 use crate::role::Role;
 use crate::site::CentralRefusal;
-use crate::site::central::push::is_pushed;
-use crate::site::legacy::push::is_pushed_to_legacy;
 use crate::site::report::SyncOutcome;
-use crate::storage::state::{central_is_legacy, role, site_id};
+use crate::site::unpushed::Unpushed;
+use crate::storage::state::{role, site_id};
 use crate::storage::{LogEntry, LoggedError, QuarantineCause, ReadTxn, Selection, Storage, state};
 use crate::support::alarms::alarms;
 use crate::support::refused_by_central::refused_by_central;
@@ -161,16 +159,11 @@ impl Waiting {
 fn waiting(txn: &dyn ReadTxn) -> Result<Waiting> {
     const ROWS: usize = 1000;
     let mut waiting = Waiting::NONE;
-    let (to_central, to_legacy) = (state::PUSH_CURSOR_V6.get(txn)?, state::PUSH_CURSOR_LEGACY.get(txn)?);
-    let one_server = central_is_legacy(txn)?;
-    let waits = |row: &Change| {
-        (row.cursor >= to_central && is_pushed(row))
-            || (row.cursor >= to_legacy && is_pushed_to_legacy(row, one_server))
-    };
-    let mut from = to_central.min(to_legacy);
+    let unpushed = Unpushed::of(txn)?;
+    let mut from = unpushed.first();
     loop {
         let rows = txn.changes(&Selection::Local, from, ROWS)?;
-        for row in rows.iter().filter(|row| waits(row)) {
+        for row in rows.iter().filter(|row| unpushed.has(row)) {
             let change = &row.change;
             waiting.records += 1;
             waiting.bytes += txn.record(&change.table, &change.id)?.map_or(0, |data| data.as_str().len() as u64);

@@ -23,9 +23,6 @@ use crate::storage::{FileEntry, FileState, state};
 use crate::text_input::into_utf8;
 use crate::transport::{HttpRequest, HttpResponse, Method, StreamedBody, StreamedResponse, Transport, TransportError};
 
-/// How long a file waits for its reference to be pushed or integrated.
-const FOR_ITS_REFERENCE: Duration = Duration::from_secs(60);
-
 /// How a file is called whose bytes are not in the folder any more.
 const GONE: &str = "is no longer there";
 
@@ -44,8 +41,9 @@ impl FileTransfers<'_> {
             let txn = self.site.storage.read()?;
             let table = TableName::from(REFERENCES);
             if txn.has_local_change(&table, &entry.id, state::PUSH_CURSOR_V6.get(txn.as_ref())?)? {
-                // Central would not know the file.
-                return Ok(TransferResult::NotYet(FOR_ITS_REFERENCE));
+                // Central would not know the file. It stays due, so that it goes with the next run: the cycle before that run pushes
+                // the reference.
+                return Ok(TransferResult::NotYet(Duration::ZERO));
             }
             txn.record(&table, &entry.id)?.as_ref().and_then(Reference::read).ok_or(TransferFault::Gone)?
         };
