@@ -7,7 +7,7 @@ use sync_core::central::InProcess;
 use sync_core::record::{Cursor, RecordData, StoreId};
 use sync_core::storage::{MemoryStorage, QuarantineCause, SqliteStorage, Storage, state};
 use sync_core::transport::{HttpRequest, HttpResponse, Transport, TransportError};
-use sync_core::{NoopObserver, SyncConfig, SyncOptions, SyncReport};
+use sync_core::{NoopObserver, Replica, SyncConfig, SyncOptions, SyncReport};
 use sync_testkit::FaultyStorage;
 use sync_tests::world::{CentralEnd, Kind, SiteEnd, asset, data, document, get, put_class};
 
@@ -202,6 +202,12 @@ fn a_version_of_a_backup_is_seen_to_be_out_of_date_though_its_store_was_away() {
     assert_eq!(at_site(&a, "x").as_deref(), Some("later"));
 }
 
+/// Why nothing would be pushed now.
+fn held_up_now(site: &SiteEnd) -> Option<String> {
+    let support = Replica::with_storage(site.storage.clone()).support();
+    support.preview_push().unwrap().held_up.map(|why| why.to_string())
+}
+
 /// What a backup had waiting yields once more when a store comes; but nobody restored anything since.
 #[test]
 fn a_store_that_comes_after_a_recovery_is_no_news_of_a_restore() {
@@ -214,11 +220,15 @@ fn a_store_that_comes_after_a_recovery_is_no_news_of_a_restore() {
     a.sync();
     storage.restore(&backup);
     assert!(warned(&a.sync(), "restored from a backup"));
+    assert_eq!(held_up_now(&a), None);
     central.sites.add_store("b", "b", "a", Some(StoreId::from("STORE_b"))).unwrap();
+    let mut held_up = Vec::new();
     for _ in 0..3 {
         let report = a.sync();
         assert!(!warned(&report, "restored from a backup"), "{:?}", report.warnings);
+        held_up.extend(held_up_now(&a));
     }
+    assert!(held_up.len() == 1 && held_up[0].starts_with("a store came to this site"), "{held_up:?}");
     // Another restore is one again.
     let backup = storage.backup();
     write(&a, "y", "lost");

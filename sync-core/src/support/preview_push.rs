@@ -11,9 +11,10 @@ use crate::ownership::{Operation, StoreOwner, may_push};
 use crate::record::{RECORD_BYTES_MAX, RecordData, RecordId, StoreId, TableName, record_type};
 use crate::role::Role;
 use crate::site::central::push::is_pushed;
+use crate::site::central::recovery::{PendingRecovery, pending_recovery};
 use crate::site::legacy::push::is_pushed_to_legacy;
 use crate::storage::state::{central_is_legacy, role, site_id};
-use crate::storage::{QuarantineCause, ReadTxn, Selection, changelog_gaps, state};
+use crate::storage::{QuarantineCause, ReadTxn, Selection, state};
 use crate::support::Support;
 use crate::text::sentences::held_up as why;
 use crate::text::{Localize, Message};
@@ -161,11 +162,11 @@ fn held_up(txn: &dyn ReadTxn) -> Result<Option<Message>> {
     if !state::INITIALISED_AT.is_set(txn)? {
         return Ok(Some(why::first_sync()));
     }
-    let recovered = state::RECOVERED.get(txn)?;
-    if changelog_gaps(txn)?.last().is_some_and(|lost| lost.before > recovered) {
-        return Ok(Some(why::restored()));
-    }
-    Ok(None)
+    Ok(match pending_recovery(txn)? {
+        Some(PendingRecovery::OfRestore) => Some(why::restored()),
+        Some(PendingRecovery::OnceMore) => Some(why::store_came()),
+        None => None,
+    })
 }
 
 /// The cause for which central would put a record into quarantine, as far as it can be known here.

@@ -139,7 +139,7 @@ impl Cycle<'_, '_> {
     /// Reads everything since the backup, including this site's own records; only then may edits from the backup be
     /// sent.
     pub(crate) fn recover(&mut self, central: &Url) -> Result<()> {
-        if is_new(self.site.storage.read()?.as_ref())? {
+        if pending_recovery(self.site.storage.read()?.as_ref())? == Some(PendingRecovery::OfRestore) {
             self.warn(says::restored())?;
         }
         // A push may have been cut off after the backup was made. An empty last batch ends it at central.
@@ -254,24 +254,33 @@ pub(crate) fn recover_anew(txn: &dyn WriteTxn) -> Result<()> {
     OwnRestore::ANEW.store(txn, Server::Central)
 }
 
-/// True if there is a restore of this database of which the losses were never read to the end. If they were, they are only read once
-/// more, because a store came.
-fn is_new(txn: &dyn ReadTxn) -> Result<bool> {
+/// Why the losses of a restore have to be read before anything is sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum PendingRecovery {
+    /// This database was restored, and its losses were never read to the end.
+    OfRestore,
+    /// They were, and are read once more, because a store came.
+    OnceMore,
+}
+
+/// The recovery that is not at its end; `None` if there is none.
+pub(crate) fn pending_recovery(txn: &dyn ReadTxn) -> Result<Option<PendingRecovery>> {
     let once = state::RECOVERED_ONCE.get(txn)?;
-    Ok(OwnRestore::load(txn, Server::Central)?.unread().is_some_and(|lost| lost.before > once))
+    Ok(OwnRestore::load(txn, Server::Central)?.unread().map(|lost| match lost.before > once {
+        true => PendingRecovery::OfRestore,
+        false => PendingRecovery::OnceMore,
+    }))
 }
 
 /// The reason why everything has to be read first, after a restore here or at central.
 pub(crate) fn must_read_first(txn: &dyn ReadTxn) -> Result<Option<Message>> {
-    Ok(match () {
-        () if is_new(txn)? => Some(input::restored_sync_first()),
-        () if OwnRestore::load(txn, Server::Central)?.unread().is_some()
-            || CentralRestore::load(txn)?.is_rereading()
-            || state::PULL_OWN.get(txn)? =>
-        {
+    Ok(match pending_recovery(txn)? {
+        Some(PendingRecovery::OfRestore) => Some(input::restored_sync_first()),
+        Some(PendingRecovery::OnceMore) => Some(input::rereading_sync_first()),
+        None if CentralRestore::load(txn)?.is_rereading() || state::PULL_OWN.get(txn)? => {
             Some(input::rereading_sync_first())
         }
-        () => None,
+        None => None,
     })
 }
 
