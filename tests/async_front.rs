@@ -203,6 +203,40 @@ fn the_next_cycle_waits_for_the_end_of_a_dropped_one() {
     drop(runtime);
 }
 
+/// Whichever way it is called: who awaits a dropped cycle is nobody.
+#[test]
+fn calls_that_block_and_other_replicas_wait_for_a_dropped_cycle_too() {
+    let world = CentralEnd::over(Kind::Memory);
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("north.sqlite");
+    let first = Replica::open(&path).expect("a database");
+    world.add_site("north");
+    let north = world.set_up_over(first.storage().clone(), "north", world.transport());
+    north.sync();
+    let begun = Arc::new(AtomicBool::new(false));
+    let silent = first.asynchronous().site(Arc::new(Silent(begun.clone())));
+    let second = Replica::open(&path).expect("the same database");
+    let runtime = runtime();
+    let drop_one = || {
+        begun.store(false, Ordering::SeqCst);
+        let cycle =
+            async { tokio::time::timeout(Duration::from_millis(150), silent.sync(SyncOptions::default())).await };
+        assert!(runtime.block_on(cycle).is_err() && begun.load(Ordering::SeqCst), "the line is silent");
+    };
+    for copy in ["1", "2", "3"] {
+        drop_one();
+        let of_second = AsyncSite::from(second.site(world.transport()));
+        let report = runtime.block_on(of_second.sync(SyncOptions::default())).expect("it waits");
+        assert_eq!(report.outcome, SyncOutcome::Done);
+        drop_one();
+        let report = of_second.blocking().sync(&SyncOptions::default(), &mut sync_core::NoopObserver);
+        assert_eq!(report.expect("it waits").outcome, SyncOutcome::Done);
+        drop_one();
+        second.back_up(&folder.path().join(copy)).expect("it waits");
+    }
+    drop(runtime);
+}
+
 #[test]
 fn the_transaction_of_a_future_fails_with_an_error_of_the_app() {
     #[derive(Debug, PartialEq)]

@@ -2,7 +2,9 @@
 //! keeps for such work, and the runtime goes on meanwhile.
 //!
 //! A future that is dropped cancels its call: one that did not begin is not made; a cycle ends within two seconds, what it
-//! did stays, and the next call of the site waits for its end; a transaction that runs is finished, because half of one would be worse.
+//! did stays; a transaction that runs is finished, because half of one would be worse. Until a dropped cycle has ended, another cycle of
+//! this process waits for it, whichever way it is called: by a future, by [`AsyncSite::blocking`], by another [`Replica`] over the same
+//! database. In another process it is [`Error::CycleRunning`], which passes as soon as the cycle has ended.
 //!
 //! A watch takes such a thread only while it looks at the database, and sleeps in between: any number of them may wait.
 //!
@@ -149,6 +151,26 @@ impl AsyncReplica {
         self.run(move |replica| replica.records().of::<T>().find(&query)).await
     }
 
+    /// As [`TypedRecords::try_list`](crate::TypedRecords::try_list).
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn try_list<T: TypedRecord + Send + 'static>(
+        &self,
+        after: Option<TypedId<T>>,
+        limit: usize,
+    ) -> Result<Vec<Result<T>>> {
+        self.run(move |replica| replica.records().of::<T>().try_list(after.as_ref(), limit)).await
+    }
+
+    /// As [`TypedRecords::try_find`](crate::TypedRecords::try_find).
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn try_find<T: TypedRecord + Send + 'static>(&self, query: Query) -> Result<Vec<Result<T>>> {
+        self.run(move |replica| replica.records().of::<T>().try_find(&query)).await
+    }
+
     /// As [`TypedRecords::count`](crate::TypedRecords::count).
     ///
     /// # Errors
@@ -256,6 +278,14 @@ impl AsyncReplica {
         self.run(move |replica| replica.watch_query(query)).await.map(AsyncQueryWatch::from)
     }
 
+    /// As [`Replica::try_watch_query`].
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn try_watch_query<T: TypedRecord + Send>(&self, query: Query) -> Result<AsyncQueryWatch<Result<T>>> {
+        self.run(move |replica| replica.try_watch_query(query)).await.map(AsyncQueryWatch::from)
+    }
+
     /// As [`Replica::watch_documents`].
     ///
     /// # Errors
@@ -282,7 +312,7 @@ impl From<Site> for AsyncSite {
 }
 
 impl AsyncSite {
-    /// The same site, with calls that block.
+    /// The same site, with calls that block. A cycle, or a run over files, waits for a dropped one that is still ending.
     pub fn blocking(&self) -> &Site {
         &self.site
     }
@@ -327,8 +357,7 @@ impl AsyncSite {
         observed(&self.site, NoopObserver, move |site, observer| site.set_up(&settings, observer)).await
     }
 
-    /// As [`Site::sync`]. Dropped, it ends the cycle. A call that comes while a dropped one is still ending waits for its end, as every
-    /// call of a site does.
+    /// As [`Site::sync`]. Dropped, it ends the cycle. A cycle that comes while a dropped one is still ending waits for its end.
     ///
     /// # Errors
     /// As there; [`Error::Cancelled`] if the runtime shuts down.

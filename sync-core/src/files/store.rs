@@ -14,6 +14,8 @@ use crate::file_lock::LockedFile;
 use crate::protocol::hex;
 use crate::record::RecordId;
 use crate::record::file_name::disk_name;
+use crate::storage::CycleLock;
+use crate::storage::dropped_calls::lock_after_dropped;
 
 /// The bytes of a file that are in memory at once.
 pub(crate) const PIECE: usize = 128 * 1024;
@@ -164,7 +166,11 @@ impl FileStore {
     }
 
     /// Takes the lock that lets one process at a time send and fetch the files of this folder.
-    pub(crate) fn lock(&self) -> Result<LockedFile> {
+    pub(crate) fn lock(&self) -> Result<CycleLock> {
+        lock_after_dropped(|| self.try_lock().map(CycleLock::new))
+    }
+
+    fn try_lock(&self) -> Result<LockedFile> {
         self.make(&self.folder)?;
         let path = self.folder.join("lock");
         let file = private().create(true).open(&path).map_err(|error| failed("opening", &path, error))?;

@@ -7,7 +7,7 @@ use super::Replica;
 use super::ReplicaBuilder;
 use crate::error::{Error, Result};
 use crate::record::Cursor;
-use crate::storage::{Storage, state};
+use crate::storage::{lock_cycle, state};
 #[cfg(feature = "support")]
 use crate::support::doctor::Check;
 use crate::text::sentences::input;
@@ -114,7 +114,7 @@ impl Replica {
     /// [`Error::CycleRunning`]; [`Error::BadInput`] for a storage that is no file; the copy cannot be written.
     pub fn back_up(&self, to: &Path) -> Result<()> {
         let file = self.parts.file.as_ref().ok_or_else(|| Error::bad_input(input::no_file_to_copy()))?;
-        let _lock = file.lock_cycle()?;
+        let _lock = lock_cycle(file.as_ref())?;
         file.back_up(to)
     }
 }

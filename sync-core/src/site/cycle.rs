@@ -19,7 +19,7 @@ use crate::integrate::{Conflict, Integrated, Provenance, integrate, merge, reque
 use crate::protocol::v6::PushChain;
 use crate::record::{Cursor, NameId, TableName};
 use crate::storage::state::Checkpoint;
-use crate::storage::{LogEntry, QuarantineCause, Selection, Source, WriteTxn, each_quarantined, state};
+use crate::storage::{LogEntry, QuarantineCause, Selection, Source, WriteTxn, each_quarantined, lock_cycle, state};
 use crate::text::Message;
 use crate::text::sentences::cycle as says;
 use crate::trace::{self, CycleFigures};
@@ -120,7 +120,7 @@ impl Site {
         observer: &mut dyn SyncObserver,
         run: impl FnOnce(&mut Cycle<'_, '_>),
     ) -> Result<SyncReport> {
-        let _lock = self.storage.lock_cycle()?;
+        let _lock = lock_cycle(self.storage.as_ref())?;
         let _span = trace::cycle();
         requeue_after_upgrade(self.storage.as_ref())?;
         let started_at = self.clock.now();

@@ -30,6 +30,7 @@
 mod buffer;
 mod central;
 mod changelog;
+pub(crate) mod dropped_calls;
 mod files;
 mod found;
 mod memory;
@@ -45,6 +46,8 @@ mod sqlite;
 pub mod state;
 mod sync_log;
 mod writer_turns;
+
+use dropped_calls::{HolderMark, lock_after_dropped};
 
 pub(crate) use buffer::each_quarantined;
 pub use buffer::{
@@ -195,13 +198,24 @@ pub trait Storage: Send + Sync {
     }
 }
 
+/// Locks a storage for a cycle. Waits for the end of a dropped call that may hold the lock.
+pub(crate) fn lock_cycle(storage: &dyn Storage) -> Result<CycleLock> {
+    lock_after_dropped(|| storage.lock_cycle())
+}
+
 /// Blocks other cycles until it is dropped.
-pub struct CycleLock(#[allow(dead_code, reason = "held for its drop")] Box<dyn Send>);
+pub struct CycleLock {
+    #[allow(dead_code, reason = "held for its drop")]
+    guard: Box<dyn Send>,
+    /// Ends after the lock is free.
+    #[allow(dead_code, reason = "held for its drop")]
+    mark: HolderMark,
+}
 
 impl CycleLock {
     /// A lock that is released when `guard` is dropped.
     pub fn new(guard: impl Send + 'static) -> Self {
-        Self(Box::new(guard))
+        Self { guard: Box::new(guard), mark: HolderMark::new() }
     }
 }
 

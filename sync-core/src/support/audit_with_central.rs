@@ -14,7 +14,7 @@ use crate::site::client::Client;
 use crate::site::identity::Identity;
 use crate::site::observer::{Pace, Step, SyncEvent, SyncObserver, Totals};
 use crate::site::sizing::{PullBatchSize, Sizes};
-use crate::storage::{Incoming, Source, Storage, WriteTxn, state};
+use crate::storage::{Incoming, Source, Storage, WriteTxn, lock_cycle, state};
 use crate::support::SiteSupport;
 use crate::support::{Audit, CentralSnapshot, compare};
 
@@ -37,7 +37,7 @@ impl SiteSupport {
     /// [`Error::NotSetUp`], [`Error::WrongRole`], [`Error::CentralUrlMissing`], [`Error::CycleRunning`]; central cannot be
     /// reached, or refuses; one of the databases failed.
     pub fn audit(&self, scratch: &dyn Storage, observer: &mut dyn SyncObserver) -> Result<Audit> {
-        let _lock = self.site.storage.lock_cycle()?;
+        let _lock = lock_cycle(self.site.storage.as_ref())?;
         let identity = self.site.identity()?;
         match identity.role {
             Some(Role::Remote) => {}

@@ -6,7 +6,7 @@ use crate::error::{Error, Result, Server};
 use crate::record::Cursor;
 use crate::role::Role;
 use crate::storage::state::{Setting, role};
-use crate::storage::{ReadTxn, Repair, WriteTxn, state};
+use crate::storage::{ReadTxn, Repair, WriteTxn, lock_cycle, state};
 use crate::support::Support;
 use crate::text::sentences::cursor as say;
 use crate::text::{Localize, Message};
@@ -145,7 +145,7 @@ impl Support {
     /// # Errors
     /// As [`plan_rewind`](Self::plan_rewind); [`Error::CycleRunning`].
     pub fn rewind(&self, planned: &Rewind, reason: &str) -> Result<Rewind> {
-        let _lock = self.storage.lock_cycle()?;
+        let _lock = lock_cycle(self.storage.as_ref())?;
         let txn = self.storage.write()?;
         let rewind = plan(txn.as_ref(), planned.cursor, planned.to, planned.own)?;
         if !rewind.changes {

@@ -14,7 +14,7 @@ use crate::role::Role;
 use crate::site::central::push::is_pushed;
 use crate::site::legacy::push::is_pushed_to_legacy;
 use crate::storage::state::{central_is_legacy, role, site_id};
-use crate::storage::{ReadTxn, Repair, Selection, state};
+use crate::storage::{ReadTxn, Repair, Selection, lock_cycle, state};
 use crate::support::Support;
 use crate::text::sentences::input;
 use crate::write;
@@ -196,7 +196,7 @@ impl Support {
     /// # Errors
     /// As [`plan_resend`](Self::plan_resend); [`Error::CycleRunning`].
     pub fn resend(&self, lost: &ResendFilter, reason: &str) -> Result<Resend> {
-        let _lock = self.storage.lock_cycle()?;
+        let _lock = lock_cycle(self.storage.as_ref())?;
         let planned = self.plan_resend(lost)?;
         let end = self.storage.read()?.last_cursor()?.next();
         let mut from = Cursor(0);
