@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use sync_core::error::Cause;
-use sync_core::record::Cursor;
+use sync_core::record::{Cursor, Query};
 use sync_core::storage::rusqlite::Connection;
 use sync_core::storage::{HookedRecord, Storage};
 use sync_core::{NoopObserver, Replica, SyncOptions, SyncOutcome};
@@ -125,6 +125,49 @@ fn a_central_server_has_them_too() {
     site.records.put("asset", [asset("fridge", "STORE_a", "new")]).expect("allowed");
     site.sync();
     assert_eq!(host.mine(), ["asset fridge new 1"]);
+}
+
+/// What was written before in the transaction must not stay without what comes after.
+#[test]
+fn a_hook_cannot_end_the_transaction_that_it_is_called_in() {
+    for ends in ["COMMIT", "COMMIT; BEGIN", "END", "ROLLBACK", "ROLLBACK; BEGIN", "ignored COMMIT; BEGIN"] {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let path = folder.path().join("host.sqlite");
+        let is_armed = Arc::new(AtomicBool::new(true));
+        let armed = is_armed.clone();
+        let hook = move |connection: &Connection, record: &HookedRecord<'_>| -> Result<(), Cause> {
+            connection.execute("INSERT INTO mine VALUES (?1)", [record.id.as_str()])?;
+            // A savepoint is no end.
+            connection.execute_batch("SAVEPOINT s; DELETE FROM mine; ROLLBACK TO s; RELEASE s")?;
+            if record.id.as_str() == "bad" && armed.load(Ordering::SeqCst) {
+                match ends.strip_prefix("ignored ") {
+                    Some(ends) => ends.split(';').for_each(|sql| drop(connection.execute_batch(sql))),
+                    None => connection.execute_batch(ends)?,
+                }
+            }
+            Ok(())
+        };
+        let tables = "CREATE TABLE IF NOT EXISTS mine (id TEXT PRIMARY KEY)";
+        let replica = Replica::builder().host_tables(tables).hook(hook).open(&path).expect("a database");
+        replica.site_registry().expect("a central server");
+        let class = |id: &str| data(&format!(r#"{{"id":"{id}","name":"n"}}"#));
+        let all = || ["first", "bad", "last"].map(class);
+        let count = || {
+            let records = replica.records().count("asset_class", &Query::new()).expect("counted");
+            let sql = "SELECT count(*) FROM mine";
+            let mine = replica.read_sql(|sqlite| sqlite.query_row(sql, (), |row| row.get::<_, i64>(0)));
+            (records, mine.expect("counted"))
+        };
+        let refused = replica.records().put("asset_class", all()).expect_err(ends);
+        assert_eq!(refused.code(), "host_failed", "{ends}");
+        assert!(refused.causes()[0].starts_with("the hook ended the transaction"), "{ends}: {:?}", refused.causes());
+        assert_eq!(count(), (0, 0), "{ends}");
+        let checked = replica.records().check("asset_class", all());
+        assert_eq!((checked.map_err(|error| error.code()).err(), count()), (Some("host_failed"), (0, 0)), "{ends}");
+        is_armed.store(false, Ordering::SeqCst);
+        replica.records().put("asset_class", all()).expect("it writes again");
+        assert_eq!(count(), (3, 3), "{ends}");
+    }
 }
 
 /// Another program has no hook: it writes nothing, unless it is told to; then the app catches up.

@@ -3,6 +3,7 @@
 use rusqlite::{Connection, OptionalExtension as _};
 
 use super::fault::database_error;
+use super::transaction_guard::TransactionGuard;
 use crate::changelog::NewChange;
 use crate::error::{Cause, Error, Result};
 use crate::record::{RecordData, RecordId, TableName};
@@ -29,7 +30,8 @@ pub struct HookedRecord<'r> {
 ///
 /// A host keeps its own tables in the same file, and changes them here with the given connection: its changes are
 /// committed with the record, or not at all. The hook is called for each record of a first sync too, so it should be
-/// quick. It must not commit or roll back, and must not touch tables that begin with `sync_` or the views named after
+/// quick. It must not commit or roll back: that is undone with the whole transaction, and is an
+/// [`Error::HostFailed`](crate::Error::HostFailed); savepoints are allowed. It must not touch tables that begin with `sync_` or the views named after
 /// record types.
 ///
 /// It runs within the writing transaction, so it writes with the given connection and not through the replica: that is refused on
@@ -76,7 +78,7 @@ pub(super) enum HostHook {
     #[default]
     None,
     /// They do.
-    Given(Box<dyn RecordHook>),
+    Given(Box<dyn RecordHook>, TransactionGuard),
     /// An app opened this database with a hook, and this program has none: no record is written.
     Missing,
     /// The same, but this program was told to write all the same.
@@ -105,10 +107,10 @@ impl HostHook {
             // The app misses nothing of a dry run.
             Self::Missing if is_dry_run => Ok(()),
             Self::Missing => Err(Error::HookMissing),
-            Self::Given(hook) => {
+            Self::Given(hook, guard) => {
                 let record = HookedRecord { table, id, data, is_sync_update: !change.is_written_here(), is_dry_run };
                 let failed = |source| Error::HostFailed { table: table.clone(), id: id.clone(), source };
-                hook.on_record(connection, &record).map_err(failed)
+                guard.watch(|| hook.on_record(connection, &record)).map_err(failed)
             }
         }
     }

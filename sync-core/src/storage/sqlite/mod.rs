@@ -37,6 +37,7 @@ mod settings;
 mod site_pushes;
 mod sites;
 mod sync_log;
+mod transaction_guard;
 mod txn;
 mod watermark;
 
@@ -259,7 +260,8 @@ impl SqliteStorage {
         let txn = txn.map_err(database_error)?;
         for (table, field) in indexes {
             let kind = record_type(table).ok_or_else(|| Error::unknown_table(table))?;
-            let field = kind.field(field).ok_or_else(|| Error::bad_input(input::no_field(table, field)))?;
+            let found = kind.field(field);
+            let field = found.ok_or_else(|| Error::unknown_field(table, field, kind.similar_field(field)))?;
             schema::keep_index(&txn, kind, field).map_err(database_error)?;
         }
         txn.commit().map_err(database_error)

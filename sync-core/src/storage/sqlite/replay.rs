@@ -2,6 +2,7 @@
 
 use super::SqliteStorage;
 use super::hook::{HostHook, RecordHook};
+use super::transaction_guard::TransactionGuard;
 use crate::error::{Error, Result};
 use crate::record::Cursor;
 use crate::storage::state::{HAS_HOOK, HOOK_MISSED_FROM};
@@ -18,7 +19,8 @@ impl SqliteStorage {
     /// # Errors
     /// The database failed.
     pub(crate) fn with_hook(mut self, hook: Box<dyn RecordHook>) -> Result<Self> {
-        self.writer.get_mut().hook = HostHook::Given(hook);
+        let writer = self.writer.get_mut();
+        writer.hook = HostHook::Given(hook, TransactionGuard::of(&writer.connection)?);
         if !self.only_reads && !HAS_HOOK.get(self.read()?.as_ref())? {
             let txn = self.write()?;
             HAS_HOOK.set(txn.as_ref(), true)?;

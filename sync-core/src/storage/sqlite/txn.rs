@@ -219,7 +219,7 @@ impl SqliteTxn<WriteTurn<'_>> {
 
     /// True if there is a hook of the host.
     pub(super) fn has_host(&self) -> bool {
-        matches!(self.holder.writer.hook, HostHook::Given(_))
+        matches!(self.holder.writer.hook, HostHook::Given(..))
     }
 }
 
