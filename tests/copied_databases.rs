@@ -298,6 +298,12 @@ fn doctor_says_at_all_ends_which_copy_goes_on() {
     a.sync();
     put(&copy.records(), "of the copy");
     assert_eq!(code(&copied.sync(&SyncOptions::default(), &mut NoopObserver).unwrap()), Some("database_copied"));
+    // A cycle with nothing to send learns of the refused copy too, and tells of it once.
+    let told = |report: &SyncReport| report.warnings.iter().any(|warning| warning.to_string().contains("another copy"));
+    assert_eq!([told(&a.sync()), told(&a.sync())], [true, false]);
+    let (outcome, says) = doctor_says(&a.site);
+    assert_eq!(outcome, CheckOutcome::Warning);
+    assert!(says.contains("this copy goes on"), "{says}");
     put(&a.records, "of a, later");
     a.sync();
     // Visits are stored later; a refusal is known at once.

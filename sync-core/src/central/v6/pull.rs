@@ -58,6 +58,10 @@ impl Central {
         let txn = self.storage.read()?;
         self.activity.note_pulled_from(site, request.cursor.meant(txn.last_cursor()?));
         batch.lost_history = copied_databases::lost_history(txn.as_ref(), site)?;
+        if request.is_initialised && request.push_chain.is_some() {
+            // Other copies were refused above: this is the one that goes on.
+            batch.copy_refused_at = copied_databases::of_site(txn.as_ref(), site)?.and_then(|known| known.refused_at);
+        }
         Ok(batch)
     }
 

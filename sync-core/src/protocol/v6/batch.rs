@@ -5,6 +5,7 @@ use serde_json::value::RawValue;
 
 use super::envelope::replaced_in;
 use crate::changelog::ChangelogGap;
+use crate::clock::Timestamp;
 use crate::record::{Cursor, RecordData, RecordId, TableName};
 use crate::redaction::excerpt;
 
@@ -92,6 +93,10 @@ pub struct Batch {
     /// ([`PullRequest::refused_up_to`](super::PullRequest::refused_up_to)). Only in this project.
     #[serde(default, deserialize_with = "if_it_is_ours", skip_serializing_if = "Option::is_none")]
     pub refused_up_to: Option<ReportedRefusals>,
+    /// In an answer to the database that goes on as its site: when another copy of it was last refused, as in the answer to a push
+    /// ([`CopyReport::refused_at`](super::CopyReport::refused_at)). Only in this project.
+    #[serde(default, deserialize_with = "if_it_is_ours", skip_serializing_if = "Option::is_none")]
+    pub copy_refused_at: Option<Timestamp>,
 }
 
 /// The part of central's quarantine of which a site was told, by the numbers that central gives its entries.
@@ -135,8 +140,16 @@ impl Batch {
     /// A last batch without records.
     pub fn empty(end_cursor: Cursor) -> Self {
         let (records, lost_history, refused) = Default::default();
-        let refused_up_to = None;
-        Self { end_cursor, total_records: 0, records, is_last_batch: true, lost_history, refused, refused_up_to }
+        Self {
+            end_cursor,
+            total_records: 0,
+            records,
+            is_last_batch: true,
+            lost_history,
+            refused,
+            refused_up_to: None,
+            copy_refused_at: None,
+        }
     }
 }
 
@@ -157,6 +170,8 @@ pub struct ReadBatch {
     pub refused: Vec<RefusedRecord>,
     /// As [`Batch::refused_up_to`].
     pub refused_up_to: Option<ReportedRefusals>,
+    /// As [`Batch::copy_refused_at`].
+    pub copy_refused_at: Option<Timestamp>,
 }
 
 /// An element of a batch that is not a record, kept as it came.
@@ -188,6 +203,8 @@ struct RawBatch<'a> {
     refused: Vec<RefusedRecord>,
     #[serde(default, deserialize_with = "if_it_is_ours")]
     refused_up_to: Option<ReportedRefusals>,
+    #[serde(default, deserialize_with = "if_it_is_ours")]
+    copy_refused_at: Option<Timestamp>,
 }
 
 impl ReadBatch {
@@ -205,6 +222,7 @@ impl ReadBatch {
             lost_history: raw.lost_history,
             refused: raw.refused,
             refused_up_to: raw.refused_up_to,
+            copy_refused_at: raw.copy_refused_at,
         })
     }
 

@@ -139,6 +139,7 @@ mod tests {
             lost_history: Vec::new(),
             refused: Vec::new(),
             refused_up_to: None,
+            copy_refused_at: None,
         }
     }
 

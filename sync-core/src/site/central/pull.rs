@@ -13,6 +13,7 @@ use super::position::{Advance, PullStart, reported_refusals};
 use super::read_when_written::note_before_reading;
 use crate::address::shown;
 use crate::changelog::ChangelogGap;
+use crate::clock::Timestamp;
 use crate::error::{Error, Result, Server};
 use crate::integrate::{Integrated, Provenance, noting_failure, receive};
 use crate::protocol::hex;
@@ -29,7 +30,7 @@ use crate::site::sizing::{PullBatchSize, SizedBatch};
 use crate::storage::state::{NewestRow, RestorePoint};
 use crate::storage::{Incoming, Quarantine, QuarantineCause, Source, WriteTxn, state};
 use crate::text::Detail;
-use crate::text::sentences::error_detail;
+use crate::text::sentences::{cycle as says, error_detail};
 
 /// A pull that is under way.
 #[derive(Default)]
@@ -95,6 +96,7 @@ impl Cycle<'_, '_> {
             // The next request says what is noted now, also if it is sent ahead.
             start.refused_up_to = reported_refusals(self.site.storage.read()?.as_ref())?;
         }
+        self.learn_of_other_copy(batch.copy_refused_at)?;
         if self.handle_reported_loss(&batch.lost_history, None)? {
             return if std::mem::replace(&mut pull.is_reread, true) { Err(no_progress()) } else { Ok(true) };
         }
@@ -157,6 +159,18 @@ impl Cycle<'_, '_> {
         }
         pull.last_round = self.site.clock.monotonic().saturating_sub(began);
         Ok(!self.over_budget())
+    }
+
+    /// Takes over that central refused another copy of this database.
+    fn learn_of_other_copy(&mut self, refused_at: Option<Timestamp>) -> Result<()> {
+        let Some(refused_at) = refused_at else { return Ok(()) };
+        if state::COPY_REFUSED_AT.get(self.site.storage.read()?.as_ref())? == Some(refused_at) {
+            return Ok(());
+        }
+        let txn = self.site.storage.write()?;
+        state::COPY_REFUSED_AT.set(txn.as_ref(), Some(refused_at))?;
+        txn.commit()?;
+        self.warn(says::copy_refused(refused_at))
     }
 
     /// The newest row of central's changelog is gone: this site stays where its number would be used again.

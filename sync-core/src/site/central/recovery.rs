@@ -389,6 +389,7 @@ mod tests {
                 lost_history,
                 refused: Vec::new(),
                 refused_up_to: None,
+                copy_refused_at: None,
             }
         };
         assert_eq!(gone.loss_shown_by(&batch(8)), None);

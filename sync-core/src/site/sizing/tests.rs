@@ -208,6 +208,7 @@ fn a_batch_counts_for_the_records_that_came_and_not_for_those_that_were_asked_fo
             lost_history: Vec::new(),
             refused: Vec::new(),
             refused_up_to: None,
+            copy_refused_at: None,
         };
         batches.note(&SizedBatch { batch, bytes: 80 }, NO_TIME, &mut sizes, &config);
         assert_eq!(batches.next(&mut sizes, &config), 2);

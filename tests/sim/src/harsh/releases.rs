@@ -21,8 +21,9 @@ const RELEASES: [&str; 4] = ["2.4.0", "2.8.0", "2.13.0", "2.17.0"];
 const STAYS: &str = "2.17.0";
 
 /// The keys that only this project sends and reads.
-const OURS: [&str; 9] = [
+const OURS: [&str; 10] = [
     "copies",
+    "copy_refused_at",
     "idleAnswers",
     "lost_history",
     "pushChain",
