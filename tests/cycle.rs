@@ -329,15 +329,17 @@ fn a_central_that_went_back_is_read_again(central: CentralEnd) {
     assert!(cursor <= central.storage.read().unwrap().last_cursor().unwrap().next());
 }
 
-/// A line on which the legacy server's half can be taken away.
+/// A line on which the legacy server's half can be taken away, or everything.
 struct LegacyDown {
     line: Arc<dyn Transport>,
     down: AtomicBool,
+    all_down: AtomicBool,
 }
 
 impl Transport for LegacyDown {
     fn send(&self, request: &HttpRequest) -> Result<HttpResponse, TransportError> {
-        if self.down.load(Ordering::SeqCst) && request.url.contains("/sync/v5/") {
+        let is_down = self.down.load(Ordering::SeqCst) && request.url.contains("/sync/v5/");
+        if is_down || self.all_down.load(Ordering::SeqCst) {
             return Err(TransportError::Unreachable("no route".into()));
         }
         self.line.send(request)
@@ -346,7 +348,11 @@ impl Transport for LegacyDown {
 
 fn when_only_the_legacy_server_is_down_the_rest_goes_on_and_says_so(central: CentralEnd) {
     central.add_site("a");
-    let line = Arc::new(LegacyDown { line: central.transport(), down: AtomicBool::new(false) });
+    let line = Arc::new(LegacyDown {
+        line: central.transport(),
+        down: AtomicBool::new(false),
+        all_down: AtomicBool::new(false),
+    });
     let a = central.set_up_in("a", "a", line.clone());
     a.sync();
     let mut quick = SyncConfig::default();
@@ -375,6 +381,20 @@ fn when_only_the_legacy_server_is_down_the_rest_goes_on_and_says_so(central: Cen
         report.warnings
     );
     line.down.store(false, Ordering::SeqCst);
+    assert_eq!(a.sync().outcome, SyncOutcome::Done);
+
+    // Where nobody answers at all, one server is tried several times, and the others once: a person may wait for the end.
+    line.all_down.store(true, Ordering::SeqCst);
+    let mut retries = 0;
+    let report = site
+        .sync(&SyncOptions::default(), &mut |event: &SyncEvent| {
+            retries += u32::from(matches!(event, SyncEvent::Retrying { .. }));
+            ControlFlow::Continue(())
+        })
+        .unwrap();
+    assert_eq!((retries, report.retries), (quick.attempts - 1, u64::from(quick.attempts - 1)));
+    assert_eq!(report.error.unwrap().code(), "unreachable");
+    line.all_down.store(false, Ordering::SeqCst);
     assert_eq!(a.sync().outcome, SyncOutcome::Done);
 }
 

@@ -103,6 +103,7 @@ pub(super) fn show(report: &SyncReport, out: &Output) -> Result<(), Failure> {
     let (sent, received) = (bytes(report.bytes_sent), bytes(report.bytes_received));
     let outcome = match report.outcome {
         SyncOutcome::Done => shown::done(),
+        SyncOutcome::LeftBehind if report.quarantined + report.refused == 0 => shown::still_behind(),
         SyncOutcome::LeftBehind => shown::left_behind(),
         SyncOutcome::Partial => shown::partial(),
         SyncOutcome::Failed => shown::failed(),

@@ -14,6 +14,8 @@ fn with_a_missing_parent() -> Clinic {
 #[test]
 fn a_record_whose_parent_is_missing_says_which_and_comes_back_with_it() {
     let clinic = with_a_missing_parent();
+    let later = clinic.sync(0);
+    assert_eq!((&later["outcome"], &later["still_quarantined"]), (&json!("done"), &json!(0)), "it comes by itself");
     let listed = clinic.desk.run(&["quarantine", "list", "--json"]).ends(0).json_lines().remove(0);
     assert_eq!((&listed["table"], &listed["cause"]), (&json!("name_property"), &json!("waiting")));
     assert_eq!(listed["waits_for"], json!({ "table": "property", "id": "population" }));
@@ -179,6 +181,8 @@ fn is_told_and_mended(clinic: &Clinic, cause: &str, field: &str, words: &[&str])
     let found = clinic.json(&["doctor"], 1);
     assert_eq!((&found["party"], &found["check"]), (&json!("record"), &json!("quarantine")));
     assert_eq!(found["finding"]["code"], "records_set_aside");
+    let later = clinic.sync(1);
+    assert_eq!((&later["quarantined"], &later["still_quarantined"]), (&json!(0), &json!(1)), "somebody has to act");
     holds(&clinic.says(&["doctor"], 1), &["The problem is with a record.", &format!("1 {cause}")]);
     let again = clinic.json(&["quarantine", "retry", &number], 1);
     assert_eq!((&again["staged"], &again["set_aside_again"]), (&json!(1), &json!(1)));
@@ -283,4 +287,13 @@ fn a_damaged_record_of_this_site_counts_once_and_is_left_behind() {
     let report = clinic.sync(1);
     assert_eq!((&report["outcome"], &report["refused"]), (&json!("left_behind"), &json!(0)), "{report:#}");
     assert_eq!(report["quarantined"], 1, "{report:#}");
+    assert_eq!(report["still_quarantined"], 1, "{report:#}");
+    // It is left behind until somebody acts, however many cycles that takes.
+    for _ in 0..2 {
+        let later = clinic.sync(1);
+        assert_eq!((&later["outcome"], &later["still_quarantined"]), (&json!("left_behind"), &json!(1)), "{later:#}");
+    }
+    let number = clinic.json(&["quarantine", "list"], 0)["number"].to_string();
+    clinic.says(&["quarantine", "ignore", &number, "--reason", "the fridge is gone"], 0);
+    assert_eq!(clinic.sync(0)["still_quarantined"], 0);
 }

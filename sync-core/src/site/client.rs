@@ -62,6 +62,9 @@ pub(crate) struct Client<'a> {
     plain_only: bool,
     /// True if the last exchange broke before any response.
     broke: bool,
+    /// True if a server could not be reached by any try, and nobody answered since: the line is down, and further tries in this cycle
+    /// only make people wait.
+    nobody_answers: bool,
     /// The end of the cycle's time, by the monotonic clock.
     pub until: Option<Duration>,
     /// True if one server is both the legacy server and central: people know it as central.
@@ -127,6 +130,7 @@ impl<'a> Client<'a> {
             is_one_server: false,
             plain_only: false,
             broke: false,
+            nobody_answers: false,
             until: None,
             is_out_of_time: false,
             clock_ahead: None,
@@ -294,6 +298,7 @@ impl<'a> Client<'a> {
         });
         self.broke = matches!(response, Err(TransportError::Broken(_)));
         let mut response = response.map_err(|error| transport_error(error, server, url))?;
+        self.nobody_answers = false;
         if let Some(theirs) = response.header("date").and_then(Timestamp::of_http_date) {
             self.clock_ahead = Some(self.clock.now().unix_millis() - theirs.unix_millis());
         }
@@ -325,7 +330,10 @@ impl<'a> Client<'a> {
                 Err(error) => error,
             };
             let shrinks = retry.shrinks(&error, attempt);
-            if !is_worth_trying_again(&error) || shrinks || attempt >= retry.attempts {
+            let is_unreachable = matches!(error, Error::Unreachable { .. });
+            let is_last = attempt >= retry.attempts || (is_unreachable && self.nobody_answers);
+            if !is_worth_trying_again(&error) || shrinks || is_last {
+                self.nobody_answers |= is_unreachable && is_last;
                 return Err(error);
             }
             self.wait_again(server, error, attempt)?;

@@ -16,14 +16,17 @@ use super::sizing::Sizes;
 use crate::clock::Timestamp;
 use crate::error::{Error, ErrorClass, Result, Server};
 use crate::integrate::{Conflict, Integrated, Provenance, integrate, merge, requeue_after_upgrade};
-use crate::protocol::v6::PushChain;
+use crate::protocol::v6::{Action, PushChain};
 use crate::record::{Cursor, NameId, TableName};
 use crate::storage::state::Checkpoint;
-use crate::storage::{LogEntry, QuarantineCause, Selection, Source, WriteTxn, each_quarantined, lock_cycle, state};
+use crate::storage::{
+    Incoming, LogEntry, Quarantine, QuarantineCause, ReadTxn, Selection, Source, WriteTxn, each_quarantined, lock_cycle,
+    state,
+};
 use crate::text::Message;
 use crate::text::sentences::cycle as says;
 use crate::trace::{self, CycleFigures};
-use crate::write::moved_stores;
+use crate::write::{is_as_stored, moved_stores};
 
 /// The work that a cycle is asked to do, and its limits. The default is a whole cycle without limits.
 ///
@@ -163,6 +166,10 @@ impl Site {
         // A record that came again, and is in quarantine again, is left behind too.
         let came = if cycle.report.pulled > 0 { Cycle::set_aside_since(self, started_at)? } else { 0 };
         cycle.report.quarantined = more.max(came);
+        // One patient was asked for; what else is in quarantine is told by whole cycles.
+        if cycle.report.patient.is_none() {
+            cycle.report.still_quarantined = Cycle::to_be_settled(self)?;
+        }
         cycle.report.changes_below = self.storage.read()?.last_cursor()?.next();
         let sizes = std::mem::take(&mut cycle.client.sizes);
         let report = cycle.finish();
@@ -206,6 +213,17 @@ fn note_central_answered(txn: &dyn WriteTxn) -> Result<()> {
 /// True for a record that somebody should look at; refused ones are counted apart.
 fn is_left_behind(cause: QuarantineCause) -> bool {
     cause != QuarantineCause::Refused && !cause.is_settled()
+}
+
+/// True for a version of this site that a server refused, and that was written again since: the newer one goes out in its turn.
+fn was_written_again(txn: &dyn ReadTxn, version: &Incoming, why: &Quarantine) -> Result<bool> {
+    if version.source != Source::Local || why.cause != QuarantineCause::Refused {
+        return Ok(false);
+    }
+    match version.action {
+        Action::Delete => txn.has_record(&version.table, &version.id),
+        _ => is_as_stored(txn, version).map(|is| !is),
+    }
 }
 
 /// True for errors that end the cycle at once: cancellation and local faults.
@@ -276,6 +294,21 @@ impl Cycle<'_, '_> {
     fn set_aside(site: &Site) -> Result<u64> {
         let counts = site.storage.read()?.quarantine_counts()?;
         Ok(counts.iter().filter(|(cause, _)| is_left_behind(*cause)).map(|(_, count)| count).sum())
+    }
+
+    /// The number of records in quarantine that stay there until somebody acts.
+    fn to_be_settled(site: &Site) -> Result<u64> {
+        let txn = site.storage.read()?;
+        let counts = txn.quarantine_counts()?;
+        let mut left: u64 = counts.iter().filter(|(cause, _)| cause.needs_somebody()).map(|(_, count)| count).sum();
+        let any_refused = counts.iter().any(|(cause, count)| *cause == QuarantineCause::Refused && *count > 0);
+        if any_refused && txn.newest_quarantined(Source::Local)? > 0 {
+            each_quarantined(txn.as_ref(), 0, |row, why| {
+                left = left.saturating_sub(u64::from(was_written_again(txn.as_ref(), &row.incoming, &why)?));
+                Ok(())
+            })?;
+        }
+        Ok(left)
     }
 
     /// The records in quarantine that came from a server since then.
@@ -443,7 +476,9 @@ impl Cycle<'_, '_> {
             Some(Error::Cancelled) => SyncOutcome::Cancelled,
             Some(_) => SyncOutcome::Failed,
             None if self.ended_early => SyncOutcome::Partial,
-            None if self.report.quarantined + self.report.refused > 0 => SyncOutcome::LeftBehind,
+            None if self.report.quarantined + self.report.refused + self.report.still_quarantined > 0 => {
+                SyncOutcome::LeftBehind
+            }
             None => SyncOutcome::Done,
         };
         self.report

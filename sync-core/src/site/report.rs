@@ -41,7 +41,7 @@ impl<R> Deref for Finished<R> {
 pub enum SyncOutcome {
     /// Everything was done.
     Done,
-    /// Everything was done, but some records are in quarantine.
+    /// Everything was done, but records were left in quarantine: by this cycle, or by an earlier one and somebody has to act.
     LeftBehind,
     /// It ended at the given limit of time or bytes; the next cycle continues.
     Partial,
@@ -88,6 +88,9 @@ pub struct SyncReport {
     pub quarantined: u64,
     /// Records in quarantine because a rule of ownership forbids them, or because central refused them.
     pub refused: u64,
+    /// Records in quarantine at the end of the cycle that stay there until somebody acts, whenever they came. Those that only wait
+    /// for another record are not among them.
+    pub still_quarantined: u64,
     /// Pulled records that were edited here too, and whose local version stayed.
     pub kept_local: u64,
     /// Pulled records that were edited here too, and for which a resolver of the host took the pulled version, or replaced both.
@@ -260,6 +263,7 @@ impl Default for SyncReport {
             integrated: 0,
             quarantined: 0,
             refused: 0,
+            still_quarantined: 0,
             kept_local: 0,
             resolved: 0,
             conflicts: Vec::new(),

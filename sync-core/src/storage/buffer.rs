@@ -123,6 +123,11 @@ impl QuarantineCause {
         matches!(self, Self::Superseded | Self::Ignored)
     }
 
+    /// True if it stays in quarantine until somebody acts. A record that waits for another comes by itself once that is here.
+    pub fn needs_somebody(self) -> bool {
+        !self.is_settled() && self != Self::Waiting
+    }
+
     /// The cause in snake_case.
     pub fn as_str(self) -> &'static str {
         match self {
