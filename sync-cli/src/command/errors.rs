@@ -36,7 +36,9 @@ pub(super) fn run(code: Option<&str>, out: &Output) -> Result<CommandOutcome, Fa
         entry.code == wanted || entry.upstream.is_some_and(|upstream| upstream.to_lowercase() == wanted)
     };
     let Some(entry) = all.iter().find(is_it) else {
-        return Err(Error::NotFound { what: "error code".to_owned(), id: code.to_owned() }.into());
+        // A name in capital letters is one of Open mSupply.
+        let known = all.iter().flat_map(|entry| std::iter::once(entry.code).chain(entry.upstream));
+        return Err(Error::not_found_among("error code", code, known).into());
     };
     if out.json {
         out.document(&document(entry, out))?;

@@ -53,7 +53,7 @@ fn find<'e>(entries: &'e [LogEntry], which: &str) -> Result<(usize, &'e LogEntry
         _ => entry.started_at.to_string().starts_with(&spelled),
     };
     let found = entries.iter().enumerate().find(is_it);
-    let not_found = || Error::NotFound { what: "cycle in the log".to_owned(), id: which.to_owned() };
+    let not_found = || Error::not_found("cycle in the log", which);
     found.map(|(index, entry)| (index + 1, entry)).ok_or_else(not_found)
 }
 

@@ -19,7 +19,8 @@ pub(super) fn run(options: &args::Man, out: &Output) -> Result<CommandOutcome, F
         let mut command = &program;
         for name in &options.command {
             let below = command.find_subcommand(name);
-            command = below.ok_or_else(|| Error::NotFound { what: "command".to_owned(), id: name.clone() })?;
+            let known = || command.get_subcommands().map(Command::get_name);
+            command = below.ok_or_else(|| Error::not_found_among("command", name, known()))?;
         }
         out.text(String::from_utf8_lossy(&page(command)?).trim_end())?;
         return Ok(CommandOutcome::Done);

@@ -114,7 +114,7 @@ fn list(workspace: &Workspace, table: &str, out: &Output) -> Result<(), Failure>
 fn get(workspace: &Workspace, table: &str, id: &str, out: &Output) -> Result<(), Failure> {
     let (table, id) = (TableName::from(table), RecordId::from(id));
     let found = workspace.replica.records().get(&table, &id)?;
-    let data = found.ok_or_else(|| Error::NotFound { what: table.to_string(), id: id.to_string() })?;
+    let data = found.ok_or_else(|| Error::not_found(table.to_string(), id.to_string()))?;
     if out.json {
         out.document(&RecordDocument { table: &table, id: &id, data: &data })
     } else {

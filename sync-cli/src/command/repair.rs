@@ -86,7 +86,7 @@ pub(super) fn run_resend(args: &Args, options: &Resend, out: &Output) -> Result<
     let planned = workspace.support().plan_resend(&lost)?;
     if planned.records + planned.waiting_already == 0 && lost.id.is_some() {
         let id = options.id.clone().unwrap_or_default();
-        return Err(Error::NotFound { what: format!("change of {} made here with the id", options.table), id }.into());
+        return Err(Error::not_found(format!("change of {} made here with the id", options.table), id).into());
     }
     let backup = match options.confirm.reason(planned.records > 0)? {
         None => None,

@@ -378,7 +378,7 @@ impl SiteRegistry {
         let (stores, record) = (TableName::from("store"), RecordId::from(id.as_str()));
         let txn = self.storage.write()?;
         let Some(store) = txn.record(&stores, &record)? else {
-            return Err(Error::NotFound { what: "store".to_owned(), id: id.to_string() });
+            return Err(Error::not_found("store", id.as_str()));
         };
         if store_records::any(txn.as_ref(), id, write::site_in(&store))? {
             return Err(Error::bad_input(input::store_has_records(quoted(id.as_str()))));
@@ -423,7 +423,11 @@ fn highest_site(txn: &dyn WriteTxn) -> Result<SiteId> {
 }
 
 fn named(txn: &dyn WriteTxn, name: &str) -> Result<SiteEntry> {
-    txn.central()?.site_named(name)?.ok_or_else(|| Error::NotFound { what: "site".to_owned(), id: name.to_owned() })
+    if let Some(site) = txn.central()?.site_named(name)? {
+        return Ok(site);
+    }
+    let all = txn.central()?.sites()?;
+    Err(Error::not_found_among("site", name, all.iter().map(|site| site.name.as_str())))
 }
 
 /// A record with these keys changed; the others stay as they are.

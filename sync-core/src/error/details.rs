@@ -100,6 +100,15 @@ impl ErrorField for Option<&'static str> {
     fn add_to(&self, _: &mut Details, _: &'static str) {}
 }
 
+/// [`similar_name`] alone names it.
+impl ErrorField for Option<String> {
+    fn copy(&self) -> Self {
+        self.clone()
+    }
+
+    fn add_to(&self, _: &mut Details, _: &'static str) {}
+}
+
 /// A cause that is part of the message.
 pub(super) fn told(cause: &Cause) -> String {
     cause.to_string()
@@ -111,8 +120,8 @@ pub(super) fn moment(text: &str) -> String {
 }
 
 /// The question whether a known name was meant, if one is similar.
-pub(super) fn similar_name(meant: &Option<&'static str>) -> Detail {
-    meant.map_or_else(|| "".into(), |meant| error_detail::similar_name(meant).into())
+pub(super) fn similar_name<T: AsRef<str>>(meant: &Option<T>) -> Detail {
+    meant.as_ref().map_or_else(|| "".into(), |meant| error_detail::similar_name(meant.as_ref()).into())
 }
 
 /// The blocking process, if it is known.

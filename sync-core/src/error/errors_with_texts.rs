@@ -660,11 +660,11 @@ pub enum Error {
         advice: "See the list of record types for the names; capital letters matter.",
     }
 
-    /// An unknown record or other thing.
+    /// An unknown record or other thing. `meant` is the known one whose name is most similar, if there are names and one is.
     NotFound {
-        fields: { what: String = "asset".into(), id: String as quoted = "a1".into() },
+        fields: { what: String = "asset".into(), id: String as quoted = "a1".into(), meant: Option<String> as similar_name = None },
         code: "not_found", class: Input,
-        message: "there is no {what} \"{id}\"",
+        message: "there is no {what} \"{id}\"{meant}",
         cause: "The id is misspelled, or the record is not on this site.",
         advice: "Check the id; capital letters matter.",
     }

@@ -106,6 +106,22 @@ impl Error {
         Self::BadInput { detail: detail.into() }
     }
 
+    /// An unknown record or other thing.
+    pub fn not_found(what: impl Into<String>, id: impl Into<String>) -> Self {
+        Self::NotFound { what: what.into(), id: id.into(), meant: None }
+    }
+
+    /// An unknown thing, with that one of the known names that is most similar, if one is.
+    pub fn not_found_among<'a>(
+        what: impl Into<String>,
+        name: impl Into<String>,
+        known: impl Iterator<Item = &'a str>,
+    ) -> Self {
+        let name = name.into();
+        let meant = similar(&name, known).map(str::to_owned);
+        Self::NotFound { what: what.into(), id: name, meant }
+    }
+
     /// A table that this version does not know, with the known one that is most similar.
     pub(crate) fn unknown_table(table: &str) -> Self {
         Self::UnknownTable { table: table.to_owned(), meant: similar(table, known_tables()) }

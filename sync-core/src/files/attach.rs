@@ -194,7 +194,7 @@ impl Files {
 fn check_record(txn: &dyn ReadTxn, table: &str, id: &str) -> Result<()> {
     let (name, record) = (TableName::from(table), RecordId::from(id));
     if !txn.has_record(&name, &record)? {
-        return Err(Error::NotFound { what: table.to_owned(), id: id.to_owned() });
+        return Err(Error::not_found(table, id));
     }
     match is_local_only(txn, &name, &record)? {
         true => Err(Error::bad_input(input::no_file_of_local_only(table, id))),

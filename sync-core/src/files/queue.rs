@@ -157,7 +157,7 @@ impl Files {
         self.take_note()?;
         let txn = self.storage.write()?;
         let known = txn.file(id)?.filter(|entry| entry.state != FileState::Gone);
-        let entry = known.ok_or_else(|| Error::NotFound { what: "file".to_owned(), id: id.to_string() })?;
+        let entry = known.ok_or_else(|| Error::not_found("file", id.as_str()))?;
         if entry.state != FileState::Done {
             txn.put_file(&self.queued(entry))?;
             txn.commit()?;

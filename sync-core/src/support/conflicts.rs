@@ -33,10 +33,7 @@ impl Support {
         let txn = self.storage.read()?;
         let is_it = |kept: &KeptConflict| kept.conflict.table == table && kept.conflict.id == id;
         let Some(kept) = kept_conflicts(txn.as_ref())?.into_iter().find(is_it) else {
-            return Err(Error::NotFound {
-                what: "kept conflict of the record".to_owned(),
-                id: format!("{table} {id}"),
-            });
+            return Err(Error::not_found("kept conflict of the record", format!("{table} {id}")));
         };
         let here = txn.record(&table, &id)?;
         let mut fields = kept.conflict.differs.clone();

@@ -206,7 +206,7 @@ pub(super) fn set_aside_in(txn: &dyn ReadTxn, number: u64) -> Result<SetAside> {
 /// The row of a number.
 pub(super) fn row_of(txn: &dyn ReadTxn, number: u64) -> Result<(Buffered, Quarantine)> {
     let found = txn.quarantined(number.saturating_sub(1), 1)?.into_iter().next();
-    let not_found = || Error::NotFound { what: "record in quarantine with the number".into(), id: number.to_string() };
+    let not_found = || Error::not_found("record in quarantine with the number", number.to_string());
     found.filter(|(row, _)| row.sequence == number).ok_or_else(not_found)
 }
 

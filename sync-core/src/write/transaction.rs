@@ -338,5 +338,5 @@ pub(crate) fn is_local_only(txn: &dyn ReadTxn, table: &TableName, id: &RecordId)
 }
 
 fn not_found(table: &str, id: &RecordId) -> Error {
-    Error::NotFound { what: table.to_owned(), id: id.to_string() }
+    Error::not_found(table, id.to_string())
 }
