@@ -306,9 +306,32 @@ fn a_database_of_release_3_is_named_whatever_tables_it_has() {
     let without_buffer = format!("{upgraded}; DROP TABLE sync_buffer");
     for (name, then) in [("columns.sqlite", &other_columns), ("buffer.sqlite", &without_buffer)] {
         drop(database(&desk, name, SITE, then));
-        let said = desk.run(&["inspect", name, "--json"]).ends(2);
-        let message = said.json()["error"]["message"].as_str().expect("text").to_owned();
-        assert!(message.contains("a database of Open mSupply 3.x, which synchronises by V7"), "{message}");
+        let found = desk.run(&["inspect", name, "--json"]).ends(0).json();
+        assert_eq!((&found["version"], &found["speaks"]), (&json!("3.2.0"), &json!("v6")), "{found:#}");
+        assert!(found["site_id"].is_number() && found["site_name"].is_string(), "{found:#}");
+        assert!(found["cursors"]["pull_v6"].is_number() && found["cursors"]["push_v6"].is_number(), "{found:#}");
+        assert_eq!(found["cursors"]["changelog_end"].is_number(), name != "columns.sqlite");
+        assert!(found["advice"].as_str().is_some_and(|says| says.contains("push nothing over V6")), "{found:#}");
+        let said = desk.run(&["inspect", name]).ends(0).out.split_whitespace().collect::<Vec<_>>().join(" ");
+        for words in ["Open mSupply 3.2.0", "synchronises by V5 and V6", "has read up to", "what to do"] {
+            assert!(said.contains(words), "{words}: {said}");
+        }
+    }
+    // One that has changed to V7, whose settings are secret, and one that never was of 2.x.
+    let changed =
+        format!("{upgraded}; INSERT INTO key_value_store (id, value_string) VALUES ('SYNC_V7_TOKEN', 'sesame')");
+    let fresh = format!("{upgraded}; DELETE FROM key_value_store WHERE id LIKE '%CURSOR%'");
+    for (name, then, settings) in
+        [("changed.sqlite", &changed, json!(["SYNC_V7_TOKEN"])), ("fresh.sqlite", &fresh, json!([]))]
+    {
+        drop(database(&desk, name, SITE, then));
+        let said = desk.run(&["inspect", name, "--json"]).ends(0);
+        let found = said.json();
+        assert_eq!((&found["speaks"], &found["v7_settings"]), (&json!("v7"), &settings), "{found:#}");
+        assert!(
+            found["advice"].as_str().is_some_and(|says| says.contains("needs a central server of Open mSupply 3.x"))
+        );
+        assert!(!said.out.contains("sesame"), "{said:?}");
     }
 }
 

@@ -185,6 +185,18 @@ sync_core::sentences! {
         request_unreadable() = "central cannot read the request";
     }
 
+    /// How a database of Open mSupply 3.x synchronises, and what to do.
+    release_3 {
+        speaks_v6() = "V5 and V6, as a site of 2.x does, until the legacy server gives it an address for V7";
+        speaks_v7() = "V7, which this program does not speak";
+        serve_v6() = "A central server of Open mSupply 2.x or 3.x or of this program serves it. Releases 3.0 and 3.1 push nothing over \
+            V6: upgrade such a site to 3.2. Once it has changed to V7 it needs a central server of 3.x, and does not come back. Its \
+            queue and its failed records are on its own page Synchronisation";
+        needs_release_3() = "It needs a central server of Open mSupply 3.x; one of this program tells such a site that it speaks V6 \
+            only. Sites of 2.x and of this program still use the V6 of a central server of 3.x. Its queue and its failed records \
+            are on its own page Synchronisation";
+    }
+
     /// Faults of given input.
     input_given {
         unreadable(file, error) = "{file} cannot be read: {error}";
@@ -196,8 +208,6 @@ sync_core::sentences! {
         cut_off(error) = "this is cut off: {error}";
         not_json(error) = "this is not JSON: {error}";
         not_sqlite(file) = "{file} is not an SQLite database";
-        of_release_3(file) = "{file} is a database of Open mSupply 3.x, which synchronises by V7: only databases of 2.x can \
-            be inspected. Ask that server's own page Synchronisation, or an inspection of its release";
         not_open_msupply(file, table) = "{file} is no database of Open mSupply: it has no table {table}";
         of_this_program(file, table) = "{file} is no database of Open mSupply: it has no table {table}; it is one of \
             this program: see oms-sync status";

@@ -1,6 +1,6 @@
 //! `inspect`: the synchronisation of a real Open mSupply server, read from its database.
 
-use oms_sync_inspect::database::{CycleLine, Inspection, Stuck, Waiting, inspect};
+use oms_sync_inspect::database::{CycleLine, Inspected, Inspection, Release3, Speaks, Stuck, Waiting, inspect};
 use sync_core::Message;
 
 use super::layout::{facts, moment_of, say, wrapped};
@@ -17,7 +17,10 @@ pub(super) fn run(options: &Inspect, out: &Output) -> Result<CommandOutcome, Fai
     if out.json {
         out.document(&found)?;
     } else {
-        show(&found, out)?;
+        match &found {
+            Inspected::Release2(found) => show(found, out)?,
+            Inspected::Release3(found) => show_release_3(found, out)?,
+        }
     }
     Ok(if found.has_trouble() { CommandOutcome::LeftBehind } else { CommandOutcome::Done })
 }
@@ -28,7 +31,6 @@ fn show(found: &Inspection, out: &Output) -> Result<(), Failure> {
     }
     let site = &found.site;
     let (word, said) = (|word| out.word(word), |said: Message| Some(out.texts.say(&said)));
-    let number = |cursor: Option<i64>| cursor.map_or_else(|| "none".to_owned(), |cursor| cursor.to_string());
     let stores: Vec<&str> = site.stores.iter().map(|store| store.code.as_str()).collect();
     let cursors = &found.cursors;
     facts(
@@ -36,9 +38,9 @@ fn show(found: &Inspection, out: &Output) -> Result<(), Failure> {
         &[
             ("Open mSupply", site.version.clone()),
             ("role", said(says::role(site.role.as_str(), site.role_because.clone()))),
-            ("site", site.site_name.clone()),
-            ("site id", site.site_id.map(|id| id.to_string())),
-            ("legacy URL", site.legacy_url.clone()),
+            ("site", site.identity.site_name.clone()),
+            ("site id", site.identity.site_id.map(|id| id.to_string())),
+            ("legacy URL", site.identity.legacy_url.clone()),
             ("stores here", Some(if stores.is_empty() { word("none").to_owned() } else { stores.join(", ") })),
             ("initialisation", Some(word(&site.initialisation.replace('_', " ")).to_owned())),
             ("sync is", site.disabled.then(|| out.texts.say(&says::switched_off()))),
@@ -47,7 +49,11 @@ fn show(found: &Inspection, out: &Output) -> Result<(), Failure> {
             ("has read up to", said(says::read_up_to(number(cursors.pull_central), number(cursors.pull_v6)))),
             (
                 "has pushed up to",
-                said(says::pushed_up_to(number(cursors.push), number(cursors.push_v6), cursors.changelog_end)),
+                said(says::pushed_up_to(
+                    number(cursors.push),
+                    number(cursors.push_v6),
+                    cursors.changelog_end.to_string(),
+                )),
             ),
         ],
     )?;
@@ -61,6 +67,41 @@ fn show(found: &Inspection, out: &Output) -> Result<(), Failure> {
     out.line("")?;
     cycles(found, out)?;
     files(found, out)
+}
+
+/// A cursor for people.
+fn number(cursor: Option<i64>) -> String {
+    cursor.map_or_else(|| "none".to_owned(), |cursor| cursor.to_string())
+}
+
+fn show_release_3(found: &Release3, out: &Output) -> Result<(), Failure> {
+    if found.read_from_copy {
+        out.hint_said(&says::read_from_copy());
+    }
+    let (site, at) = (&found.site, &found.positions);
+    let said = |said: Message| Some(out.texts.say(&said));
+    let is_of_v6 = found.speaks == Speaks::V6 || at.pull_v6.is_some() || at.push_v6.is_some();
+    facts(
+        out,
+        &[
+            ("Open mSupply", Some(found.version.clone())),
+            ("synchronises by", Some(found.meaning.to_string())),
+            ("site", site.site_name.clone()),
+            ("site id", site.site_id.map(|id| id.to_string())),
+            ("legacy URL", site.legacy_url.clone()),
+            (
+                "has read up to",
+                said(says::read_up_to(number(at.pull_central), number(at.pull_v6))).filter(|_| is_of_v6),
+            ),
+            (
+                "has pushed up to",
+                said(says::pushed_up_to(number(at.push), number(at.push_v6), number(at.changelog_end)))
+                    .filter(|_| is_of_v6),
+            ),
+            ("settings of V7", (!found.v7_settings.is_empty()).then(|| found.v7_settings.join(", "))),
+            ("what to do", Some(found.advice.to_string())),
+        ],
+    )
 }
 
 fn waiting(waiting: &[Waiting], out: &Output) -> Result<(), Failure> {
@@ -107,7 +148,7 @@ fn stuck(found: &Inspection, out: &Output) -> Result<(), Failure> {
         line(out, "", &stuck_says::never_arrived())?;
     }
     for missing in buffer.never_arrived.iter().take(LISTED) {
-        out.line(&format!("  {} {}: {}", missing.table, missing.id, missing.needed_by))?;
+        out.line_within("  ", &format!("{} {}: {}", missing.table, missing.id, missing.needed_by))?;
     }
     and_more(out, "  ", buffer.never_arrived.len())?;
     if buffer.stuck.is_empty() { line(out, "", &stuck_says::none()) } else { Ok(()) }
@@ -211,7 +252,7 @@ fn files(found: &Inspection, out: &Output) -> Result<(), Failure> {
     Ok(())
 }
 
-/// A sentence on its own line, of any length.
+/// A sentence on its own line, folded only in a terminal whose width is known.
 fn line(out: &Output, indent: &str, said: &Message) -> Result<(), Failure> {
-    out.line(&format!("{indent}{}", out.texts.say(said)))
+    out.line_within(indent, &out.texts.say(said))
 }

@@ -4,6 +4,7 @@ mod buffer;
 mod cycles;
 mod files;
 mod open;
+mod release_3;
 mod site;
 mod values;
 mod waiting;
@@ -21,7 +22,8 @@ pub use self::buffer::{Buffer, Cause, Missing, NotIntegrated, Stuck};
 pub use self::cycles::{CycleError, CycleLine, ServerError};
 pub use self::files::FileCounts;
 pub use self::open::unreadable;
-pub use self::site::{Cursors, Part, SiteFacts, Store};
+pub use self::release_3::{Positions, Release3, Speaks};
+pub use self::site::{Cursors, Part, SiteFacts, SiteIdentity, Store};
 pub use self::waiting::Waiting;
 
 /// The report on a database.
@@ -81,31 +83,55 @@ pub fn open_msupply(path: &Path) -> Option<OpenMsupply> {
     Some(if site::is_of_release_3(&database) { OpenMsupply::Release3(version) } else { OpenMsupply::Release2(version) })
 }
 
-/// Reads a database, and its newest `cycles` cycles. Changes no byte of the file or of its folder.
+/// The report on a database, by its release.
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+pub enum Inspected {
+    /// One of 2.x.
+    Release2(Box<Inspection>),
+    /// One of 3.0 or later.
+    Release3(Box<Release3>),
+}
+
+impl Inspected {
+    /// True if somebody should look at it.
+    pub fn has_trouble(&self) -> bool {
+        match self {
+            Self::Release2(found) => found.has_trouble(),
+            Self::Release3(_) => false,
+        }
+    }
+}
+
+impl Localize for Inspected {
+    fn each_message(&mut self, each: &mut dyn FnMut(&mut Message)) {
+        match self {
+            Self::Release2(found) => found.each_message(each),
+            Self::Release3(found) => found.each_message(each),
+        }
+    }
+}
+
+/// Reads a database, and its newest `cycles` cycles if it is of 2.x. Changes no byte of the file or of its folder.
 ///
 /// # Errors
 /// [`Error::BadInput`]: the file cannot be read, or is no database of Open mSupply. [`Error::Database`]: SQLite cannot read it.
-pub fn inspect(path: &Path, cycles: usize) -> Result<Inspection> {
+pub fn inspect(path: &Path, cycles: usize) -> Result<Inspected> {
     let database = Database::open(path)?;
-    let release_3 = || Error::bad_input(given::of_release_3(path.display().to_string()));
-    let is_release_3 = site::is_of_release_3(&database);
+    if site::is_of_release_3(&database) {
+        let version = site::database_version(&database).unwrap_or_default();
+        return Release3::read(path, &database, version).map(|found| Inspected::Release3(Box::new(found)));
+    }
     if let Some(missing) =
         ["key_value_store", "changelog", "sync_buffer", "sync_log"].iter().find(|table| !database.has_table(table))
     {
-        if is_release_3 {
-            return Err(release_3());
-        }
         let file = path.display().to_string();
         return Err(Error::bad_input(match database.has_table("sync_state") {
             true => given::of_this_program(file, *missing),
             false => given::not_open_msupply(file, *missing),
         }));
     }
-    report(path, &database, cycles).map_err(|error| match error {
-        // The tables of 3.x have the same names and other columns.
-        Error::Database { .. } if is_release_3 => release_3(),
-        error => error,
-    })
+    report(path, &database, cycles).map(|found| Inspected::Release2(Box::new(found)))
 }
 
 fn report(path: &Path, database: &Database, cycles: usize) -> Result<Inspection> {

@@ -37,6 +37,13 @@ impl Settings {
         self.0.get(key)?.parse().ok()
     }
 
+    /// The names of the settings with this in them, in order.
+    pub(super) fn names_with(&self, part: &str) -> Vec<String> {
+        let mut names: Vec<String> = self.0.keys().filter(|name| name.contains(part)).cloned().collect();
+        names.sort();
+        names
+    }
+
     /// This site's number.
     pub(super) fn site(&self) -> Option<i64> {
         self.number("SETTINGS_SYNC_SITE_ID")
@@ -92,15 +99,9 @@ pub struct Store {
     pub code: String,
 }
 
-/// The identity of a database.
+/// Who a site is.
 #[derive(Debug, Serialize)]
-pub struct SiteFacts {
-    /// The release that last wrote the database.
-    pub version: Option<String>,
-    /// Its role.
-    pub role: Part,
-    /// The trace that shows the role.
-    pub role_because: Message,
+pub struct SiteIdentity {
     /// Its number on the legacy server.
     pub site_id: Option<i64>,
     /// Its UUID on the legacy server.
@@ -111,6 +112,32 @@ pub struct SiteFacts {
     pub legacy_url: Option<String>,
     /// The number of the legacy server itself.
     pub legacy_site_id: Option<i64>,
+}
+
+impl SiteIdentity {
+    pub(super) fn of(settings: &Settings) -> Self {
+        Self {
+            site_id: settings.site(),
+            site_uuid: settings.text("SETTINGS_SYNC_SITE_UUID"),
+            site_name: settings.text("SETTINGS_SYNC_USERNAME"),
+            legacy_url: settings.text("SETTINGS_SYNC_URL").as_deref().map(masked_url),
+            legacy_site_id: settings.number("SETTINGS_SYNC_CENTRAL_SERVER_SITE_ID"),
+        }
+    }
+}
+
+/// The identity of a database.
+#[derive(Debug, Serialize)]
+pub struct SiteFacts {
+    /// The release that last wrote the database.
+    pub version: Option<String>,
+    /// Its role.
+    pub role: Part,
+    /// The trace that shows the role.
+    pub role_because: Message,
+    /// Who it is.
+    #[serde(flatten)]
+    pub identity: SiteIdentity,
     /// The time between two cycles.
     pub interval_seconds: Option<i64>,
     /// True if synchronisation is switched off; such cycles do nothing and count as done.
@@ -132,11 +159,7 @@ impl SiteFacts {
             version: settings.text("DATABASE_VERSION"),
             role,
             role_because,
-            site_id: settings.site(),
-            site_uuid: settings.text("SETTINGS_SYNC_SITE_UUID"),
-            site_name: settings.text("SETTINGS_SYNC_USERNAME"),
-            legacy_url: settings.text("SETTINGS_SYNC_URL").as_deref().map(masked_url),
-            legacy_site_id: settings.number("SETTINGS_SYNC_CENTRAL_SERVER_SITE_ID"),
+            identity: SiteIdentity::of(settings),
             interval_seconds: settings.number("SETTINGS_SYNC_INTERVAL_SECONDS"),
             disabled: settings.number("SETTINGS_SYNC_IS_DISABLED") == Some(1),
             initialisation: match (rows, done) {
