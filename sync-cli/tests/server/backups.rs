@@ -123,6 +123,37 @@ fn backups_of_another_database_in_the_folder_are_neither_removed_nor_counted() {
     server.stop().ends(0);
 }
 
+/// What the former server told of its disk and certificate is not shown after a restore, nor by a server that runs on a copied file.
+#[test]
+fn a_restored_or_copied_database_shows_no_alarm_of_the_former_server() {
+    let (desk, server) = central(&[]);
+    server.stop().ends(0);
+    let tell = |db: &str| {
+        let now = sync_core::clock::SystemClock::default();
+        let told = json!({ "at": sync_core::clock::Clock::now(&now), "alarms": ["certificate_ended"] }).to_string();
+        let file = rusqlite::Connection::open(desk.path(db)).expect("central's database");
+        let sql = "INSERT OR REPLACE INTO sync_state (key, value) VALUES ('told_by_server', ?1)";
+        assert_eq!(file.execute(sql, [told]).expect("SQL"), 1);
+    };
+    let alarms = |db: &str| {
+        let status = desk.run(&["--db", db, "status", "--json"]).ends(0).json();
+        status["alarms"].as_array().expect("alarms").iter().filter(|alarm| alarm["code"] == "certificate_ended").count()
+    };
+    tell("central.sqlite");
+    assert_eq!(alarms("central.sqlite"), 1, "it is told");
+    backup(&desk, &[]);
+    let path = whole(&desk)[0].to_str().expect("text").to_owned();
+    desk.run(&["--db", "central.sqlite", "restore", &path, "--yes"]).ends(0);
+    assert_eq!(alarms("central.sqlite"), 0, "it was restored");
+    // On a copied file it is the server that ends it when it starts.
+    tell("central.sqlite");
+    std::fs::copy(desk.path("central.sqlite"), desk.path("copy.sqlite")).expect("a copy");
+    assert_eq!(alarms("copy.sqlite"), 1);
+    let server = desk.serve("copy.sqlite");
+    assert_eq!(alarms("copy.sqlite"), 0, "another server runs");
+    server.stop().ends(0);
+}
+
 #[test]
 fn a_damaged_backup_is_refused_and_nothing_changes() {
     let (desk, server, _file) = sent(5000, &[]);

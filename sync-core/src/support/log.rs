@@ -6,6 +6,8 @@ use crate::clock::Timestamp;
 use crate::error::Result;
 #[cfg(feature = "support")]
 use crate::storage::note_act;
+#[cfg(feature = "support")]
+use crate::storage::state;
 use crate::storage::{LogEntry, REPAIR};
 #[cfg(feature = "support")]
 use crate::support::Support;
@@ -35,6 +37,10 @@ impl Support {
         };
         let txn = self.storage.write()?;
         note_act(txn.as_ref(), self.clock.now(), String::new(), changed)?;
+        // Disk, certificate and backups were those of the server that ran when the backup was taken.
+        if state::TOLD_BY_SERVER.is_set(txn.as_ref())? {
+            state::TOLD_BY_SERVER.set(txn.as_ref(), None)?;
+        }
         txn.commit()
     }
 }
