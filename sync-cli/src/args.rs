@@ -234,7 +234,7 @@ pub(crate) enum Command {
     Restore(Restore),
     /// Encrypt this database for the first time, or with another key
     Rekey(Rekey),
-    /// Read the database of a real Open mSupply 2.x server, and report on its synchronisation
+    /// Read the database of a real Open mSupply server, and report on its synchronisation
     Inspect(Inspect),
     /// Explain a message of V5 or V6, and what is wrong with it
     Decode(Decode),

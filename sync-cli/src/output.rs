@@ -14,6 +14,7 @@ use sync_core::text::Localize;
 use sync_core::{Error, Message, Role, Texts};
 
 use crate::args::{Args, ColorChoice, WITHOUT_DATABASE};
+use crate::command::layout::indented;
 use crate::failure::Failure;
 use crate::input::{TEXT_MAX, text_of};
 use crate::palette::{Tone, painted};
@@ -111,9 +112,19 @@ impl Output {
         self.is_unread.load(Ordering::Relaxed)
     }
 
-    /// A sentence as a line of data.
+    /// A sentence as a line of data. In a terminal whose width is known it is folded; elsewhere a program may read it.
     pub(crate) fn line_said(&self, said: &Message) -> Result<(), Failure> {
-        self.line(&self.texts.say(said))
+        self.line_within("", &self.texts.say(said))
+    }
+
+    /// A line of words with this indent, folded in the same way.
+    pub(crate) fn line_within(&self, indent: &str, text: &str) -> Result<(), Failure> {
+        match self.columns {
+            Some(columns) if indent.len() + text.chars().count() > columns => {
+                indented(text, indent, self.width()).iter().try_for_each(|line| self.line(line))
+            }
+            _ => self.line(&format!("{indent}{text}")),
+        }
     }
 
     /// A JSON document, on one line.

@@ -250,6 +250,10 @@ fn a_file_that_is_too_large_for_the_server() {
     let of = |id: &str| listed.iter().find(|file| file["id"] == id).unwrap();
     assert_eq!(of(&ids[0])["reason"], "it is too large for the central server");
     assert_eq!(of(&ids[1])["state"], "done");
+    let shown = desk.run(&["files", "list"]).ends(0).out;
+    let next = of(&ids[0])["next_at"].as_str().expect("a time").to_owned();
+    let for_people = format!("{}Z", next[..19].replace('T', " "));
+    assert!(shown.contains(&for_people) && !shown.contains(&next), "{shown}, {next}");
     let status = desk.run(&["status", "--json"]).ends(0).json();
     assert_eq!(status["files_by_state"], json!({ "done": 1, "failed": 1 }));
     server.stop().ends(0);

@@ -148,7 +148,11 @@ fn a_central_server_beside_a_legacy_server() {
     let said = server.stop();
     assert!(said.err.contains("warning: store S2 (S2)"), "{said:?}");
     let sites = desk.run(&["--db", "central.sqlite", "site", "list", "--json"]).ends(0).json_lines();
-    assert_eq!((sites.len(), &sites[0]["name"]), (1, &"clinic".into()), "central is no site of its own: {sites:?}");
+    assert_eq!(
+        (sites.len(), &sites[0]["site_name"]),
+        (1, &"clinic".into()),
+        "central is no site of its own: {sites:?}"
+    );
     desk.run(&["--db", "central.sqlite", "records", "get", "asset", "x"]).ends(0);
 
     let refused = desk.run(&["--db", "site.sqlite", "serve", "--json", "--listen", "127.0.0.1:0", "--auth", "legacy"]);

@@ -124,6 +124,8 @@ pub(super) const INSPECT: &str = "\
 Shows role, site, cursors, records that wait to be pushed, records that are
 stuck and what they lack, the last cycles, and files. The server may be running.
 Shows no password. Exit status 1 if records are stuck or the last cycle failed.
+Of a database of 3.x it shows release, site, cursors, whether it synchronises by
+V6 or by V7, and what to do.
 
 Examples:
   oms-sync inspect omsupply.sqlite
@@ -177,10 +179,12 @@ Examples:
 
 pub(super) const SYNC: &str = "\
 Exit status 1 if the cycle left a record in quarantine; oms-sync quarantine list
-says why. Records that are there since an earlier cycle do not change the
-status. Central tells of a record that it refused in a later cycle, as a warning
-of that cycle, which does not change the status either. For an alarm use
-oms-sync doctor.
+says why. Later cycles end so too while somebody has to act on it: correct it,
+upgrade, or set it aside with oms-sync quarantine ignore. A record that only
+waits for another comes by itself, and changes the status of the first cycle
+alone. Central tells of a record that it refused in a later cycle, as a warning
+of that cycle, which does not change the status. For an alarm use oms-sync
+doctor.
 
 The size of batches adapts to the line and is remembered for the next cycle.
 Environment variables limit it: OMS_SYNC_PULL_RECORDS and OMS_SYNC_PULL_BYTES
@@ -289,7 +293,11 @@ read them.
 
 Examples:
   oms-sync --db central.sqlite site list
-  oms-sync --db central.sqlite site list --max-age 2d     for an alarm";
+  oms-sync --db central.sqlite site list --max-age 2d     for an alarm
+
+With --max-age a site that never came is listed too, with null as its seen_at in
+--json: it was added and never set up, or asks elsewhere. A legacy server's
+sites are known from their first visit on.";
 
 pub(super) const SITE_IMPORT: &str = "\
 Each line is a store of a site; a site without a store has empty columns. Sites

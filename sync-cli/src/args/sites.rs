@@ -22,8 +22,8 @@ pub(crate) enum Site {
     /// Show the sites: when each came, how far it has read, and what of it is in quarantine
     #[command(after_help = examples::SITE_LIST)]
     List {
-        /// Only sites that did not come for this time, such as 90m, 12h or 2d; exit status 1 if there is one. `never` undoes a
-        /// setting
+        /// Only sites that did not come for this time, such as 90m, 12h or 2d, or never; exit status 1 if there is one. `never`
+        /// undoes a setting
         #[arg(long, value_name = "TIME", value_parser = age_limit)]
         max_age: Option<Limit<Duration>>,
     },

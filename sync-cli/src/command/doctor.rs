@@ -10,7 +10,7 @@ use sync_core::storage::MemoryStorage;
 use sync_core::support::doctor::{Check, CheckOutcome, Diagnosis, Party};
 use sync_core::support::{CentralAlarm, SiteSupport};
 use sync_core::transport::{HttpTransport, Timeouts};
-use sync_core::{Error, Message, Replica, Settings, Site};
+use sync_core::{Error, ErrorClass, Message, Replica, Settings, Site};
 
 use super::layout::{folded, lines_of, say};
 use crate::args::{Args, Doctor, NewSite};
@@ -68,13 +68,12 @@ pub(super) fn run(args: &Args, options: &Doctor, out: &Output) -> Result<Command
     } else {
         show_found(&found, out)?;
     }
-    Ok(match &found.finding {
-        // A cycle would end so now, though the other program may be done in a moment.
-        Some(finding) if found.outcome == CheckOutcome::Fault || finding.code == "database_busy" => {
-            CommandOutcome::Reported(finding.class)
-        }
-        _ if found.checks.iter().any(is_of_left_behind) => CommandOutcome::LeftBehind,
-        _ => CommandOutcome::Done,
+    let fault = found.finding.as_ref().filter(|_| found.outcome == CheckOutcome::Fault);
+    let ends_with = fault.map(|finding| finding.class).or_else(|| found.checks.iter().find_map(passing));
+    Ok(match ends_with {
+        Some(class) => CommandOutcome::Reported(class),
+        None if found.checks.iter().any(is_of_left_behind) => CommandOutcome::LeftBehind,
+        None => CommandOutcome::Done,
     })
 }
 
@@ -85,6 +84,15 @@ impl NewSite {
             out.hint_said(&common::database_not_read(args.db.display().to_string()));
         }
     }
+}
+
+/// The class of what is no fault and passes by itself, but with which a cycle would end now.
+fn passing(check: &Check) -> Option<ErrorClass> {
+    const CODES: [&str; 3] = ["database_busy", "sync_paused", "copy_undecided"];
+    // The last sync ended so, and is over.
+    let is_now = check.outcome == CheckOutcome::Warning && check.name != "last sync";
+    let finding = check.finding.as_ref().filter(|finding| is_now && CODES.contains(&finding.code))?;
+    Some(finding.class)
 }
 
 /// True for a check that found records which did not get through.
@@ -203,7 +211,7 @@ fn name_open_msupply(db: &Path, check: &mut Check) {
         }
         Some(OpenMsupply::Release3(version)) => {
             check.says = verdicts::of_open_msupply(&file, version);
-            finding.advice = verdicts::speaks_v7();
+            finding.advice = verdicts::speaks_v7(file);
         }
         None => {}
     }

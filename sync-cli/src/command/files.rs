@@ -8,6 +8,7 @@ use sync_core::site::{FilesOptions, FilesReport};
 use sync_core::storage::{FileDirection, FileState};
 use sync_core::text::Detail;
 
+use super::layout::moment;
 use crate::args::{Args, Files};
 use crate::failure::{CommandOutcome, Failure};
 use crate::output::{Output, bytes};
@@ -93,7 +94,7 @@ fn list(workspace: &Workspace, out: &Output) -> Result<CommandOutcome, Failure> 
             if out.json {
                 out.document(info)?;
             } else {
-                out.text(&lines(info, out))?;
+                show_one(info, out)?;
             }
         }
         match page.last() {
@@ -104,7 +105,7 @@ fn list(workspace: &Workspace, out: &Output) -> Result<CommandOutcome, Failure> 
 }
 
 /// The file; and below it its state, size, error and next try.
-fn lines(info: &FileInfo, out: &Output) -> String {
+fn show_one(info: &FileInfo, out: &Output) -> Result<(), Failure> {
     let entry = &info.entry;
     let name = format!("{:?}", info.name);
     let file = says::file(entry.id.as_str(), name, entry.table.as_str(), entry.record_id.as_str());
@@ -122,13 +123,14 @@ fn lines(info: &FileInfo, out: &Output) -> String {
         state = says::because(state, reason).into();
     }
     if let (FileState::Failed, Some(next)) = (entry.state, entry.next_at) {
-        state = says::next_at(state, entry.attempts, next.to_string()).into();
+        state = says::next_at(state, entry.attempts, moment(next)).into();
     }
     let state = match state {
         Detail::Message(said) => out.texts.say(&said),
         Detail::Plain(word) => word,
     };
-    format!("{}\n  {state}", out.texts.say(&file))
+    out.line_said(&file)?;
+    out.line_within("  ", &state)
 }
 
 fn verify(workspace: &Workspace, out: &Output) -> Result<CommandOutcome, Failure> {

@@ -17,11 +17,16 @@ pub(super) fn wrapped(out: &Output, indent: &str, text: &str) -> Result<(), Fail
 
 /// A text cut into lines that fit the terminal, continued with an indent.
 pub(super) fn lines_of(out: &Output, indent: &str, text: &str) -> Vec<String> {
+    indented(&out.with_db(text), indent, out.width())
+}
+
+/// Text in lines of at most so many columns, all but the first with a deeper indent; longer words get their own line.
+pub(crate) fn indented(text: &str, indent: &str, width: usize) -> Vec<String> {
     let mut lines = Vec::new();
     let mut line = indent.to_owned();
     let mut is_empty = true;
-    for word in out.with_db(text).split_whitespace() {
-        if !is_empty && line.chars().count() + 1 + word.chars().count() > out.width() {
+    for word in text.split_whitespace() {
+        if !is_empty && line.chars().count() + 1 + word.chars().count() > width {
             lines.push(std::mem::replace(&mut line, format!("{indent}  ")));
             is_empty = true;
         }

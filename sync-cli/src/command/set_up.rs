@@ -11,7 +11,7 @@ use sync_core::support::doctor::{Check, CheckOutcome};
 use sync_core::{Error, ErrorClass, Role, Settings, SyncEvent, SyncObserver as _};
 
 use super::doctor;
-use super::layout::{facts, say};
+use super::layout::{facts, folded, pairs, say};
 use crate::args::{Args, Discover, Init};
 use crate::failure::{CommandOutcome, Failure};
 use crate::output::Output;
@@ -164,7 +164,8 @@ pub(super) fn discover(args: &Args, options: &Discover, out: &Output) -> Result<
     show(&discovered, out)?;
     if let Some(probe) = probe {
         probe?;
-        out.line(&format!("{:<14}  {}", out.word("central"), out.texts.say(&says::central_answers())))?;
+        let name = format!("{:<14}", out.word("central"));
+        pairs(out, "", &[(name, out.texts.say(&says::central_answers()))], folded)?;
     }
     Ok(CommandOutcome::Done)
 }

@@ -59,7 +59,7 @@ pub(super) fn run_site(args: &Args, command: &Site, out: &Output) -> Result<Comm
             let is_back = !known && sites.removed(name)?.is_some();
             let site = sites.add(name, &hash)?;
             if out.json {
-                out.document(&json!({ "site_id": site.id, "name": site.name, "is_back": is_back }))?;
+                out.document(&json!({ "site_id": site.id, "site_name": site.name, "is_back": is_back }))?;
             } else {
                 let (name, id) = (format!("{name:?}"), site.id.to_string());
                 let said = match (known, is_back) {
@@ -182,6 +182,10 @@ fn list(args: &Args, max_age: Option<Duration>, out: &Output) -> Result<CommandO
             true => say(out, "", &says::none_silent(age(most)))?,
             false => out.hint_said(&says::only_silent(age(most))),
         }
+        let never = sites.iter().filter(|site| site.seen_at.is_none()).count() as u64;
+        if never > 0 {
+            out.hint_said(&says::never_came(never));
+        }
     }
     if !out.json && (max_age.is_none() || !sites.is_empty()) {
         out.table(&rows)?;
@@ -209,7 +213,7 @@ fn age(since: Duration) -> String {
 }
 
 fn done(out: &Output, name: &str, what: &str, said: &Message) -> Result<(), Failure> {
-    if out.json { out.document(&json!({ "name": name, "changed": what })) } else { out.line_said(said) }
+    if out.json { out.document(&json!({ "site_name": name, "changed": what })) } else { out.line_said(said) }
 }
 
 pub(super) fn run_store(args: &Args, command: &Store, out: &Output) -> Result<CommandOutcome, Failure> {

@@ -12,6 +12,7 @@ sync_core::sentences! {
         not_paused() = "this central server was not paused";
         moved(count, site) = "Stores that moved to site {site}: {count}";
         none_silent(time) = "No site is silent for longer than {time}.";
+        never_came(count) = "{count} of them never came: {count|it was|they were} added and never set up, or {count|asks|ask} another server.";
         only_silent(time) = "Only sites that are silent for longer than {time} are listed; --max-age never lists all.";
         imported_store(id, name, code, site) = "new store {id} {name} ({code}) is active on site {site}";
         imported_move(id, name, code, from, to) = "store {id} {name} ({code}) moved from site {from} to site {to}";

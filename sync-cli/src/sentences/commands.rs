@@ -72,6 +72,7 @@ sync_core::sentences! {
             {pulled}, integrated {integrated} ({requests} {requests|request|requests}, {sent} up, {received} down)";
         done() = "done";
         left_behind() = "done, but some records went into quarantine";
+        still_behind() = "done, but some records are in quarantine since earlier";
         partial() = "ended at the given limit; the next sync goes on";
         failed() = "not completed; what was done so far is kept";
         stopped() = "stopped; what was done so far is kept";

@@ -11,8 +11,8 @@ sync_core::sentences! {
         of_open_msupply(file, version) = "{file} is a database of Open mSupply {version} itself, not of this program";
         inspect_it(file) = "`oms-sync inspect {file}` reports on its synchronisation. A site of this program has a database of its \
             own: name another file with --db.";
-        speaks_v7() = "Open mSupply 3.x synchronises by V7, which this program does not speak: ask its administrator, or check the \
-            way with `oms-sync doctor --legacy-url URL --site NAME`. A site of this program has a database of its own: name \
+        speaks_v7(file) = "Open mSupply 3.x synchronises by V7, which this program does not speak, or still by V6: `oms-sync \
+            inspect {file}` tells which, and what to do. A site of this program has a database of its own: name \
             another file with --db.";
         alarm(says) = "Alarm: {says}.";
         more(count) = "{count} {count|check was|checks were} made; oms-sync doctor -v shows them.";

@@ -113,6 +113,27 @@ fn a_table_that_is_none_is_refused_in_plain_words() {
 }
 
 #[test]
+fn an_unknown_name_is_followed_by_the_one_that_was_meant() {
+    let office = Office::new(&["north"]);
+    for (args, meant) in [
+        (&["site", "reset-hardware", "nort"][..], Some("there is no site \"nort\"; did you mean north?")),
+        (&["site", "remove", "North"], Some("did you mean north?")),
+        (&["site", "remove", "elsewhere"], None),
+        (&["errors", "sync_pauset"], Some("there is no error code \"sync_pauset\"; did you mean sync_paused?")),
+        (&["errors", "[Sync-Paused]"], Some("did you mean sync_paused?")),
+        (&["errors", "no_such_thing_at_all"], None),
+        (&["man", "docter"], Some("did you mean doctor?")),
+        (&["man", "site", "lst"], Some("did you mean list?")),
+    ] {
+        let said = office.run(args, 2).err;
+        match meant {
+            Some(meant) => assert!(said.contains(meant), "{args:?}: {said}"),
+            None => assert!(said.contains("there is no") && !said.contains("did you mean"), "{args:?}: {said}"),
+        }
+    }
+}
+
+#[test]
 fn the_list_of_silent_sites_says_that_it_is_one() {
     let office = Office::new(&[]);
     office.run(&["site", "add", "north", "--password-file", "pw"], 0);
@@ -132,6 +153,7 @@ fn the_list_of_silent_sites_says_that_it_is_one() {
     let said = office.run(&["site", "list"], 1);
     assert!(said.out.contains("silent") && !said.out.contains("north"), "{said:?}");
     assert!(said.err.contains("Only sites that are silent for longer than 2 d are listed"), "{said:?}");
+    assert!(words(&said).contains("1 of them never came: it was added and never set up"), "{said:?}");
 }
 
 #[test]

@@ -7,9 +7,11 @@ use std::time::Duration;
 
 use sync_core::protocol::PasswordHash;
 
+use super::Clinic;
 use super::bundled::{clinic_with_trouble, unpacked};
 use super::json_keys::JsonKeys;
 use super::support::{Desk, HARDWARE_ID, PASSWORD, Said, assert_no_secret};
+use super::widths::wider;
 
 /// One use of each command with its exit status, in an order that works; `CENTRAL` stands for the server's address. What lists records, and what
 /// is written for another program, may be as wide as it is.
@@ -196,8 +198,8 @@ fn has_machine_time(line: &str) -> bool {
     })
 }
 
-#[test]
-fn no_secret_leaves_by_any_command_and_what_people_read_fits() {
+/// A clinic with all that the uses need.
+fn prepared() -> Clinic {
     let clinic = clinic_with_trouble();
     let desk = &clinic.desk;
     // The password again, so that some of it goes well.
@@ -219,7 +221,34 @@ fn no_secret_leaves_by_any_command_and_what_people_read_fits() {
     let site = include_str!("../../../fixtures/databases/site.sql");
     theirs.execute_batch(&format!("PRAGMA foreign_keys = OFF; BEGIN; {site}; COMMIT;")).expect("sound SQL");
     drop(theirs);
+    clinic
+}
 
+/// A single word, such as an id, an address or a path, is not cut: it can be copied.
+#[test]
+fn what_people_read_fits_a_narrow_terminal() {
+    const COLUMNS: usize = 40;
+    let clinic = prepared();
+    let mut too_wide = String::new();
+    for (width, _, use_) in USES.iter().filter(|(_, _, use_)| *use_ != "demo") {
+        let use_ = use_.replace("CENTRAL", &clinic.server.address);
+        // Data that another program reads, or that stand as they are.
+        if *width == Wide && (!use_.contains("list") || use_.starts_with("records")) && use_ != "changelog" {
+            continue;
+        }
+        for way in [&[][..], &["-v"]] {
+            let words: Vec<&str> = use_.split(' ').chain(way.iter().copied()).collect();
+            let said = clinic.desk.run_with(&[("COLUMNS", &COLUMNS.to_string())], &words);
+            wider(&said.out, COLUMNS).iter().for_each(|line| too_wide.push_str(&format!("{use_} {way:?}: {line}\n")));
+        }
+    }
+    assert!(too_wide.is_empty(), "beyond {COLUMNS} columns:\n{too_wide}");
+}
+
+#[test]
+fn no_secret_leaves_by_any_command_and_what_people_read_fits() {
+    let clinic = prepared();
+    let desk = &clinic.desk;
     let (mut too_wide, mut other_times) = (String::new(), String::new());
     let mut keys = JsonKeys::default();
     for (width, status, use_) in USES {

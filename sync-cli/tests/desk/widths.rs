@@ -32,7 +32,7 @@ const READ: [&str; 22] = [
 ];
 
 /// Lines that are wider than this. A single word, such as an id, an address or a path, is not cut: it can be copied.
-fn wider(text: &str, columns: usize) -> Vec<&str> {
+pub(super) fn wider(text: &str, columns: usize) -> Vec<&str> {
     let is_wider = |line: &&str| line.chars().count() > columns && line.split_whitespace().count() > 1;
     text.lines().filter(is_wider).collect()
 }

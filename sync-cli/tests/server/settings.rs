@@ -15,7 +15,7 @@ fn a_flag_counts_before_the_environment_and_that_before_the_file() {
     }
     let names = |env: &[(&str, &str)], args: &[&str]| {
         let listed = desk.run_with(env, &[args, &["site", "list", "--json"]].concat()).ends(0).json();
-        listed["name"].as_str().expect("a name").to_owned()
+        listed["site_name"].as_str().expect("a name").to_owned()
     };
     write(&desk, "oms-sync.toml", "db = \"file.sqlite\"\n");
     write(&desk, "other.toml", "db = \"other.sqlite\"\n");

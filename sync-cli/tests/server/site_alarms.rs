@@ -46,7 +46,7 @@ fn a_record_that_is_ignored_on_purpose_alarms_no_more() {
     desk.run(&["sync", "-q"]);
     let refused = listed(&desk);
     assert_eq!(
-        (&refused["name"], &refused["refused"], &refused["quarantined_otherwise"]),
+        (&refused["site_name"], &refused["refused"], &refused["quarantined_otherwise"]),
         (&json!("clinic"), &json!(1), &json!(0))
     );
     let page = shows(at, "/", "records in quarantine</span>");

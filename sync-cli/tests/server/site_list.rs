@@ -17,15 +17,21 @@ fn the_list_says_how_each_site_is_and_alarms_for_those_that_stay_away() {
     server.stop().ends(0);
     let sites = listed(&desk, &[], 0);
     let [clinic, depot] = &sites[..] else { panic!("{sites:?}") };
-    assert_eq!((&clinic["name"], &clinic["bound"], &clinic["refused"]), (&json!("clinic"), &json!(true), &json!(0)));
+    assert_eq!(
+        (&clinic["site_name"], &clinic["bound"], &clinic["refused"]),
+        (&json!("clinic"), &json!(true), &json!(0))
+    );
     assert!(clinic["seen_at"].is_string() && clinic["pulled_at"].is_string() && clinic["pushed_at"].is_string());
     assert!(!clinic["version"].as_str().expect("text").is_empty());
-    assert_eq!((&depot["name"], &depot["seen_at"], &depot["bound"]), (&json!("depot"), &json!(null), &json!(false)));
+    assert_eq!(
+        (&depot["site_name"], &depot["seen_at"], &depot["bound"]),
+        (&json!("depot"), &json!(null), &json!(false))
+    );
     let table = desk.run(&["--db", "central.sqlite", "site", "list"]).ends(0).out;
     assert!(table.lines().any(|line| line.contains("depot") && line.contains("never")), "{table}");
 
     let silent = listed(&desk, &["--max-age", "1d"], 1);
-    assert_eq!((silent.len(), &silent[0]["name"]), (1, &json!("depot")));
+    assert_eq!((silent.len(), &silent[0]["site_name"]), (1, &json!("depot")));
     desk.run(&["--db", "central.sqlite", "site", "remove", "depot"]).ends(0);
     assert!(listed(&desk, &["--max-age", "1d"], 0).is_empty());
     let back = desk.run(&["--db", "central.sqlite", "site", "add", "depot", "--password-file", "pw"]).ends(0);
@@ -130,7 +136,7 @@ fn a_table_of_sites_is_imported_once() {
         .expect("a table");
     let refused = desk.run(&import).ends(2);
     assert!(refused.out.contains("choose another code"), "{refused:?}");
-    assert!(listed(&desk, &[], 0).iter().all(|site| site["name"] != "new"), "nothing of the table is added");
+    assert!(listed(&desk, &[], 0).iter().all(|site| site["site_name"] != "new"), "nothing of the table is added");
 }
 
 #[test]
@@ -303,7 +309,7 @@ fn the_state_of_each_site_is_a_document_and_a_page_of_metrics() {
     let (_desk, server, _file) = sent(100, &[]);
     let status = crate::client::get(&server.address, "/status.json").json();
     assert_eq!(
-        (&status["sites"][0]["name"], &status["sites"][0]["refused"]),
+        (&status["sites"][0]["site_name"], &status["sites"][0]["refused"]),
         (&json!("clinic"), &json!(0)),
         "{status}"
     );

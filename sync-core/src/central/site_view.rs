@@ -13,6 +13,7 @@ pub struct SiteView {
     #[serde(rename = "site_id")]
     pub id: SiteId,
     /// Its name.
+    #[serde(rename = "site_name")]
     pub name: String,
     /// The version of its application, as sent by the site; empty before its first visit.
     #[serde(rename = "version")]

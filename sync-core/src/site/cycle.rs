@@ -20,8 +20,8 @@ use crate::protocol::v6::{Action, PushChain};
 use crate::record::{Cursor, NameId, TableName};
 use crate::storage::state::Checkpoint;
 use crate::storage::{
-    Incoming, LogEntry, Quarantine, QuarantineCause, ReadTxn, Selection, Source, WriteTxn, each_quarantined, lock_cycle,
-    state,
+    Incoming, LogEntry, Quarantine, QuarantineCause, ReadTxn, Selection, Source, WriteTxn, each_quarantined,
+    lock_cycle, state,
 };
 use crate::text::Message;
 use crate::text::sentences::cycle as says;

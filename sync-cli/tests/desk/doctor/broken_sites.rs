@@ -257,7 +257,7 @@ const BROKEN: &[Case] = &[
         "central is paused",
         |ward| ward.at_server(&["pause"]),
         "central_server",
-        0,
+        4,
         "sync_paused",
         &["paused for maintenance", "Nothing to do"],
     ),

@@ -333,7 +333,7 @@ fn a_site_that_is_not_let_in() {
             },
             of(
                 "device",
-                0,
+                4,
                 "cursors",
                 "copy_undecided",
                 &["database of site \"clinic\" was set up at", "stop this one"],
