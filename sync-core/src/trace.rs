@@ -102,8 +102,10 @@ mod tests {
     use tracing::{Event, Metadata, Subscriber};
 
     use crate::central::InProcess;
+    use crate::files::{Attach, FileStore};
     use crate::protocol::PasswordHash;
     use crate::record::RecordData;
+    use crate::site::FilesOptions;
     use crate::storage::MemoryStorage;
     use crate::{NoopObserver, Replica, Settings, SyncOptions};
 
@@ -148,7 +150,11 @@ mod tests {
         list.add("clinic", &password).unwrap();
         let store = list.add_store("Ward of the hill", "HILL", "clinic", None).unwrap();
         let replica = Replica::with_storage(Arc::new(MemoryStorage::new()));
-        let site = replica.site(Arc::new(InProcess::new(Arc::new(central.stand_alone_central()))));
+        let folder = tempfile::tempdir().unwrap();
+        let kept_at_central = FileStore::new(folder.path().join("central"));
+        let server = central.stand_alone_central().with_files(kept_at_central);
+        let site = replica.site(Arc::new(InProcess::new(Arc::new(server))));
+        let files = replica.files(folder.path().join("site"));
         let settings = Settings::new("https://central.example.org", "clinic", password);
         site.set_up(&settings.hardware_id("this machine".to_owned()), &mut NoopObserver).unwrap();
         let kept = Kept::default();
@@ -161,11 +167,19 @@ mod tests {
             replica.records().put("asset", [RecordData::parse(fridge).unwrap()]).unwrap();
             let class = r#"{"id":"class1","name":"vans"}"#.to_owned();
             central.records().put("asset_class", [RecordData::parse(class).unwrap()]).unwrap();
+            let mut photo = &b"of a child"[..];
+            files.attach_bytes(&Attach::new("asset", "fridge1", "door.jpg"), &mut photo).unwrap();
             site.sync(&SyncOptions::default(), &mut NoopObserver).unwrap().into_result().unwrap();
+            kept.0.lock().unwrap().push_str("then files: ");
+            site.sync_files(&files, &FilesOptions::default(), &mut NoopObserver).unwrap().into_result().unwrap();
         });
         assert!(central.records().get("asset", "fridge1").unwrap().is_some(), "the record has moved");
         assert!(replica.records().get("asset_class", "class1").unwrap().is_some(), "the record has moved");
         let text = kept.0.lock().unwrap().clone();
+        let of_files = text.split("then files: ").nth(1).unwrap();
+        for expected in ["span step name=\"Files\"", "status=200", "message=request", "done=1 total=1"] {
+            assert!(of_files.contains(expected), "{expected}: {of_files}");
+        }
         for expected in [
             "span cycle",
             "span step name=\"Prepare\"",
@@ -173,14 +187,15 @@ mod tests {
             "outcome=\"done\"",
             "status=200",
             "message=batch done=1 total=1",
-            "pushed=1",
+            "pushed=2",
         ] {
             assert!(text.contains(expected), "{expected}: {text}");
         }
         let secrets =
             ["example.org", "this machine", "hidden", PasswordHash::of_password("hidden").expose()].map(str::to_owned);
         let content =
-            ["leaks", "vans", "fridge1", "class1", "Ward of the hill", "HILL", store.as_str()].map(str::to_owned);
+            ["leaks", "vans", "fridge1", "class1", "Ward of the hill", "HILL", "door", "of a child", store.as_str()]
+                .map(str::to_owned);
         for unwanted in secrets.iter().chain(&content) {
             assert!(!text.contains(unwanted.as_str()), "{unwanted}: {text}");
         }

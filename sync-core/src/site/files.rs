@@ -20,12 +20,13 @@ use super::observer::{Pace, Step, SyncEvent, SyncObserver};
 use super::report::Finished;
 use super::sizing::Sizes;
 use super::watch::{ExchangeProgress, apart};
-use crate::error::{Error, ErrorClass, Result};
+use crate::error::{Error, ErrorClass, Result, Server};
 use crate::files::{Files, Retry, failed};
 use crate::role::Role;
 use crate::storage::state::role;
 use crate::storage::{FileDirection, FileEntry, FileState, LoggedError};
 use crate::text::sentences::cycle as says;
+use crate::trace::{self, RequestFigures};
 use crate::transport::{HttpRequest, Stop, StreamedResponse, Transport, TransportError};
 
 /// After so many failures of the line in a row, the line is bad, not the files.
@@ -213,6 +214,7 @@ impl Site {
                 || options.max_bytes.is_some_and(|max| bytes >= max)
         };
         let step = Step::Files;
+        let _span = trace::step(step.label());
         let outcome = mover.tell(&SyncEvent::StepStarted { step }).and_then(|()| mover.run(is_over));
         let is_out_of_time = mover.time.ended;
         let outcome = outcome.or_else(|error| match error {
@@ -222,6 +224,8 @@ impl Site {
         let kept = mover.sizes.store_of_files(self.storage.as_ref());
         mover.report.error = outcome.and(kept).err();
         let error = mover.report.error.as_ref().map(Error::code);
+        let moved = mover.report.uploaded + mover.report.downloaded;
+        trace::step_ended(error, moved, moved + mover.report.failed);
         // The run ends anyway, so a break of the observer here changes nothing.
         let _ = mover.tell(&SyncEvent::StepFinished { step, error });
         Ok(mover.report)
@@ -339,7 +343,22 @@ impl FileTransfers<'_> {
     }
 
     fn stream(&mut self, request: &HttpRequest) -> std::result::Result<StreamedResponse, TransportError> {
-        self.watched(|transport| transport.stream(request, None))
+        let began = self.site.clock.monotonic();
+        let response = self.watched(|transport| transport.stream(request, None));
+        let announced = |response: &StreamedResponse| response.header("content-length")?.trim().parse().ok();
+        self.note_request(
+            began,
+            request.body.len() as u64,
+            response.as_ref().ok().and_then(announced).unwrap_or(0),
+            response.as_ref().ok().map(|response| response.status),
+        );
+        response
+    }
+
+    /// Emits a request with the bytes that it sent, and those that its answer has or announces.
+    fn note_request(&self, began: Duration, bytes_sent: u64, bytes_received: u64, status: Option<u16>) {
+        let took = self.site.clock.monotonic().saturating_sub(began);
+        trace::request(&RequestFigures { server: Server::Central.as_str(), bytes_sent, bytes_received, status, took });
     }
 }
 

@@ -75,6 +75,7 @@ impl FileTransfers<'_> {
             body: Vec::new(),
         };
         let sha256 = entry.sha256.clone();
+        let began = self.site.clock.monotonic();
         let (sent, checked) = self.sent(bytes, |transport, tell| {
             let mut checked =
                 VerifiedReader { file, hash: Some(Sha256::new()), read: 0, bytes, sha256, tell, stopped: None };
@@ -85,6 +86,8 @@ impl FileTransfers<'_> {
         });
         let UploadResult { read, sha256, stopped } = checked;
         self.report.bytes_sent += read;
+        let received = sent.as_ref().map_or(0, |response| response.body.len() as u64);
+        self.note_request(began, read, received, sent.as_ref().ok().map(|response| response.status));
         match stopped {
             Some(Stopped::Changed) => return Err(changed("changed after it was attached")),
             Some(Stopped::Cancelled) => return Err(Error::Cancelled.into()),
