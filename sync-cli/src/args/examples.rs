@@ -114,7 +114,8 @@ hour; each of these waits is shortened at random by up to half. If another cycle
 was running it waits half a minute; if only a person can fix the failure, such
 as a wrong password, an hour. SIGTERM and Ctrl-C end the running cycle
 cleanly, and the program with status 0; a second one ends it at once. SIGHUP
-begins a cycle now.
+begins a cycle now. Edits that come while a cycle runs, too late for its push,
+are sent by another one a second later.
 
 Examples:
   oms-sync run                        every five minutes
