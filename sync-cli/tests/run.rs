@@ -59,7 +59,7 @@ fn a_line_a_cycle_until_a_signal_comes() {
             let line = running.line();
             assert_eq!((&line["cycle"], &line["outcome"]), (&number.into(), &"done".into()), "{line}");
             assert_eq!((&line["next_in_seconds"], &line["needs_person"]), (&1.into(), &false.into()), "{line}");
-            for key in ["pushed", "pulled", "quarantined", "refused", "failures"] {
+            for key in ["pushed", "pulled", "quarantined", "refused", "still_quarantined", "failures"] {
                 assert!(line[key].is_u64(), "{key}: {line}");
             }
             assert!(line["seconds"].is_f64() && line["started_at"].is_string() && line["error"].is_null(), "{line}");

@@ -217,10 +217,12 @@ fn facts(end: &CycleEnd) -> (&'static str, u64, u64, f64) {
 
 fn document(end: &CycleEnd, moved: Option<&FilesReport>, out: &Output) -> serde_json::Value {
     let (outcome, pushed, pulled, seconds) = facts(end);
-    let left = end.result.as_ref().map_or((0, 0), |report| (report.quarantined, report.refused));
+    let left =
+        end.result.as_ref().map_or((0, 0, 0), |report| (report.quarantined, report.refused, report.still_quarantined));
     json!({
         "cycle": end.number, "started_at": end.started_at, "outcome": outcome, "pushed": pushed, "pulled": pulled,
-        "quarantined": left.0, "refused": left.1, "seconds": seconds, "error": end.error().map(|error| out.written_down(error)),
+        "quarantined": left.0, "refused": left.1, "still_quarantined": left.2,
+        "seconds": seconds, "error": end.error().map(|error| out.written_down(error)),
         "files": moved.map(|moved| json!({ "uploaded": moved.uploaded, "downloaded": moved.downloaded, "failed": moved.failed })),
         "failures": end.failures, "needs_person": end.needs_person, "next_in_seconds": end.next_in.map(|wait| wait.as_secs()),
     })
