@@ -13,6 +13,9 @@ use tokio::time::{Instant, timeout, timeout_at};
 
 /// How long a holder counts as quick, without any progress.
 const NEW: Duration = Duration::from_secs(1);
+/// How long a lent share is kept before its own owner's next one can take it: long, so that an owner whose answers lie
+/// has few made, and nothing for an honest one, which waits for an answer before it asks again.
+const KEPT_FROM_ITS_OWNER: Duration = Duration::from_secs(30);
 /// The interval at which a waiter checks by itself.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
@@ -97,18 +100,56 @@ impl Budget {
     /// Gives a holder more if there is room, or drops others to make room.
     fn try_grow(&self, id: u64, more: usize, may_displace: bool) -> bool {
         let state = &mut *self.lock();
-        let free = self.capacity.saturating_sub(state.used);
-        if more <= free {
+        let (free, own_room) = (self.capacity.saturating_sub(state.used), self.own_room(state, id));
+        if more <= free.min(own_room) {
             state.used += more;
             if let Some(holder) = state.holders.get_mut(&id) {
                 holder.weight += more;
             }
             return true;
         }
-        if may_displace {
-            self.displace(state, id, more, free);
+        match own_room < more {
+            _ if !may_displace => {}
+            true => self.displace_own(state, id, more - own_room),
+            false => self.displace(state, id, more, free),
         }
         false
+    }
+
+    /// What the owner of this holder may still take. Where shares are lent for a time it is no more than the fair share
+    /// in all, or one share of any size: an owner that lets its answers lie must not have more of them made.
+    fn own_room(&self, state: &Holders, id: u64) -> usize {
+        let Some(asking) = state.holders.get(&id).filter(|_| self.kept_for.is_some()) else { return usize::MAX };
+        let of_owner = state.holders.iter().filter(|(other, holder)| **other != id && holder.owner == asking.owner);
+        match of_owner.map(|(_, holder)| holder.weight).sum() {
+            0 => usize::MAX,
+            others => self.fair.saturating_sub(others + asking.weight),
+        }
+    }
+
+    /// Drops holders of the same owner, slowest first, that have kept their share for their time.
+    fn displace_own(&self, state: &mut Holders, id: u64, more: usize) {
+        let Some((owner, kept_for)) = state.holders.get(&id).map(|holder| holder.owner).zip(self.kept_for) else {
+            return;
+        };
+        let now = Instant::now();
+        let of_owner = state.holders.iter_mut().filter(|(other, holder)| **other != id && holder.owner == owner);
+        let (leaving, staying): (Vec<_>, Vec<_>) =
+            of_owner.map(|(_, holder)| holder).partition(|holder| holder.is_leaving);
+        let mut coming: usize = leaving.iter().map(|holder| holder.weight).sum();
+        let mut kept_long: Vec<&mut Holder> = staying
+            .into_iter()
+            .filter(|holder| !holder.is_held && now.saturating_duration_since(holder.began) > KEPT_FROM_ITS_OWNER)
+            .collect();
+        kept_long.sort_by_cached_key(|holder| (holder.pace(now), holder.began));
+        for holder in kept_long {
+            if coming >= more {
+                break;
+            }
+            coming += holder.weight;
+            holder.is_leaving = true;
+            holder.leave.notify_one();
+        }
     }
 
     /// Drops holders, worst first, if those of no higher rank than this one are enough.
@@ -160,9 +201,16 @@ impl Budget {
             Trust::SignedIn if !holder.is_held && self.kept_for.is_some_and(|kept| age > kept) => Trust::KnownAddress,
             trust => trust,
         };
+        (trust, Reverse(share), holder.pace(now), holder.began)
+    }
+}
+
+impl Holder {
+    /// The bytes a second that went through, or the largest number as long as it is new.
+    fn pace(&self, now: Instant) -> u64 {
+        let age = now.saturating_duration_since(self.began);
         let millis = u64::try_from(age.as_millis()).unwrap_or(u64::MAX);
-        let pace = if age < NEW { u64::MAX } else { holder.moved.saturating_mul(1000) / millis.max(1) };
-        (trust, Reverse(share), pace, holder.began)
+        if age < NEW { u64::MAX } else { self.moved.saturating_mul(1000) / millis.max(1) }
     }
 }
 
@@ -203,7 +251,8 @@ impl Share {
 
     /// Takes a part of the free amount, within these bounds, if possible; returns how much.
     pub(super) fn try_part(&self, least: usize, most: usize) -> Option<usize> {
-        let wanted = (self.of.free() / 8).clamp(least, most);
+        let own_room = self.of.own_room(&self.of.lock(), self.id);
+        let wanted = (self.of.free() / 8).min(own_room).clamp(least, most);
         self.of.try_grow(self.id, wanted, true).then_some(wanted)
     }
 
@@ -434,6 +483,23 @@ mod tests {
         assert_eq!(displaced(&budget, site(4), 10, &mut held).await, [0; 0]);
         tokio::time::advance(Duration::from_secs(6)).await;
         assert_eq!(displaced(&budget, site(4), 10, &mut held).await, [1]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn where_it_is_lent_an_owner_has_its_fair_share_until_its_own_slowest_has_kept_it_for_its_time() {
+        let budget = Budget::new(1000, 30, Some(Duration::from_secs(5)));
+        let [reader, other] = [2, 3].map(|number| (Owner::Site(SiteId(number)), Trust::SignedIn));
+        let mut held = vec![take(&budget, other, 10).await, take(&budget, reader, 20).await];
+        let next = enter(&budget, reader);
+        assert_eq!(next.share.try_part(5, 20), Some(10), "what is left of its share");
+        held.push(next);
+        tokio::time::advance(Duration::from_secs(25)).await;
+        assert_eq!(enter(&budget, reader).share.try_part(5, 20), None, "though the budget is nearly empty");
+        assert!(!is_told(&held[1]).await && !is_told(&held[2]).await, "both are within their time");
+        held[1].share.moved(100);
+        tokio::time::advance(Duration::from_secs(10)).await;
+        assert_eq!(displaced(&budget, reader, 5, &mut held).await, [2], "the slower of its own, and no other site");
+        assert_eq!(take(&budget, (Owner::Site(SiteId(4)), Trust::SignedIn), 500).await.share.try_part(1, 1), Some(1));
     }
 
     #[test]

@@ -11,7 +11,7 @@ use crate::integrate::{Integrated, IntegrationQueue, Provenance, integrate, merg
 use crate::protocol::v6::Action;
 use crate::record::{RecordId, TableName};
 use crate::storage::{
-    Buffered, Incoming, Quarantine, QuarantineCause, Source, Storage, WriteTxn, each_quarantined, state,
+    Buffered, Incoming, Quarantine, QuarantineCause, ReadTxn, Source, Storage, WriteTxn, each_quarantined, state,
 };
 use crate::support::Support;
 use crate::text::sentences::{input, quarantine as say};
@@ -166,11 +166,10 @@ fn stage_causes(
     txn.commit()
 }
 
-/// Logs a record again that was written here and refused by a server, if the refused version is still the stored one.
+/// Logs a record again that was written here and refused by a server, if the refused version is still the stored one and no
+/// later version waits.
 fn send_again(txn: &dyn WriteTxn, clock: &dyn Clock, row: Buffered, retried: &mut Retried) -> Result<()> {
-    let is_still_here = row.incoming.action != Action::Delete && is_as_stored(txn, &row.incoming)?;
-    if !is_still_here || !outgoing::is_readable(&row.incoming.data) {
-        let why = if is_still_here { say::not_readable_everywhere() } else { say::another_version_here() };
+    if let Some(why) = reason_against_sending(txn, &row)? {
         let Incoming { table, id, .. } = row.incoming;
         retried.not_retried.push(NotRetried { number: row.sequence, table, id, why });
         return Ok(());
@@ -178,6 +177,23 @@ fn send_again(txn: &dyn WriteTxn, clock: &dyn Clock, row: Buffered, retried: &mu
     push_again(txn, &row, clock.now())?;
     retried.sent_again += 1;
     Ok(())
+}
+
+fn reason_against_sending(
+    txn: &dyn ReadTxn,
+    Buffered { incoming, sequence, .. }: &Buffered,
+) -> Result<Option<Message>> {
+    let is_still_here = incoming.action != Action::Delete && is_as_stored(txn, incoming)?;
+    let is_later = |other: &Buffered| other.incoming.source != Source::Local && other.sequence > *sequence;
+    Ok(if !is_still_here {
+        Some(say::another_version_here())
+    } else if !outgoing::is_readable(&incoming.data) {
+        Some(say::not_readable_everywhere())
+    } else if txn.buffered_versions(&incoming.table, &incoming.id)?.iter().any(is_later) {
+        Some(say::later_version_waits())
+    } else {
+        None
+    })
 }
 
 impl Support {
@@ -273,6 +289,13 @@ mod tests {
         support
     }
 
+    fn store(support: &Support, record: &Incoming) {
+        let txn = support.storage.write().unwrap();
+        let (origin, now) = (Origin::Sync(None), Timestamp::from_unix_millis(0));
+        write::upsert(txn.as_ref(), &record.table, &record.id, &record.data, origin, now).unwrap();
+        txn.commit().unwrap();
+    }
+
     #[test]
     fn a_record_that_still_waits_goes_back_into_quarantine() {
         let support = stored(&[child("a"), child("b")]);
@@ -329,18 +352,7 @@ mod tests {
     fn a_refused_record_is_sent_again_only_if_its_version_is_still_stored() {
         let local = |id: &str| Incoming { source: Source::Local, ..child(id) };
         let support = stored(&[local("same"), local("other")]);
-        let txn = support.storage.write().unwrap();
-        let now = Timestamp::from_unix_millis(0);
-        write::upsert(
-            txn.as_ref(),
-            &"name_property".into(),
-            &"same".into(),
-            &local("same").data,
-            Origin::Sync(None),
-            now,
-        )
-        .unwrap();
-        txn.commit().unwrap();
+        store(&support, &local("same"));
         let retried = support.retry(RetrySelection::All).unwrap();
         assert_eq!((retried.sent_again, retried.not_retried.len()), (1, 1));
         assert_eq!(retried.not_retried[0].id, *"other");
@@ -348,5 +360,22 @@ mod tests {
         let local = crate::storage::Selection::Local;
         assert_eq!(txn.changes(&local, crate::record::Cursor(0), 9).unwrap().len(), 1);
         assert_eq!(txn.quarantined(0, 9).unwrap().len(), 1, "the other record stays in quarantine");
+    }
+
+    /// A site that was put back from a backup sets its older version aside, and central's later one waits for its parent.
+    #[test]
+    fn a_record_is_not_sent_again_over_a_later_version_that_waits() {
+        let local = |id: &str| Incoming { source: Source::Local, ..child(id) };
+        let later = |id: &str| {
+            let data = child(id).data.as_str().replace("true", "false");
+            Incoming { data: RecordData::parse(data).unwrap(), ..child(id) }
+        };
+        let support = stored(&[local("newer waits"), later("newer waits"), later("older waits"), local("older waits")]);
+        store(&support, &local("newer waits"));
+        store(&support, &local("older waits"));
+        let retried = support.retry(RetrySelection::All).unwrap();
+        assert_eq!((retried.sent_again, retried.not_retried.len()), (1, 1));
+        assert_eq!(retried.not_retried[0].id, *"newer waits");
+        assert_eq!(retried.not_retried[0].why, say::later_version_waits());
     }
 }

@@ -350,6 +350,8 @@ crate::sentences! {
             "not every server and site could read it, so it is sent to none; write the record again without what its reason names";
         another_version_here() =
             "it was written here, and the version here now is another one; write the record again if this one matters";
+        later_version_waits() = "a later version came from a server and waits to be integrated; this one would undo it. Write the \
+            record again if this one matters";
     }
     /// Faults of given input: an option, a file, a record.
     input {

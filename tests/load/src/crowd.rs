@@ -44,18 +44,19 @@ const CROWDS: [Crowd; 9] = [
     ("3 pushes with 10,000 records", pushes),
 ];
 
-/// Measures a site beside each crowd, and gives a table.
+/// Measures a site beside each crowd, or beside those whose name has one of the words, and gives a table.
 ///
 /// # Errors
 /// The server cannot be started, or the known site is not answered.
-pub fn run(program: &Path) -> Result<String, String> {
+pub fn run(program: &Path, words: &[String]) -> Result<String, String> {
     let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
     let db = folder.path().join("central.sqlite");
     let plan = Plan { sites: SITES, rows: ROWS, active: SITES, ..Plan::of_a_country(program.to_owned()) };
     seed::fill(&db, &plan).map_err(|error| error.to_string())?;
     let mut table =
         format!("{:<46}{:>8}{:>10}{:>10}{:>10}{:>9}\n", "beside", "asked", "p50 ms", "p99 ms", "max ms", "MB");
-    for (name, crowd) in CROWDS {
+    let is_wanted = |name: &str| words.is_empty() || words.iter().any(|word| name.contains(word.as_str()));
+    for (name, crowd) in CROWDS.into_iter().filter(|(name, _)| is_wanted(name)) {
         // A server of its own for each: what one crowd leaves behind is not the next one's.
         let server = Server::start(program, &db)?;
         let address = server.url().trim_start_matches("http://").to_owned();

@@ -6,12 +6,13 @@ use std::process::ExitCode;
 use sync_load::{Plan, run};
 
 const USAGE: &str = "\
-load [--program PATH] crowd
+load [--program PATH] crowd [WORDS]
 load [--program PATH] [--sites N] [--rows N] [--rate N] [--seconds T] [--at-once N] [--active N]
 
 Starts a central server on this machine over a fresh database, and plays sites that push and pull over HTTP.
 
-With crowd it measures one site beside crowds that take all they can get, each for a few seconds.
+With crowd it measures one site beside crowds that take all they can get, each for a few seconds; with WORDS only those
+whose name has one of the words.
 
 --program   the program oms-sync; by default the one beside this program
 --sites     how many sites and stores central has (40000)
@@ -44,20 +45,20 @@ fn parse() -> Option<Plan> {
     (plan.sites > 0).then_some(plan)
 }
 
-/// The program, if the words ask for the crowd.
-fn crowd() -> Option<PathBuf> {
-    let words: Vec<String> = std::env::args().skip(1).collect();
+/// The program, if the words ask for the crowd, and which crowds.
+fn crowd() -> Option<(PathBuf, Vec<String>)> {
+    let mut words: Vec<String> = std::env::args().skip(1).collect();
     let beside = std::env::current_exe().ok()?.with_file_name(format!("oms-sync{}", std::env::consts::EXE_SUFFIX));
-    match words.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
-        ["crowd"] => Some(beside),
-        ["--program", program, "crowd"] => Some(PathBuf::from(program)),
-        _ => None,
-    }
+    let (program, at) = match words.as_slice() {
+        [flag, program, ..] if flag == "--program" => (PathBuf::from(program), 2),
+        _ => (beside, 0),
+    };
+    (words.get(at)? == "crowd").then(|| (program, words.split_off(at + 1)))
 }
 
 fn main() -> ExitCode {
-    if let Some(program) = crowd() {
-        return match sync_load::crowd::run(&program) {
+    if let Some((program, words)) = crowd() {
+        return match sync_load::crowd::run(&program, &words) {
             Ok(table) => {
                 print!("{table}");
                 ExitCode::SUCCESS
