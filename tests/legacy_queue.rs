@@ -1,6 +1,7 @@
 //! The legacy server's queue and the edits of a site, also after a restore from a backup.
 
 use sync_core::site::Step;
+use sync_core::storage::Storage as _;
 use sync_testkit::legacy_server::{Endpoint, Fault, PlannedFault, rows};
 use sync_tests::world::data;
 
@@ -74,6 +75,34 @@ fn what_a_backup_had_sent_undoes_nothing_that_came_later() {
     a.sync();
     assert!(a.get("transact", "t").unwrap().contains("later"));
     assert_eq!(country.legacy.row("transact", "t").unwrap()["comment"], "later");
+}
+
+/// The refilled queue has no documents of a store that is elsewhere now, so nothing says that the edit of the backup was sent.
+#[test]
+fn an_edit_of_a_backup_undoes_nothing_in_a_store_that_has_moved_since() {
+    let country = Country::new();
+    let [own, other] = [0, 1].map(|n| country.world.sites[n].clone());
+    let (a, b) = (country.site("district_a"), country.site("district_b"));
+    let line = |comment: &str| data(&format!(r#"{{"ID":"l","transaction_ID":"t","comment":"{comment}"}}"#));
+    a.records.put("transact", [transact("t", &own.store_id, "of the backup")]).unwrap();
+    a.records.put("trans_line", [line("of the backup")]).unwrap();
+    let backup = a.storage.backup();
+    a.sync();
+    country.legacy.move_store(&own.store_id, other.site_id);
+    country.legacy.queue_store(&own.store_id);
+    b.sync();
+    b.records.put("transact", [transact("t", &own.store_id, "later")]).unwrap();
+    b.records.put("trans_line", [line("later")]).unwrap();
+    b.sync();
+    a.storage.restore(&backup);
+    a.sync();
+    a.sync();
+    for (table, id) in [("transact", "t"), ("trans_line", "l")] {
+        assert_eq!(country.legacy.row(table, id).unwrap()["comment"], "later", "{table}");
+    }
+    let aside = a.storage.read().unwrap().quarantined(0, 9).unwrap();
+    assert!(aside.iter().all(|(_, why)| why.reason.contains("on another site now")), "{aside:?}");
+    assert_eq!(aside.len(), 2, "nothing is lost if it was not sent: a person can try it again");
 }
 
 #[test]

@@ -134,7 +134,7 @@ fn joins_the_same(one: &RecordData, other: &RecordData) -> bool {
 }
 
 /// The site of a store, in this database.
-fn site_of_store(txn: &dyn ReadTxn, store: &RecordId) -> Result<Option<i64>> {
+pub(crate) fn site_of_store(txn: &dyn ReadTxn, store: &RecordId) -> Result<Option<i64>> {
     Ok(txn.record(&TableName::from("store"), store)?.as_ref().and_then(site_in))
 }
 

@@ -21,12 +21,13 @@ mod unseen_moves;
 /// again.
 pub(crate) const PAUSE: std::time::Duration = std::time::Duration::from_millis(4);
 
-pub(crate) use at_central::{site_in, upsert_with_fanout};
+pub(crate) use at_central::{site_in, site_of_store, upsert_with_fanout};
 pub(crate) use known_table::check_known;
 pub(crate) use record::{Origin, WriteEffect, delete, is_same, log_deletion, marked_deleted, scope, upsert};
 pub(crate) use relog::{
     is_as_stored, leave_source_out, notify_stale_site, push_again, reassert_local, relog_range, relog_row,
     relog_what_replaced, requeue_edit,
 };
+pub(crate) use rules::store_of_document;
 pub(crate) use transaction::{is_local_only, put_of_host};
 pub(crate) use unseen_moves::{UnseenMove, WritingSite, relog_move_away, unseen_move};

@@ -132,6 +132,21 @@ pub(super) fn active_stores(txn: &dyn ReadTxn) -> Result<Vec<StoreId>> {
     site_id(txn)?.map_or(Ok(Vec::new()), |site| txn.stores_of_site(site))
 }
 
+/// The store of a legacy record: its own, or that of the record whose line it is.
+pub(crate) fn store_of_document(txn: &dyn ReadTxn, table: &TableName, data: &RecordData) -> Result<Option<StoreId>> {
+    let store = match document_store(table, data) {
+        DocumentStore::In(parent, id) => match txn.record(&parent, &id)? {
+            Some(data) => document_store(&parent, &data),
+            None => DocumentStore::Nowhere,
+        },
+        store => store,
+    };
+    Ok(match store {
+        DocumentStore::Here(store) => Some(store),
+        DocumentStore::In(..) | DocumentStore::Nowhere => None,
+    })
+}
+
 /// The writer, for the rules of ownership.
 pub(super) struct RecordWriter<'t> {
     txn: &'t dyn WriteTxn,
@@ -204,14 +219,8 @@ impl<'t> RecordWriter<'t> {
     pub(super) fn check_legacy_store(&self, table: &TableName, id: &RecordId, new: Option<&RecordData>) -> Result<()> {
         let stored = self.txn.record(table, id)?;
         for data in stored.iter().chain(new) {
-            let store = match document_store(table, data) {
-                DocumentStore::In(parent, id) => {
-                    let parent = self.txn.record(&parent, &id)?.map(|data| document_store(&parent, &data));
-                    parent.unwrap_or(DocumentStore::Nowhere)
-                }
-                store => store,
-            };
-            if matches!(store, DocumentStore::Here(store) if !self.stores.contains(&store)) {
+            let store = store_of_document(self.txn, table, data)?;
+            if store.is_some_and(|store| !self.stores.contains(&store)) {
                 return Err(refused(Refusal::StoreNotActiveHere { table: table.to_string() }, id));
             }
         }

@@ -7,7 +7,7 @@ use crate::changelog::{Change, NewChange};
 use crate::error::{Result, Server};
 use crate::integrate::note_at_central;
 use crate::protocol::v6::{Action, BatchElement, ReadBatch};
-use crate::record::{Cursor, RecordData, RecordId, SiteId, TableName};
+use crate::record::{Cursor, RecordData, RecordId, SiteId, TableName, record_type};
 use crate::site::Site;
 use crate::site::legacy::push::is_pushed_to_legacy;
 use crate::storage::state::{CentralRestore, OwnRestore, ResendRange, RestorePoint, site_id};
@@ -80,7 +80,7 @@ fn compare(
     } else if was_read {
         write::reassert_local(txn, table, id, &record.record_data, site.clock.now())?;
     } else {
-        txn.stage(&set_aside(table, id, ours.as_ref()), site.clock.now())?;
+        txn.stage(&set_aside(table, id, ours.as_ref(), MAY_BE_LATER), site.clock.now())?;
     }
     Ok(false)
 }
@@ -173,6 +173,39 @@ pub(crate) fn yield_to_newer_at_legacy(site: &Site, txn: &dyn WriteTxn, incoming
     Ok(())
 }
 
+/// In a restored site, once the legacy server's new queue was read: edits from the backup of documents whose store is elsewhere
+/// now go into quarantine. The queue has no documents of such a store, so nothing shows whether the edit was sent since the
+/// backup; if it was, the store's site may have edited the document since, and the server would take the older edit over that.
+pub(crate) fn set_aside_of_moved_stores(site: &Site, txn: &dyn WriteTxn) -> Result<()> {
+    let lost = OwnRestore::load(txn, Server::Legacy)?.unread();
+    let Some((lost, own)) = lost.zip(site_id(txn)?) else { return Ok(()) };
+    let mut next = state::PUSH_CURSOR_LEGACY.get(txn)?;
+    loop {
+        let rows = txn.changes(&Selection::Local, next, ROWS)?;
+        let last = rows.last().map(|row| row.cursor).filter(|last| *last < lost.before);
+        for Change { change, .. } in rows.into_iter().filter(|row| row.cursor < lost.before && is_legacy_only(row)) {
+            let Some(ours) = txn.record(&change.table, &change.id)? else { continue };
+            let is_newer = txn.has_local_change(&change.table, &change.id, lost.before)?;
+            if !is_newer && is_of_another_site(txn, &change.table, &ours, own)? {
+                txn.stage(&set_aside(&change.table, &change.id, Some(&ours), OF_MOVED_STORE), site.clock.now())?;
+                txn.mark_synced(&change.table, &change.id)?;
+            }
+        }
+        let Some(last) = last else { return Ok(()) };
+        next = last.next();
+    }
+}
+
+fn is_legacy_only(row: &Change) -> bool {
+    record_type(row.change.table.as_str()).is_none() && is_pushed_to_legacy(row, false)
+}
+
+fn is_of_another_site(txn: &dyn ReadTxn, table: &TableName, data: &RecordData, own: SiteId) -> Result<bool> {
+    let Some(store) = write::store_of_document(txn, table, data)? else { return Ok(false) };
+    let site = write::site_of_store(txn, &RecordId::from(store.as_str()))?;
+    Ok(site.is_some_and(|site| site != i64::from(own.0)))
+}
+
 /// This site's edits in a restored backup that were not pushed when the backup was made.
 struct BackupEdits {
     unpushed: Cursor,
@@ -194,15 +227,18 @@ impl BackupEdits {
         }
         let ours = txn.record(table, id)?;
         if !write::is_same(table, action, data, ours.as_ref()) {
-            txn.stage(&set_aside(table, id, ours.as_ref()), site.clock.now())?;
+            txn.stage(&set_aside(table, id, ours.as_ref(), MAY_BE_LATER), site.clock.now())?;
         }
         txn.mark_synced(table, id)
     }
 }
 
-fn set_aside(table: &TableName, id: &RecordId, ours: Option<&RecordData>) -> Incoming {
-    let reason = "a backup was put back, here or at central, and central has another version that may be the later one"
-        .to_owned();
+const MAY_BE_LATER: &str =
+    "a backup was put back, here or at central, and central has another version that may be the later one";
+const OF_MOVED_STORE: &str = "a backup was put back here, and the store of this record is on another site now, which may have a later \
+    version; if it has none, try this one again";
+
+fn set_aside(table: &TableName, id: &RecordId, ours: Option<&RecordData>, reason: &str) -> Incoming {
     Incoming {
         source: Source::Local,
         table: table.clone(),
@@ -211,6 +247,6 @@ fn set_aside(table: &TableName, id: &RecordId, ours: Option<&RecordData>) -> Inc
         data: ours.cloned().unwrap_or_else(|| RecordData::of(&())),
         cursor: None,
         known: Default::default(),
-        quarantine: Some(Quarantine { cause: QuarantineCause::Refused, reason, waits_for: None }),
+        quarantine: Some(Quarantine { cause: QuarantineCause::Refused, reason: reason.to_owned(), waits_for: None }),
     }
 }

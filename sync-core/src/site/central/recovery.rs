@@ -9,7 +9,7 @@
 
 use url::Url;
 
-use super::outdated::{own_site, requeue_next};
+use super::outdated::{own_site, requeue_next, set_aside_of_moved_stores};
 use super::position::{Position, read_from_the_beginning};
 use crate::changelog::ChangelogGap;
 use crate::error::{Result, Server};
@@ -291,6 +291,7 @@ pub(crate) fn legacy_is_recovered(site: &Site) -> Result<()> {
         return Ok(());
     }
     let txn = site.storage.write()?;
+    set_aside_of_moved_stores(site, txn.as_ref())?;
     restore.ended().store(txn.as_ref(), Server::Legacy)?;
     txn.commit()
 }
