@@ -53,6 +53,17 @@ impl Merge {
 pub(super) fn came_late(txn: &dyn WriteTxn, incoming: &Incoming, origin: Option<SiteId>, now: Timestamp) -> Result<()> {
     if edited_here(txn, &incoming.table, &incoming.id)? == EditProgress::Arrived {
         in_a_merge(txn, || write::delete(txn, &incoming.table, &incoming.id, Origin::Sync(origin), now))?;
+        wake_for_merged(txn, &incoming.table, &incoming.id)?;
+    }
+    Ok(())
+}
+
+/// Stages again what waits for a merged record: it is there no more, and nothing else would wake it.
+fn wake_for_merged(txn: &dyn WriteTxn, table: &TableName, id: &RecordId) -> Result<()> {
+    txn.wake_waiting(table, id)?;
+    if *table == *"name" {
+        // Records that wait for a patient to become visible name the patient's id.
+        txn.wake_waiting(&"name_store_join".into(), id)?;
     }
     Ok(())
 }
@@ -79,12 +90,7 @@ pub(super) fn note(
     if edited_here(txn, table, &from)? == EditProgress::Arrived {
         in_a_merge(txn, || write::delete(txn, table, &from, Origin::Sync(origin), now))?;
     }
-    txn.wake_waiting(table, &from)?;
-    if *table == *"name" {
-        // Records that wait for a patient to become visible name the patient's id.
-        txn.wake_waiting(&"name_store_join".into(), &from)?;
-    }
-    Ok(())
+    wake_for_merged(txn, table, &from)
 }
 
 /// The progress of the newest local edit of a record, at the server that has least of it.
@@ -287,6 +293,7 @@ impl Rewriter<'_> {
             return Ok(0);
         }
         write::delete(txn, table, id, Origin::Sync(self.origin), self.clock.now())?;
+        wake_for_merged(txn, table, id)?;
         Ok(1)
     }
 }

@@ -116,6 +116,37 @@ fn what_a_site_writes_of_a_merged_record_is_set_aside_with_the_reason() {
     }
 }
 
+/// The merged patient stays here until an edit of it has arrived at the legacy server.
+#[test]
+fn what_waits_for_a_merged_patient_to_be_visible_waits_until_the_patient_is_removed() {
+    let (storage, clock, site) =
+        (MemoryStorage::new(), SystemClock::new(), Provenance::new(Source::Site(SiteId(2)), None));
+    let receive_from = |provenance: &Provenance, source, message: Incoming| {
+        let txn = storage.write().unwrap();
+        receive(txn.as_ref(), clock.now(), provenance, vec![Incoming { source, ..message }]).unwrap();
+        txn.commit().unwrap();
+    };
+    let txn = storage.write().unwrap();
+    write::upsert(txn.as_ref(), &"name".into(), &"B".into(), &name("B").data, Origin::Local, clock.now()).unwrap();
+    txn.commit().unwrap();
+    receive_from(&Provenance::new(Source::Legacy, None), Source::Legacy, merge("B", "A"));
+    let properties = message("name_oms_fields", "B", Action::Insert, r#"{"id":"B","properties":"{}"}"#);
+    receive_from(&site, Source::Site(SiteId(2)), properties);
+    rewrite(&storage, &clock, None).unwrap();
+    assert_eq!(storage.read().unwrap().quarantined(0, 10).unwrap()[0].1.cause, QuarantineCause::Waiting);
+
+    let txn = storage.write().unwrap();
+    let end = txn.last_cursor().unwrap().next();
+    [state::PUSH_CURSOR_V6, state::PUSH_CURSOR_LEGACY].iter().for_each(|push| push.set(txn.as_ref(), end).unwrap());
+    txn.commit().unwrap();
+    rewrite(&storage, &clock, None).unwrap();
+    crate::integrate::integrate(&storage, &clock, &site, &mut Default::default(), |_, _| Ok(())).unwrap();
+    let txn = storage.read().unwrap();
+    assert!(!txn.has_record(&"name".into(), &"B".into()).unwrap());
+    assert!(txn.has_record(&"name_oms_fields".into(), &"B".into()).unwrap());
+    assert_eq!(txn.quarantine_counts().unwrap(), []);
+}
+
 /// A fault that passes, such as a full disk, is not the record's.
 #[test]
 fn a_record_of_a_merge_is_set_aside_only_after_a_second_failure() {

@@ -118,11 +118,13 @@ impl Check<'_> {
     }
 
     /// Whether a record may not have been in the queue of the site that wrote this version: a patient whom none of its
-    /// stores sees, or what is of a store that was away.
+    /// stores sees, or what another end wrote for a store of its own, as a clinician.
     fn may_be_unheard(&self, number: usize) -> bool {
+        let store = |content: &str| text(&fields(content), "store_ID");
         let version = &self.book.versions.versions[number];
-        let store = version.content.as_deref().and_then(|content| text(&fields(content), "store_ID"));
-        store.is_none_or(|store| self.ledger.was_elsewhere(&store, version.by))
+        let Some(own) = version.content.as_deref().and_then(store) else { return true };
+        let mut others = self.book.versions.of(&version.key).filter_map(|(_, other)| other.content.as_deref());
+        others.any(|other| store(other).is_some_and(|store| store != own))
     }
 
     /// What hosts wrote is at the legacy server, or something that was written on top of it, or at the same time.
