@@ -110,7 +110,7 @@ impl Budget {
         }
         match own_room < more {
             _ if !may_displace => {}
-            true => self.displace_own(state, id, more - own_room),
+            true => Self::displace_own(state, id, more - own_room),
             false => self.displace(state, id, more, free),
         }
         false
@@ -128,10 +128,8 @@ impl Budget {
     }
 
     /// Drops holders of the same owner, slowest first, that have kept their share for their time.
-    fn displace_own(&self, state: &mut Holders, id: u64, more: usize) {
-        let Some((owner, kept_for)) = state.holders.get(&id).map(|holder| holder.owner).zip(self.kept_for) else {
-            return;
-        };
+    fn displace_own(state: &mut Holders, id: u64, more: usize) {
+        let Some(owner) = state.holders.get(&id).map(|holder| holder.owner) else { return };
         let now = Instant::now();
         let of_owner = state.holders.iter_mut().filter(|(other, holder)| **other != id && holder.owner == owner);
         let (leaving, staying): (Vec<_>, Vec<_>) =

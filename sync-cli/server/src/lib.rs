@@ -87,12 +87,21 @@ pub fn sentences() -> &'static [MessageTemplate] {
     sentences::ALL
 }
 
+/// The most bytes of an answer that the system holds for one connection. By default that is several MB, so that most answers
+/// count as sent, and the next one is made, while nobody reads them.
+const SEND_BUFFER: usize = 512 * 1024;
+
 /// Opens a listener at an address.
 ///
 /// # Errors
 /// [`Error::BadInput`]: the address is in use, or is not one of this machine.
 pub fn listen(address: SocketAddr) -> Result<TcpListener, Error> {
-    let listener = TcpListener::bind(address).and_then(|listener| listener.set_nonblocking(true).map(|()| listener));
+    let listener = TcpListener::bind(address).and_then(|listener| {
+        listener.set_nonblocking(true)?;
+        // Connections have it from their listener.
+        socket2::SockRef::from(&listener).set_send_buffer_size(SEND_BUFFER)?;
+        Ok(listener)
+    });
     listener.map_err(|error| {
         let reason = match error.kind() {
             std::io::ErrorKind::AddrInUse => why::in_use().into(),
