@@ -11,8 +11,9 @@ use sync_core::record::SiteId;
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 
+use crate::addresses::Addresses;
 use crate::body::Memory;
-use crate::budget::{Addresses, Budget, Owner, Trust};
+use crate::budget::{Budget, Owner, Trust};
 use crate::checks::Checks;
 use crate::connection::{Connection, Peer};
 use crate::metrics::Metrics;

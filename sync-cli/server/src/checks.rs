@@ -10,7 +10,7 @@ use sync_core::central::{Central, Checked, CredentialCheck};
 use tokio::sync::oneshot::{Sender, channel};
 use tokio::time::timeout;
 
-use crate::budget::network;
+use crate::addresses::network;
 
 /// The most waiting checks.
 const WAITING_MAX: usize = 1024;

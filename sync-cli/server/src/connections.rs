@@ -18,8 +18,9 @@ use tower_http::CompressionLevel;
 use tower_http::compression::CompressionLayer;
 use tower_http::compression::predicate::{DefaultPredicate, Predicate as _};
 
+use crate::addresses::Addresses;
 use crate::app::App;
-use crate::budget::{Addresses, Budget, Owner, Trust};
+use crate::budget::{Budget, Owner, Trust};
 use crate::connection::{Connection, Peer};
 use crate::reply::NoCompression;
 use crate::router::answer;

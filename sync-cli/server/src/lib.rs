@@ -22,6 +22,7 @@
 //! ```
 
 mod access_log;
+mod addresses;
 mod admin;
 mod app;
 mod backups;

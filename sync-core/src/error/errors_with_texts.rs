@@ -662,7 +662,7 @@ pub enum Error {
 
     /// An unknown record or other thing. `meant` is the known one whose name is most similar, if there are names and one is.
     NotFound {
-        fields: { what: String = "asset".into(), id: String as quoted = "a1".into(), meant: Option<String> as similar_name = None },
+        fields: { what: String = "asset".into(), id: String as quoted = "a1".into(), meant: Option<String> as similar_name = Some("a10".into()) },
         code: "not_found", class: Input,
         message: "there is no {what} \"{id}\"{meant}",
         cause: "The id is misspelled, or the record is not on this site.",

@@ -13,6 +13,7 @@ use sync_core::protocol::PasswordHash;
 
 use crate::Plan;
 use crate::figures::quantile;
+use crate::legacy;
 use crate::seed::{self, PASSWORD, hardware_id, site_name};
 use crate::server::Server;
 
@@ -32,7 +33,10 @@ const UPLOAD: &str = "PUT /central/sync/upload_file";
 /// A crowd: its name, and what it sends once. What it holds is kept open while the site is measured.
 type Crowd = (&'static str, fn(&str) -> Vec<TcpStream>);
 
-const CROWDS: [Crowd; 9] = [
+/// What the names of crowds have whose central server asks a legacy server.
+const BESIDE_LEGACY: &str = "legacy";
+
+const CROWDS: [Crowd; 12] = [
     ("nobody", |_| Vec::new()),
     ("12 half-sent bodies of 9.5 MB", half_sent_bodies),
     ("160 dripping uploads", uploads),
@@ -42,6 +46,9 @@ const CROWDS: [Crowd; 9] = [
     ("2000 made-up names", made_up_names),
     ("20 pushes with 70,000 lost_history entries", losses),
     ("3 pushes with 10,000 records", pushes),
+    ("nobody, with a legacy server", |_| Vec::new()),
+    ("300 times one question to a slow legacy server", one_question),
+    ("300 questions to a slow legacy server", questions),
 ];
 
 /// Measures a site beside each crowd, or beside those whose name has one of the words, and gives a table.
@@ -50,17 +57,19 @@ const CROWDS: [Crowd; 9] = [
 /// The server cannot be started, or the known site is not answered.
 pub fn run(program: &Path, words: &[String]) -> Result<String, String> {
     let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
-    let db = folder.path().join("central.sqlite");
+    let [alone, beside_legacy] = ["central.sqlite", "beside-legacy.sqlite"].map(|name| folder.path().join(name));
     let plan = Plan { sites: SITES, rows: ROWS, active: SITES, ..Plan::of_a_country(program.to_owned()) };
-    seed::fill(&db, &plan).map_err(|error| error.to_string())?;
+    seed::fill(&alone, &plan).map_err(|error| error.to_string())?;
+    legacy::central_beside(program, &beside_legacy)?;
     let mut table =
         format!("{:<46}{:>8}{:>10}{:>10}{:>10}{:>9}\n", "beside", "asked", "p50 ms", "p99 ms", "max ms", "MB");
     let is_wanted = |name: &str| words.is_empty() || words.iter().any(|word| name.contains(word.as_str()));
     for (name, crowd) in CROWDS.into_iter().filter(|(name, _)| is_wanted(name)) {
         // A server of its own for each: what one crowd leaves behind is not the next one's.
-        let server = Server::start(program, &db)?;
+        let (db, sites) = if name.contains(BESIDE_LEGACY) { (&beside_legacy, 1) } else { (&alone, SITES) };
+        let server = Server::start(program, db)?;
         let address = server.url().trim_start_matches("http://").to_owned();
-        for site in 0..SITES {
+        for site in 0..sites {
             ask(&address, site)?;
         }
         let held = crowd(&address);
@@ -163,6 +172,17 @@ fn guesses(address: &str) -> Vec<TcpStream> {
 fn made_up_names(address: &str) -> Vec<TcpStream> {
     let guess = |n: u64| pull(&credentials(&format!("made up {n}"), PASSWORD, 1000 + n), 20, true);
     (0..2000).map_while(|n| begin(address, &request(PULL, &guess(n)))).collect()
+}
+
+/// Somebody who is unknown at the legacy server asks the same again and again.
+fn one_question(address: &str) -> Vec<TcpStream> {
+    let question = pull(&credentials("unknown", PASSWORD, 1000), 20, true);
+    (0..300).filter_map(|_| begin(address, &request(PULL, &question))).collect()
+}
+
+fn questions(address: &str) -> Vec<TcpStream> {
+    let question = |n: u64| pull(&credentials(&format!("unknown {n}"), PASSWORD, 1000 + n), 20, true);
+    (0..300).filter_map(|n| begin(address, &request(PULL, &question(n)))).collect()
 }
 
 /// Fewer bytes of each record than of any real one.

@@ -4,6 +4,7 @@
 pub mod crowd;
 mod exchange;
 mod figures;
+mod legacy;
 mod seed;
 mod server;
 
