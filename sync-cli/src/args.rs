@@ -21,7 +21,7 @@ use clap::{Args as ClapArgs, CommandFactory as _, FromArgMatches as _, Parser, S
 use clap_complete::Shell;
 use oms_sync_inspect::compat::Release;
 
-pub(crate) use self::backup::{Backup, Rekey, Restore};
+pub(crate) use self::backup::{Backup, Migrate, Rekey, Restore};
 pub(crate) use self::database::Database;
 pub(crate) use self::records::{Changelog, Files, Records};
 pub(crate) use self::sites::{Site, SiteImport, Store};
@@ -142,9 +142,9 @@ impl Args {
     }
 }
 
-/// The commands that use no database.
-pub(crate) const WITHOUT_DATABASE: [&str; 8] =
-    ["check", "inspect", "decode", "errors", "compat", "demo", "completions", "man"];
+/// The commands that do not use the database of `--db`.
+pub(crate) const WITHOUT_DATABASE: [&str; 9] =
+    ["check", "migrate", "inspect", "decode", "errors", "compat", "demo", "completions", "man"];
 
 /// When to use colour.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -234,6 +234,8 @@ pub(crate) enum Command {
     Restore(Restore),
     /// Encrypt this database for the first time, or with another key
     Rekey(Rekey),
+    /// Move a central server's database from a file to PostgreSQL, or back
+    Migrate(Migrate),
     /// Read the database of a real Open mSupply server, and report on its synchronisation
     Inspect(Inspect),
     /// Explain a message of V5 or V6, and what is wrong with it

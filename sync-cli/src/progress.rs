@@ -35,7 +35,34 @@ impl<'o> Progress<'o> {
         }
     }
 
-    fn say(&self, said: &Message) {
+    /// Begins a part of the work.
+    pub(crate) fn begin(&mut self, label: &str) {
+        self.last = (0, 0);
+        if let Some(bar) = &self.bar {
+            bar.reset();
+            bar.set_style(style(0, 0, false, self.out.width()));
+            bar.set_length(0);
+            bar.set_message(label.to_owned());
+        }
+    }
+
+    /// Shows how far the part is.
+    pub(crate) fn at(&mut self, done: u64, total: u64, is_estimate: bool) {
+        // A total that falls behind what is done is no total.
+        let total = total.max(done);
+        self.last = (done, total);
+        if let Some(bar) = &self.bar {
+            bar.set_style(style(done, total, is_estimate, self.out.width()));
+            // At once, because the bar is drawn by a thread of its own.
+            bar.update(|state| {
+                state.set_len(total);
+                state.set_pos(done);
+            });
+        }
+    }
+
+    /// A line beside the bar.
+    pub(crate) fn say(&self, said: &Message) {
         match &self.bar {
             Some(bar) => bar.suspend(|| self.out.hint_said(said)),
             None => self.out.hint_said(said),
@@ -55,27 +82,9 @@ impl SyncObserver for Progress<'_> {
     fn on_event(&mut self, event: &SyncEvent) -> ControlFlow<()> {
         match event {
             SyncEvent::StepStarted { step } => {
-                self.last = (0, 0);
-                if let Some(bar) = &self.bar {
-                    bar.reset();
-                    bar.set_style(style(0, 0, false, self.out.width()));
-                    bar.set_length(0);
-                    bar.set_message(self.out.word(step.label()).to_owned());
-                }
+                self.begin(&self.out.word(step.label()).to_owned());
             }
-            SyncEvent::Progress { done, total, pace, .. } => {
-                // A total that falls behind what is done is no total.
-                let total = (*total).max(*done);
-                self.last = (*done, total);
-                if let Some(bar) = &self.bar {
-                    bar.set_style(style(*done, total, pace.is_estimate, self.out.width()));
-                    // At once, because the bar is drawn by a thread of its own.
-                    bar.update(|state| {
-                        state.set_len(total);
-                        state.set_pos(*done);
-                    });
-                }
-            }
+            SyncEvent::Progress { done, total, pace, .. } => self.at(*done, *total, pace.is_estimate),
             SyncEvent::StepFinished { step, error } => {
                 let label = step.label();
                 self.say(&match error {

@@ -52,7 +52,9 @@ impl Workspace {
             return Self::on_server(PostgresStorage::open_to_read(&address)?, args, out);
         }
         match builder(args)?.open_existing(&args.db) {
-            Err(Error::DatabaseReadOnly { .. }) => Self::over(args.builder()?.open_to_read(&args.db)?, None, args, out),
+            Err(Error::DatabaseReadOnly { .. } | Error::DatabaseMoved { .. }) => {
+                Self::over(args.builder()?.open_to_read(&args.db)?, None, args, out)
+            }
             opened => Self::over(opened?, None, args, out),
         }
     }
@@ -100,7 +102,7 @@ fn builder(args: &Args) -> Result<ReplicaBuilder> {
 }
 
 /// The witness of a database on a server: beside the folder of files, whose name it has.
-fn witness_of(args: &Args) -> PathBuf {
+pub(crate) fn witness_of(args: &Args) -> PathBuf {
     let files = args.files.clone().unwrap_or_else(|| Files::folder_of(Path::new(BESIDE_SERVER)));
     let mut path = files.components().as_path().as_os_str().to_owned();
     path.push(".witness");

@@ -1,10 +1,10 @@
-//! The arguments of `backup`, `restore` and `rekey`.
+//! The arguments of `backup`, `restore`, `rekey` and `migrate`.
 
 use std::path::PathBuf;
 
 use clap::Args as ClapArgs;
 
-use super::examples;
+use super::{Database, examples};
 
 #[derive(Debug, ClapArgs)]
 #[command(after_help = examples::BACKUP)]
@@ -37,4 +37,18 @@ pub(crate) struct Rekey {
     /// A file with the new key, as that of --db-key-file
     #[arg(long, value_name = "FILE")]
     pub new_key_file: PathBuf,
+}
+
+#[derive(Debug, ClapArgs)]
+#[command(after_help = examples::MIGRATE)]
+pub(crate) struct Migrate {
+    /// The central server's database: a file, or postgres://USER@HOST/DATABASE
+    #[arg(value_name = "FROM", value_parser = Database::parser())]
+    pub from: Database,
+    /// The place where it goes on: an empty database on a PostgreSQL server, or the path of a new file
+    #[arg(value_name = "TO", value_parser = Database::parser(), required_unless_present = "undo")]
+    pub to: Option<Database>,
+    /// Take FROM into use again, if nobody has used TO since. Without TO the copy is given up: FROM counts as restored from a backup
+    #[arg(long)]
+    pub undo: bool,
 }

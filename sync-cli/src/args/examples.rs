@@ -71,6 +71,23 @@ Examples:
   oms-sync rekey --new-key-file new.key
   oms-sync --db-key-file old.key rekey --new-key-file new.key";
 
+pub(super) const MIGRATE: &str = "\
+Stop serve first, and give the same --files as it has: the folder of files stays
+where it is. Everything is copied, and then compared record by record. FROM is
+refused from then on, and sites go on with TO without reading anything again. If
+it is interrupted in any way, repeat it: it goes on where it stopped, and until
+its end FROM can be used as before. A TO that is not empty is refused. Passwords
+come from PGPASSWORD or PGPASSFILE.
+
+To come back, migrate TO into a new file. As long as TO was not used, --undo
+takes FROM into use again. If TO is lost, --undo FROM alone does so as after a
+backup: sites send again what they have sent to TO. Never use TO after that.
+
+Examples:
+  oms-sync --files files migrate central.sqlite postgres://oms@db/central
+  oms-sync --files files migrate postgres://oms@db/central central-2.sqlite
+  oms-sync migrate --undo central.sqlite postgres://oms@db/central";
+
 pub(super) const RESTORE: &str = "\
 Without --yes it only compares the backup with the database: what both servers
 bring again by themselves, and what only this database has. With --yes the

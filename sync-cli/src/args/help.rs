@@ -31,7 +31,7 @@ pub(super) const GROUPS: [(&str, &[&str]); 7] = [
         ],
     ),
     ("Run a central server", &["serve", "site", "store", "pause", "resume"]),
-    ("Backups and encryption", &["backup", "check", "restore", "rekey"]),
+    ("Backups, encryption, another place", &["backup", "check", "restore", "rekey", "migrate"]),
     ("Open mSupply itself", &["inspect", "decode", "errors", "compat"]),
     ("This program", &["demo", "completions", "man", "help"]),
 ];

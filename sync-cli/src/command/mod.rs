@@ -18,6 +18,7 @@ pub(crate) mod layout;
 mod list_changes;
 mod log;
 mod man;
+mod migrate;
 mod net;
 mod patient;
 mod preview;
@@ -76,6 +77,7 @@ pub(crate) fn run(args: &Args, out: &mut Output) -> Result<CommandOutcome, Failu
         Command::Restore(options) => backup::restore(args, options, out),
         Command::Check { backup } => backup::check(args, backup, out),
         Command::Rekey(options) => rekey::run(args, options, out),
+        Command::Migrate(options) => migrate::run(args, options, out),
         Command::Bundle(options) => bundle::run(args, options, out),
         Command::Patient(command) => patient::run(args, command, out),
         Command::Cursor(command) => repair::run_cursor(args, command, out),

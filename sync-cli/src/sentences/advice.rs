@@ -60,6 +60,16 @@ pub(super) const ALL: &[MessageTemplate] = &[
         "Give the database of which the backup is with --db, or a new file. Only to give up the database that is there, add \
          --replace-another: it goes out of use, and is kept beside the backup's.",
     ),
+    advice(
+        "database_moved",
+        "Use the database at its new place. To come back, run `oms-sync migrate` from there into a new database; if it was never used \
+         there, run `oms-sync migrate --undo`.",
+    ),
+    advice(
+        "migration_unfinished",
+        "Run `oms-sync migrate` again with the same two databases: it continues where it stopped. To give it up, go on with the \
+         original, and remove the copy.",
+    ),
     advice("unknown_table", "See `oms-sync records types` for the names; capital letters matter."),
     advice("unknown_site", "See `oms-sync site list` for the sites."),
     cause("wrong_role", "The command is for the other kind of server."),

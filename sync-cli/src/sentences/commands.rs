@@ -40,6 +40,18 @@ sync_core::sentences! {
         examines_a_file() = "this command examines a database file: see status, log and quarantine for a database on a PostgreSQL server";
     }
 
+    /// Texts of `migrate`.
+    migration_shown {
+        copying(table, rows) = "copying {table}: {rows} {rows|row|rows}";
+        comparing(table, rows) = "comparing {table}: {rows} {rows|row|rows}";
+        moved(from, to) = "{from} was moved to {to}: both are equal, record by record.";
+        resumed() = "An interrupted migration was continued.";
+        next(from, to) = "Next: start oms-sync serve with --db {to} and the same --files; {from} is refused from now on.";
+        undone(from) = "{from} is in use again, as it was.";
+        given_up(from) = "{from} is in use again, as if it was restored from a backup: sites send again what they have sent since.";
+        never_use() = "The copy must never be used any more.";
+    }
+
     /// Texts of `rekey`.
     rekey_shown {
         changed(db) = "{db} has the new key.";

@@ -68,6 +68,7 @@ const USES: &[(Width, i32, &str)] = &[
     (Fits, 0, "check central.sqlite"),
     (Fits, 0, "--db central.sqlite restore central.sqlite"),
     (Fits, 2, "rekey --new-key-file nokey"),
+    (Fits, 2, "migrate central.sqlite other.sqlite"),
     (Fits, 0, "--db central.sqlite store add Another --code A --site clinic"),
     (Fits, 0, "--db central.sqlite store list"),
     (Fits, 2, "--db central.sqlite store remove nothing"),

@@ -365,6 +365,31 @@ pub enum Error {
         advice: "Use the database of the right server.",
     }
 
+    /// A database that was moved to another place, where it goes on.
+    DatabaseMoved {
+        fields: {
+            database: String = "central.sqlite".into(),
+            to: String = "postgres://oms@db.example.org/central".into(),
+            at: String as moment = "2026-11-23T08:00:00.000Z".into(),
+        },
+        code: "database_moved", class: Configure,
+        message: "{database} was moved to {to} at {at}, and is not used any more",
+        cause: "It was copied there, and goes on there: what is written here would reach no site, and both would give out the same numbers.",
+        advice: "Use the database at its new place. To come back, migrate that one into a new database; if it was never used, undo the migration.",
+    }
+
+    /// A copy that is not complete.
+    MigrationUnfinished {
+        fields: {
+            database: String = "postgres://oms@db.example.org/central".into(),
+            from: String = "central.sqlite".into(),
+        },
+        code: "migration_unfinished", class: Configure,
+        message: "{database} is an unfinished copy of {from}",
+        cause: "The migration was interrupted, or is under way.",
+        advice: "Migrate again with the same two databases: it continues where it stopped. To give it up, go on with the original, and remove the copy.",
+    }
+
     /// A local list of sites for a database that was set up at a legacy server.
     LegacyKeepsSites {
         code: "legacy_keeps_sites", class: Configure,
@@ -570,6 +595,15 @@ pub enum Error {
         advice: "Free some space; nothing is lost, the next sync continues.",
     }
 
+    /// A copy that differs from its original; `what` says where.
+    MigrationDiffers {
+        fields: { what: String = "sync_record: 1 row, the first with the key 17".into() },
+        code: "migration_differs", class: LocalFault,
+        message: "the copy differs from its original: {what}",
+        cause: "Another program wrote into one of the two during the migration, or a disk fails.",
+        advice: "The original is as it was, and can be used on. Empty the other database, and migrate again; if it differs again, check the disks and report it.",
+    }
+
     /// A backup that is not what was written.
     BackupDamaged {
         fields: { path: String = "backup/20261128T020000000Z".into(), what: String = "3 of its files are missing".into() },
@@ -707,6 +741,15 @@ pub enum Error {
         message: "this is a backup of {of}; the database {path} is {here}",
         cause: "The path of the database or of the backup is another one than was meant.",
         advice: "Give the path of the database of which the backup is, or a new file. Only to give the database up that is there, confirm that the backup takes its place.",
+    }
+
+    /// A database that is to be a copy, and holds something else.
+    MigrationTargetUsed {
+        fields: { database: String = "postgres://oms@db.example.org/central".into() },
+        code: "migration_target_used", class: Input,
+        message: "{database} is not empty",
+        cause: "It is in use, or it is a copy of another database, or of the same one in another state.",
+        advice: "Give an empty database, or the path of a new file. A database that is not needed any more has to be removed by hand.",
     }
 
     /// A site that is not in central's list.

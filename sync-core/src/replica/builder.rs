@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+#[cfg(all(feature = "sqlite", feature = "postgres"))]
+use std::ops::ControlFlow;
 #[cfg(feature = "sqlite")]
 use std::path::Path;
 use std::sync::Arc;
@@ -24,6 +26,8 @@ use crate::storage::Storage;
 use crate::error::Error;
 #[cfg(feature = "sqlite")]
 use crate::storage::{DatabaseKey, RecordHook, SqliteStorage};
+#[cfg(all(feature = "sqlite", feature = "postgres"))]
+use crate::storage::{MigrationEnd, MigrationProgress, MigrationReport};
 #[cfg(all(feature = "sqlite", feature = "support"))]
 use crate::support::doctor::{Check, examine_file};
 
@@ -282,6 +286,39 @@ impl ReplicaBuilder {
             self.check_backup_is_of(backup.as_ref(), path.as_ref())?;
         }
         crate::storage::restore(backup.as_ref(), path.as_ref(), aside.as_ref(), self.key.as_ref())
+    }
+
+    /// Moves a central server's database from a file to a PostgreSQL server, or back: copies it, compares both record by record, and marks the
+    /// original, which is then refused ([`Error::DatabaseMoved`]). Sites go on without reading anything again. The folder of files stays
+    /// where it is. `watch` is called with the progress, and may stop it; a migration that was interrupted in any way is continued by the
+    /// same call. The file has the key of this builder, if it has one.
+    ///
+    /// # Errors
+    /// [`Error::WrongRole`] and [`Error::NotSetUp`]: it is no central server's; [`Error::DatabaseMoved`]: it was moved before;
+    /// [`Error::MigrationTargetUsed`]: `to` is not empty; [`Error::MigrationUnfinished`]: `from` is an unfinished copy itself;
+    /// [`Error::ServedAlready`], [`Error::CycleRunning`], [`Error::DatabaseBusy`]: one of the two is in use; [`Error::BadInput`]: one has an older
+    /// schema, or both are files, or none is; [`Error::MigrationDiffers`]; [`Error::Cancelled`]; one of the two cannot be opened, read or
+    /// written. The original stays in use then.
+    #[cfg(feature = "postgres")]
+    pub fn migrate(
+        &self,
+        from: &MigrationEnd,
+        to: &MigrationEnd,
+        mut watch: impl FnMut(&MigrationProgress) -> ControlFlow<()>,
+    ) -> Result<MigrationReport> {
+        let now = self.clock.as_ref().map_or_else(|| SystemClock::new().now(), |clock| clock.now());
+        crate::storage::migrate(from, to, self.key.as_ref(), now, &mut watch)
+    }
+
+    /// Undoes a [migration](Self::migrate): takes `from` into use again. If nobody has used the copy `to` since, it becomes an unfinished
+    /// copy, and nothing else changes. Without `to` the copy is given up, and `from` counts as restored from a backup: sites send
+    /// again what they have sent to the copy. What was written only there is lost, and the copy must not be used any more.
+    ///
+    /// # Errors
+    /// [`Error::BadInput`]: `from` was not moved, `to` is another database, or was used; those of opening both.
+    #[cfg(feature = "postgres")]
+    pub fn undo_migration(&self, from: &MigrationEnd, to: Option<&MigrationEnd>) -> Result<()> {
+        crate::storage::take_back(from, to, self.key.as_ref())
     }
 
     /// Examines a database file, as [`Replica::examine`] does, with the key of this builder if it has one.

@@ -33,7 +33,11 @@ mod changelog;
 pub(crate) mod dropped_calls;
 mod files;
 mod found;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+mod marks;
 mod memory;
+#[cfg(all(feature = "sqlite", feature = "postgres"))]
+mod migration;
 #[cfg(feature = "postgres")]
 mod postgres;
 mod pushed;
@@ -61,6 +65,10 @@ pub use central::{
 pub use changelog::{COUNTED_EXACTLY, ChangelogReads, HistoryReads, Selection};
 pub use files::{FileDirection, FileEntry, FileReads, FileState, FileWrites};
 pub use memory::{MemoryBackup, MemoryStorage};
+#[cfg(all(feature = "sqlite", feature = "postgres"))]
+pub use migration::{CopiedRows, MigrationEnd, MigrationProgress, MigrationReport, MigrationStep};
+#[cfg(all(feature = "sqlite", feature = "postgres"))]
+pub(crate) use migration::{migrate, take_back};
 #[cfg(feature = "postgres")]
 pub use postgres::{PostgresAddress, PostgresStorage, ServerLock};
 pub use pushed::{PushedReads, PushedWrites};

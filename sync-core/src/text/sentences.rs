@@ -408,6 +408,16 @@ crate::sentences! {
         password_file_open(file) = "others can read the passwords in {file}: take their rights away with chmod 600";
         #[cfg_attr(not(feature = "postgres"), allow(dead_code, reason = "only PostgreSQL says it"))]
         key_too_long(max) = "the table and the id of a record have more than {max} bytes together";
+        #[cfg_attr(not(all(feature = "sqlite", feature = "postgres")), allow(dead_code, reason = "only a program with both storages migrates"))]
+        migration_same_kind() = "a database is moved between a file and a PostgreSQL server: one of the two is a path, the other one begins with postgres://";
+        #[cfg_attr(not(all(feature = "sqlite", feature = "postgres")), allow(dead_code, reason = "only a program with both storages migrates"))]
+        migration_of_app(database) = "{database} holds tables of an app, which a PostgreSQL server cannot keep: only the database of the program itself is moved";
+        #[cfg_attr(not(all(feature = "sqlite", feature = "postgres")), allow(dead_code, reason = "only a program with both storages migrates"))]
+        migration_not_moved(database) = "{database} was not moved: it is in use as it is";
+        #[cfg_attr(not(all(feature = "sqlite", feature = "postgres")), allow(dead_code, reason = "only a program with both storages migrates"))]
+        migration_of_another(to, from) = "{to} is not the copy of {from}";
+        #[cfg_attr(not(all(feature = "sqlite", feature = "postgres")), allow(dead_code, reason = "only a program with both storages migrates"))]
+        migration_used(to, from) = "{to} was used since {from} was moved there: move it back into a new database, which has all of it";
         request_unwritable(error) = "a request cannot be written: {error}";
         schema_older(found, known) = "the database has schema {found}, and this version reads {known}";
         reason_needed() = "a reason is needed, and is kept in the log";
@@ -424,6 +434,8 @@ crate::sentences! {
 
     /// Details of errors: why an address is unusable, what came in place of an answer.
     error_detail {
+        #[cfg_attr(not(all(feature = "sqlite", feature = "postgres")), allow(dead_code, reason = "only a program with both storages migrates"))]
+        rows_differ(table, rows, first) = "{table}: {rows} {rows|row|rows}, the first with the key {first}";
         wrong_start() = "it must begin with http:// or https://";
         holds_password() = "it must hold no user name or password";
         field(path, expected, found) = "{path}: expected {expected}, found {found}";

@@ -308,7 +308,7 @@ fn lock_on_server(storage: &PostgresStorage, args: &Args) -> Result<ServerLock, 
 
 /// Keeps a second `serve` from the same database: both would answer, and neither would know of the other's visits and limits.
 /// The system releases the lock when the process ends in any way.
-fn lock(database: &Path) -> Result<File, Error> {
+pub(super) fn lock(database: &Path) -> Result<File, Error> {
     let mut path = database.as_os_str().to_owned();
     path.push(".serving");
     let failed = |error: std::io::Error| Error::Io { what: "locking the database".to_owned(), source: error.into() };

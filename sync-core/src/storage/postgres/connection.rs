@@ -105,6 +105,25 @@ impl Connection {
         answered.map_err(|error| database_error(&self.shown, error))
     }
 
+    /// Runs a statement, and passes on its rows one after the other, as the server sends them.
+    #[cfg(feature = "sqlite")]
+    pub(super) fn each_row(
+        &mut self,
+        sql: &str,
+        params: Vec<Box<dyn ToSql + Sync>>,
+        visit: &mut dyn FnMut(&Row) -> Result<()>,
+    ) -> Result<()> {
+        use postgres::fallible_iterator::FallibleIterator as _;
+        let shown = self.shown.clone();
+        let failed = |error| database_error(&shown, error);
+        let statement = self.statement(sql)?;
+        let mut rows = self.client()?.query_raw(&statement, params).map_err(failed)?;
+        while let Some(row) = rows.next().map_err(failed)? {
+            visit(&row)?;
+        }
+        Ok(())
+    }
+
     /// Runs a statement; returns the number of rows that it changed.
     pub(super) fn execute(&mut self, sql: &str, params: Params<'_>) -> Result<u64> {
         let statement = self.statement(sql)?;

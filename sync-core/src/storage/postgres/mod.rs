@@ -9,6 +9,8 @@ mod fault;
 mod files;
 mod history;
 mod lock;
+#[cfg(feature = "sqlite")]
+mod migrated;
 mod parts;
 mod patient_visibility;
 mod records;
@@ -29,6 +31,8 @@ use std::path::Path;
 pub use self::address::PostgresAddress;
 pub use self::lock::ServerLock;
 use self::lock::{CYCLE, SERVER, SessionLock};
+#[cfg(feature = "sqlite")]
+pub(super) use self::migrated::ServerEnd;
 use self::parts::SharedParts;
 use self::schema::Opening;
 use self::txn::PostgresTxn;

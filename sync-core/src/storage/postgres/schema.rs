@@ -6,6 +6,7 @@ use super::parts::SharedParts;
 use super::views;
 use super::witness::{WitnessedState, restored};
 use crate::error::{Error, Result};
+use crate::storage::marks;
 use crate::storage::state::{LOST, with_gap};
 use crate::text::sentences::input;
 
@@ -19,7 +20,7 @@ const OTHERS: &str = "SELECT count(*) FROM pg_class c WHERE c.relnamespace = cur
 
 /// Where a database is: which server's data it is part of, which of its databases it is, and how often that server's history
 /// was forked, by a restore to a point in time or a failover.
-const PLACE: &str = "SELECT concat_ws(' ', (SELECT system_identifier FROM pg_control_system()), \
+pub(super) const PLACE: &str = "SELECT concat_ws(' ', (SELECT system_identifier FROM pg_control_system()), \
     (SELECT oid FROM pg_database WHERE datname = current_database()), \
     (SELECT timeline_id FROM pg_control_checkpoint()))";
 
@@ -35,7 +36,7 @@ pub(super) enum Opening {
 }
 
 /// The first column of the first row.
-fn value(rows: &[Vec<Option<String>>]) -> Option<String> {
+pub(super) fn value(rows: &[Vec<Option<String>>]) -> Option<String> {
     rows.first()?.first()?.clone()
 }
 
@@ -53,11 +54,26 @@ fn version(connection: &mut Connection) -> Result<i64> {
     number(&rows).ok_or_else(|| Error::DamagedState { what: "the table sync_schema".to_owned() })
 }
 
+/// A setting of a database that has the tables. The key is a name of this library.
+pub(super) fn setting(connection: &mut Connection, key: &str) -> Result<Option<String>> {
+    connection.simple(&format!("SELECT value FROM sync_state WHERE key = '{key}'")).map(|rows| value(&rows))
+}
+
+/// The schema version of a database, 0 if it is empty, and that of this library.
+#[cfg(feature = "sqlite")]
+pub(super) fn versions(connection: &mut Connection) -> Result<(i64, i64)> {
+    Ok((version(connection)?, MIGRATIONS.len() as i64))
+}
+
 /// Makes the tables ready, and records whether the database was restored.
 pub(super) fn prepare(storage: &SharedParts, connection: &mut Connection, opening: Opening) -> Result<()> {
     let known = MIGRATIONS.len() as i64;
     let found = check(storage, version(connection)?, known, opening)?;
+    let shown = storage.address.to_string();
     if opening == Opening::Read {
+        if found == known {
+            marks::refuse_unfinished(&shown, setting(connection, marks::UNFINISHED)?.as_deref())?;
+        }
         return if found == known { Ok(()) } else { Err(Error::bad_input(input::schema_older(found, known))) };
     }
     if found < known {
@@ -67,6 +83,9 @@ pub(super) fn prepare(storage: &SharedParts, connection: &mut Connection, openin
             migrate(storage, connection, found, known)
         })?;
     }
+    // Before the witness, which knows of a database that was moved more than the database itself.
+    marks::refuse_moved(&shown, setting(connection, marks::MOVED)?.as_deref())?;
+    marks::refuse_unfinished(&shown, setting(connection, marks::UNFINISHED)?.as_deref())?;
     views::refresh(connection)?;
     in_turn(connection, WRITER.in_transaction(), |connection| note_place(storage, connection))
 }
@@ -99,17 +118,22 @@ fn migrate(storage: &SharedParts, connection: &mut Connection, found: i64, known
     Ok(())
 }
 
+/// What the database says of itself.
+pub(super) fn witnessed(connection: &mut Connection) -> Result<WitnessedState> {
+    let rows = connection.simple("SELECT newest, commits, database_id, place FROM sync_position")?;
+    let found = rows.first().and_then(|row| WitnessedState::of(row));
+    found.ok_or_else(|| Error::DamagedState { what: "the table sync_position".to_owned() })
+}
+
 /// Compares the database with what is known of it, and records if it was put back to an older state.
 fn note_place(storage: &SharedParts, connection: &mut Connection) -> Result<()> {
-    let rows = connection.simple("SELECT newest, commits, database_id, place FROM sync_position")?;
+    let found = witnessed(connection)?;
     let place = value(&connection.simple(PLACE)?).unwrap_or_default();
-    let found = rows.first().and_then(|row| WitnessedState::of(row));
-    let found = found.ok_or_else(|| Error::DamagedState { what: "the table sync_position".to_owned() })?;
     let known = storage.witness.read(&found.position.database);
     let mut position = found.position.clone();
     if let Some(gap) = restored(&found, known.as_ref(), &place) {
         let key = LOST.name();
-        let before = value(&connection.simple(&format!("SELECT value FROM sync_state WHERE key = '{key}'"))?);
+        let before = setting(connection, key)?;
         let gaps = with_gap(before.as_deref(), gap);
         position.newest = gap.before;
         position.commits = known.map_or(0, |known| known.commits).max(position.commits) + 1;

@@ -12,6 +12,7 @@ use super::parts::SharedParts;
 use super::text::Stored;
 use crate::error::{Error, Result};
 use crate::record::Cursor;
+use crate::storage::marks;
 use crate::storage::sql::LatelyRead;
 use crate::storage::writer_turns::WriterTurn;
 use crate::storage::{CentralReads, CentralWrites, ReadTxn, WriteTxn};
@@ -65,8 +66,12 @@ impl<'s> PostgresTxn<'s> {
     /// Begins to write. Each statement sees what was committed before it, and the lock comes first: a snapshot from before the
     /// lock would not show what the last writer committed.
     pub(super) fn writing(storage: &'s SharedParts, turn: WriterTurn<'s>) -> Result<Self> {
-        let lock = WRITER.in_transaction();
-        let begin = format!("BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL lock_timeout = '10s'; {lock}; {POSITION}");
+        let (lock, moved) = (WRITER.in_transaction(), marks::MOVED);
+        let begin = format!(
+            "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL lock_timeout = '10s'; {lock}; \
+             SELECT newest, commits, EXISTS (SELECT FROM sync_change), \
+             (SELECT value FROM sync_state WHERE key = '{moved}') FROM sync_position"
+        );
         Self::begin(storage, Some(turn), &begin)
     }
 
@@ -93,17 +98,21 @@ impl<'s> PostgresTxn<'s> {
         let number = |index: usize| {
             text(index).parse().map_err(|_| Error::DamagedState { what: "the table sync_position".to_owned() })
         };
-        Ok(Self {
+        let any_tombstones = text(2) == "t";
+        let txn = Self {
             storage,
             lent,
             turn,
             is_open: Cell::new(true),
             newest: Cell::new(number(0)?),
             commits: number(1)?,
-            any_tombstones: Cell::new(text(2) == "t"),
+            any_tombstones: Cell::new(any_tombstones),
             counts: RefCell::default(),
             lately: RefCell::default(),
-        })
+        };
+        // A process that opened it before may still run.
+        marks::refuse_moved(&storage.address.to_string(), row.get(3).and_then(Option::as_deref))?;
+        Ok(txn)
     }
 
     /// The newest cursor ever used; 0 before the first.

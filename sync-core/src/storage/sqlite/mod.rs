@@ -1,6 +1,8 @@
 //! A site in one SQLite file.
 
 mod activity;
+#[cfg(any(feature = "sqlcipher", feature = "postgres"))]
+mod alone;
 mod backup;
 mod buffer;
 mod changelog;
@@ -20,6 +22,8 @@ mod identity;
 mod key;
 mod legacy_mirror;
 mod lock_holder;
+#[cfg(feature = "postgres")]
+mod migrated;
 mod patient_visibility;
 mod pending_counts;
 mod place;
@@ -58,12 +62,15 @@ pub use self::key::DatabaseKey;
 #[cfg(not(feature = "sqlcipher"))]
 pub(crate) use self::key::DatabaseKey;
 use self::key::{named, unlock};
+#[cfg(feature = "postgres")]
+pub(super) use self::migrated::FileEnd;
 use self::place::{FileIdentity, beside, create_private, real_path};
 #[cfg(feature = "sqlcipher")]
 pub(crate) use self::rekey::change_key;
 pub(crate) use self::restore::{check_backup, restore};
 use self::txn::{SqliteTxn, WriteTurn};
 use self::watermark::Watermark;
+use super::marks;
 use super::writer_turns::WriterTurns;
 use super::{CycleLock, ReadTxn, Storage, WriteTxn};
 use crate::error::{Error, Result};
@@ -202,6 +209,8 @@ impl SqliteStorage {
         if found < known {
             return Err(Error::bad_input(input::schema_older(found, known)));
         }
+        let unfinished = schema::setting(&connection, marks::UNFINISHED).map_err(database_error)?;
+        marks::refuse_unfinished(&path.display().to_string(), unfinished.as_deref())?;
         let hook = HostHook::remembered(&connection)?;
         let came_here = watermark::has_come_here(path, &connection)?;
         let writer = Writer { connection, watermark: Watermark::none(), hook };
@@ -345,5 +354,10 @@ fn prepare(path: &Path, connection: &mut Connection) -> Result<Watermark> {
     connection.busy_handler(Some(wait_for_another)).map_err(database_error)?;
     schema::migrate(connection)?;
     configure(connection)?;
+    // Before the watermark, which knows of a database that was moved more than the database itself.
+    let mark = |name: &str| schema::setting(connection, name).map_err(database_error);
+    let (moved, unfinished, shown) = (mark(marks::MOVED)?, mark(marks::UNFINISHED)?, path.display().to_string());
+    marks::refuse_moved(&shown, moved.as_deref())?;
+    marks::refuse_unfinished(&shown, unfinished.as_deref())?;
     Watermark::open(path, connection)
 }

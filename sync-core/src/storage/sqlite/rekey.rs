@@ -2,15 +2,14 @@
 
 use std::path::Path;
 
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::Connection;
 
+use super::alone::alone;
 use super::backup::sync_file;
 use super::cycle_lock::cycle_lock;
 use super::fault::{database_error, file_error};
-use super::key::{DatabaseKey, named, unlock};
+use super::key::{DatabaseKey, named};
 use super::place::{beside, create_private, real_path};
-use super::restore::OTHERS_WAIT;
-use super::schema;
 use super::watermark::forget_inode;
 use crate::error::{Error, Result};
 
@@ -25,30 +24,14 @@ pub(crate) fn change_key(path: &Path, old: Option<&DatabaseKey>, new: &DatabaseK
         return Err(Error::NoDatabase { path: path.display().to_string() });
     }
     let _lock = cycle_lock(path)?;
-    let (connection, is_ours) = alone(path, old).map_err(|error| named(database_error(error), path, old))?;
-    is_ours.map_err(|error| named(error, path, old))?;
+    let opened = alone(path, old).map_err(|error| named(database_error(error), path, old))?;
+    let connection = opened.map_err(|error| named(error, path, old))?;
     match old {
         Some(_) => connection
             .execute_batch(&format!("PRAGMA rekey = {}", new.quoted()))
             .map_err(|error| named(database_error(error), path, old)),
         None => encrypt(&connection, path, new),
     }
-}
-
-/// The only connection to a database, with all that is in its log merged into the file, and whether the file is one of ours.
-fn alone(path: &Path, key: Option<&DatabaseKey>) -> rusqlite::Result<(Connection, Result<()>)> {
-    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let connection = Connection::open_with_flags(path, flags)?;
-    unlock(&connection, key)?;
-    connection.busy_timeout(OTHERS_WAIT)?;
-    let is_ours = schema::version(&connection).map(|_| ());
-    if is_ours.is_ok() {
-        connection.pragma_update_and_check(None, "journal_mode", "DELETE", |_| Ok(()))?;
-        connection.pragma_update_and_check(None, "locking_mode", "EXCLUSIVE", |_| Ok(()))?;
-        // The lock stays until the connection is closed.
-        connection.execute_batch("BEGIN EXCLUSIVE; COMMIT")?;
-    }
-    Ok((connection, is_ours))
 }
 
 /// Writes an encrypted copy, and puts it in the place of the file.

@@ -88,12 +88,7 @@ fn refresh_views(connection: &mut Connection) -> Result<()> {
     let views: Vec<(&str, String)> = record_types().iter().map(|kind| (kind.table, view_sql(kind))).collect();
     let all: String = views.iter().map(|(_, sql)| sql.as_str()).collect();
     let fingerprint = crate::protocol::hex(&<sha2::Sha256 as sha2::Digest>::digest(&all));
-    let read = |connection: &Connection| {
-        let mut statement = connection.prepare("SELECT value FROM sync_state WHERE key = ?1")?;
-        let mut rows = statement.query([KEY])?;
-        rows.next()?.map(|row| row.get::<_, String>(0)).transpose()
-    };
-    if read(connection).map_err(database_error)?.as_ref() == Some(&fingerprint) {
+    if setting(connection, KEY).map_err(database_error)?.as_ref() == Some(&fingerprint) {
         return Ok(());
     }
     let txn = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(database_error)?;
@@ -103,6 +98,13 @@ fn refresh_views(connection: &mut Connection) -> Result<()> {
     txn.execute("INSERT OR REPLACE INTO sync_state (key, value) VALUES (?1, ?2)", [KEY, &fingerprint])
         .map_err(database_error)?;
     txn.commit().map_err(database_error)
+}
+
+/// A setting of a database.
+pub(super) fn setting(connection: &Connection, key: &str) -> rusqlite::Result<Option<String>> {
+    let mut statement = connection.prepare("SELECT value FROM sync_state WHERE key = ?1")?;
+    let mut rows = statement.query([key])?;
+    rows.next()?.map(|row| row.get(0)).transpose()
 }
 
 fn view_sql(kind: &RecordType) -> String {

@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 use rusqlite::{Connection, OptionalExtension as _, TransactionBehavior};
 
 use super::fault::database_error;
+#[cfg(feature = "postgres")]
+use super::fault::file_error;
 use super::place::FileIdentity;
 use super::place::private;
 use crate::changelog::ChangelogGap;
@@ -104,6 +106,25 @@ pub(super) fn bring_watermark(given: &Path, real: &Path) {
     let old = path_for(&given);
     // If it cannot be moved, the only cost is another reading.
     let _ = std::fs::rename(&old, &new).or_else(|_| std::fs::copy(&old, &new).map(|_| ()));
+}
+
+/// Writes the watermark of a database that is about to have this position.
+///
+/// # Errors
+/// It cannot be written: the database would count as restored.
+#[cfg(feature = "postgres")]
+pub(super) fn write(path: &Path, position: &DatabasePosition) -> Result<()> {
+    let beside = path_for(path);
+    let failed = |error| file_error(format!("writing {}", beside.display()), error);
+    let file = private().create(true).truncate(false).open(&beside).map_err(failed)?;
+    let inode = FileIdentity::of(path).map(|identity| identity.inode);
+    let own_inode = FileIdentity::behind(&beside).map(|identity| identity.inode);
+    let mut watermark = Watermark { file: Some(file), database: position.database.clone(), inode, own_inode };
+    watermark.rise(position.commits, position.newest);
+    match watermark.file {
+        Some(file) => file.sync_all().map_err(failed),
+        None => Err(failed(std::io::ErrorKind::WriteZero.into())),
+    }
 }
 
 /// Takes the number of the file out of the watermark of a database that gets another file.
