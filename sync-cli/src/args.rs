@@ -235,7 +235,7 @@ pub(crate) enum Command {
     /// Encrypt this database for the first time, or with another key
     Rekey(Rekey),
     /// Move a central server's database from a file to PostgreSQL, or back
-    Migrate(Migrate),
+    Migrate(Box<Migrate>),
     /// Read the database of a real Open mSupply server, and report on its synchronisation
     Inspect(Inspect),
     /// Explain a message of V5 or V6, and what is wrong with it

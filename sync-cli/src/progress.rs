@@ -82,7 +82,7 @@ impl SyncObserver for Progress<'_> {
     fn on_event(&mut self, event: &SyncEvent) -> ControlFlow<()> {
         match event {
             SyncEvent::StepStarted { step } => {
-                self.begin(&self.out.word(step.label()).to_owned());
+                self.begin(self.out.word(step.label()));
             }
             SyncEvent::Progress { done, total, pace, .. } => self.at(*done, *total, pace.is_estimate),
             SyncEvent::StepFinished { step, error } => {

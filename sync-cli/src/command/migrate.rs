@@ -31,7 +31,7 @@ pub(super) fn run(args: &Args, options: &Migrate, out: &Output) -> Result<Comman
 
 fn end(args: &Args, database: &Database) -> Result<MigrationEnd, Error> {
     Ok(match database.server()? {
-        Some(address) => MigrationEnd::Server { address, witness: Some(witness_of(args)) },
+        Some(address) => MigrationEnd::Server { address: Box::new(address), witness: Some(witness_of(args)) },
         None => MigrationEnd::File(database.to_path_buf()),
     })
 }

@@ -89,7 +89,7 @@ pub enum MigrationEnd {
     /// A database on a PostgreSQL server.
     Server {
         /// Its address.
-        address: PostgresAddress,
+        address: Box<PostgresAddress>,
         /// The file that tells whether it was put back to an older state, see [`PostgresStorage`](super::PostgresStorage).
         witness: Option<PathBuf>,
     },

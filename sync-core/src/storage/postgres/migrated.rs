@@ -330,3 +330,56 @@ const COUNTS: &str = "INSERT INTO sync_count (audience, part, rows) \
         UNION ALL \
         SELECT 'patients of ' || store_id, cursor FROM sync_seen) counted \
     GROUP BY 1, 2";
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::storage::migration::tables::DERIVED;
+
+    /// The columns of each table with their types, as the migrations make them.
+    fn columns() -> BTreeMap<String, BTreeMap<String, String>> {
+        let mut tables: BTreeMap<String, BTreeMap<String, String>> = BTreeMap::new();
+        let mut made: Option<String> = None;
+        let lines = schema::MIGRATIONS.iter().flat_map(|migration| migration.lines()).map(str::trim);
+        for line in lines {
+            let words: Vec<&str> = line.split_whitespace().collect();
+            match words.as_slice() {
+                ["CREATE", "TABLE", name, ..] => {
+                    tables.insert((*name).to_owned(), BTreeMap::new());
+                    made = Some((*name).to_owned());
+                }
+                ["ALTER", "TABLE", table, "ADD", "COLUMN", name, of, ..] => {
+                    let table = tables.get_mut(*table).expect("a table");
+                    table.insert((*name).to_owned(), of.trim_end_matches([',', ';']).to_owned());
+                }
+                ["ALTER" | "DROP", "TABLE", ..] => panic!("this test cannot read: {line}"),
+                [");", ..] => made = None,
+                // Not what is computed from the others.
+                [name, of, ..]
+                    if made.is_some() && name.starts_with(char::is_lowercase) && !line.contains("GENERATED ALWAYS") =>
+                {
+                    let table = made.as_ref().and_then(|table| tables.get_mut(table)).expect("a table");
+                    table.insert((*name).to_owned(), of.trim_end_matches(',').to_owned());
+                }
+                _ => {}
+            }
+        }
+        tables
+    }
+
+    /// A new table or column has to be added to the list of what is copied, or to what is derived.
+    #[test]
+    fn every_table_and_column_of_a_server_is_copied() {
+        let tables = columns();
+        assert!(tables.len() > 10 && tables["sync_record"].len() > 10, "{tables:?}");
+        for (name, columns) in tables.iter().filter(|(name, _)| !DERIVED.contains(&name.as_str())) {
+            let table = TABLES.iter().find(|table| table.name == name).unwrap_or_else(|| panic!("{name} is forgotten"));
+            let copied =
+                table.columns.iter().map(|column| (column.on_server.to_owned(), type_of(column.kind).to_owned()));
+            assert_eq!(copied.collect::<BTreeMap<_, _>>(), *columns, "{name}");
+        }
+        assert!(TABLES.iter().all(|table| tables.contains_key(table.name)), "{tables:?}");
+    }
+}

@@ -6,9 +6,13 @@ mod position;
 mod rows;
 
 pub(in crate::storage) use buffer_row::{BufferRow, read_source, source_text};
-pub(in crate::storage) use lately::{LATELY_BYTES, LatelyRead};
+#[cfg(feature = "sqlite")]
+pub(in crate::storage) use lately::LATELY_BYTES;
+pub(in crate::storage) use lately::LatelyRead;
 pub(in crate::storage) use position::{DatabasePosition, left_out};
-pub(in crate::storage) use rows::{ActivityRow, LogRow, LogTexts, read_activity, read_log};
+#[cfg(feature = "sqlite")]
+pub(in crate::storage) use rows::LogRow;
+pub(in crate::storage) use rows::{ActivityRow, LogTexts, read_activity, read_log};
 
 use crate::changelog::Audience;
 use crate::record::{Cursor, RecordData, StoreId};

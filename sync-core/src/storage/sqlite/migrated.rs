@@ -273,3 +273,33 @@ const COUNTS: &str = "INSERT INTO sync_count (audience, start, rows) \
             UNION ALL \
             SELECT 'patients of ' || store_id, cursor FROM sync_seen)) \
     GROUP BY audience, part";
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::storage::migration::tables::DERIVED;
+
+    /// A new table or column has to be added to the list of what is copied, or to what is derived.
+    #[test]
+    fn every_table_and_column_of_a_file_is_copied() {
+        let mut connection = Connection::open_in_memory().unwrap();
+        schema::migrate(&mut connection).unwrap();
+        let texts = |sql: &str| -> Vec<String> {
+            let mut statement = connection.prepare(sql).unwrap();
+            statement.query_map((), |row| row.get(0)).unwrap().collect::<rusqlite::Result<_>>().unwrap()
+        };
+        let tables =
+            texts("SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'");
+        for name in tables.iter().filter(|name| !DERIVED.contains(&name.as_str())) {
+            let table = TABLES.iter().find(|table| table.name == name).unwrap_or_else(|| panic!("{name} is forgotten"));
+            let columns = texts(&format!("SELECT name FROM pragma_table_info('{name}')"));
+            let copied: BTreeSet<&str> = table.columns.iter().map(|column| column.in_file).collect();
+            assert_eq!(copied, columns.iter().map(String::as_str).collect(), "{name}");
+            let counts = texts(&format!("SELECT sql FROM sqlite_schema WHERE name = '{name}'"));
+            assert_eq!(table.counted.is_some(), counts[0].contains("AUTOINCREMENT"), "{name}");
+        }
+        assert!(TABLES.iter().all(|table| tables.iter().any(|name| name == table.name)), "{tables:?}");
+    }
+}
