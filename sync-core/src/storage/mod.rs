@@ -30,6 +30,8 @@
 mod buffer;
 mod central;
 mod changelog;
+#[cfg(all(feature = "sqlite", feature = "postgres"))]
+mod copied;
 pub(crate) mod dropped_calls;
 mod files;
 mod found;

@@ -6,16 +6,17 @@ use std::sync::mpsc::{IntoIter, sync_channel};
 
 use sha2::{Digest as _, Sha256};
 
-use super::tables::{CopiedTable, Row, Value};
-use super::{End, stopped};
+use super::stopped;
 use crate::error::Result;
 use crate::protocol::hex;
+use crate::storage::copied::End;
+use crate::storage::copied::tables::{CopiedTable, Row, Value};
 
 /// The most rows that one database is ahead of the other.
 const AHEAD: usize = 256;
 
 /// What a comparison found.
-pub(super) struct Compared {
+pub(super) struct ComparedTable {
     /// The rows of the copy.
     pub rows: u64,
     /// A digest of these rows, in the order of the key.
@@ -32,7 +33,7 @@ pub(super) fn compare(
     to: &mut dyn End,
     table: &'static CopiedTable,
     watch: &mut dyn FnMut(u64) -> Result<()>,
-) -> Result<Compared> {
+) -> Result<ComparedTable> {
     let (sender, receiver) = sync_channel(AHEAD);
     std::thread::scope(|threads| {
         let original = threads.spawn(move || {
@@ -40,16 +41,17 @@ pub(super) fn compare(
             from.each_row(table, None, &mut |row| sender.send(row).map_err(|_| stopped()))
         });
         let original_rows = receiver.into_iter().peekable();
-        let mut merge = Merge { original: original_rows, table, digest: Sha256::new(), found: Found::default() };
+        let mut beside =
+            RowsBeside { original: original_rows, table, digest: Sha256::new(), found: Differences::default() };
         let read = to.each_row(table, None, &mut |row| {
-            merge.copied(&row);
-            if merge.found.rows.is_multiple_of(1000) { watch(merge.found.rows) } else { Ok(()) }
+            beside.copied(&row);
+            if beside.found.rows.is_multiple_of(1000) { watch(beside.found.rows) } else { Ok(()) }
         });
         // Without a receiver the other thread ends.
         let compared = match read {
-            Ok(()) => Ok(merge.end()),
+            Ok(()) => Ok(beside.end()),
             Err(error) => {
-                drop(merge);
+                drop(beside);
                 Err(error)
             }
         };
@@ -61,21 +63,21 @@ pub(super) fn compare(
 }
 
 #[derive(Default)]
-struct Found {
+struct Differences {
     rows: u64,
     differences: u64,
     first: Option<String>,
 }
 
 /// The rows of the original, beside which those of the copy are laid.
-struct Merge {
+struct RowsBeside {
     original: Peekable<IntoIter<Row>>,
     table: &'static CopiedTable,
     digest: Sha256,
-    found: Found,
+    found: Differences,
 }
 
-impl Merge {
+impl RowsBeside {
     /// Lays the next row of the copy beside those of the original.
     fn copied(&mut self, row: &Row) {
         self.found.rows += 1;
@@ -106,12 +108,12 @@ impl Merge {
         self.found.first.get_or_insert(key);
     }
 
-    fn end(mut self) -> Compared {
+    fn end(mut self) -> ComparedTable {
         while let Some(original) = self.original.next() {
             self.differs(shown(&original[..self.table.key]));
         }
-        let Found { rows, differences, first } = self.found;
-        Compared { rows, sha256: hex(&self.digest.finalize()), differences, first }
+        let Differences { rows, differences, first } = self.found;
+        ComparedTable { rows, sha256: hex(&self.digest.finalize()), differences, first }
     }
 }
 

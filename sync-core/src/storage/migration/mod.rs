@@ -6,13 +6,13 @@
 
 mod compare;
 mod report;
-pub(super) mod tables;
 
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 
 pub use self::report::{CopiedRows, MigrationProgress, MigrationReport, MigrationStep};
-use self::tables::{CopiedTable, Row, TABLES, Value};
+use super::copied::End;
+use super::copied::tables::{TABLES, Value};
 use super::marks::{self, CopiedFrom, MovedTo, copied_from, moved_to, text_of};
 use super::postgres::ServerEnd;
 use super::sql::DatabasePosition;
@@ -30,56 +30,6 @@ const BATCH_ROWS: usize = 4000;
 const BATCH_BYTES: usize = 4 << 20;
 /// The commits by which a copy is ahead of its original: one marks the original, one is that of the copy.
 const AHEAD: u64 = 2;
-
-/// One of the two databases, which nobody else uses meanwhile.
-pub(super) trait End: Send {
-    /// Its path or address, without a password.
-    fn shown(&self) -> String;
-
-    /// A setting.
-    fn setting(&mut self, key: &str) -> Result<Option<String>>;
-
-    /// Which database it is, and how far it has come.
-    fn position(&mut self) -> Result<DatabasePosition>;
-
-    /// The number of rows of a table.
-    fn count(&mut self, table: &'static CopiedTable) -> Result<u64>;
-
-    /// The last key of a table.
-    fn last_key(&mut self, table: &'static CopiedTable) -> Result<Option<Row>>;
-
-    /// Reads the rows of a table after a key, in its order, one after the other.
-    fn each_row(
-        &mut self,
-        table: &'static CopiedTable,
-        after: Option<&[Value]>,
-        visit: &mut dyn FnMut(Row) -> Result<()>,
-    ) -> Result<()>;
-
-    /// The last number that was given out for each table that counts, in the order of [`TABLES`].
-    fn counters(&mut self) -> Result<Vec<i64>>;
-
-    /// Removes all rows, and marks the database as an unfinished copy.
-    fn begin(&mut self, mark: &str) -> Result<()>;
-
-    /// Writes rows in one transaction.
-    fn write(&mut self, table: &'static CopiedTable, rows: &[Row]) -> Result<()>;
-
-    /// Makes the counts of audiences, sets the counters and the position, and removes the mark, in one transaction.
-    fn finish(&mut self, position: &DatabasePosition, counters: &[i64]) -> Result<()>;
-
-    /// Marks the database as moved, in a commit of its own. A backup of before is recognised as one if it is put back.
-    ///
-    /// # Errors
-    /// `database_busy`: somebody has written since `commits`.
-    fn mark_moved(&mut self, mark: &str, commits: u64) -> Result<()>;
-
-    /// Marks the database as an unfinished copy, without removing anything.
-    fn mark_unfinished(&mut self, mark: &str) -> Result<()>;
-
-    /// Removes the mark of a database that was moved. If others may have used its copy, it counts as restored from a backup.
-    fn take_back(&mut self, counts_as_restored: bool) -> Result<()>;
-}
 
 /// A database, as an end of a [migration](crate::ReplicaBuilder::migrate).
 #[derive(Debug, Clone)]
@@ -121,7 +71,7 @@ pub(crate) fn migrate(
     to: &MigrationEnd,
     key: Option<&DatabaseKey>,
     now: Timestamp,
-    watch: &mut Watch<'_>,
+    watch: &mut WatchMigration<'_>,
 ) -> Result<MigrationReport> {
     if from.is_file() == to.is_file() {
         return Err(Error::bad_input(input::migration_same_kind()));
@@ -142,13 +92,13 @@ pub(crate) fn take_back(from: &MigrationEnd, to: Option<&MigrationEnd>, key: Opt
 }
 
 /// Called with the progress; it may stop the migration, which can be continued later.
-pub(crate) type Watch<'w> = dyn FnMut(&MigrationProgress) -> ControlFlow<()> + 'w;
+pub(crate) type WatchMigration<'w> = dyn FnMut(&MigrationProgress) -> ControlFlow<()> + 'w;
 
 fn stopped() -> Error {
     Error::Cancelled
 }
 
-fn tell(watch: &mut Watch<'_>, progress: &MigrationProgress) -> Result<()> {
+fn tell(watch: &mut WatchMigration<'_>, progress: &MigrationProgress) -> Result<()> {
     if watch(progress).is_break() { Err(stopped()) } else { Ok(()) }
 }
 
@@ -157,7 +107,7 @@ fn migrate_between(
     from: &mut dyn End,
     to: &mut dyn End,
     now: Timestamp,
-    watch: &mut Watch<'_>,
+    watch: &mut WatchMigration<'_>,
 ) -> Result<MigrationReport> {
     let position = from.position()?;
     let moved = moved_to(from.setting(marks::MOVED)?.as_deref())?;
@@ -217,7 +167,7 @@ fn has_data(to: &mut dyn End) -> Result<bool> {
     Ok(to.position()?.newest.0 > 0)
 }
 
-fn copy(from: &mut dyn End, to: &mut dyn End, watch: &mut Watch<'_>) -> Result<()> {
+fn copy(from: &mut dyn End, to: &mut dyn End, watch: &mut WatchMigration<'_>) -> Result<()> {
     for table in TABLES {
         let after = to.last_key(table)?;
         let mut progress = MigrationProgress {
@@ -247,7 +197,7 @@ fn copy(from: &mut dyn End, to: &mut dyn End, watch: &mut Watch<'_>) -> Result<(
     Ok(())
 }
 
-fn compare(from: &mut dyn End, to: &mut dyn End, watch: &mut Watch<'_>) -> Result<Vec<CopiedRows>> {
+fn compare(from: &mut dyn End, to: &mut dyn End, watch: &mut WatchMigration<'_>) -> Result<Vec<CopiedRows>> {
     let (mut tables, mut differing) = (Vec::new(), Vec::new());
     for table in TABLES {
         let total = from.count(table)?;

@@ -17,9 +17,9 @@ use super::{PostgresStorage, fault};
 use crate::changelog::ChangelogGap;
 use crate::error::{Error, Result};
 use crate::record::Cursor;
+use crate::storage::copied::End;
+use crate::storage::copied::tables::{CopiedColumn, CopiedTable, Kind, Row, TABLES, Value};
 use crate::storage::marks::{MOVED, UNFINISHED, refuse_unfinished};
-use crate::storage::migration::End;
-use crate::storage::migration::tables::{CopiedColumn, CopiedTable, Kind, Row, TABLES, Value};
 use crate::storage::sql::{DatabasePosition, left_out, signed};
 use crate::storage::state::{LOST, with_gap};
 use crate::text::sentences::input;
@@ -336,7 +336,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
-    use crate::storage::migration::tables::DERIVED;
+    use crate::storage::copied::tables::DERIVED;
 
     /// The columns of each table with their types, as the migrations make them.
     fn columns() -> BTreeMap<String, BTreeMap<String, String>> {

@@ -18,9 +18,9 @@ use crate::changelog::ChangelogGap;
 use crate::error::{Error, Result};
 use crate::record::Cursor;
 use crate::storage::CycleLock;
+use crate::storage::copied::End;
+use crate::storage::copied::tables::{CopiedColumn, CopiedTable, Row, TABLES, Value};
 use crate::storage::marks::{MOVED, UNFINISHED, refuse_unfinished};
-use crate::storage::migration::End;
-use crate::storage::migration::tables::{CopiedColumn, CopiedTable, Row, TABLES, Value};
 use crate::storage::sql::{DatabasePosition, left_out, signed};
 use crate::storage::state::{LOST, with_gap};
 use crate::text::sentences::input;
@@ -279,7 +279,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
-    use crate::storage::migration::tables::DERIVED;
+    use crate::storage::copied::tables::DERIVED;
 
     /// A new table or column has to be added to the list of what is copied, or to what is derived.
     #[test]

@@ -257,7 +257,7 @@ pub(in crate::storage) enum Value {
 
 impl Value {
     /// About the memory that it takes.
-    pub(super) fn bytes(&self) -> usize {
+    pub(in crate::storage) fn bytes(&self) -> usize {
         16 + if let Self::Text(text) = self { text.len() } else { 0 }
     }
 }
