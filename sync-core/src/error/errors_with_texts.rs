@@ -380,10 +380,7 @@ pub enum Error {
 
     /// A copy that is not complete.
     MigrationUnfinished {
-        fields: {
-            database: String = "postgres://oms@db.example.org/central".into(),
-            from: String = "central.sqlite".into(),
-        },
+        fields: { database: String = "copy.sqlite".into(), from: String = "postgres://oms@db/central".into() },
         code: "migration_unfinished", class: Configure,
         message: "{database} is an unfinished copy of {from}",
         cause: "The migration was interrupted, or is under way.",
@@ -745,7 +742,7 @@ pub enum Error {
 
     /// A database that is to be a copy, and holds something else.
     MigrationTargetUsed {
-        fields: { database: String = "postgres://oms@db.example.org/central".into() },
+        fields: { database: String = "copy.sqlite".into() },
         code: "migration_target_used", class: Input,
         message: "{database} is not empty",
         cause: "It is in use, or it is a copy of another database, or of the same one in another state.",
