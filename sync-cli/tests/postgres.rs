@@ -80,12 +80,18 @@ fn what_does_not_work_on_a_server_says_why() {
         (&["backup", "to"][..], "pg_dump"),
         (&["serve", "--listen", "127.0.0.1:0", "--backup-to", "to"], "pg_dump"),
         (&["cursor", "rewind", "pull"], "pg_dump"),
-        (&["doctor"], "status"),
         (&["bundle"], "status"),
     ] {
         let said = desk.run(&[&["--db", &db], command].concat()).ends(2);
         assert!(said.err.contains(why), "{command:?}: {said:?}");
     }
+    let found = desk.run(&["--db", &db, "doctor", "--json"]).ends(0).json();
+    assert_eq!(found["outcome"], "ok", "{found}");
+    assert!(found["checks"].as_array().is_some_and(|checks| checks.iter().any(|check| check["name"] == "quarantine")));
+    // Without a legacy server there is no line that could be measured, as with a file.
+    assert_eq!(desk.run(&["--db", &db, "net", "--json"]).ends(3).error().0, "wrong_role");
+    let said = desk.run(&["--db", "postgres://oms@127.0.0.1:9/central", "doctor", "--json"]).ends(6);
+    assert_eq!(said.error().0, "database_unreachable");
     let said = desk.run(&["--db", "postgres://oms@127.0.0.1:9/central", "status", "--json"]).ends(6);
     assert_eq!(said.error().0, "database_unreachable");
     let empty = PostgresServer::of_this_process().expect("it runs").new_database();

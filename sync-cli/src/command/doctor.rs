@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use oms_sync_inspect::database::{OpenMsupply, open_msupply};
-use sync_core::storage::MemoryStorage;
+use sync_core::storage::{MemoryStorage, PostgresStorage};
 use sync_core::support::doctor::{Check, CheckOutcome, Diagnosis, Party};
 use sync_core::support::{CentralAlarm, SiteSupport};
 use sync_core::transport::{HttpTransport, Timeouts};
@@ -178,7 +178,11 @@ pub(super) fn diagnosed(
     each: &mut dyn FnMut(&Check) -> ControlFlow<()>,
 ) -> Result<Diagnosis, Error> {
     let db: &Path = &args.db;
-    let (mut checks, replica) = args.builder()?.examine(db, free_bytes(db));
+    let (mut checks, replica) = match on_server(args)? {
+        // Its file and its disk are in the care of the server.
+        Some(replica) => (Vec::new(), Some(replica)),
+        None => args.builder()?.examine(db, free_bytes(db)),
+    };
     if let Some(replica) = replica.as_ref().filter(|replica| replica.is_hook_missing()) {
         // A role that cannot be read has a check of its own.
         checks.push(Check::of_missing_hook(replica.role().unwrap_or_default()));
@@ -198,6 +202,13 @@ pub(super) fn diagnosed(
             Ok(found)
         }
     }
+}
+
+/// The database if it is on a server, opened to be read only.
+pub(super) fn on_server(args: &Args) -> Result<Option<Replica>, Error> {
+    let address = args.db.server()?;
+    let storage = address.map(|address| PostgresStorage::open_to_read(&address)).transpose()?;
+    Ok(storage.map(|storage| Replica::with_storage(Arc::new(storage))))
 }
 
 /// Says so if the database is one of Open mSupply itself, which somebody may take for one of this program.

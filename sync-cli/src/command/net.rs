@@ -29,7 +29,10 @@ pub(super) fn run(args: &Args, options: &Net, out: &Output) -> Result<CommandOut
             site.support().line_test_before_set_up(&settings, &limits, &mut until_interrupted)?
         }
         _ => {
-            let opened = args.builder()?.open_to_read(&args.db);
+            let opened = match super::doctor::on_server(args)? {
+                Some(replica) => Ok(replica),
+                None => args.builder()?.open_to_read(&args.db),
+            };
             let replica = opened.inspect_err(|_| out.hint_said(&shown::without_database()))?;
             let site = replica.site(Arc::new(HttpTransport::new(&super::doctor::timeouts(patience))));
             site.support().line_test(&limits, &mut until_interrupted)?

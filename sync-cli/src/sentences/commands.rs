@@ -37,7 +37,7 @@ sync_core::sentences! {
         backed_up_by_its_server() = "a database on a PostgreSQL server is backed up with pg_dump or by its server, and restored so too; copy the folder of files beside it";
         encrypted_by_its_server() = "a database on a PostgreSQL server is encrypted by that server or its disk, and has no key here";
         no_copy_before() = "this command copies the database before it changes anything, and a database on a PostgreSQL server is copied with pg_dump: it works with a file only";
-        examines_a_file() = "this command examines a database file: see status, log and quarantine for a database on a PostgreSQL server";
+        examines_a_file() = "this command examines a database file: see doctor, status, log and quarantine for a database on a PostgreSQL server";
     }
 
     /// Texts of `migrate`.
@@ -46,7 +46,7 @@ sync_core::sentences! {
         comparing(table, rows) = "comparing {table}: {rows} {rows|row|rows}";
         moved(from, to) = "{from} was moved to {to}: both are equal, record by record.";
         resumed() = "An interrupted migration was continued.";
-        next(from, to) = "Next: start oms-sync serve with --db {to} and the same --files; {from} is refused from now on.";
+        next(from, to) = "Next: oms-sync --db {to} serve with the same --files as before; {from} is refused from now on.";
         undone(from) = "{from} is in use again, as it was.";
         given_up(from) = "{from} is in use again, as if it was restored from a backup: sites send again what they have sent since.";
         never_use() = "The copy must never be used any more.";
