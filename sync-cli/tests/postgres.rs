@@ -80,7 +80,6 @@ fn what_does_not_work_on_a_server_says_why() {
         (&["backup", "to"][..], "pg_dump"),
         (&["serve", "--listen", "127.0.0.1:0", "--backup-to", "to"], "pg_dump"),
         (&["cursor", "rewind", "pull"], "pg_dump"),
-        (&["bundle"], "status"),
     ] {
         let said = desk.run(&[&["--db", &db], command].concat()).ends(2);
         assert!(said.err.contains(why), "{command:?}: {said:?}");
@@ -88,6 +87,11 @@ fn what_does_not_work_on_a_server_says_why() {
     let found = desk.run(&["--db", &db, "doctor", "--json"]).ends(0).json();
     assert_eq!(found["outcome"], "ok", "{found}");
     assert!(found["checks"].as_array().is_some_and(|checks| checks.iter().any(|check| check["name"] == "quarantine")));
+    let parts = desk.run(&["--db", &db, "bundle", "all.tar.gz", "--json"]).ends(0).json();
+    let parts = parts["parts"].as_array().expect("parts");
+    assert!(parts.len() > 10 && parts.iter().all(|part| part["error"].is_null()), "{parts:?}");
+    let offline = desk.run(&["--db", &db, "bundle", "offline.tar.gz", "--offline", "--json"]).ends(0).json();
+    assert!(offline["bytes"].as_u64() > Some(0), "{offline}");
     // Without a legacy server there is no line that could be measured, as with a file.
     assert_eq!(desk.run(&["--db", &db, "net", "--json"]).ends(3).error().0, "wrong_role");
     let said = desk.run(&["--db", "postgres://oms@127.0.0.1:9/central", "doctor", "--json"]).ends(6);

@@ -48,7 +48,6 @@ fn not_on_a_server(command: &Command) -> Option<Message> {
         Command::Backup(_) | Command::Restore(_) => Some(on_server::backed_up_by_its_server()),
         Command::Rekey(_) => Some(on_server::encrypted_by_its_server()),
         Command::Cursor(CursorCommand::Rewind { .. }) | Command::Resend(_) => Some(on_server::no_copy_before()),
-        Command::Bundle(_) => Some(on_server::examines_a_file()),
         Command::Serve(options) if options.backup_to.is_some() => Some(on_server::backed_up_by_its_server()),
         _ => None,
     }

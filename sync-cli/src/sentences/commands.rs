@@ -37,7 +37,6 @@ sync_core::sentences! {
         backed_up_by_its_server() = "a database on a PostgreSQL server is backed up with pg_dump or by its server, and restored so too; copy the folder of files beside it";
         encrypted_by_its_server() = "a database on a PostgreSQL server is encrypted by that server or its disk, and has no key here";
         no_copy_before() = "this command copies the database before it changes anything, and a database on a PostgreSQL server is copied with pg_dump: it works with a file only";
-        examines_a_file() = "this command examines a database file: see doctor, status, log and quarantine for a database on a PostgreSQL server";
     }
 
     /// Texts of `migrate`.

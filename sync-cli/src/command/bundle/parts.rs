@@ -13,7 +13,7 @@ use sync_core::storage::LoggedError;
 use sync_core::{Error, Message, Replica, Result, Settings};
 
 use crate::args::{Args, Bundle};
-use crate::command::doctor::{Asks, PATIENCE, diagnosed};
+use crate::command::doctor::{Asks, PATIENCE, diagnosed, on_server};
 use crate::output::Output;
 use crate::sentences::bundle_shown as shown;
 use crate::signals::interrupted;
@@ -68,7 +68,7 @@ impl<'s> Source<'s> {
     /// # Errors
     /// [`Error::NoDatabase`].
     pub(super) fn new(args: &'s Args, options: &Bundle, out: &Output) -> Result<Self> {
-        if !args.db.exists() {
+        if !args.db.is_on_server() && !args.db.exists() {
             return Err(Error::NoDatabase { path: args.db.display().to_string() });
         }
         let workspace = Workspace::open_to_read(args, out);
@@ -82,6 +82,7 @@ impl<'s> Source<'s> {
         match &self.workspace {
             Ok(workspace) => Ok(&workspace.replica),
             // The stored error cannot be returned from a reference, so the database is opened once more for its error.
+            Err(_) if self.args.db.is_on_server() => Err(on_server(self.args).err().unwrap_or(Error::NotSetUp)),
             Err(_) => Err(self.args.builder()?.open_existing(&self.args.db).err().unwrap_or(Error::NotSetUp)),
         }
     }
@@ -201,7 +202,10 @@ fn environment(from: &Source<'_>) -> Result<String> {
         name.push(more);
         size(Path::new(&name))
     };
-    let folder = db.parent().unwrap_or(Path::new("."));
+    // The disk of a server is not seen from here: that of the files counts.
+    let beside_disk = if named.is_on_server() { &from.folder } else { &db };
+    let folder = std::path::absolute(beside_disk).unwrap_or_else(|_| beside_disk.clone());
+    let folder = folder.parent().unwrap_or(Path::new("."));
     let value = |name: &&str| std::env::var(name).ok().filter(|value| !value.is_empty());
     let language = ["LC_ALL", "LC_MESSAGES", "LANG"].iter().find_map(value);
     let processors = std::thread::available_parallelism().map_or(0, std::num::NonZero::get);
@@ -221,7 +225,7 @@ fn environment(from: &Source<'_>) -> Result<String> {
             "free_bytes": fs4::available_space(folder).ok(), "total_bytes": fs4::total_space(folder).ok(),
         },
         "database": {
-            "name": db.file_name().map(|name| name.to_string_lossy()),
+            "name": db.file_name().map(|name| name.to_string_lossy()), "is_on_server": named.is_on_server(),
             "bytes": size(&db), "wal_bytes": beside("-wal"), "watermark": beside(".watermark").is_some(),
             "read_only": db.metadata().map(|data| data.permissions().readonly()).ok(),
             "files_folder": from.folder.is_dir(),
