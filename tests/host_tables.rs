@@ -268,12 +268,96 @@ fn a_mistake_in_the_hosts_sql_is_shown_as_one_and_the_librarys_tables_are_not_to
         ("DELETE FROM sync_record", "not authorized"),
         ("COMMIT", "not authorized"),
         ("PRAGMA journal_mode = OFF", "not authorized"),
+        ("PRAGMA user_version = 0", "not authorized"),
+        ("CREATE TRIGGER t AFTER INSERT ON sync_record BEGIN DELETE FROM sync_record; END", "not authorized"),
+        ("CREATE TRIGGER t AFTER UPDATE ON Sync_State BEGIN SELECT RAISE(ABORT, 'no'); END", "not authorized"),
+        ("CREATE TRIGGER t INSTEAD OF INSERT ON asset BEGIN SELECT 1; END", "not authorized"),
+        ("CREATE TEMP TRIGGER t AFTER INSERT ON sync_record BEGIN SELECT 1; END", "not authorized"),
+        ("CREATE TEMP TABLE sync_record (id TEXT)", "not authorized"),
+        ("CREATE UNIQUE INDEX one ON sync_record (table_name)", "not authorized"),
+        ("CREATE INDEX sync_mine ON mine (name)", "not authorized"),
+        ("CREATE TABLE sync_mine (id TEXT)", "not authorized"),
+        ("CREATE VIEW sync_mine AS SELECT 1", "not authorized"),
+        ("ALTER TABLE mine RENAME TO sync_mine", "not authorized"),
+        ("CREATE TABLE child (id TEXT REFERENCES sync_record)", "not authorized"),
+        ("CREATE VIRTUAL TABLE sync_words USING fts5 (word)", "not authorized"),
+        ("ATTACH ':memory:' AS other", "not authorized"),
+        // The trigger is the host's, and what it does is not.
+        (
+            "CREATE TRIGGER t AFTER INSERT ON mine BEGIN DELETE FROM sync_record; END; \
+             INSERT INTO mine VALUES ('a', 'b', 'c', 0)",
+            "not authorized",
+        ),
     ] {
         let refused = open(sql).expect_err(sql);
         let causes = format!("{refused} {:?}", refused.causes());
         assert!(refused.code() == "bad_input" && causes.contains(says), "{sql}: {} {causes}", refused.code());
     }
     let own = "CREATE INDEX IF NOT EXISTS mine_names ON mine (name); INSERT INTO mine VALUES ('a', 'b', 'c', 0); \
-        CREATE TABLE copied AS SELECT id FROM asset; ALTER TABLE mine ADD COLUMN more TEXT; DROP INDEX mine_names";
-    open(own).expect("the host's own tables");
+        CREATE TABLE copied AS SELECT id FROM asset; ALTER TABLE mine ADD COLUMN more TEXT; DROP INDEX mine_names; \
+        CREATE TABLE child (id TEXT PRIMARY KEY, of INTEGER REFERENCES copied (rowid)); ALTER TABLE child RENAME TO renamed; \
+        CREATE TABLE noted (id TEXT); CREATE TRIGGER notes AFTER DELETE ON mine BEGIN INSERT INTO noted VALUES (OLD.id); END; \
+        DELETE FROM mine; CREATE VIEW names AS SELECT n.id, a.id AS asset FROM noted AS n, asset AS a; \
+        WITH RECURSIVE few (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM few WHERE n < 3) INSERT INTO noted SELECT n FROM few; \
+        CREATE VIRTUAL TABLE words USING fts5 (word); INSERT INTO words SELECT id FROM noted; \
+        CREATE VIRTUAL TABLE places USING rtree (id, low, high); INSERT INTO places VALUES (1, 2, 3); \
+        ANALYZE noted; DROP VIEW names; DROP TRIGGER notes; SELECT count(*) FROM sync_record; PRAGMA user_version";
+    let replica = open(own).expect("the host's own tables");
+    // They can be read, those with tables of their own below them too.
+    let counted = replica.read_sql(|sqlite| {
+        let words: i64 =
+            sqlite.query_row("SELECT count(*) FROM words WHERE words MATCH 'b OR 2'", (), |row| row.get(0))?;
+        let places: i64 = sqlite.query_row("SELECT count(*) FROM places WHERE low < 3", (), |row| row.get(0))?;
+        Ok((words, places))
+    });
+    assert_eq!(counted.expect("read"), (2, 1));
+}
+
+/// What a hook does to the library's tables would be committed with the record.
+#[test]
+fn a_hook_and_a_query_leave_the_librarys_tables_and_settings_alone() {
+    const REFUSED: [&str; 8] = [
+        "DELETE FROM sync_state",
+        "DROP TABLE sync_record",
+        "UPDATE sync_record SET data = '{}'",
+        "PRAGMA user_version = 1",
+        "PRAGMA query_only = OFF",
+        "CREATE TRIGGER t AFTER INSERT ON sync_record BEGIN SELECT 1; END",
+        "ATTACH ':memory:' AS other",
+        "INSERT INTO traps VALUES (1)",
+    ];
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let said = Arc::new(Mutex::new(Vec::new()));
+    let says = said.clone();
+    let hook = move |connection: &Connection, record: &HookedRecord<'_>| -> Result<(), Cause> {
+        for sql in REFUSED {
+            let told = connection.execute_batch(sql).map_or_else(|error| error.to_string(), |()| "done".to_owned());
+            says.lock().unwrap().push((sql, told));
+        }
+        connection.execute("INSERT INTO mine VALUES (?1)", [record.id.as_str()])?;
+        connection.query_row("SELECT count(*) FROM sync_record", (), |row| row.get::<_, i64>(0))?;
+        connection.execute_batch("CREATE TABLE IF NOT EXISTS later (id TEXT); PRAGMA user_version")?;
+        Ok(())
+    };
+    let tables = "CREATE TABLE IF NOT EXISTS mine (id TEXT PRIMARY KEY); CREATE TABLE IF NOT EXISTS traps (id TEXT); \
+        CREATE TRIGGER IF NOT EXISTS trap AFTER INSERT ON traps BEGIN DELETE FROM sync_record; END";
+    let path = folder.path().join("host.sqlite");
+    let replica = Replica::builder().host_tables(tables).hook(hook).open(path).expect("a database");
+    replica.site_registry().expect("a central server");
+    replica.records().put("asset_class", [data(r#"{"id":"cold","name":"n"}"#)]).expect("the hook does its own");
+    let said = std::mem::take(&mut *said.lock().unwrap());
+    assert_eq!(said.len(), REFUSED.len());
+    for (sql, told) in said {
+        assert!(told.contains("not authorized"), "{sql}: {told}");
+    }
+    assert_eq!(replica.records().count("asset_class", &Query::new()).expect("counted"), 1);
+    // A query cannot make its connection one that writes.
+    let freed = replica.read_sql(|sqlite| sqlite.execute_batch("PRAGMA query_only = OFF; DELETE FROM sync_record"));
+    assert!(freed.expect_err("refused").causes().concat().contains("not authorized"));
+    for sql in ["DELETE FROM sync_record", "CREATE TEMP TABLE t (id TEXT)"] {
+        replica.read_sql(|sqlite| sqlite.execute_batch(sql)).expect_err(sql);
+    }
+    let telling = "PRAGMA case_sensitive_like = ON; PRAGMA table_info(mine); PRAGMA user_version";
+    replica.read_sql(|sqlite| sqlite.execute_batch(telling)).expect("these change nothing");
+    assert_eq!(replica.records().count("asset_class", &Query::new()).expect("counted"), 1);
 }

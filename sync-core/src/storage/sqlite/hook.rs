@@ -28,11 +28,14 @@ pub struct HookedRecord<'r> {
 
 /// Receives each record that is written or removed, by [`Records`](crate::Records) or by synchronisation.
 ///
+/// A hook is a closure, or a type that implements this trait. It is given to [`ReplicaBuilder::hook`](crate::ReplicaBuilder::hook); its
+/// error is a [`Cause`](crate::error::Cause), which `?` makes of any error.
+///
 /// A host keeps its own tables in the same file, and changes them here with the given connection: its changes are
 /// committed with the record, or not at all. The hook is called for each record of a first sync too, so it should be
 /// quick. It must not commit or roll back: that is undone with the whole transaction, and is an
-/// [`Error::HostFailed`](crate::Error::HostFailed); savepoints are allowed. It must not touch tables that begin with `sync_` or the views named after
-/// record types.
+/// [`Error::HostFailed`](crate::Error::HostFailed); savepoints are allowed. A statement that would change a table that begins with `sync_`, a
+/// setting of the database (`PRAGMA`) or another file is refused with SQLite's error "not authorized".
 ///
 /// It runs within the writing transaction, so it writes with the given connection and not through the replica: that is refused on
 /// its own thread ([`Error::BadInput`](crate::Error::BadInput)). Another thread that writes waits until the transaction ends. If the hook waits

@@ -285,6 +285,7 @@ impl SqliteStorage {
         self.check_in_place()?;
         let connection = connection?;
         // The connection is not used again: a host may have changed its settings.
+        connection.authorizer(Some(host_tables::only_reads)).map_err(database_error)?;
         let snapshot = connection.unchecked_transaction().map_err(database_error)?;
         let found = read(&snapshot).map_err(database_error)?;
         drop(snapshot);

@@ -1,20 +1,24 @@
-//! Keeps a hook of a host from ending the transaction in which it is called.
+//! Keeps a hook of a host from ending the transaction in which it is called, and from the tables of this library.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use rusqlite::Connection;
+use rusqlite::hooks::AuthContext;
 
 use crate::error::{Cause, Result};
 
 use super::fault::database_error;
+use super::host_tables::{answer, may_write};
 
 /// Why the transaction is over.
 const ENDED: &str =
     "the hook ended the transaction, by COMMIT or ROLLBACK: it belongs to the library, and all of it was undone";
 
 /// Refuses each commit on a connection while a hook of a host runs: SQLite rolls the transaction back instead. A hook that rolled it back
-/// itself is noticed. An authorizer would do the same, but SQLite prepares all statements anew whenever one is set.
+/// itself is noticed. Statements of the hook that would change the library's tables or settings of the database are refused when they are
+/// prepared. The authorizer that does so is set once, because SQLite prepares all statements anew whenever one is set; the library's own
+/// statements are prepared once too, so no record costs more.
 #[derive(Default)]
 pub(super) struct TransactionGuard(Arc<Flags>);
 
@@ -44,6 +48,11 @@ impl TransactionGuard {
         let flags = guard.0.clone();
         let notes = move || flags.is_over.store(true, Ordering::Relaxed);
         connection.rollback_hook(Some(notes)).map_err(database_error)?;
+        let flags = guard.0.clone();
+        let permits = move |context: AuthContext<'_>| {
+            answer(!flags.watches.load(Ordering::Relaxed) || may_write(&context.action))
+        };
+        connection.authorizer(Some(permits)).map_err(database_error)?;
         Ok(guard)
     }
 
