@@ -126,7 +126,22 @@ fn a_host_shows_its_certificate_to_a_server_that_asks() {
     let key = client_has.signing_key.serialize_pem();
     let shown = trusting.clone().client_certificate(&client_has.cert.pem(), &key).unwrap();
     assert_eq!(ask(&url, &shown).unwrap(), 200);
-    assert!(ask(&url, &trusting).is_err(), "without one the server ends the connection");
+    let stranger = generate_simple_self_signed(["elsewhere".to_owned()]).unwrap();
+    // An authority of the same name with another key.
+    let other = certified();
+    let showing = |of: &CertifiedKey<KeyPair>| {
+        trusting.clone().client_certificate(&of.cert.pem(), &of.signing_key.serialize_pem()).unwrap()
+    };
+    let (stranger, other) = (showing(&stranger), showing(&other));
+    for (options, says) in [(trusting, "none was shown"), (stranger, "does not trust"), (other, "does not accept")] {
+        let replica = Replica::with_storage(Arc::new(MemoryStorage::new()));
+        let site = replica.site(Arc::new(HttpTransport::with_options(&options)));
+        let mut settings = settings("a");
+        settings.legacy_url = url.trim_end_matches('/').to_owned();
+        let refused = site.set_up(&settings, &mut NoopObserver).unwrap_err();
+        assert_eq!(refused.code(), "client_certificate_refused", "{refused} {:?}", refused.causes());
+        assert!(refused.to_string().contains(says) && refused.advice().contains("certificate"), "{refused}");
+    }
 }
 
 #[test]

@@ -82,7 +82,7 @@ mod with_encryption {
         // A file that is not encrypted is not taken for one that is.
         desk.run(&["--db", "plain.sqlite", "site", "add", "x", "--password-file", "pw"]).ends(0);
         let plain = desk.run(&["--json", "--db", "plain.sqlite", "--db-key-file", "key", "status"]).ends(3);
-        assert_eq!(refused(&plain).0, "database_key_refused");
+        assert_eq!(refused(&plain).0, "database_not_encrypted");
         for said in [by_value, wrong, none, plain] {
             assert!(!said.out.contains(KEY) && !said.err.contains(KEY), "{said:?}");
         }

@@ -11,8 +11,16 @@ pub(super) const ALL: &[MessageTemplate] = &[
     ),
     advice(
         "database_key_refused",
-        "Give the key with which the database was made, with --db-key-file or OMS_SYNC_DB_KEY. Without it the file cannot be read: set \
-         the site up again in a new file.",
+        "Give the key with which the database was made, or to which it was changed last, with --db-key-file or OMS_SYNC_DB_KEY. Keep the \
+         file: what was not pushed is in it alone. Only if the key is lost, set the site up again in a new file.",
+    ),
+    advice(
+        "database_not_encrypted",
+        "Encrypt the file with the key first, which keeps all that is in it: `oms-sync rekey --new-key-file FILE`; or leave --db-key-file and OMS_SYNC_DB_KEY out.",
+    ),
+    advice(
+        "client_certificate_refused",
+        "This program shows no certificate: ask the administrator of the server or of the network for an address that needs none.",
     ),
     advice("not_set_up", "Run `oms-sync init` with the legacy server's address and the site's name."),
     cause("not_set_up", "This database is new, or the path given with --db is another one."),

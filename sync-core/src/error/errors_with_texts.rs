@@ -148,13 +148,22 @@ pub enum Error {
         advice: "Give the path of the site's database; a new site is set up first.",
     }
 
+    /// A key for a database file that is not encrypted.
+    DatabaseNotEncrypted {
+        fields: { path: String = "clinic.sqlite".into() },
+        code: "database_not_encrypted", class: Configure,
+        message: "a key was given, and the database {path} is not encrypted",
+        cause: "The file was made without a key, and was never encrypted.",
+        advice: "Encrypt the file with the key first (ReplicaBuilder::change_key), which keeps all that is in it; or open it without a key.",
+    }
+
     /// A key that does not open a database file.
     DatabaseKeyRefused {
         fields: { path: String = "clinic.sqlite".into(), source: Cause = a_cause() },
         code: "database_key_refused", class: Configure,
         message: "the key does not open the database {path}",
-        cause: "The key is that of another database or from before it was changed; or the file is not encrypted, or is no database.",
-        advice: "Give the key with which the database was made. Without it the file cannot be read: set the site up again in a new file.",
+        cause: "The key is that of another database or from before it was changed; or the file is no database.",
+        advice: "Give the key with which the database was made, or to which it was changed last. Keep the file: what was not pushed is in it alone. Only if the key is lost, set the site up again in a new file.",
     }
 
     /// A server of databases that lets this user not in.
@@ -329,6 +338,20 @@ pub enum Error {
         message: "the certificate of {server} at {url} is refused: {why}",
         cause: "The certificate is out of date, for another name, not one for a server, or of an authority that this machine does not trust; or the clock of this machine is wrong.",
         advice: "Check the address and this machine's clock. Install the certificate of a private authority on this machine; of every other fault tell the server's administrator, who has to replace the certificate.",
+    }
+
+    /// A server that refuses the certificate of this app, or asks for one and got none.
+    ClientCertificateRefused {
+        fields: {
+            server: Server = Central,
+            url: String = a_url(),
+            why: Detail = error_detail::own_certificate_missing().into(),
+            source: Cause = a_cause(),
+        },
+        code: "client_certificate_refused", class: Configure,
+        message: "{server} at {url} refuses the certificate of this app: {why}",
+        cause: "The server lets in only apps that show a certificate that it trusts (mutual TLS); or a proxy of the network does.",
+        advice: "Give the app the certificate and the key that the server's administrator issued for it; ask for a new one if the server refuses it.",
     }
 
     /// A proxy of the environment that cannot be used; `url` is without user name and password.
@@ -571,7 +594,7 @@ pub enum Error {
         code: "not_a_database", class: LocalFault,
         message: "{path} is not a database of this program",
         cause: "The path leads to another kind of file, to the database of another program, or to an encrypted one that was opened without its key.",
-        advice: "Check the path; give the database of a site, or a new file name.",
+        advice: "Check the path; give the database of a site, or a new file name. If the file is encrypted, open it with its key.",
     }
 
     /// The place of the host's secrets cannot be used now.

@@ -96,7 +96,8 @@ impl ReplicaBuilder {
     /// With a resolver for any table a cycle pulls before it pushes, so that the resolver sees the other version before an edit
     /// replaces it. Without one a cycle pushes first. If a pull ends early, nothing is pushed in that cycle
     /// ([`SkipReason::NotPulled`](crate::site::SkipReason::NotPulled)). If it gets no further at all, the edits are pushed
-    /// without asking, because otherwise they would stay on this machine alone. So are edits that were made after the pull.
+    /// without asking, because otherwise they would stay on this machine alone. So are edits that were made after the pull,
+    /// and all edits of a cycle that was asked [only to push](crate::SyncOptions::push_only).
     ///
     /// A resolver is for data that two people may both edit in good faith. It should give the same result at each site of a
     /// network; otherwise the sites replace each other's results again and again.
@@ -179,8 +180,10 @@ impl ReplicaBuilder {
     }
 
     /// Makes or changes the host's own tables when the file is opened, by SQL statements separated by `;`, in one transaction.
-    /// They run at each opening, so they say `IF NOT EXISTS`. Names that begin with `sync_` belong to this library: its tables can be read
-    /// and not changed, and neither can settings of the database (`PRAGMA`) or the transaction.
+    /// They run at each opening, so they say `IF NOT EXISTS`. The host's tables may have indexes, triggers, views and virtual tables such as
+    /// those of FTS5. Names that begin with `sync_` belong to this library: its tables can be read
+    /// and not changed, and have no triggers, indexes or foreign keys of the host; [`index`](Self::index) makes an index on records.
+    /// Settings of the database (`PRAGMA`), the transaction, temporary tables and other files (`ATTACH`) are refused too.
     #[must_use]
     pub fn host_tables(self, sql: impl Into<String>) -> Self {
         Self { tables: Some(sql.into()), ..self }
@@ -250,10 +253,11 @@ impl ReplicaBuilder {
     }
 
     /// Checks that a backup is of the database at `path`, by its role, its site and the ids that it got when it was set up. Any backup may
-    /// take the place of a database that is missing, was never set up, or cannot be read.
+    /// take the place of a database that is missing, was never set up, or is damaged.
     ///
     /// # Errors
-    /// [`Error::BackupOfAnother`]; the backup cannot be read.
+    /// [`Error::BackupOfAnother`]; the backup cannot be read; [`Error::DatabaseKeyRefused`], [`Error::DatabaseNotEncrypted`] or
+    /// [`Error::NotADatabase`]: the database has, or may have, another key than the backup, so that nobody can tell whose it is.
     pub fn check_backup_is_of(&self, backup: impl AsRef<Path>, path: impl AsRef<Path>) -> Result<()> {
         crate::storage::check_backup_is_of(backup.as_ref(), path.as_ref(), self.key.as_ref())
     }
@@ -378,7 +382,7 @@ impl ReplicaBuilder {
     /// ```
     ///
     /// # Errors
-    /// Opening gives [`Error::DatabaseKeyRefused`] if the file has another key, or none.
+    /// Opening gives [`Error::DatabaseKeyRefused`] if the file has another key, and [`Error::DatabaseNotEncrypted`] if it has none.
     #[must_use]
     pub fn key(self, key: DatabaseKey) -> Self {
         Self { key: Some(key), ..self }
@@ -392,7 +396,7 @@ impl ReplicaBuilder {
     /// If the file was not encrypted before, the disk may still hold parts of the old file.
     ///
     /// # Errors
-    /// [`Error::NoDatabase`], [`Error::NotADatabase`], [`Error::DatabaseKeyRefused`]; [`Error::CycleRunning`] or [`Error::DatabaseBusy`]: a
+    /// [`Error::NoDatabase`], [`Error::NotADatabase`], [`Error::DatabaseKeyRefused`], [`Error::DatabaseNotEncrypted`]; [`Error::CycleRunning`] or [`Error::DatabaseBusy`]: a
     /// program has it open; [`Error::DiskFull`]: a copy needs as much space again; it cannot be written.
     pub fn change_key(&self, path: impl AsRef<Path>, new: &DatabaseKey) -> Result<()> {
         crate::storage::change_key(path.as_ref(), self.key.as_ref(), new)

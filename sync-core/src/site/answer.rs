@@ -13,6 +13,7 @@ use crate::text::sentences::error_detail as words;
 use crate::text::{Detail, Message};
 use crate::transport::{
     ANSWERED_BY_PROXY, CertificateFault, HttpResponse, ThroughProxy, TransportError, certificate_fault,
+    own_certificate_fault,
 };
 #[cfg(feature = "http")]
 use crate::transport::{OtherScheme, other_scheme};
@@ -25,6 +26,9 @@ pub(crate) fn transport_error(error: TransportError, server: Server, url: &str) 
     match error {
         TransportError::Unreachable(source) => Error::Unreachable { server, url: at(&source), source },
         TransportError::Certificate(source) => {
+            if let Some(fault) = own_certificate_fault(source.as_ref()) {
+                return Error::ClientCertificateRefused { server, url: url.to_owned(), why: fault.says(), source };
+            }
             let fault = certificate_fault(source.as_ref()).unwrap_or(CertificateFault::Other);
             let why = fault.says(source.as_ref());
             Error::CertificateRefused { server, url: url.to_owned(), why, source }

@@ -370,6 +370,7 @@ crate::sentences! {
         store_of_system(code) = "a store cannot have the code {code}: HIS, SM and DRG are stores of the legacy server itself, and every \
             site leaves them out; choose another code";
         store_still_active(site) = "1 store is still active on site \"{site}\"";
+        no_direction() = "push_only and pull_only together leave nothing to synchronise: ask for one of the two, or for neither";
         no_hook() = "this replica was opened without a hook";
         store_has_records(store) = "records belong to store \"{store}\": it cannot be removed, only move to another site";
         stores_to_same_site(site) = "the stores are on site \"{site}\" already";
@@ -452,6 +453,11 @@ crate::sentences! {
         certificate_revoked() = "its authority revoked it";
         certificate_of_version_1() = "it is of X.509 version 1, which is not accepted any more";
         certificate_unacceptable(error) = "it cannot be accepted ({error})";
+        own_certificate_missing() = "it asks for a certificate, and none was shown";
+        own_certificate_untrusted() = "it does not trust the authority that issued it";
+        own_certificate_expired() = "it is out of date, or not valid yet";
+        own_certificate_revoked() = "its authority revoked it";
+        own_certificate_unacceptable() = "it does not accept it";
         in_tls() = "an answer in TLS, so it speaks https at this port: write https:// in place of http:// in its address";
         #[cfg_attr(not(feature = "http"), allow(dead_code, reason = "only HTTP knows TLS"))]
         without_tls() = "an answer without TLS, so something speaks http at this port: another port has its https, or it has none";

@@ -51,6 +51,63 @@ impl CertificateFault {
     }
 }
 
+/// Why a server refuses the certificate that this app shows it, or that it shows none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(not(feature = "http"), allow(dead_code, reason = "only HTTP knows certificates"))]
+pub(crate) enum OwnCertificateFault {
+    /// None was shown.
+    Missing,
+    /// The server does not trust the authority that issued it.
+    Untrusted,
+    /// It is expired or not yet valid by the server's clock.
+    Expired,
+    /// Its authority took it back.
+    Revoked,
+    /// Anything else.
+    Other,
+}
+
+impl OwnCertificateFault {
+    /// The fault in words.
+    pub(crate) fn says(self) -> Detail {
+        match self {
+            Self::Missing => words::own_certificate_missing(),
+            Self::Untrusted => words::own_certificate_untrusted(),
+            Self::Expired => words::own_certificate_expired(),
+            Self::Revoked => words::own_certificate_revoked(),
+            Self::Other => words::own_certificate_unacceptable(),
+        }
+        .into()
+    }
+}
+
+/// The fault that a server finds in the certificate of this app, in an error or its causes, if any. A server that lets only known apps in
+/// ends the connection with an alert that says why.
+#[cfg(feature = "http")]
+pub(crate) fn own_certificate_fault(error: &(dyn StdError + 'static)) -> Option<OwnCertificateFault> {
+    use rustls::AlertDescription as Alert;
+    let rustls::Error::AlertReceived(alert) = tls_error(error)? else { return None };
+    match alert {
+        Alert::CertificateRequired | Alert::NoCertificate => Some(OwnCertificateFault::Missing),
+        Alert::UnknownCA => Some(OwnCertificateFault::Untrusted),
+        Alert::CertificateExpired => Some(OwnCertificateFault::Expired),
+        Alert::CertificateRevoked => Some(OwnCertificateFault::Revoked),
+        Alert::BadCertificate
+        | Alert::UnsupportedCertificate
+        | Alert::CertificateUnknown
+        | Alert::AccessDenied
+        // Its signature is not that of the authority of this name.
+        | Alert::DecryptError => Some(OwnCertificateFault::Other),
+        _ => None,
+    }
+}
+
+/// Without HTTP there are no certificates.
+#[cfg(not(feature = "http"))]
+pub(crate) fn own_certificate_fault(_: &(dyn StdError + 'static)) -> Option<OwnCertificateFault> {
+    None
+}
+
 /// The fault of a certificate in an error or its causes, if any.
 #[cfg(feature = "http")]
 pub(crate) fn certificate_fault(error: &(dyn StdError + 'static)) -> Option<CertificateFault> {
@@ -84,7 +141,7 @@ pub(crate) fn certificate_fault(_: &(dyn StdError + 'static)) -> Option<Certific
     None
 }
 
-/// True if an error is about a certificate and not about TLS itself.
+/// True if an error is about a certificate, the server's or that of this app, and not about TLS itself.
 #[cfg(feature = "http")]
 pub(super) fn is_refused(error: &(dyn StdError + 'static)) -> bool {
     use rustls::Error as Tls;
@@ -96,7 +153,7 @@ pub(super) fn is_refused(error: &(dyn StdError + 'static)) -> bool {
                 | Tls::InvalidCertRevocationList(_)
                 | Tls::UnsupportedNameType
         );
-        is_of_certificate || lacks_trust(error)
+        is_of_certificate || lacks_trust(error) || own_certificate_fault(error).is_some()
     })
 }
 
@@ -169,6 +226,27 @@ mod tests {
             assert_eq!(certificate_fault(&error), Some(fault), "{error}");
         }
         assert!(is_refused(&in_both));
+    }
+
+    #[test]
+    fn a_server_that_refuses_the_certificate_of_this_app_says_why() {
+        use rustls::AlertDescription as Alert;
+        for (alert, fault) in [
+            (Alert::CertificateRequired, Some(OwnCertificateFault::Missing)),
+            (Alert::UnknownCA, Some(OwnCertificateFault::Untrusted)),
+            (Alert::CertificateExpired, Some(OwnCertificateFault::Expired)),
+            (Alert::CertificateRevoked, Some(OwnCertificateFault::Revoked)),
+            (Alert::BadCertificate, Some(OwnCertificateFault::Other)),
+            (Alert::UnsupportedCertificate, Some(OwnCertificateFault::Other)),
+            (Alert::DecryptError, Some(OwnCertificateFault::Other)),
+            (Alert::ProtocolVersion, None),
+        ] {
+            let error = io::Error::new(io::ErrorKind::InvalidData, rustls::Error::AlertReceived(alert));
+            assert_eq!(own_certificate_fault(&error), fault, "{alert:?}");
+            assert_eq!(is_refused(&error), fault.is_some(), "{alert:?}");
+            assert_eq!(certificate_fault(&error), None, "{alert:?}: it is not the server's");
+        }
+        assert_eq!(own_certificate_fault(&of(CertificateError::Expired)), None);
     }
 
     #[test]

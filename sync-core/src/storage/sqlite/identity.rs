@@ -7,7 +7,7 @@ use rusqlite::{Connection, OptionalExtension as _};
 
 use super::examine::reading_connection;
 use super::fault::{at_path, database_error};
-use super::key::DatabaseKey;
+use super::key::{DatabaseKey, is_of_key};
 use super::place::real_path;
 use crate::error::{Error, Result};
 use crate::role::Role;
@@ -84,17 +84,22 @@ fn state(connection: &Connection, name: &str) -> rusqlite::Result<Option<String>
     Ok(found.filter(|text| !text.is_empty()))
 }
 
-/// Checks that a backup is of the database at `path`, if there is one that can be read and was set up.
+/// Checks that a backup is of the database at `path`, if there is one that is not damaged and was set up.
 ///
 /// # Errors
-/// [`Error::BackupOfAnother`]; the backup cannot be read.
+/// [`Error::BackupOfAnother`]; the backup cannot be read; the database has another key than the backup.
 pub(crate) fn check_backup_is_of(backup: &Path, path: &Path, key: Option<&DatabaseKey>) -> Result<()> {
     if !path.exists() {
         return Ok(());
     }
     let then = DatabaseIdentity::of(backup, key)?;
-    // A backup is restored because the database is damaged, which therefore is no reason to refuse.
-    let Ok(now) = DatabaseIdentity::of(path, key) else { return Ok(()) };
+    let now = match DatabaseIdentity::of(path, key) {
+        Ok(now) => now,
+        // It may be whole, and nobody can tell whose it is.
+        Err(error) if is_of_key(&error, path) => return Err(error),
+        // A backup is restored because the database is damaged, which therefore is no reason to refuse.
+        Err(_) => return Ok(()),
+    };
     if !now.is_set_up() || now.is_same(&then) {
         return Ok(());
     }
@@ -121,6 +126,8 @@ pub(crate) fn is_backup_of(backup: &Path, path: &Path, key: Option<&DatabaseKey>
 
 #[cfg(test)]
 mod tests {
+    use sha2::{Digest as _, Sha256};
+
     use super::super::SqliteStorage;
     use super::*;
     use crate::storage::Storage as _;
@@ -168,6 +175,23 @@ mod tests {
         // Any backup may take the place of an empty database, but none is one of it.
         assert!(!is_backup_of(&at("backup"), &at("empty"), None).unwrap());
         check_backup_is_of(&at("site"), &at("anew"), None).unwrap_err();
+    }
+
+    #[test]
+    fn a_database_that_may_be_encrypted_is_not_taken_for_a_damaged_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let [site, backup, other] = ["site", "backup", "other"].map(|name| folder.path().join(name));
+        database(&site, Some(Role::Remote), "clinic", "U1");
+        SqliteStorage::open_existing(&site).unwrap().back_up(&backup).unwrap();
+        let random = (0_u8..128).flat_map(|number| Sha256::digest([number])).collect::<Vec<u8>>();
+        std::fs::write(&other, &random).unwrap();
+        let refused = check_backup_is_of(&backup, &other, None).unwrap_err();
+        assert!(refused.code() == "not_a_database" && refused.advice().contains("key"), "{refused}");
+        // Nothing that SQLCipher wrote.
+        for damaged in [vec![0; 4096], random[..100].to_vec(), b"text ".repeat(1000)] {
+            std::fs::write(&other, damaged).unwrap();
+            check_backup_is_of(&backup, &other, None).unwrap();
+        }
     }
 
     #[test]

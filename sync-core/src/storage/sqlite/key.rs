@@ -4,6 +4,8 @@
     allow(dead_code, unreachable_pub, reason = "without the feature nobody has a key")
 )]
 
+use std::fs::File;
+use std::io::Read as _;
 use std::path::Path;
 
 use rusqlite::Connection;
@@ -60,12 +62,49 @@ pub(super) fn unlock(connection: &Connection, key: Option<&DatabaseKey>) -> rusq
     }
 }
 
-/// Names the path in an error, and the key where that may be at fault: an encrypted file looks like no database to a wrong key.
+/// Names the path in an error, and the key where that may be at fault: an encrypted file looks like no database to a wrong key, and so
+/// does one that is not encrypted to any key.
 pub(super) fn named(error: Error, path: &Path, key: Option<&DatabaseKey>) -> Error {
     match at_path(error, path) {
+        Error::NotADatabase { path: shown, source: Some(_) } if key.is_some() && is_plain(path) => {
+            Error::DatabaseNotEncrypted { path: shown }
+        }
         Error::NotADatabase { path, source: Some(source) } if key.is_some() => {
             Error::DatabaseKeyRefused { path, source }
         }
         other => other,
     }
+}
+
+/// True for the error of a database that is perhaps whole, and has another key than the one that it was opened with.
+pub(super) fn is_of_key(error: &Error, path: &Path) -> bool {
+    match error {
+        Error::DatabaseNotEncrypted { .. } => true,
+        Error::DatabaseKeyRefused { .. } | Error::NotADatabase { .. } => looks_encrypted(path),
+        _ => false,
+    }
+}
+
+/// True for a file of whole pages whose first one looks random, as each page of an encrypted database does. What else is no database, such
+/// as zeros and text, does not.
+fn looks_encrypted(path: &Path) -> bool {
+    let mut page = [0; 4096];
+    let read = File::open(path).and_then(|mut file| {
+        file.read_exact(&mut page)?;
+        file.metadata()
+    });
+    let mut is_there = [false; 256];
+    for byte in page {
+        is_there[usize::from(byte)] = true;
+    }
+    // Of 4096 random bytes nearly all values are there.
+    read.is_ok_and(|file| file.len().is_multiple_of(512))
+        && is_there.iter().filter(|is_there| **is_there).count() >= 240
+}
+
+/// True for a file that begins as each SQLite database does that is not encrypted.
+fn is_plain(path: &Path) -> bool {
+    let mut start = [0; 16];
+    let read = File::open(path).and_then(|mut file| file.read_exact(&mut start));
+    read.is_ok() && start == *b"SQLite format 3\0"
 }

@@ -110,7 +110,8 @@ mod tests {
             let wrong = opened(&path, Some(&DatabaseKey::of_bytes(&[8; 32]))).unwrap_err();
             assert_eq!((wrong.code(), wrong.class().as_str()), ("database_key_refused", "configure"));
             assert!(wrong.to_string().contains("sqlite") && !wrong.advice().is_empty(), "{wrong}");
-            assert_eq!(opened(&path, None).unwrap_err().code(), "not_a_database");
+            let without = opened(&path, None).unwrap_err();
+            assert!(without.code() == "not_a_database" && without.advice().contains("its key"), "{without}");
             let read_only = SqliteStorage::open_to_read_keyed(&path, Some(DatabaseKey::of_bytes(&[8; 32])));
             assert_eq!(read_only.unwrap_err().code(), "database_key_refused");
             assert!(std::fs::read(&path).unwrap() == before, "nothing was changed");
@@ -147,7 +148,10 @@ mod tests {
         write(&storage, "Miriam's clinic");
         drop(storage);
         assert!(holds(&path, "Miriam"));
-        assert_eq!(opened(&path, Some(&key)).unwrap_err().code(), "database_key_refused", "it has none yet");
+        let none_yet = opened(&path, Some(&key)).unwrap_err();
+        assert_eq!(none_yet.code(), "database_not_encrypted");
+        assert!(none_yet.advice().contains("change_key") && !none_yet.advice().contains("new file"), "{none_yet}");
+        assert_eq!(change_key(&path, Some(&key), &key).unwrap_err().code(), "database_not_encrypted");
         change_key(&path, None, &key).unwrap();
         assert!(!holds(&path, "Miriam"));
         let storage = opened(&path, Some(&key)).unwrap();
@@ -178,6 +182,32 @@ mod tests {
         restore(&backup, &path, &aside, Some(&key)).unwrap();
         assert_eq!(name(&opened(&path, Some(&key)).unwrap()).as_deref(), Some("Miriam"));
         assert_eq!(name(&opened(&aside, Some(&key)).unwrap()).as_deref(), Some("later"));
+    }
+
+    /// A database of another key may be whole, and that of another site.
+    #[test]
+    fn a_backup_does_not_take_the_place_of_a_database_with_another_key_unasked() {
+        let folder = tempfile::tempdir().unwrap();
+        let [path, other, plain, aside] = ["site", "other", "plain", "aside"].map(|name| folder.path().join(name));
+        let [key, another] = keys();
+        write(&opened(&other, Some(&another)).unwrap(), "depot");
+        write(&opened(&plain, None).unwrap(), "shop");
+        let storage = opened(&path, Some(&key)).unwrap();
+        write(&storage, "clinic");
+        let backup = folder.path().join("backup");
+        storage.back_up(&backup).unwrap();
+        drop(storage);
+        let of_key = || crate::Replica::builder().key(key.clone());
+        let plain_backup = folder.path().join("plain backup");
+        opened(&plain, None).unwrap().back_up(&plain_backup).unwrap();
+        let refused = |outcome: Result<()>| outcome.unwrap_err().code();
+        assert_eq!(refused(of_key().restore(&backup, &other, &aside)), "database_key_refused");
+        assert_eq!(refused(of_key().restore(&backup, &plain, &aside)), "database_not_encrypted");
+        assert_eq!(refused(crate::Replica::restore(&plain_backup, &other, &aside)), "not_a_database");
+        assert!(!aside.exists());
+        of_key().replace_another().restore(&backup, &plain, &aside).unwrap();
+        assert_eq!(name(&opened(&aside, None).unwrap()).as_deref(), Some("shop"));
+        assert_eq!(name(&opened(&plain, Some(&key)).unwrap()).as_deref(), Some("clinic"));
     }
 
     #[test]

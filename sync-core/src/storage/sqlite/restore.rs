@@ -90,7 +90,13 @@ fn close_log(path: &Path, key: Option<&DatabaseKey>) -> Result<()> {
 
 /// True for a database that cannot be read, with or without its log.
 fn is_damaged(error: &Error) -> bool {
-    matches!(error, Error::NotADatabase { .. } | Error::DatabaseKeyRefused { .. } | Error::Database { .. })
+    matches!(
+        error,
+        Error::NotADatabase { .. }
+            | Error::DatabaseKeyRefused { .. }
+            | Error::DatabaseNotEncrypted { .. }
+            | Error::Database { .. }
+    )
 }
 
 fn put_in_place(new: &Path, path: &Path, aside: &Path) -> Result<()> {
