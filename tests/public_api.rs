@@ -17,7 +17,7 @@ fn public_items(source: &str) -> Vec<String> {
     let mut found = Vec::new();
     let mut owner: Option<(usize, String)> = None;
     let mut lines = source.lines().peekable();
-    let mut is_gated = false;
+    let (mut is_gated, mut is_open) = (false, false);
     while let Some(line) = lines.next() {
         let indent = line.len() - line.trim_start().len();
         let text = line.trim();
@@ -25,9 +25,11 @@ fn public_items(source: &str) -> Vec<String> {
             is_gated = true;
             continue;
         }
+        is_open |= text.starts_with("#[non_exhaustive]");
         if text.starts_with("//") || text.starts_with("#[") || text.is_empty() {
             continue;
         }
+        let mark = if std::mem::take(&mut is_open) { "#[non_exhaustive] " } else { "" };
         if std::mem::take(&mut is_gated) {
             continue;
         }
@@ -36,9 +38,18 @@ fn public_items(source: &str) -> Vec<String> {
             continue;
         }
         let holds_open_names = |head: &str| head.starts_with("pub enum ") || head.starts_with("pub trait ");
-        if text.starts_with("impl")
-            || (text.starts_with("pub ") && !text.starts_with("pub use") && !text.starts_with("pub mod"))
-        {
+        // The paths by which hosts name things.
+        if text.starts_with("pub use ") || text.starts_with("pub mod ") {
+            let mut item = text.to_owned();
+            while text.starts_with("pub use ") && !item.ends_with(';') {
+                let Some(next) = lines.next() else { break };
+                let space = if item.ends_with('{') || next.trim().starts_with('}') { "" } else { " " };
+                item.push_str(&format!("{space}{}", next.trim()));
+            }
+            found.push(item.trim_end_matches([';', '{', ' ']).replace(",}", "}"));
+            continue;
+        }
+        if text.starts_with("impl") || text.starts_with("pub ") {
             let mut item = text.to_owned();
             while !ends_item(&item) {
                 let Some(next) = lines.next() else { break };
@@ -53,14 +64,11 @@ fn public_items(source: &str) -> Vec<String> {
                 continue;
             }
             // The fields of a type that no host sees have no owner here.
-            let is_field = !["fn ", "struct ", "enum ", "trait ", "type ", "const ", "static "]
-                .iter()
-                .any(|kind| head.contains(kind));
-            if is_field && owner.is_none() {
+            if is_field(&head) && owner.is_none() {
                 continue;
             }
             let within = owner.as_ref().filter(|(depth, _)| indent > *depth).map(|(_, name)| format!("{name}: "));
-            found.push(format!("{}{head}", within.unwrap_or_default()));
+            found.push(format!("{}{mark}{head}", within.unwrap_or_default()));
             if item.ends_with('{') && (holds_open_names(&item) || item.starts_with("pub struct ")) {
                 if holds_open_names(&item) {
                     found.extend(open_names(&mut lines, indent, &head));
@@ -71,6 +79,13 @@ fn public_items(source: &str) -> Vec<String> {
         }
     }
     found
+}
+
+/// True for the text of a field: a name, and a type that may have any word in it.
+fn is_field(head: &str) -> bool {
+    let is_name = |name: &str| name.chars().all(|char| char.is_alphanumeric() || char == '_');
+    let of_type = head.strip_prefix("pub ").and_then(|rest| rest.split_once(':'));
+    of_type.is_some_and(|(name, of_type)| is_name(name) && !of_type.starts_with(':'))
 }
 
 /// True if the text of an item has come to its body or its end.
@@ -101,6 +116,32 @@ fn a_field_ends_where_its_brackets_do() {
     assert_eq!(public_items(source), expected.map(|line| line.trim_end_matches(',')));
 }
 
+#[test]
+fn what_hosts_do_not_see_is_left_out_and_the_paths_are_not() {
+    let source = "#[non_exhaustive]\npub enum A {\n    B {\n        c: u8,\n    },\n}\n\
+        pub trait D {\n    fn e(&self) -> u8;\n    fn f(\n        &self,\n        g: u8,\n    ) -> u8 {\n        let h = g;\n        if h == 1 {\n        }\n        h\n    }\n    \
+        fn i(&self) {\n        j();\n    }\n    fn k(&self) -> u8 { 1 }\n}\n\
+        struct L {\n    pub m: &'static str,\n    pub n: Box<dyn Fn(u8) -> u8>,\n}\n\
+        pub mod o;\npub use p::{\n    q, R,\n    s,\n};\npub use rusqlite;\n#[derive(Debug)]\n#[non_exhaustive]\npub struct T {\n    pub u: &'static str,\n}\npub struct V(u8);";
+    let expected = [
+        "#[non_exhaustive] pub enum A",
+        "pub enum A: B",
+        "pub enum A: c: u8",
+        "pub trait D",
+        "pub trait D: fn e(&self) -> u8",
+        "pub trait D: fn f( &self, g: u8, ) -> u8",
+        "pub trait D: fn i(&self)",
+        "pub trait D: fn k(&self) -> u8",
+        "pub mod o",
+        "pub use p::{q, R, s}",
+        "pub use rusqlite",
+        "#[non_exhaustive] pub struct T",
+        "pub struct T: pub u: &'static str",
+        "pub struct V(u8)",
+    ];
+    assert_eq!(public_items(source), expected);
+}
+
 /// The item without its body.
 fn signature(item: &str) -> String {
     let body = if item.contains("fn ") { item.rfind(" {") } else { item.find(" {") };
@@ -116,15 +157,9 @@ fn open_names<'l>(
 ) -> Vec<String> {
     let mut found = Vec::new();
     let mut inner_depth: Option<usize> = None;
-    for line in lines.by_ref() {
+    while let Some(line) = lines.next() {
         let indent = line.len() - line.trim_start().len();
         let text = line.trim();
-        if indent <= depth && text.starts_with('}') {
-            break;
-        }
-        if text.is_empty() || text.starts_with("//") || text.starts_with("#[") {
-            continue;
-        }
         // The body of a default method says nothing to hosts; the fields of a variant do.
         if let Some(inner) = inner_depth {
             if indent <= inner && text.starts_with('}') {
@@ -132,10 +167,25 @@ fn open_names<'l>(
             }
             continue;
         }
-        if text.ends_with('{') && text.contains("fn ") {
+        if indent <= depth && text.starts_with('}') {
+            break;
+        }
+        if text.is_empty() || text.starts_with("//") || text.starts_with("#[") {
+            continue;
+        }
+        let mut item = text.to_owned();
+        let is_method = item.contains("fn ");
+        // A signature of several lines ends where its body begins.
+        while is_method && !item.ends_with(['{', ';', '}']) {
+            let Some(next) = lines.next() else { break };
+            item.push(' ');
+            item.push_str(next.trim());
+        }
+        if is_method && item.ends_with('{') {
             inner_depth = Some(indent);
         }
-        found.push(format!("{head}: {}", text.trim_end_matches(" {").trim_end_matches([',', ';'])));
+        let item = if is_method { signature(&item) } else { item };
+        found.push(format!("{head}: {}", item.trim_end_matches(" {").trim_end_matches([',', ';'])));
     }
     found.retain(|line| !line.ends_with(": }"));
     found
@@ -225,6 +275,7 @@ fn a_closed_type_is_told_from_an_open_one() {
 const HEAD: &str = "\
 The public items of sync-core, by the file that declares them.
 
+It has the paths (`pub mod`, `pub use`) by which hosts name them, and says which types may grow (`#[non_exhaustive]`).
 It is read from the sources, so it leaves out: derived traits and trait implementations (`impl Trait for`), the features that an item needs,
 the record types and their enumerations (docs/record-types.md), errors and refusals (docs/errors.md), and what a macro makes: an item in
 a macro is here once, with the name that the macro gives it (`$name`). The other crates of the workspace have no such page: only
@@ -274,7 +325,7 @@ const FOREIGN: &[(&str, &[&str], &str)] = &[
     ("serde_json", &[], "docs/decisions/0023-serde-is-public.md"),
     (
         "rusqlite",
-        &["replica/file.rs", "storage/sqlite/hook.rs"],
+        &["replica/file.rs", "storage/mod.rs", "storage/sqlite/hook.rs"],
         "feature `sqlite`; `sync_core::storage::rusqlite` is the same crate",
     ),
 ];
@@ -293,6 +344,11 @@ fn imported(source: &str, from: &str) -> Vec<String> {
 
 /// The crates of which a signature names something.
 fn foreign_crates<'c>(source: &str, item: &str, crates: &[&'c str]) -> Vec<&'c str> {
+    if let Some(path) = item.strip_prefix("pub use ") {
+        let first = path.split(':').next().unwrap_or_default();
+        let is_own = source.contains(&format!("mod {first};"));
+        return crates.iter().filter(|name| **name == first && !is_own).copied().collect();
+    }
     let is_word = |char: char| char.is_alphanumeric() || char == '_';
     let has = |name: &str| item.split(|char| !is_word(char)).any(|word| word == name);
     let is_foreign =
@@ -337,6 +393,8 @@ fn a_foreign_name_is_found_by_its_path_and_by_its_import() {
     assert_eq!(foreign_crates(source, "pub b: Box<RawValue>", &crates), ["serde_json"]);
     assert_eq!(foreign_crates(source, "pub c: serde_json::Value", &crates), ["serde_json"]);
     assert!(foreign_crates(source, "pub d: UrlOf", &crates).is_empty());
+    assert_eq!(foreign_crates(source, "pub use url", &crates), ["url"]);
+    assert!(foreign_crates("mod url;\npub use url::{Url};\n", "pub use url::{Url}", &crates).is_empty());
 }
 
 #[test]

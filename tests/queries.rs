@@ -5,9 +5,9 @@ use std::sync::Arc;
 use sync_core::protocol::PasswordHash;
 use sync_core::record::{AssetCatalogueItem, Cursor, Date, DateTime, Property, PropertyValueType, Query};
 use sync_core::storage::MemoryStorage;
-use sync_core::storage::rusqlite::Row;
+use sync_core::storage::rusqlite::{Connection, Row};
 use sync_core::{Error, RecordWrite, Replica, Transaction};
-use sync_tests::world::{data, each_central, put_unchecked};
+use sync_tests::world::{CentralEnd, data, each_central, put_unchecked};
 
 fn item(number: usize) -> AssetCatalogueItem {
     AssetCatalogueItem {
@@ -134,6 +134,30 @@ fn a_misspelled_field_of_a_legacy_table_is_an_error_if_it_can_be_told() {
         assert_eq!(of_item, "records of item have no field \"item_nam\"; did you mean item_name?");
         assert_eq!(fault("item", is("item_name")), "");
     });
+}
+
+/// A store in a key that nobody reads would be no rule of ownership's.
+#[test]
+fn a_misspelled_key_of_a_legacy_record_is_refused_before_it_goes_round_ownership() {
+    let central = CentralEnd::new();
+    let site = central.new_site("a");
+    site.sync();
+    let line = |keys: &str| data(&format!(r#"{{"ID":"line",{keys}}}"#));
+    let put = |keys: &str| site.records.put("item_line", [line(keys)]);
+    for (key, meant) in
+        [("Store_ID", "store_ID"), ("pack-size", "pack_size"), ("ITEM_id", "item_ID"), ("packSize", "pack_size")]
+    {
+        let refused = put(&format!(r#""store_ID":"STORE_a","{key}":"x""#)).expect_err(key);
+        let says = format!("records of item_line have no field \"{key}\"; did you mean {meant}?");
+        assert_eq!((refused.code(), refused.to_string()), ("bad_input", says));
+    }
+    assert!(put(r#""Store_ID":"STORE_of_another""#).is_err());
+    // What is not known may be one, and a record that came with such a key can be saved.
+    let odd = r#""store_ID":"STORE_a","item_ID":"i","quantty":1,"Pack_Size":1"#;
+    assert!(put(odd).is_err());
+    put_unchecked(site.storage.as_ref(), "item_line", "line", &line(odd));
+    put(&odd.replace(":1", ":2")).expect("it is there already");
+    put(r#""id":"line","store_ID":"STORE_a","colour":1,"user_Defined":"x""#).expect("fields that are not known");
 }
 
 fn counted(replica: &Replica, table: &str, query: &Query) -> Option<String> {
@@ -408,7 +432,7 @@ fn an_index_of_the_host_is_used_by_the_view_and_stays_whoever_opens_the_file() {
     // A version of the view that an older release made.
     let old = "DROP INDEX \"host_index_asset_store_id\";
         CREATE INDEX \"host_index_asset_store_id\" ON sync_record (record_id)";
-    Replica::builder().host_tables(old).open(&path).expect("opens");
+    Connection::open(&path).and_then(|connection| connection.execute_batch(old)).expect("made");
     let anew = Replica::builder().index("asset", "store_id").open(&path).expect("opens");
     assert!(plan(&anew, of_store).contains("host_index"), "it is made anew");
     let wrong =

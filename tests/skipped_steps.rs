@@ -40,6 +40,8 @@ fn what_was_not_asked_for_is_skipped() {
     let pull_only = SyncOptions::default().pull_only();
     let pushes = [Step::PushV6, Step::Push];
     assert_eq!(skipped(&cycle(&site, &pull_only)), pushes.map(|step| (step, SkipReason::NotRequested)));
+    let neither = site.site.sync(&pull_only.push_only(), &mut NoopObserver).expect_err("nothing is left to do");
+    assert!(neither.code() == "bad_input" && neither.to_string().contains("push_only"), "{neither}");
 }
 
 #[test]

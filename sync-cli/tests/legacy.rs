@@ -256,6 +256,10 @@ fn a_new_host_of_central_gets_nothing_until_discover_accepts_it() {
     on_site(&["sync", "--json", "-q"]).ends(0);
     let found = on_site(&["discover", "--json", "--accept"]).ends(0).json();
     assert_eq!((&found["central_unconfirmed"], &found["central_answers"]), (&false.into(), &true.into()), "{found}");
+    // Whoever names an address learns that it is not the one, also if nothing waits.
+    let other = on_site(&["discover", "--accept", "https://central.example.com", "--json"]).ends(2);
+    assert!(other.out.contains(&format!("now it names {moved}")), "{other:?}");
+    on_site(&["discover", "--accept", &moved, "--json"]).ends(0);
 }
 
 #[test]

@@ -7,11 +7,17 @@ use std::sync::Arc;
 use sync_core::protocol::PasswordHash;
 use sync_core::record::{Asset, DateTime};
 use sync_core::transport::HttpTransport;
-use sync_core::{NoopObserver, Replica, Settings, SyncOptions};
+use sync_core::{Error, NoopObserver, Replica, Settings, SyncOptions};
 
-fn main() -> Result<(), Box<dyn std::error::Error>> {
+fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    run(&arguments.iter().map(String::as_str).collect::<Vec<_>>())
+    if let Err(error) = run(&arguments.iter().map(String::as_str).collect::<Vec<_>>()) {
+        eprintln!("{error}");
+        if let Some(error) = error.downcast_ref::<Error>() {
+            eprintln!("{}", error.advice()); // What a person can do about it.
+        }
+        std::process::exit(1);
+    }
 }
 
 pub(crate) fn run(arguments: &[&str]) -> Result<(), Box<dyn std::error::Error>> {

@@ -7,7 +7,7 @@ use serde_json::json;
 use serde_json::value::RawValue;
 use sync_core::protocol::one_line;
 use sync_core::record::{
-    Deletion, Fields, RecordData, RecordId, RecordType, TableName, Writers, record_type, record_types,
+    Deletion, Fields, RecordData, RecordId, RecordType, TableName, Writers, owned_by_sites, record_type, record_types,
 };
 use sync_core::text::similar;
 use sync_core::{Error, Result as SyncResult};
@@ -145,14 +145,20 @@ fn put(workspace: &Workspace, table: &str, file: &Path, dry_run: bool, out: &Out
     Ok(())
 }
 
-/// Keys that no record of the table has, but that resemble one; each once.
+/// Keys that no record of the table has, or that are not known, but that resemble one; each once.
 fn misspelled(table: &str, data: &[RecordData]) -> BTreeSet<(String, &'static str)> {
-    let Some(kind) = record_type(table) else { return BTreeSet::new() };
-    let is_known = |key: &str| kind.fields.iter().any(|field| field.name == key || field.aliases.contains(&key));
+    let (known, aliases): (Vec<&str>, Vec<&str>) = match (record_type(table), owned_by_sites(table)) {
+        (Some(kind), _) => {
+            let names = kind.fields.iter().map(|field| field.name).collect();
+            (names, kind.fields.iter().flat_map(|field| field.aliases).copied().collect())
+        }
+        (None, Some(legacy)) => (legacy.fields().collect(), vec!["id"]),
+        (None, None) => return BTreeSet::new(),
+    };
     let mut found = BTreeSet::new();
     for fields in data.iter().filter_map(RecordData::fields) {
-        for (key, _) in fields.iter().filter(|(key, _)| !is_known(key)) {
-            let names = kind.fields.iter().map(|field| field.name).filter(|name| fields.get(name).is_none());
+        for (key, _) in fields.iter().filter(|(key, _)| !known.contains(key) && !aliases.contains(key)) {
+            let names = known.iter().copied().filter(|name| fields.get(name).is_none());
             found.extend(similar(key, names).map(|meant| (key.to_owned(), meant)));
         }
     }

@@ -129,7 +129,11 @@ fn is_of_the_way(error: &Error) -> bool {
     error.class() == ErrorClass::Retry
         || matches!(
             error.code(),
-            "not_an_msupply_server" | "certificate_refused" | "proxy_unusable" | "unreadable_answer"
+            "not_an_msupply_server"
+                | "certificate_refused"
+                | "client_certificate_refused"
+                | "proxy_unusable"
+                | "unreadable_answer"
         )
 }
 
@@ -137,15 +141,20 @@ pub(super) fn discover(args: &Args, options: &Discover, out: &Output) -> Result<
     end_on_signals();
     let site = Workspace::open(args, out)?.site();
     let mut discovered = out.in_words(site.discover(&mut until_interrupted)?);
-    if let (Some(expected), true) = (&options.accept, discovered.central_unconfirmed) {
-        // Somebody has to have seen the address: who typed it, or who reads the terminal.
-        if expected.is_none() && !std::io::stderr().is_terminal() {
-            return Err(Error::bad_input(input_given::name_central(&discovered.central_url)).into());
+    match &options.accept {
+        Some(expected) if discovered.central_unconfirmed => {
+            // Somebody has to have seen the address: who typed it, or who reads the terminal.
+            if expected.is_none() && !std::io::stderr().is_terminal() {
+                return Err(Error::bad_input(input_given::name_central(&discovered.central_url)).into());
+            }
+            out.hint_said(&says::would_confirm(&discovered.central_url));
+            site.confirm_central_url(expected.as_deref().unwrap_or(&discovered.central_url))?;
+            discovered.central_unconfirmed = false;
+            out.hint_said(&says::confirmed(&discovered.central_url));
         }
-        out.hint_said(&says::would_confirm(&discovered.central_url));
-        site.confirm_central_url(expected.as_deref().unwrap_or(&discovered.central_url))?;
-        discovered.central_unconfirmed = false;
-        out.hint_said(&says::confirmed(&discovered.central_url));
+        // Nothing waits to be confirmed; the address that somebody named is compared all the same.
+        Some(Some(named)) => site.confirm_central_url(named)?,
+        _ => {}
     }
     // Central has no other central server to probe.
     let probe = (discovered.role == Role::Remote).then(|| site.probe_central(&mut until_interrupted));

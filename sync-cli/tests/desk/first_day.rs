@@ -315,6 +315,9 @@ fn what_misleads_a_newcomer_is_told() {
     );
     let put = |db: &str| desk.feed(&["--db", db, "records", "put", "asset"], &asset);
     holds(&put("moved.sqlite").ends(0).err, &["serial_numbr", "serial_number"]);
+    let line = format!(r#"{{"ID":"l","store_ID":"{}","item_ID":"i","quantty":7}}"#, clinic.store);
+    let legacy = desk.feed(&["--db", "moved.sqlite", "records", "put", "item_line"], &line);
+    holds(&legacy.ends(0).err, &["quantty", "quantity"]);
     // A site that has not synchronised knows no store.
     let from = ["--site", "clinic", "--password-file", "pw", "--hardware-id", HARDWARE_ID];
     desk.run(&[&["--db", "new.sqlite", "init", "--legacy-url", &clinic.server.address][..], &from].concat()).ends(0);

@@ -94,7 +94,8 @@ impl DriverHandle {
     }
 
     /// Says whether the line is metered, as that of a phone abroad. While it is, the driver moves no files, and stops with the
-    /// one that it is moving; cycles go on, because records are small.
+    /// one that it is moving; cycles go on, because records are small. When it is no longer metered, the files that waited are
+    /// moved after the next cycle: [`trigger`](Self::trigger) moves them at once.
     pub fn set_metered(&self, is_metered: bool) {
         self.ask(|asked| asked.metered = is_metered);
     }

@@ -210,8 +210,8 @@ impl LegacyTable {
         dates.any(|(.., keys)| keys.split(' ').any(|key| key == field))
     }
 
-    /// The fields that are known: those with a kind, and those of its id, its store and its parent.
-    pub(crate) fn fields(&self) -> impl Iterator<Item = &'static str> {
+    /// The names of the fields that are known: those with a kind, and those of its id, its store and its parent. A record may have others.
+    pub fn fields(&self) -> impl Iterator<Item = &'static str> {
         let declared = FIELDS.iter().filter(|(table, ..)| *table == self.table);
         let owners = STORE_KEYS.into_iter().chain(self.parent_field());
         ["ID"].into_iter().chain(owners).chain(declared.flat_map(|(.., keys)| keys.split(' ')))

@@ -60,8 +60,8 @@ enum SortDirection {
     Down,
 }
 
-/// A value that a field is compared with: a text, a number, true or false. It is made of a value of Rust: a text, any number, an id, a
-/// date, a value of an enumeration of a record type.
+/// A value that a field is compared with: a text, a number, true or false. It is made of a value of Rust, or of a reference to
+/// one: a text, any number, an id, a date, a value of an enumeration of a record type.
 ///
 /// ```
 /// use sync_core::record::{Date, PropertyValueType, Query, Scalar};
@@ -69,6 +69,9 @@ enum SortDirection {
 /// let properties = Query::new().is("value_type", PropertyValueType::Integer).is_not("key", "doors");
 /// let doses = Query::new().at_least("doses", 10_i64).is("is_active", true).below("expiry_date", Date::parse("2027-01-01").unwrap());
 /// assert_eq!(Scalar::from(7_u32), Scalar::Number(7.0));
+/// for (date, name) in [(Date::parse("2027-01-01").unwrap(), "doors")].iter() {
+///     let _ = Query::new().below("expiry_date", date).is("key", name);
+/// }
 /// # let _ = (properties, doses);
 /// ```
 ///
@@ -118,6 +121,35 @@ scalar! {
     super::Date => |value| Self::Text(value.to_string()),
     super::DateTime => |value| Self::Text(value.to_string()),
 }
+
+/// A reference to a value is compared like the value.
+macro_rules! scalar_of_reference {
+    ($($from:ty),* $(,)?) => {$(
+        impl From<&$from> for Scalar {
+            fn from(value: &$from) -> Self {
+                (*value).into()
+            }
+        }
+    )*};
+}
+scalar_of_reference!(
+    bool,
+    i8,
+    i16,
+    i32,
+    i64,
+    isize,
+    u8,
+    u16,
+    u32,
+    u64,
+    usize,
+    f32,
+    f64,
+    &str,
+    super::Date,
+    super::DateTime,
+);
 
 impl<T> From<TypedId<T>> for Scalar {
     fn from(id: TypedId<T>) -> Self {

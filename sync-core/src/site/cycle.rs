@@ -24,7 +24,7 @@ use crate::storage::{
     lock_cycle, state,
 };
 use crate::text::Message;
-use crate::text::sentences::cycle as says;
+use crate::text::sentences::{cycle as says, input};
 use crate::trace::{self, CycleFigures};
 use crate::write::{is_as_stored, moved_stores};
 
@@ -54,13 +54,14 @@ pub struct SyncOptions {
 }
 
 impl SyncOptions {
-    /// Leaves out pulling and integrating.
+    /// Leaves out pulling and integrating. A [resolver](crate::ReplicaBuilder::resolver) is not asked then: the edits replace what others
+    /// wrote meanwhile. An app that has one leaves this out where it can. Together with [`pull_only`](Self::pull_only) it is refused.
     #[must_use]
     pub fn push_only(self) -> Self {
         Self { push_only: true, ..self }
     }
 
-    /// Leaves out pushing, except to finish a push whose answer did not come.
+    /// Leaves out pushing, except to finish a push whose answer did not come. Together with [`push_only`](Self::push_only) it is refused.
     #[must_use]
     pub fn pull_only(self) -> Self {
         Self { pull_only: true, ..self }
@@ -110,9 +111,13 @@ impl Site {
     /// Runs one cycle. Failures are in the report; finished work stays, and the next cycle continues from there.
     ///
     /// # Errors
-    /// The cycle could not begin: [`Error::NotSetUp`], [`Error::CycleRunning`], or the database failed. The error of the
+    /// The cycle could not begin: [`Error::NotSetUp`], [`Error::CycleRunning`], [`Error::BadInput`] for options that leave out both
+    /// directions, or the database failed. The error of the
     /// database is also returned if the sync log could not be written at the end; the work of the cycle is kept.
     pub fn sync(&self, options: &SyncOptions, observer: &mut dyn SyncObserver) -> Result<SyncReport> {
+        if options.push_only && options.pull_only {
+            return Err(Error::bad_input(input::no_direction()));
+        }
         self.cycle(options, observer, |cycle| cycle.run())
     }
 

@@ -110,6 +110,33 @@ fn check_legacy_kinds(
     })
 }
 
+/// Refuses a key of a legacy record that differs from a known field only in capital letters, `_` and `-`. Every server would pass it on and
+/// read the other one, and a store or a parent in it would be no rule of ownership's. A record that has the key already keeps it.
+fn check_legacy_names(
+    known: &LegacyTable,
+    table: &TableName,
+    data: &RecordData,
+    stored: Option<&RecordData>,
+) -> Result<()> {
+    let Some(fields) = data.fields() else { return Ok(()) };
+    let stored = stored.and_then(RecordData::fields);
+    // The id is read from `id` too.
+    let is_known = |key: &str| key == "id" || known.fields().any(|field| field == key);
+    let is_stored = |key: &str| stored.as_ref().is_some_and(|stored| stored.get(key).is_some());
+    for (key, _) in fields.iter().filter(|(key, _)| !is_known(key)) {
+        let meant = known.fields().find(|field| letters(field).eq(letters(key)));
+        if let Some(meant) = meant.filter(|_| !is_stored(key)) {
+            return Err(Error::unknown_field(table.as_str(), key, Some(meant)));
+        }
+    }
+    Ok(())
+}
+
+/// The letters of a name without what is mistaken most often.
+fn letters(name: &str) -> impl Iterator<Item = char> + '_ {
+    name.chars().filter(|c| !matches!(c, '_' | '-' | ' ')).flat_map(char::to_lowercase)
+}
+
 /// Checks the shape of a record that the host writes, and returns its id.
 fn checked_id(kind: &RecordType, table: &TableName, data: &RecordData) -> Result<RecordId> {
     let id = id_in(table, data);
@@ -173,6 +200,7 @@ impl<'t> RecordWriter<'t> {
             TableKind::Legacy(known) => {
                 let id = checked_legacy_id(table, data)?;
                 let stored = self.txn.record(table, &id)?;
+                check_legacy_names(known, table, data, stored.as_ref())?;
                 check_legacy_kinds(known, table, &id, data, stored.as_ref())?;
                 self.check_legacy_store(table, &id, Some(data))?;
                 self.check_legacy_parent(known, (table, &id), data, stored.as_ref())?;
