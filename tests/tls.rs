@@ -5,7 +5,7 @@ use std::net::TcpListener;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use rcgen::{CertifiedKey, KeyPair, generate_simple_self_signed};
+use rcgen::{CertificateParams, CertifiedKey, DnType, KeyPair, generate_simple_self_signed};
 use rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer};
 use rustls::server::WebPkiClientVerifier;
 use rustls::{RootCertStore, ServerConfig, ServerConnection, StreamOwned};
@@ -126,7 +126,10 @@ fn a_host_shows_its_certificate_to_a_server_that_asks() {
     let key = client_has.signing_key.serialize_pem();
     let shown = trusting.clone().client_certificate(&client_has.cert.pem(), &key).unwrap();
     assert_eq!(ask(&url, &shown).unwrap(), 200);
-    let stranger = generate_simple_self_signed(["elsewhere".to_owned()]).unwrap();
+    let mut names = CertificateParams::new(["localhost".to_owned()]).unwrap();
+    names.distinguished_name.push(DnType::CommonName, "an authority that the server does not know");
+    let signing_key = KeyPair::generate().unwrap();
+    let stranger = CertifiedKey { cert: names.self_signed(&signing_key).unwrap(), signing_key };
     // An authority of the same name with another key.
     let other = certified();
     let showing = |of: &CertifiedKey<KeyPair>| {

@@ -12,7 +12,10 @@ const SHORTEST: Duration = Duration::from_secs(1);
 /// a proxy, a log-in page, a clock or a starting server may cause pass by themselves.
 pub(super) fn needs_person(error: &Error) -> bool {
     match error {
-        Error::NotAServer { .. } | Error::NotCentral { .. } | Error::CertificateRefused { .. } => false,
+        Error::NotAServer { .. }
+        | Error::NotCentral { .. }
+        | Error::CertificateRefused { .. }
+        | Error::ClientCertificateRefused { .. } => false,
         // The app has to synchronise, or somebody has to decide otherwise.
         Error::HookMissing => true,
         _ => matches!(error.class(), ErrorClass::Configure | ErrorClass::Upgrade),
@@ -151,7 +154,8 @@ mod tests {
         for error in [
             Error::NotAServer { server, url: url.clone(), found: "a web page".into() },
             Error::NotCentral { url: url.clone() },
-            Error::CertificateRefused { server, url, why: "x".into(), source: "expired".into() },
+            Error::CertificateRefused { server, url: url.clone(), why: "x".into(), source: "expired".into() },
+            Error::ClientCertificateRefused { server, url, why: "x".into(), source: "unknown".into() },
         ] {
             assert_eq!(seconds(&mut Backoff::default(), Some(&error), false, 1.0), 30.0, "{error}");
         }

@@ -89,6 +89,7 @@ impl Error {
             | Self::UnknownSite { server, .. }
             | Self::NotAServer { server, .. }
             | Self::CertificateRefused { server, .. }
+            | Self::ClientCertificateRefused { server, .. }
             | Self::UnreadableAnswer { server, .. }
             | Self::AnswerTooLarge { server, .. }
             | Self::Refused { server, .. }

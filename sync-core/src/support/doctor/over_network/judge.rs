@@ -21,7 +21,7 @@ pub(crate) enum Stage {
 /// The stage of an error.
 pub(crate) fn stage(error: &Error) -> Stage {
     match error {
-        Error::CertificateRefused { .. } => Stage::Tls,
+        Error::CertificateRefused { .. } | Error::ClientCertificateRefused { .. } => Stage::Tls,
         Error::UnknownSite { .. }
         | Error::WrongPassword { .. }
         | Error::HardwareIdMismatch { .. }
