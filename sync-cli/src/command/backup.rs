@@ -78,6 +78,17 @@ pub(super) fn restore(args: &Args, options: &args::Restore, out: &Output) -> Res
     check_backup(&backup, |database| builder.check_backup(database))?;
     let another = match builder.check_backup_is_of(&backup.database, &args.db) {
         Err(Error::BackupOfAnother { here, .. }) if options.replace_another => Some(here),
+        // The backup was read, so this is of the database: nobody can tell whose it is.
+        Err(
+            error
+            @ (Error::DatabaseKeyRefused { .. } | Error::DatabaseNotEncrypted { .. } | Error::NotADatabase { .. }),
+        ) => {
+            if !options.replace_another {
+                out.hint_said(&shown::or_replace_another());
+                return Err(error.into());
+            }
+            Some(shown::not_opened_by_key().to_string())
+        }
         checked => checked.map(|()| None)?,
     };
     // The database that is there may be damaged, which is why a backup is restored. One of another site has nothing in common with it.

@@ -11,6 +11,8 @@ sync_core::sentences! {
         not_comparable(db, error) = "The database {db} cannot be read, so it is not compared with the backup: {error}";
         replaces_another(db, here) = "The database {db} is {here}, and goes out of use: the backup is not of it. It is kept beside the backup's, \
             and nobody has what was written only there.";
+        not_opened_by_key() = "one that the given key does not open, or that needs one";
+        or_replace_another() = "To give up the database that is there, with what only it has, add --replace-another.";
         next_changes() = "Next: make the changes of this list again before a site comes, then oms-sync serve --check with the flags of the service";
         next_serve() = "Next: oms-sync serve --check with the flags of the service, then start it";
         since_at_central(from_sites, from_servers) = "Since the backup sites sent {from_sites}, which they send again, and the legacy \

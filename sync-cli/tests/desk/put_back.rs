@@ -136,6 +136,17 @@ fn a_backup_of_another_database_is_not_put_in_place_unless_that_is_meant() {
     desk.run(&["--db", "depot.sqlite", "restore", &old, "--replace-another", "--yes"]).ends(0);
     let site = desk.run(&["--db", "depot.sqlite", "identity", "--json"]).ends(0).json()["site_name"].clone();
     assert_eq!(site, "clinic");
+    // An encrypted database, whose key is not known here, may be whole, and anybody's.
+    let pages = (0..8192_usize).map(|at| (at * 167 % 256) as u8).collect::<Vec<_>>();
+    std::fs::write(desk.path("encrypted.sqlite"), &pages).expect("written");
+    let restore = ["--db", "encrypted.sqlite", "restore", &old, "--yes"];
+    let refused = desk.run(&restore).ends(6);
+    assert!(refused.err.contains("not_a_database") && refused.err.contains("--replace-another"), "{refused:?}");
+    assert!(std::fs::read(desk.path("encrypted.sqlite")).expect("a file") == pages);
+    let done = desk.run(&[&restore[..], &["--replace-another"]].concat()).ends(0);
+    assert!(words(&done).contains("is one that the given key does not open"), "{done:?}");
+    let site = desk.run(&["--db", "encrypted.sqlite", "identity", "--json"]).ends(0).json()["site_name"].clone();
+    assert_eq!(site, "clinic");
     // A copy counts as the same database. A database that is not set up belongs to no site.
     std::fs::copy(desk.path("oms-sync.sqlite"), desk.path("same.sqlite")).expect("a copy");
     desk.run(&["--db", "same.sqlite", "restore", &old]).ends(0);
