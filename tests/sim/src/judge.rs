@@ -342,11 +342,12 @@ impl Judge<'_> {
     }
 
     /// Records that a site treats as its own, although central assigns them to another site or none. Leaves out records that
-    /// central lost in a restore, because central cannot tell the site of them.
+    /// central lost in a restore, because central cannot tell the site of them, and types that the site's release does not read.
     fn believed(&self) -> Vec<Violation> {
         let mut found = Vec::new();
         for (site, held) in self.sites() {
-            for (key, content) in held.records.iter().filter(|(key, _)| self.ledger.is_of_v6(&key.0)) {
+            let is_told = |key: &Key| self.ledger.is_of_v6(&key.0) && self.ledger.reads(site, &key.0);
+            for (key, content) in held.records.iter().filter(|(key, _)| is_told(key)) {
                 let Some(rule) = rule_of(&key.0, Some(content)) else { continue };
                 let is_sent = matches!(rule.audience, Audience::Store | Audience::StoreOrEveryone);
                 // The owner of a child follows from its parent. If site and central differ about the parent, that is a
