@@ -29,7 +29,7 @@ pub(crate) fn password(from: &Password, site: &str, out: &Output) -> Result<Pass
         text(Path::new("OMS_SYNC_PASSWORD"), value.as_encoded_bytes())?
     } else if std::io::stdin().is_terminal() {
         rpassword::prompt_password(out.texts.say(&given::password_prompt(format!("{site:?}"))) + " ")
-            .map_err(|error| Error::Io { what: "reading the password".to_owned(), source: error.into() })?
+            .map_err(not_typed)?
     } else {
         String::new()
     };
@@ -41,5 +41,27 @@ pub(crate) fn password(from: &Password, site: &str, out: &Output) -> Result<Pass
         "" => Err(Error::bad_input(given::no_password())),
         _ if has_more => Err(Error::bad_input(given::password_of_lines())),
         password => Ok(PasswordHash::of_password(password)),
+    }
+}
+
+/// Why nothing came from the prompt: Ctrl-C is no fault of this machine, and Ctrl-D types no password.
+fn not_typed(error: std::io::Error) -> Error {
+    match error.kind() {
+        std::io::ErrorKind::Interrupted => Error::Cancelled,
+        std::io::ErrorKind::UnexpectedEof => Error::bad_input(given::no_password()),
+        _ => Error::Io { what: "reading the password".to_owned(), source: error.into() },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_prompt_that_is_left_is_no_fault_of_this_machine() {
+        let code = |kind: std::io::ErrorKind| not_typed(kind.into()).code();
+        assert_eq!(code(std::io::ErrorKind::Interrupted), "cancelled");
+        assert_eq!(code(std::io::ErrorKind::UnexpectedEof), "bad_input");
+        assert_eq!(code(std::io::ErrorKind::NotFound), "io_failed");
     }
 }

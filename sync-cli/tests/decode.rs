@@ -333,3 +333,16 @@ fn what_servers_refuse_with_is_put_into_words() {
     let v5 = said(r#"{"error":{"code":"api_version_incompatible","message":"no","data":{"major":8}}}"#);
     assert!(v5.starts_with("V5: the legacy server refuses") && v5.contains("api_version_incompatible"), "{v5}");
 }
+
+/// What a server refuses with, in words of its own or of a later version, is shown and never a fault of this program.
+#[test]
+fn errors_that_no_version_knows() {
+    let desk = Desk::new();
+    for message in
+        [r#"{"error":"x"}"#, r#"{"error":{"laterVersion":[1,2]}}"#, r#"{"error":{"code":"x"}}"#, r#"{"error":null}"#]
+    {
+        let said = desk.feed(&["decode", "-"], message);
+        let is_known = matches!(said.status, Some(0 | 1 | 2)) && !said.err.contains("panicked");
+        assert!(is_known, "{message}: {said:?}");
+    }
+}

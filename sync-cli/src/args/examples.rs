@@ -388,7 +388,8 @@ connection, TLS, kind of server, sign-in, version), the clock, cursors,
 quarantine, files and the last sync. It says who must act and what to do; -v
 shows each check. It changes nothing, here or at a server, and shows no secret.
 The exit status is that of a sync with the same fault (3, 4, 5 or 6), 1 if
-records are in quarantine, 0 otherwise.
+records are in quarantine or refused by central, 0 otherwise: also where only a
+warning or an alarm is told (\"No fault found, but check ...\").
 
 Examples:
   oms-sync doctor

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use oms_sync_inspect::database::{OpenMsupply, open_msupply};
+use sync_core::files::Files;
 use sync_core::storage::{MemoryStorage, PostgresStorage};
 use sync_core::support::doctor::{Check, CheckOutcome, Diagnosis, Party};
 use sync_core::support::{CentralAlarm, SiteSupport};
@@ -160,7 +161,8 @@ fn show_found(found: &Diagnosis, out: &Output) -> Result<(), Failure> {
         found.checks.iter().for_each(|check| shown.add(check));
         return shown.end();
     }
-    out.hint_said(&verdicts::more(found.checks.len()));
+    let made = found.checks.iter().filter(|check| check.outcome != CheckOutcome::NotChecked).count();
+    out.hint_said(&verdicts::more(made));
     Ok(())
 }
 
@@ -193,7 +195,12 @@ pub(super) fn diagnosed(
     match (replica, asks) {
         (Some(replica), Asks::Servers(max_time)) => {
             let site = replica.site(Arc::new(HttpTransport::new(&limits(max_time))));
-            support(&site, max_time).doctor(checks, each, &mut until_interrupted)
+            let mut support = support(&site, max_time);
+            let folder = args.files.clone().unwrap_or_else(|| Files::folder_of(replica.path().unwrap_or(db)));
+            if let Err(error) = check_folder_of_files(&folder) {
+                support = support.files_fail_with(error);
+            }
+            support.doctor(checks, each, &mut until_interrupted)
         }
         (opened, _) => {
             let found = Diagnosis::of_file(checks, opened.is_some());
@@ -224,8 +231,40 @@ fn name_open_msupply(db: &Path, check: &mut Check) {
             check.says = verdicts::of_open_msupply(&file, version);
             finding.advice = verdicts::speaks_v7(file);
         }
+        // What stands beside it is made by this program alone.
+        None if beside(db, ".watermark").exists() => {
+            check.says = verdicts::damaged_head(file);
+            finding.advice = verdicts::restore_first();
+        }
         None => {}
     }
+}
+
+/// The path of what this program keeps beside a database.
+fn beside(db: &Path, ending: &str) -> std::path::PathBuf {
+    let mut path = db.as_os_str().to_owned();
+    path.push(ending);
+    path.into()
+}
+
+/// Whether files can be made in the folder with their bytes, and where they are made first. A folder that is not there is made with the
+/// first file. Nothing stays in it.
+fn check_folder_of_files(folder: &Path) -> Result<(), Error> {
+    let failed = |what: &str, folder: &Path, error: std::io::Error| Error::Io {
+        what: format!("{what} {}", folder.display()),
+        source: error.into(),
+    };
+    for folder in [folder, &folder.join("unfinished")] {
+        match folder.metadata() {
+            Ok(found) if found.is_dir() => {
+                tempfile::tempfile_in(folder).map_err(|error| failed("writing into", folder, error))?;
+            }
+            Ok(_) => return Err(failed("making", folder, std::io::ErrorKind::AlreadyExists.into())),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+            Err(error) => return Err(failed("reading", folder, error)),
+        }
+    }
+    Ok(())
 }
 
 /// The free space for the database.
@@ -327,14 +366,33 @@ pub(super) fn verdict(found: &Diagnosis, out: &Output) -> Result<(), Failure> {
         let party = check.finding.as_ref().map_or(Party::Nobody, |finding| finding.party).as_str();
         let whole = verdicts::also(party, check.says.clone());
         let fits = lines + lines_of(&whole) <= VERDICT_LINES;
-        let also = if fits { whole } else { verdicts::also_shortly(party, check.name) };
+        let also = shortly(check).filter(|_| !fits).map_or(whole, |says| verdicts::also(party, says));
         lines += lines_of(&also);
         say(out, "", &also)?;
     }
     Ok(())
 }
 
+/// What a check found at a server, in a few words.
+fn shortly(check: &Check) -> Option<Message> {
+    Some(match check.finding.as_ref()?.code {
+        "unreachable" => verdicts::not_reached(),
+        "timed_out" => verdicts::silent(),
+        "cut_off" => verdicts::cut_off(),
+        "not_an_msupply_server" => verdicts::something_else(),
+        "server_trouble" => verdicts::in_trouble(),
+        "certificate_refused" => verdicts::certificate_refused(),
+        "unreadable_answer" => verdicts::unreadable(),
+        _ => return None,
+    })
+}
+
+/// A sentence with its first letter as at the beginning of one; a path, a host or another name stays as it is.
 fn capital(text: &str) -> String {
+    let first = text.split_whitespace().next().unwrap_or_default().trim_end_matches([',', ':', ';']);
+    if !first.chars().all(|letter| letter.is_alphabetic() || matches!(letter, '\'' | '’' | '-')) {
+        return text.to_owned();
+    }
     let mut letters = text.chars();
     letters.next().map(|first| first.to_uppercase().chain(letters).collect()).unwrap_or_default()
 }

@@ -230,6 +230,7 @@ fn document(end: &CycleEnd, moved: Option<&FilesReport>, out: &Output) -> serde_
 
 fn line(end: &CycleEnd) -> Message {
     let (outcome, pushed, pulled, seconds) = facts(end);
+    let outcome = outcome.replace('_', " ");
     let (at, seconds) = (moment(end.started_at), format!("{seconds:.1}"));
     let cycle = match end.error() {
         Some(error) => shown::cycle_with_error(at, outcome, error.code(), pushed, pulled, seconds),

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use sync_core::central::{SiteRegistry, Store};
 use sync_core::clock::Timestamp;
 use sync_core::record::StoreId;
+use sync_core::text::similar;
 use sync_core::{Error, Message, Result};
 
 use crate::input::{TEXT_MAX, unjoined_text_of};
@@ -38,9 +39,12 @@ struct SitePassword {
     made_at: String,
 }
 
+/// The columns that a table can have: any other one would be left out silently.
+const COLUMNS: [&str; 3] = ["site", "store_code", "store_name"];
+
 /// The lines of a table.
 pub(super) fn wanted(file: &Path) -> Result<Vec<Wanted>> {
-    let lines: Vec<(u64, Wanted)> = lines(file, &unjoined_text_of(file, TEXT_MAX)?, &["site"])?;
+    let lines: Vec<(u64, Wanted)> = lines(file, &unjoined_text_of(file, TEXT_MAX)?, &["site"], &COLUMNS)?;
     Ok(lines.into_iter().map(|(line, wanted)| Wanted { line, ..wanted }).collect())
 }
 
@@ -161,7 +165,7 @@ pub(super) fn passwords(file: &Path, sites: &BTreeSet<&str>, now: Timestamp) -> 
         return Ok(BTreeMap::new());
     }
     if file.exists() {
-        let known = lines::<SitePassword>(file, &unjoined_text_of(file, TEXT_MAX)?, &["site", "password"])?;
+        let known = lines::<SitePassword>(file, &unjoined_text_of(file, TEXT_MAX)?, &["site", "password"], &[])?;
         let mut known: BTreeMap<_, _> = known.into_iter().map(|(_, line)| (line.site, line.password)).collect();
         if let Some(missing) = sites.iter().find(|site| !known.contains_key(**site)) {
             return Err(Error::bad_input(given::passwords_there(file.display().to_string(), quoted(missing))));
@@ -178,8 +182,14 @@ fn quoted(name: &str) -> String {
     format!("{name:?}")
 }
 
-/// The lines below the head, each with its number in the file. The head must name these columns.
-fn lines<T: for<'de> Deserialize<'de>>(file: &Path, text: &str, columns: &[&str]) -> Result<Vec<(u64, T)>> {
+/// The lines below the head, each with its number in the file. The head must name these columns, and no other than the `known` ones, if
+/// there are any.
+fn lines<T: for<'de> Deserialize<'de>>(
+    file: &Path,
+    text: &str,
+    columns: &[&str],
+    known: &[&str],
+) -> Result<Vec<(u64, T)>> {
     // Tables of some countries are separated by semicolons.
     let head = text.lines().find(|line| !line.is_empty()).unwrap_or_default();
     let delimiter = if head.contains(';') && !head.contains(',') { b';' } else { b',' };
@@ -195,6 +205,16 @@ fn lines<T: for<'de> Deserialize<'de>>(file: &Path, text: &str, columns: &[&str]
         let line = head.position().map_or(1, |position| line_at(text, position));
         let names = head.iter().collect::<Vec<_>>().join(", ");
         return Err(Error::bad_input(given::column_missing(shown(), line, missing, names)));
+    }
+    if let Some(unknown) = head.iter().find(|name| !known.is_empty() && !known.contains(name)) {
+        let line = head.position().map_or(1, |position| line_at(text, position));
+        let lower = unknown.to_lowercase().replace([' ', '-'], "_");
+        let meant =
+            known.iter().copied().find(|known| *known == lower).or_else(|| similar(&lower, known.iter().copied()));
+        return Err(Error::bad_input(match meant {
+            Some(meant) => given::column_meant(shown(), line, quoted(unknown), meant),
+            None => given::column_unknown(shown(), line, quoted(unknown), known.join(", ")),
+        }));
     }
     let numbered = reader.records().map(|record| {
         let record = record.map_err(|error| unreadable(file, error))?;

@@ -162,8 +162,8 @@ fn last_sync(status: &Status) -> Message {
     let Some(last) = &status.last_sync else { return shown::never() };
     let at = last.finished_at;
     match &last.error {
-        Some(error) => shown::last_failed(&last.outcome, at, &error.code, &error.message),
-        None => shown::last(&last.outcome, at),
+        Some(error) => shown::last_failed(last.outcome.replace('_', " "), at, &error.code, &error.message),
+        None => shown::last(last.outcome.replace('_', " "), at),
     }
 }
 

@@ -22,6 +22,7 @@ pub(super) const ALL: &[MessageTemplate] = &[
         "client_certificate_refused",
         "This program shows no certificate: ask the administrator of the server or of the network for an address that needs none.",
     ),
+    advice("database_busy", "Close the other program, or try again when it is done."),
     advice("not_set_up", "Run `oms-sync init` with the legacy server's address and the site's name."),
     cause("not_set_up", "This database is new, or the path given with --db is another one."),
     advice(

@@ -26,14 +26,15 @@ sync_core::sentences! {
         store_removed(name, code) = "store {name} ({code}) was removed, and will be back";
         store_moved(name, code, now, then) = "store {name} ({code}) is active on site {now}, and will be on site {then}";
         store_renamed(name, code) = "store {name} ({code}) has another name or code, and will have the former one";
-        since_at_site(received, written) = "Since the backup this site got {received} from the servers, which is read again, \
+        since_at_site(received, written) = "Since the backup this site got {received} from the servers, to be read again, \
             and wrote {written}; what was sent of that comes back from there.";
         only_here(records) = "Only this database has what was written here and sent to nobody: at most {records}. A restore \
             loses them; they stay in the database that is kept beside it.";
         nothing_is_only_here() = "A restore loses nothing: nothing was written here that nobody else has.";
         restored(files) = "The backup is in place. Files that came back: {files}";
         kept_in() = "The database as it was before is in";
-        stop_what_uses_it() = "Nothing was changed. Stop the server first (serve, or the service oms-sync-central), and run at a site (or oms-sync-site)";
+        stop_what_uses_it() = "Nothing was changed. Stop what uses the database, and repeat this: at a central server `serve`, or the service oms-sync-central; at a site \
+            `run`, or the service oms-sync-site";
         to_do_it() = "Nothing was changed. To do it, stop serve and run, and repeat this with --yes";
     }
 }

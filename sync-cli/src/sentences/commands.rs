@@ -148,6 +148,9 @@ sync_core::sentences! {
             passwords that were changed since; name another file for the new ones";
         no_head(file, column) = "{file}: the first line must name the columns; the column {column} is missing";
         column_missing(file, line, column, columns) = "{file}, line {line}: the column {column} is missing; the columns are {columns}";
+        column_meant(file, line, column, meant) = "{file}, line {line}: there is no column {column}; did you mean {meant}?";
+        column_unknown(file, line, column, columns) = "{file}, line {line}: there is no column {column}; the columns are {columns}";
+        one_address_twice(address) = "--admin-listen: the server itself listens at {address}; give the administrators another port";
         line_of_columns(count, expected) = "the line has {count} {count|column|columns}, and the first line has {expected}";
         code_ambiguous(code, stores) = "the store code {code} is ambiguous, because several stores have it: {stores}; move the right one with \
             oms-sync store add and its --id";

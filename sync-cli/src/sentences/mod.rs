@@ -118,6 +118,23 @@ mod tests {
         })
     }
 
+    /// A name that no translation can contain stops a debug build.
+    #[test]
+    fn every_fact_of_a_decoded_message_is_in_the_list_of_names() {
+        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("inspect/src/decode");
+        let mut found = 0;
+        for entry in std::fs::read_dir(folder).expect("a folder") {
+            let text = std::fs::read_to_string(entry.expect("an entry").path()).expect("text");
+            for of in ["fact(\"", "facts.insert(0, (\""] {
+                for name in text.split(of).skip(1).filter_map(|rest| rest.split('"').next()) {
+                    assert!(is_named(name), "{name:?}");
+                    found += 1;
+                }
+            }
+        }
+        assert!(found > 30, "{found}");
+    }
+
     #[test]
     fn every_counted_word_has_a_form_for_one() {
         let mut wrong = Vec::new();

@@ -83,6 +83,7 @@ const LABELS: &[&str] = &[
     "deletes",
     "discovered",
     "end cursor",
+    "error",
     "example",
     "exit",
     "exit status",

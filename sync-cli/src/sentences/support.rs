@@ -7,13 +7,23 @@ sync_core::sentences! {
         look(party, says, advice) = "No fault found, but check {party}. {says}. {advice}";
         well(says) = "No problem found. {says}.";
         also(party, says) = "Another problem is with {party}: {says}.";
-        also_shortly(party, check) = "Another problem is with {party}: {check}.";
+        not_reached() = "nothing takes connections";
+        silent() = "it did not answer in time";
+        cut_off() = "its answer was cut off";
+        something_else() = "something else answers there";
+        in_trouble() = "it says that it has trouble (5xx)";
+        certificate_refused() = "its certificate is refused";
+        unreadable() = "its answer cannot be read";
         of_open_msupply(file, version) = "{file} is a database of Open mSupply {version} itself, not of this program";
         inspect_it(file) = "`oms-sync inspect {file}` reports on its synchronisation. A site of this program has a database of its \
             own: name another file with --db.";
         speaks_v7(file) = "Open mSupply 3.x synchronises by V7, which this program does not speak, or still by V6: `oms-sync \
             inspect {file}` tells which, and what to do. A site of this program has a database of its own: name \
             another file with --db.";
+        damaged_head(file) = "{file} cannot be read as a database, though the watermark beside it says that it was one of this program: its \
+            beginning is damaged, or another file is in its place";
+        restore_first() = "Check the path and the disk, and restore a backup (`oms-sync restore`). Without one, move the file and its watermark away, and \
+            set the site up again: the servers still have what was pushed.";
         alarm(says) = "Alarm: {says}.";
         more(count) = "{count} {count|check was|checks were} made; oms-sync doctor -v shows them.";
         not_checked(first, last, why) = "{first} to {last}: {why}";

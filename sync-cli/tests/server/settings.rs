@@ -100,6 +100,12 @@ fn a_server_is_checked_before_it_starts() {
     assert!(half.json()["error"]["message"].to_string().contains("TLS needs both"), "{half:?}");
     settings("public-url = \"http://joe:secret@central.example.org\"").ends(2);
     settings("tls-cert = \"cert.pem\"\ntls-key = \"key.pem\"").ends(2);
+    settings("access-log = \"no/folder/log\"").ends(2);
+    settings("access-log = \".\"").ends(2);
+    settings("access-log = \"log\"").ends(0);
+    assert!(!desk.path("log").exists(), "nothing is made");
+    let twice = settings(&format!("admin-listen = \"{address}\"")).ends(2);
+    assert!(twice.out.contains("another port"), "{twice:?}");
     settings("").ends(0);
     desk.run(&["--db", "new.sqlite", "serve", "--check", "--create", "--json"]).ends(0);
     assert_eq!(desk.run(&["--db", "new.sqlite", "serve", "--check", "--json"]).ends(3).error().0, "no_database");

@@ -342,3 +342,21 @@ fn the_page_draws_the_last_day() {
     assert!(!searched.contains("http-equiv=\"refresh\""), "what is being typed is not lost");
     server.stop().ends(0);
 }
+
+/// What nobody reads would be lost silently.
+#[test]
+fn a_table_with_an_unknown_column_is_refused() {
+    let desk = Desk::new();
+    for (head, says) in [
+        ("site,Store_Code,store_name", "there is no column \\\"Store_Code\\\"; did you mean store_code?"),
+        ("site,store_code,store_nam", "did you mean store_name?"),
+        ("site,store code,store_name", "did you mean store_code?"),
+        ("site,store_code,phone", "there is no column \\\"phone\\\"; the columns are site, store_code, store_name"),
+    ] {
+        std::fs::write(desk.path("sites.csv"), format!("{head}\nw3,W3,Ward\n")).expect("a table");
+        let import = ["--db", "central.sqlite", "site", "import", "sites.csv", "--passwords", "p.csv", "--json"];
+        let refused = desk.run(&import).ends(2);
+        assert!(refused.out.contains(says), "{head}: {refused:?}");
+        assert!(!desk.path("p.csv").exists() && !desk.path("central.sqlite").exists(), "{head}");
+    }
+}

@@ -134,13 +134,15 @@ pub struct SiteSupport {
     site: Site,
     /// How long a diagnosis waits for an answer over a fast line.
     silence: Option<Duration>,
+    /// Why the folder of files cannot be used.
+    files_fault: Option<crate::error::Error>,
 }
 
 #[cfg(feature = "support")]
 impl Site {
     /// Examines this site by asking the servers.
     pub fn support(&self) -> SiteSupport {
-        SiteSupport { site: self.clone(), silence: None }
+        SiteSupport { site: self.clone(), silence: None, files_fault: None }
     }
 }
 
@@ -151,6 +153,14 @@ impl SiteSupport {
     #[must_use]
     pub fn silent_after(mut self, silence: Duration) -> Self {
         self.silence = Some(silence);
+        self
+    }
+
+    /// Tells a diagnosis that the folder of [files](crate::files::Files) cannot be used, as the host found when it looked: files that
+    /// come or are attached then fail with this error.
+    #[must_use]
+    pub fn files_fail_with(mut self, error: crate::error::Error) -> Self {
+        self.files_fault = Some(error);
         self
     }
 

@@ -9,6 +9,7 @@ crate::sentences! {
         // The database.
         schema_older(found, known) = "its schema is version {found}, and this program's is {known}";
         database_well(schema) = "schema {schema}, it can be read and written";
+        missing_in_schema(what) = "the {what} of its schema is missing";
         database_not_opened() = "the database cannot be opened";
         database_not_read() = "the database cannot be read";
         no_damage() = "no damage found in the file";
@@ -93,8 +94,14 @@ crate::sentences! {
         put_address_back() = "If central has moved, the next sync takes the new address over; otherwise ask the \
             server's administrator to put the old one back before anybody syncs.";
 
+        worked_before(server) = "This address answered as {server} before, and has not changed here: ask the administrator of {server} what answers \
+            there now, the server or a proxy before it.";
+
         put_answered_back(url) = "Central answered last at {url}, and the legacy server names another address since: if central did not \
             move, ask the legacy server's administrator to put that address back.";
+
+        site_gone(since, server) = "It was there at {since}, so it was deleted or renamed on {server} since: ask its administrator. Nothing is lost: what was not \
+            pushed waits here.";
 
         site_made_again(server) = "the site was deleted on {server} and made again there: it is another one since, \
             of the same name";
@@ -140,6 +147,8 @@ crate::sentences! {
             legacy server's administrator corrects it there.";
         install_authority() = "If the server's administrator made the certificate, install their certificate authority \
             on this machine; otherwise ask them for a certificate from a public authority.";
+        correct_trust() = "The variable SSL_CERT_FILE of this machine's environment takes the place of the authorities that the system trusts: let it name \
+            a file with certificates, or take it away.";
         renew() = "Ask its administrator to renew the certificate, if the date on this machine is right.";
         use_its_name() =
             "Use the name that the certificate is made for, or ask its administrator for one with this name in it.";
@@ -444,6 +453,7 @@ crate::sentences! {
         empty_answer() = "an empty answer";
         certificate_untrusted() = "it was not issued by an authority that this machine trusts";
         certificates_unreadable(file, error) = "SSL_CERT_FILE names {file} for the authorities to trust, which cannot be read: {error}";
+        no_certificate_in_it() = "it holds no certificate in PEM format";
         certificate_expired() = "it is out of date";
         certificate_not_yet_valid() = "it is valid only later, by the clock of this machine";
         certificate_of_other() = "it is another host's";

@@ -165,10 +165,19 @@ fn lacks_trust(error: &rustls::Error) -> bool {
 }
 
 /// The file of `SSL_CERT_FILE`, which takes the place of the authorities of the system, and why it cannot be read.
-fn unreadable_trust() -> Option<(String, String)> {
+pub(crate) fn unreadable_trust() -> Option<(String, String)> {
     let file = std::env::var_os("SSL_CERT_FILE")?;
-    let fault = std::fs::read(&file).err()?;
-    Some((file.to_string_lossy().into_owned(), fault.to_string()))
+    let fault = match std::fs::read(&file) {
+        Ok(text) if is_pem(&text) => return None,
+        Ok(_) => words::no_certificate_in_it().to_string(),
+        Err(fault) => fault.to_string(),
+    };
+    Some((file.to_string_lossy().into_owned(), fault))
+}
+
+fn is_pem(text: &[u8]) -> bool {
+    const BEGIN: &[u8] = b"-----BEGIN ";
+    text.windows(BEGIN.len()).any(|window| window == BEGIN)
 }
 
 /// The error of TLS in a chain of causes.

@@ -14,7 +14,7 @@ use std::fmt;
 use std::io::{Cursor, Read};
 use std::time::Duration;
 
-pub(crate) use certificate::{CertificateFault, certificate_fault, own_certificate_fault};
+pub(crate) use certificate::{CertificateFault, certificate_fault, own_certificate_fault, unreadable_trust};
 #[cfg(feature = "http")]
 pub use http::{HttpOptions, HttpTransport, Timeouts};
 #[cfg(feature = "http")]

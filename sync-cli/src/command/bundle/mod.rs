@@ -19,7 +19,7 @@ use crate::args::{Args, Bundle};
 use crate::failure::{CommandOutcome, Failure};
 use crate::output::{Output, bytes, on_one_line};
 use crate::sentences::{bundle_shown as shown, input_given};
-use crate::signals::end_on_signals;
+use crate::signals::{end_on_signals, interrupted};
 
 /// Replaces a secret.
 const REMOVED: &str = "(removed)";
@@ -61,6 +61,9 @@ pub(super) fn run(args: &Args, options: &Bundle, out: &Output) -> Result<Command
     }
     end_on_signals();
     let gathered = out.in_words(gather(&source));
+    if interrupted() {
+        return Err(Error::Cancelled.into());
+    }
     if !out.json {
         list(&gathered, out)?;
     }
@@ -80,7 +83,7 @@ pub(super) fn run(args: &Args, options: &Bundle, out: &Output) -> Result<Command
 fn gather(source: &Source<'_>) -> Vec<Gathered> {
     let secrets = secrets(source);
     let mut all = Vec::with_capacity(PARTS.len());
-    for part in PARTS {
+    for part in PARTS.iter().take_while(|_| !interrupted()) {
         let (content, error) = match (part.make)(source) {
             Ok(content) => (content, None),
             Err(error) => (parts::error_document(&error), Some(error.code())),

@@ -1,6 +1,8 @@
 //! `serve --check`: whether the server could start with these settings. Starts nothing, and changes nothing: a server may be
 //! running with the same database and at the same address.
 
+use std::fs::OpenOptions;
+use std::net::SocketAddr;
 use std::path::Path;
 
 use serde_json::json;
@@ -32,7 +34,10 @@ pub(super) fn run(args: &Args, options: &Serve, out: &Output) -> Result<CommandO
         writable(folder)?;
     }
     if let Some(log) = options.access_log.as_deref().filter(|log| *log != Path::new("-")) {
-        writable(log.parent().unwrap_or(log))?;
+        appendable(log)?;
+    }
+    if let Some(admin) = options.admin_listen.filter(|admin| is_one_address(*admin, options.listen)) {
+        return Err(Error::bad_input(input_given::one_address_twice(admin.to_string())).into());
     }
     let is_there = database(args, options)?;
     if out.json {
@@ -75,4 +80,22 @@ fn writable(folder: &Path) -> Result<(), Error> {
     tried.map(drop).map_err(|error| {
         Error::bad_input(input_given::folder_unwritable(folder.display().to_string(), error.to_string()))
     })
+}
+
+/// A file to which lines can be added, or that can be made: not its folder, which nobody makes.
+fn appendable(file: &Path) -> Result<(), Error> {
+    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let tried = match file.exists() {
+        true => OpenOptions::new().append(true).open(file).map(drop),
+        false => tempfile::tempfile_in(folder).map(drop),
+    };
+    tried.map_err(|error| {
+        Error::bad_input(input_given::folder_unwritable(file.display().to_string(), error.to_string()))
+    })
+}
+
+/// True if a server cannot listen at both: at a port of all addresses of a machine nobody else can listen at one of them.
+fn is_one_address(one: SocketAddr, other: SocketAddr) -> bool {
+    let is_any = one.ip().is_unspecified() || other.ip().is_unspecified();
+    one.port() != 0 && one.port() == other.port() && (one.ip() == other.ip() || is_any)
 }

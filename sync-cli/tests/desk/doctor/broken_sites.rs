@@ -127,7 +127,7 @@ const BROKEN: &[Case] = &[
         "legacy_server",
         3,
         "not_an_msupply_server",
-        &["a web page", "Check the address"],
+        &["a web page", "answered as the legacy server before"],
     ),
     (
         "the same, on the machine of central",
@@ -138,7 +138,7 @@ const BROKEN: &[Case] = &[
         "legacy_server",
         3,
         "not_an_msupply_server",
-        &["a web page", "Check the address"],
+        &["a web page", "answered as the legacy server before"],
     ),
     (
         "a log-in page of the network",
@@ -157,10 +157,10 @@ const BROKEN: &[Case] = &[
             on_one_machine(ward);
             ward.central.instead(ALL, Answer::page(200));
         },
-        "legacy_server",
+        "central_server",
         3,
         "not_an_msupply_server",
-        &["a web page", "Check the address"],
+        &["a web page", "answered as the central server before"],
     ),
     (
         "central's address leads to the legacy server itself",

@@ -2,10 +2,12 @@
 
 use std::path::PathBuf;
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
 
 use super::super::small_disk::small_disk;
+use super::super::support::{Said, signal};
 use super::{Answer, Ward, of};
 
 impl Ward {
@@ -286,4 +288,117 @@ fn on_small_disk(disk: &std::path::Path) {
             &["The problem is with this device", "the right to write the file"],
         );
     }
+}
+
+/// Files would fail, though no file is known yet: a sync with files ends with the same status.
+#[test]
+fn a_folder_of_files_that_cannot_be_used() {
+    let ward = Ward::new();
+    let folder = ward.clinic.desk.path("oms-sync.sqlite.files");
+    let _ = std::fs::remove_dir_all(&folder);
+    std::fs::write(&folder, "a letter").expect("a file");
+    let words = &["oms-sync.sqlite.files", "failed", "check the path"];
+    ward.doctor("a file in its place", &of("device", 6, "files", "io_failed", words));
+    std::fs::remove_file(&folder).expect("removed");
+    std::fs::create_dir(&folder).expect("a folder");
+    std::fs::write(folder.join("unfinished"), "a letter").expect("a file");
+    let found = ward.clinic.json(&["doctor"], 6);
+    assert!(found["says"].to_string().contains("oms-sync.sqlite.files/unfinished"), "{found:#}");
+    std::fs::remove_dir_all(&folder).expect("removed");
+    ward.doctor("no folder yet", &of("nobody", 0, "", "", &[]));
+    // A server that is down is told first: nothing synchronises without it.
+    std::fs::write(&folder, "a letter").expect("a file");
+    ward.central.instead("/", Answer::page(502));
+    ward.doctor("central is ill too", &of("central_server", 4, "central server", "server_trouble", &[]));
+}
+
+#[test]
+fn a_database_that_lacks_a_table() {
+    let ward = Ward::new();
+    let whole = std::fs::read(ward.database()).expect("a file");
+    let tables = {
+        let file = Connection::open(ward.database()).expect("a database");
+        let mut query =
+            file.prepare("SELECT name FROM sqlite_schema WHERE type = 'table' AND name LIKE 'sync_%'").expect("SQL");
+        let names = query.query_map((), |row| row.get::<_, String>(0)).expect("SQL");
+        names.collect::<Result<Vec<_>, _>>().expect("names")
+    };
+    assert!(tables.len() > 10, "{tables:?}");
+    for table in tables {
+        let file = Connection::open(ward.database()).expect("a database");
+        file.execute_batch(&format!("PRAGMA foreign_keys = OFF; DROP TABLE {table}")).expect("SQL");
+        drop(file);
+        let found = ward.clinic.json(&["doctor"], 6);
+        assert_eq!(
+            (&found["party"], &found["check"], &found["finding"]["code"]),
+            (&"device".into(), &"database".into(), &"damaged_state".into()),
+            "{table}: {found:#}"
+        );
+        assert!(
+            found["says"].to_string().contains(&format!("the table {table} of its schema is missing")),
+            "{found:#}"
+        );
+        for end in ["-wal", "-shm"] {
+            let _ = std::fs::remove_file(ward.clinic.desk.path(&format!("oms-sync.sqlite{end}")));
+        }
+        std::fs::write(ward.database(), &whole).expect("a file");
+    }
+    ward.doctor("whole again", &of("nobody", 0, "", "", &[]));
+}
+
+#[test]
+fn a_damaged_beginning_of_a_database_is_not_taken_for_another_file() {
+    let ward = Ward::new();
+    let mut broken = std::fs::read(ward.database()).expect("a file");
+    broken[..100].fill(0x5A);
+    std::fs::write(ward.database(), &broken).expect("a file");
+    let words = &["its beginning is damaged", "restore a backup"];
+    ward.doctor("its head", &of("device", 6, "database", "not_a_database", words));
+}
+
+/// The number of checks that were made is that of those that say something.
+#[test]
+fn checks_that_were_not_made_are_not_counted() {
+    let ward = Ward::new();
+    std::fs::rename(ward.database(), ward.clinic.desk.path("away")).expect("moved away");
+    let found = ward.clinic.json(&["doctor"], 3);
+    let made = found["checks"].as_array().expect("a list").iter().filter(|check| check["outcome"] != "not_checked");
+    let made = match made.count() {
+        1 => "1 check was made".to_owned(),
+        count => format!("{count} checks were made"),
+    };
+    let said = ward.clinic.desk.run(&["doctor"]).ends(3);
+    assert!(said.err.contains(&made), "without {made:?}: {said:?}");
+}
+
+/// A path begins a sentence as it is written.
+#[test]
+fn a_path_is_not_written_with_a_capital() {
+    let ward = Ward::new();
+    std::fs::write(ward.clinic.desk.path("letter.sqlite"), "a letter to the ministry\n".repeat(500)).expect("a file");
+    std::fs::write(ward.clinic.desk.path("letter.sqlite.watermark"), "").expect("a file");
+    let said = ward.clinic.desk.run(&["--db", "letter.sqlite", "doctor", "-q"]).ends(6).out;
+    assert!(said.contains("this device. letter.sqlite cannot"), "{said}");
+}
+
+/// A command that waits for the database sees no signal, and ends all the same.
+#[cfg(unix)]
+#[test]
+fn ctrl_c_ends_a_command_that_waits_for_the_database() {
+    let ward = Ward::new();
+    ward.clinic.put_asset("fridge", "x");
+    let writer = Connection::open(ward.database()).expect("a database");
+    writer.execute_batch("BEGIN IMMEDIATE").expect("its turn");
+    for args in [&["sync", "-q"][..], &["sync", "-q", "--json"]] {
+        let child = ward.clinic.desk.spawn(args);
+        std::thread::sleep(Duration::from_secs(1));
+        let began = Instant::now();
+        signal(&child, "-INT");
+        let said = Said::by(child).ends(130);
+        let took = began.elapsed();
+        assert!(took < Duration::from_secs(5), "{took:?}");
+        assert!(format!("{}{}", said.out, said.err).contains("cancelled"), "{said:?}");
+    }
+    writer.execute_batch("ROLLBACK").expect("its turn is over");
+    ward.clinic.sync(0);
 }

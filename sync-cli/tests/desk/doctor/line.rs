@@ -77,7 +77,12 @@ fn certificates() {
     );
     // The file of the authorities is missing, which is no fault of the server.
     let unread = &["SSL_CERT_FILE names no/such.pem", "cannot be read"];
-    ward.doctor_with(&[("SSL_CERT_FILE", "no/such.pem")], "no authorities", &refused(unread));
+    let of_this_device = |words| of("device", 3, "legacy TLS", "certificate_refused", words);
+    ward.doctor_with(&[("SSL_CERT_FILE", "no/such.pem")], "no authorities", &of_this_device(unread));
+    std::fs::write(ward.clinic.desk.path("letter.pem"), "a letter").expect("a file");
+    let none =
+        &["SSL_CERT_FILE names letter.pem", "no certificate in PEM format", "let it name a file with certificates"];
+    ward.doctor_with(&[("SSL_CERT_FILE", "letter.pem")], "a file without authorities", &of_this_device(none));
     ward.legacy_at(&format!("https://localhost:{}", ward.legacy.port()));
     ward.doctor_with(&[TRUST], "another name", &refused(&["it is another host's", "Use the name"]));
     over_tls(&mut ward, authority.vouches("127.0.0.1", 2010));
@@ -265,4 +270,20 @@ fn certificates_of_the_network() {
         "ask the network's administrator",
     ];
     ward.doctor("for both", &of("network", 3, "legacy TLS", "certificate_refused", opens));
+}
+
+/// What the environment names is no proxy that can be used: the words are those of a sync, and this machine has to be set right.
+#[test]
+fn proxies_that_cannot_be_used() {
+    let ward = Ward::new();
+    for (url, words) in [
+        ("socks5://127.0.0.1:1080", &["proxies of socks5:// are not supported"][..]),
+        ("http://", &["no address of a proxy"]),
+    ] {
+        let through = [("http_proxy", url), ("all_proxy", url), ("no_proxy", ""), ("NO_PROXY", "")];
+        ward.doctor_with(&through, url, &of("device", 3, "legacy server", "proxy_unusable", words));
+        let found = ward.clinic.desk.run_with(&through, &["doctor", "--json"]).json();
+        let sync = ward.clinic.desk.run_with(&through, &["sync", "--json", "-q"]).ends(3).json();
+        assert_eq!((&found["says"], &found["also"]), (&sync["error"]["message"], &serde_json::json!([])), "{found:#}");
+    }
 }

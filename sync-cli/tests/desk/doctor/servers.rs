@@ -199,11 +199,11 @@ fn something_else_answers() {
             "a web page at central's address, while the legacy server is well",
             |ward| ward.central.instead(EVERYTHING, Answer::page(200)),
             of(
-                "legacy_server",
+                "central_server",
                 3,
                 "central server",
                 "not_an_msupply_server",
-                &["a web page", "Check the address and its port"],
+                &["a web page", "answered as the central server before", "a proxy before it"],
             ),
         ),
         (
@@ -214,18 +214,18 @@ fn something_else_answers() {
                 3,
                 "legacy server",
                 "not_an_msupply_server",
-                &["a web page", "Check the address and its port"],
+                &["a web page", "answered as the legacy server before", "a proxy before it"],
             ),
         ),
         (
             "the port of some other program",
             |ward| ward.legacy.instead(EVERYTHING, Answer::new(404, "text/plain", "no")),
             of(
-                "device",
+                "legacy_server",
                 3,
                 "legacy server",
                 "not_an_msupply_server",
-                &["no such page", "Check the address and its port"],
+                &["no such page", "answered as the legacy server before"],
             ),
         ),
         (
@@ -349,7 +349,8 @@ fn a_site_that_was_removed_and_one_that_took_its_place() {
     ward.at_server(&["site", "add", "other", "--password-file", "pw"]);
     ward.at_server(&["store", "add", "Clinic", "--code", "C", "--site", "other", "--id", &store]);
     ward.at_server(&["site", "remove", "clinic"]);
-    let unknown = &["does not know", "Check the site name"];
+    let unknown =
+        &["does not know", "It was there at", "deleted or renamed", "ask its administrator", "Nothing is lost"];
     ward.doctor("removed", &of("legacy_server", 3, "legacy sign-in", "site_name_not_found", unknown));
     ward.at_server(&["site", "add", "clinic", "--password-file", "pw"]);
     ward.at_server(&["store", "add", "Clinic", "--code", "C", "--site", "clinic", "--id", &store]);
@@ -536,4 +537,158 @@ fn servers_of_release_3() {
     lacks(&ward.legacy, "/sync/v5");
     answers_in_v7(&ward.legacy);
     assert_eq!(ward.clinic.json(&["discover"], 3)["error"]["code"], "central_of_release_3");
+}
+
+/// The address of each server is the one at which it has always answered, so nobody entered a wrong one.
+#[test]
+fn something_else_at_an_address_that_has_not_changed() {
+    type Other = (&'static str, fn() -> Answer);
+    let others: [Other; 4] = [
+        ("a page", || Answer::page(200)),
+        ("a redirection", || Answer::redirect("http://web.example.org/login")),
+        ("no such page", || Answer::new(404, "text/plain", "no")),
+        ("an empty answer", || Answer::new(200, "text/plain", "")),
+    ];
+    let mut ward = Ward::new();
+    for (what, other) in others {
+        for (party, name) in [("legacy_server", "the legacy server"), ("central_server", "the central server")] {
+            let front = if party == "legacy_server" { &ward.legacy } else { &ward.central };
+            front.instead(EVERYTHING, other());
+            let found = ward.clinic.desk.run(&["doctor", "--json"]).json();
+            assert_eq!(found["party"], party, "{what} in place of {name}: {found:#}");
+            let advice = found["finding"]["advice"].as_str().unwrap_or_default();
+            let is_unreadable = found["finding"]["code"] == "unreadable_answer";
+            assert!(is_unreadable || advice.contains(&format!("answered as {name} before")), "{what}: {advice}");
+            ward.heal();
+        }
+    }
+}
+
+/// A cycle takes the legacy server's own address over as central's: that makes it no central server.
+#[test]
+fn the_legacy_server_names_itself_as_central_before_and_after_a_sync() {
+    let mut ward = Ward::new();
+    ward.legacy.instead("/central", Answer::new(404, "text/plain", "Not found"));
+    let itself = format!("http://127.0.0.1:{}", ward.legacy.port());
+    told(&mut ward, &itself);
+    let says = || {
+        let words = &["no such page", "Central's address is that of the legacy server itself"];
+        of("legacy_server", 3, "central server", "not_an_msupply_server", words)
+    };
+    ward.doctor("before a sync", &says());
+    ward.clinic.sync(3);
+    ward.doctor("after a sync", &says());
+    // Central never answered this site.
+    ward.clinic.damage("DELETE FROM sync_state WHERE key = 'central_url_answered'");
+    ward.doctor("before central answered once", &says());
+
+    // Another kind of web server.
+    ward.heal();
+    let other = Front::before(&ward.clinic.server.address);
+    other.instead(EVERYTHING, Answer::new(501, "text/html", "<h1>Unsupported method</h1>"));
+    told(&mut ward, &format!("http://localhost:{}", other.port()));
+    let words = |words| of("legacy_server", 4, "central server", "server_trouble", words);
+    ward.doctor("a web server, before a sync", &words(&["status 501", "put the old one back"]));
+    ward.clinic.sync(4);
+    ward.doctor("a web server, after a sync", &words(&["status 501", "put that address back"]));
+}
+
+/// Each server has a fault of its own: both are named, each once, in words and not by the name of a check.
+#[test]
+fn two_servers_that_are_ill_in_two_ways() {
+    type Fault = (&'static str, fn(&mut Front));
+    const SILENT: Fault = ("silent", |front| front.instead(EVERYTHING, Answer::never()));
+    const CUT: Fault = ("cut off", |front| front.instead(EVERYTHING, Answer::nothing()));
+    const PAGE: Fault = ("a page", |front| front.instead(EVERYTHING, Answer::page(200)));
+    const TROUBLE: Fault = ("502", |front| front.instead(EVERYTHING, Answer::page(502)));
+    const NO_PAGE: Fault = ("404", |front| front.instead(EVERYTHING, Answer::new(404, "text/plain", "no")));
+    const SHUT: Fault = ("shut", Front::shut);
+    let pairs = [
+        (SILENT, CUT, "its answer was cut off|was cut off"),
+        (SILENT, PAGE, "something else answers|it sent a web page"),
+        (TROUBLE, PAGE, "something else answers|it sent a web page"),
+        (TROUBLE, TROUBLE, "status 502|trouble (5xx)"),
+        (SHUT, SHUT, "nothing takes connections"),
+        (NO_PAGE, NO_PAGE, "something else answers|no such page"),
+        (SHUT, CUT, "was cut off"),
+        (CUT, PAGE, "something else answers|it sent a web page"),
+    ];
+    let mut wrong = String::new();
+    for (legacy, central, words) in pairs {
+        for is_one_machine in [false, true] {
+            let mut ward = Ward::new();
+            if is_one_machine {
+                ward.legacy_at(&format!("http://localhost:{}", ward.legacy.port()));
+            }
+            (legacy.1)(&mut ward.legacy);
+            (central.1)(&mut ward.central);
+            let said = ward.clinic.desk.run(&["doctor", "-q"]).out.split_whitespace().collect::<Vec<_>>().join(" ");
+            let first = said.starts_with("The problem is with the legacy server. ");
+            let second = said.split_once("Another problem is with the central server: ").map_or("", |(_, rest)| rest);
+            if !first || !words.split('|').any(|words| second.contains(words)) || second.contains("Another problem") {
+                wrong += &format!("{} and {}, {is_one_machine}: {said}\n", legacy.0, central.0);
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong}");
+
+    // One server that answers each question with another fault is named once.
+    let ward = Ward::new();
+    let at = format!("http://localhost:{}", ward.central.port());
+    ward.legacy_at(&at);
+    ward.central_at(&at);
+    ward.central.instead(EVERYTHING, Answer::json(200, r#"{"not": "known"}"#));
+    let said = ward.clinic.desk.run(&["doctor", "-q"]).out;
+    assert_eq!(said.matches("central server. ").count() + said.matches("Another problem").count(), 1, "{said}");
+}
+
+/// What failed the last sync is found by a check of its own as long as it lasts, so it has passed.
+#[test]
+fn a_fault_that_has_passed_blames_nobody() {
+    type Fault = (&'static str, fn(&mut Ward), i32);
+    let faults: [Fault; 9] = [
+        ("a page of the legacy server", |ward| ward.legacy.instead(EVERYTHING, Answer::page(200)), 3),
+        ("a page of central", |ward| ward.central.instead(EVERYTHING, Answer::page(200)), 3),
+        ("404 of the legacy server", |ward| ward.legacy.instead(EVERYTHING, Answer::new(404, "text/plain", "no")), 3),
+        ("404 of central", |ward| ward.central.instead(EVERYTHING, Answer::new(404, "text/plain", "no")), 3),
+        ("an empty answer", |ward| ward.legacy.instead(EVERYTHING, Answer::new(200, "text/plain", "")), 3),
+        ("a proxy wants a password", |ward| ward.legacy.instead(EVERYTHING, Answer::page(407)), 3),
+        (
+            "unreadable JSON of the legacy server",
+            |ward| {
+                ward.legacy.instead(EVERYTHING, Answer::json(200, r#"{"not": "known"}"#));
+            },
+            4,
+        ),
+        (
+            "unreadable JSON of central",
+            |ward| {
+                ward.central.instead(EVERYTHING, Answer::json(200, r#"{"not": "known"}"#));
+            },
+            4,
+        ),
+        (
+            "another password, put back",
+            |ward| {
+                ward.at_server(&["site", "set-password", "clinic", "--password-file", "wrong"]);
+            },
+            3,
+        ),
+    ];
+    let mut wrong = String::new();
+    for (what, break_it, status) in faults {
+        let mut ward = Ward::new();
+        break_it(&mut ward);
+        ward.clinic.desk.run(&["sync", "-q"]).ends(status);
+        ward.legacy.doing().instead.clear();
+        ward.central.doing().instead.clear();
+        ward.at_server(&["site", "set-password", "clinic", "--password-file", "pw"]);
+        let ran = ward.clinic.desk.run(&["doctor", "-q"]);
+        let said = ran.out.split_whitespace().collect::<Vec<_>>().join(" ");
+        let passed = said.starts_with("No fault found, ") && said.contains("Nothing is wrong any more that could be");
+        if !passed || ran.status != Some(0) {
+            wrong += &format!("{what}: {:?}, {said}\n", ran.status);
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong}");
 }

@@ -28,6 +28,8 @@ pub(crate) struct Examined {
     pub known: i64,
     /// Its size in bytes.
     pub bytes: u64,
+    /// A table or a trigger of its schema that is missing.
+    pub missing: Option<String>,
     /// Why it cannot be written now.
     pub unwritable: Option<Error>,
 }
@@ -37,6 +39,8 @@ pub(crate) fn examine(path: &Path, key: Option<&DatabaseKey>) -> Result<Examined
     let path = &real_path(path)?;
     let connection = reading_connection(path, key)?;
     let (schema, known) = schema::version(&connection).map_err(|error| named(error, path, key))?;
+    let missing =
+        if schema == known { schema::missing(&connection).map_err(|error| named(error, path, key))? } else { None };
     let bytes = path.metadata().map_or(0, |data| data.len());
     // Takes the turn to write and returns it, which writes nothing. Somebody waits for the answer, so the time is
     // short.
@@ -52,7 +56,7 @@ pub(crate) fn examine(path: &Path, key: Option<&DatabaseKey>) -> Result<Examined
         turn => turn.map_err(|error| at_path(database_error(error), path)).err(),
     };
     let unwritable = refuse_hard_links(path).err().or(unwritable);
-    Ok(Examined { schema, known, bytes, unwritable })
+    Ok(Examined { schema, known, bytes, missing, unwritable })
 }
 
 /// The damage in a database file, as reported by SQLite; empty for a sound file. Reads the whole file.

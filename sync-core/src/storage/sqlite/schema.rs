@@ -1,5 +1,7 @@
 //! Numbered migrations, and the views that show records as tables.
 
+use std::collections::BTreeSet;
+
 use rusqlite::{Connection, TransactionBehavior};
 
 use super::fault::database_error;
@@ -45,6 +47,21 @@ pub(super) fn version(connection: &Connection) -> Result<(i64, i64)> {
         return Err(Error::DatabaseTooNew { found: version, known });
     }
     Ok((version, known))
+}
+
+/// A table or a trigger that a database of this schema version has, and that this one lacks.
+pub(super) fn missing(connection: &Connection) -> Result<Option<String>> {
+    let names = |connection: &Connection| {
+        let sql =
+            "SELECT type || ' ' || name FROM sqlite_schema WHERE type IN ('table', 'trigger') AND name LIKE 'sync_%'";
+        let mut query = connection.prepare(sql)?;
+        let names = query.query_map((), |row| row.get(0))?;
+        names.collect::<rusqlite::Result<BTreeSet<String>>>()
+    };
+    let mut whole = Connection::open_in_memory().map_err(database_error)?;
+    migrate(&mut whole)?;
+    let (whole, there) = names(&whole).and_then(|whole| Ok((whole, names(connection)?))).map_err(database_error)?;
+    Ok(whole.difference(&there).next().cloned())
 }
 
 pub(super) fn migrate(connection: &mut Connection) -> Result<()> {

@@ -37,6 +37,7 @@ fn failed(last: &LogEntry, error: &LoggedError) -> Check {
     let (code, class) = known.map_or(("last_sync_failed", ErrorClass::PeerFault), |entry| (entry.code, entry.class));
     let outcome = match class {
         ErrorClass::Retry | ErrorClass::Busy => CheckOutcome::Warning,
+        _ if is_checked(code) => CheckOutcome::Warning,
         _ => CheckOutcome::Fault,
     };
     let says = say::last_sync_failed(last.finished_at, &error.message);
@@ -51,10 +52,57 @@ fn failed(last: &LogEntry, error: &LoggedError) -> Check {
     check
 }
 
+/// True for a failure that a check of its own finds as long as it lasts: if that one is well, the failure has passed.
+fn is_checked(code: &str) -> bool {
+    matches!(
+        code,
+        // What answers at an address, and how.
+        "not_an_msupply_server"
+            | "not_a_central_server"
+            | "speaks_v7_only"
+            | "central_of_release_3"
+            | "certificate_refused"
+            | "unreadable_answer"
+            // The sign-in.
+            | "incorrect_password"
+            | "site_name_not_found"
+            | "hardware_id_mismatch"
+            | "site_has_no_store"
+            | "other_site"
+            | "api_version_incompatible"
+            | "v6_version_incompatible"
+            | "cursor_went_back"
+            // The settings of this site.
+            | "central_url_missing"
+            | "central_url_unconfirmed"
+            | "invalid_url"
+            | "https_required"
+            | "proxy_unusable"
+            | "no_machine_id"
+            | "secret_missing"
+            | "database_copied"
+            // The file of the database.
+            | "disk_full"
+            | "database_read_only"
+            | "database_unreadable"
+    )
+}
+
 /// The party, as far as the log shows it: the step that failed says which server was asked.
 fn party(last: &LogEntry, code: &str, class: ErrorClass) -> Party {
     match (code, class) {
         ("unreachable" | "timed_out" | "cut_off", _) => Party::Network,
+        (
+            "not_an_msupply_server"
+            | "not_a_central_server"
+            | "speaks_v7_only"
+            | "central_of_release_3"
+            | "site_name_not_found"
+            | "hardware_id_mismatch"
+            | "site_has_no_store"
+            | "certificate_refused",
+            _,
+        ) => server(last),
         (_, ErrorClass::LocalFault | ErrorClass::Configure | ErrorClass::Busy) => Party::Device,
         (_, ErrorClass::Input) => Party::Record,
         _ => server(last),

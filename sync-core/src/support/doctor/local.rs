@@ -64,7 +64,13 @@ pub(crate) fn examine_file(
                     Check::fault("database", &error, Party::Device).into_warning()
                 }
                 Some(error) => Check::fault("database", &error, Party::Device),
-                None => Check::ok("database", say::database_well(examined.schema)),
+                None => match examined.missing {
+                    Some(missing) => {
+                        let what = say::missing_in_schema(missing).to_string();
+                        Check::fault("database", &Error::DamagedState { what }, Party::Device)
+                    }
+                    None => Check::ok("database", say::database_well(examined.schema)),
+                },
             }
         }
     });

@@ -329,22 +329,27 @@ fn others(checks: &[Check], deciding: &Check) -> Vec<&'static str> {
     other_faults(checks, deciding).into_iter().chain(left_behind).collect()
 }
 
-/// The faults at the other server. A fault of the network is one fault, whatever it keeps away.
+/// The faults at the other server, each party once. A fault of the network is one fault, whatever it keeps away.
 fn other_faults(checks: &[Check], deciding: &Check) -> Vec<&'static str> {
     let party = |check: &Check| check.finding.as_ref().map(|finding| finding.party);
     let of_server = |check: &Check| (LEGACY.contains(&check.name), CENTRAL.contains(&check.name));
     if of_server(deciding) == (false, false) || party(deciding) == Some(Party::Network) {
         return Vec::new();
     }
-    let is_other = |check: &&Check| {
-        check.outcome == CheckOutcome::Fault
+    let mut told = vec![party(deciding), Some(Party::Network)];
+    let mut is_other = |check: &&Check| {
+        let is_other = check.outcome == CheckOutcome::Fault
             && of_server(check) != (false, false)
             && of_server(check) != of_server(deciding)
-            && party(check) != Some(Party::Network)
+            && !told.contains(&party(check))
             // One server may play both parts: its fault is told once.
-            && check.says != deciding.says
+            && check.says != deciding.says;
+        if is_other {
+            told.push(party(check));
+        }
+        is_other
     };
-    checks.iter().filter(is_other).map(|check| check.name).collect()
+    checks.iter().filter(|check| is_other(check)).map(|check| check.name).collect()
 }
 
 impl Localize for Diagnosis {

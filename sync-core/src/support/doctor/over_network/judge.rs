@@ -7,7 +7,7 @@ use crate::address::{is_loopback, shown};
 use crate::error::{Error, ErrorClass, Server};
 use crate::support::doctor::{Check, CheckOutcome, LEGACY, Party};
 use crate::text::sentences::doctor as say;
-use crate::transport::{CertificateFault, certificate_fault};
+use crate::transport::{CertificateFault, certificate_fault, unreadable_trust};
 
 /// How far a request to a server came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -74,6 +74,8 @@ pub(crate) fn party(error: &Error, asked: Server) -> Party {
         | Error::CentralUrlMissing
         | Error::LegacyVersionMismatch { .. }
         | Error::NotCentral { .. } => Party::LegacyServer,
+        // Nothing is trusted here, whatever a server shows.
+        error if is_untrusted(error) && unreadable_trust().is_some() => Party::Device,
         Error::VersionMismatch { max, sent, .. } if sent > max => Party::CentralServer,
         Error::VersionMismatch { .. } => Party::Device,
         Error::CutOff { .. } => Party::Network,
@@ -110,6 +112,7 @@ pub(crate) fn certificate(name: &'static str, server: Server, error: &Error) -> 
     let mut check = Check::fault(name, error, party(error, server));
     let Some(finding) = &mut check.finding else { return check };
     finding.advice = match fault_of(error) {
+        Some(CertificateFault::Untrusted) if unreadable_trust().is_some() => say::correct_trust(),
         Some(CertificateFault::Untrusted) => say::install_authority(),
         Some(CertificateFault::Expired) => say::renew(),
         Some(CertificateFault::NotYetValid) => say::later_date(),
@@ -128,8 +131,13 @@ pub(crate) fn refused_by_date(check: &Check) -> Option<CertificateFault> {
     of_date.into_iter().find(|(_, advice)| finding.advice == *advice).map(|(fault, _)| fault)
 }
 
+/// True if a certificate is refused because no trusted authority issued it, of those that can be read here.
+pub(crate) fn is_untrusted_here(error: &Error) -> bool {
+    is_untrusted(error) && unreadable_trust().is_none()
+}
+
 /// True if a certificate is refused because no trusted authority issued it.
-pub(crate) fn is_untrusted(error: &Error) -> bool {
+fn is_untrusted(error: &Error) -> bool {
     fault_of(error) == Some(CertificateFault::Untrusted)
 }
 

@@ -38,6 +38,7 @@ use crate::storage::state;
 use crate::storage::state::{is_one_server, role};
 use crate::support::alarms::alarms;
 use crate::support::doctor::{self, CENTRAL, Check, CheckOutcome, Diagnosis, Finding, LEGACY, NAMES, Party};
+use crate::support::status::last_success;
 use crate::support::{SiteSupport, Support};
 use crate::text::sentences::{doctor as say, identity as of_identity};
 use crate::text::{Message, quoted};
@@ -155,8 +156,12 @@ impl SiteSupport {
             central_moved: None,
             is_one_server: false,
             is_release_3: false,
-            legacy_origin: None,
+            legacy_origin: url::Origin::new_opaque(),
+            has_worked: false,
+            worked_at: None,
+            central_worked_at: None,
             patience: self.silence.map(Patience::of),
+            files_fault: self.files_fault.as_ref(),
             alarms: Vec::new(),
         };
         run(&mut doctor)?;
@@ -194,10 +199,18 @@ struct Doctor<'a> {
     is_one_server: bool,
     /// True if central is of Open mSupply 3.x.
     is_release_3: bool,
-    /// Scheme, host and port of the legacy server, in a network with two servers.
-    legacy_origin: Option<url::Origin>,
+    /// Scheme, host and port of the legacy server.
+    legacy_origin: url::Origin,
+    /// True if a sync of this site has succeeded.
+    has_worked: bool,
+    /// When the last one did that the log still has.
+    worked_at: Option<crate::clock::Timestamp>,
+    /// The address at which central answered last.
+    central_worked_at: Option<String>,
     /// How long to wait for an answer; `None` leaves that to the transport.
     patience: Option<Patience>,
+    /// Why the folder of files cannot be used.
+    files_fault: Option<&'a Error>,
     /// The alarms of a central server.
     alarms: Vec<CentralAlarm>,
 }
@@ -310,7 +323,11 @@ impl Doctor<'_> {
         self.add(cursors)?;
         self.add_read("quarantine", doctor::quarantine(storage.as_ref()))?;
         self.add_read("refused by central", doctor::refused_by_central(storage.as_ref()))?;
-        self.add_read("files", doctor::files(storage.as_ref(), self.site.clock.now()))?;
+        let files = match self.files_fault {
+            Some(error) => Ok(Check::fault("files", error, Party::Device)),
+            None => doctor::files(storage.as_ref(), self.site.clock.now()),
+        };
+        self.add_read("files", files)?;
         match stands_alone {
             true => self.add(Check::not_checked("last sync", say::own_list()))?,
             false => self.add_read("last sync", doctor::last_sync(storage.as_ref()))?,
@@ -348,10 +365,17 @@ impl Doctor<'_> {
     }
 
     fn servers(&mut self, identity: &Identity, role: Option<Role>) -> Result<()> {
-        self.is_one_server = is_one_server(identity.legacy_url.as_str(), identity.central_url.as_deref());
-        self.legacy_origin = (!self.is_one_server).then(|| identity.legacy_url.origin());
+        let legacy_url = identity.legacy_url.as_str();
+        self.central_worked_at =
+            state::CENTRAL_ANSWERED.find(self.site.storage.read()?.as_ref())?.filter(|url| !url.is_empty());
+        self.has_worked = identity.initialised;
+        self.worked_at = last_success(self.site.storage.read()?.as_ref())?;
+        // A cycle takes over what the legacy server names as central, even if that is no central server.
+        let worked_elsewhere = self.central_worked_at.as_ref().is_some_and(|url| !is_one_server(legacy_url, Some(url)));
+        self.is_one_server = is_one_server(legacy_url, identity.central_url.as_deref()) && !worked_elsewhere;
+        self.legacy_origin = identity.legacy_url.origin();
         let legacy_at = self.checks.len();
-        let (mut legacy, info) = self.legacy(identity)?;
+        let (legacy, info) = self.legacy(identity)?;
         self.is_let_in = info.is_some();
         let stored = identity.central_url.clone();
         self.add_read("identity", self.compare(info.as_ref()))?;
@@ -386,7 +410,7 @@ impl Doctor<'_> {
                 central = self.central(&identity, &url)?;
             }
         }
-        self.compare_ways(&identity, (legacy_at, &mut legacy), (central_at, &mut central));
+        self.compare_ways(&identity, (legacy_at, &legacy), (central_at, &central));
         self.clock()?;
         self.at_servers = Some(self.cursors(&identity, legacy.answered, central.answered));
         Ok(())
@@ -457,10 +481,9 @@ impl Doctor<'_> {
         let code = |code| (code, ErrorClass::Configure, Party::LegacyServer);
         let server = self.one_or_legacy();
         let told = identity.central_url.as_deref().unwrap_or_default();
-        let answered = state::CENTRAL_ANSWERED.find(self.site.storage.read()?.as_ref())?.filter(|url| !url.is_empty());
-        self.central_moved = match (stored, answered) {
+        self.central_moved = match (stored, &self.central_worked_at) {
             (Some(stored), _) if stored != told => Some(say::put_address_back()),
-            (_, Some(answered)) if answered != told => Some(say::put_answered_back(masked_url(&answered))),
+            (_, Some(answered)) if answered != told => Some(say::put_answered_back(masked_url(answered))),
             _ => None,
         };
         let check = match stored {

@@ -12,8 +12,10 @@ pub(crate) enum Reachability {
     Refused,
     /// The connection gets no answer.
     NoConnection,
-    /// It accepts the connection, but no whole answer comes.
-    NoAnswer,
+    /// It accepts the connection, but no answer comes.
+    Silent,
+    /// It accepts the connection, and breaks it before the answer is whole.
+    CutOff,
     /// The answer is a page that is not the server's.
     Page,
     /// The answer has an untrusted certificate.

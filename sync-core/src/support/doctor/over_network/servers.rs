@@ -65,9 +65,11 @@ impl Doctor<'_> {
                 asked.reach = Reachability::Page;
             } else if matches!(error, Error::Unreachable { .. }) {
                 asked.reach = Reachability::NoConnection;
-            } else if matches!(error, Error::TimedOut { .. } | Error::CutOff { .. }) && !is_wrong_scheme {
-                asked.reach = Reachability::NoAnswer;
-            } else if judge::is_untrusted(error) {
+            } else if matches!(error, Error::TimedOut { .. }) && !is_wrong_scheme {
+                asked.reach = Reachability::Silent;
+            } else if matches!(error, Error::CutOff { .. }) && !is_wrong_scheme {
+                asked.reach = Reachability::CutOff;
+            } else if judge::is_untrusted_here(error) {
                 asked.reach = Reachability::Untrusted;
             }
         }
@@ -83,7 +85,11 @@ impl Doctor<'_> {
                 (Some(error), None) if failed_at == Some(stage) && stage == Stage::Tls => {
                     judge::certificate(name, server, error)
                 }
-                (Some(error), None) if failed_at == Some(stage) && by_proxy.is_some() => {
+                (Some(error), None)
+                    if failed_at == Some(stage)
+                        && by_proxy.is_some()
+                        && !matches!(error, Error::ProxyUnusable { .. }) =>
+                {
                     judge::stopped_by_proxy(name, server, by_proxy.unwrap_or_default(), error)
                 }
                 (Some(error), None) if failed_at == Some(stage) => {
@@ -91,10 +97,18 @@ impl Doctor<'_> {
                     if matches!(error, Error::SyncPaused { .. }) {
                         check = check.into_warning();
                     }
-                    if self.leads_to_legacy(server, url)
+                    if matches!(error, Error::NotAServer { .. })
+                        && self.has_worked_at_its_address(server)
+                        && let Some(finding) = check.finding.as_mut()
+                    {
+                        finding.party = party_of_server(server);
+                        finding.advice = say::worked_before(server);
+                    }
+                    if self.leads_to_legacy(server, url, error)
                         && stage == Stage::Server
                         && let Some(finding) = check.finding.as_mut()
                     {
+                        self.is_one_server = false;
                         finding.party = Party::LegacyServer;
                         finding.advice = say::central_is_legacy_itself();
                     }
@@ -103,6 +117,12 @@ impl Doctor<'_> {
                         && finding.party == Party::CentralServer
                     {
                         finding.advice = say::central_speaks_v7_only();
+                    }
+                    if matches!(error, Error::UnknownSite { .. })
+                        && let Some(since) = self.worked_at
+                        && let Some(finding) = check.finding.as_mut()
+                    {
+                        finding.advice = say::site_gone(since, server);
                     }
                     let is_alone = server == Server::Central && self.is_let_in && judge::is_of_credentials(error);
                     if let Some(finding) = check.finding.as_mut().filter(|_| is_alone) {
@@ -143,10 +163,20 @@ impl Doctor<'_> {
         Ok(answer.map_err(|error| release.and_then(|release| release.error(server, url)).unwrap_or(error)))
     }
 
-    /// True if the address of central is that of the legacy server, and the network has two servers.
-    fn leads_to_legacy(&self, server: Server, url: &Url) -> bool {
-        let legacy = self.legacy_origin.as_ref();
-        server == Server::Central && self.is_let_in && legacy.is_some_and(|origin| *origin == url.origin())
+    /// True if the address of central is that of the legacy server, and the network has two servers: one that lets the site in, and has
+    /// never answered as central, is not both.
+    fn leads_to_legacy(&self, server: Server, url: &Url, error: &Error) -> bool {
+        let is_its_address = server == Server::Central && self.is_let_in && self.legacy_origin == url.origin();
+        let is_no_central = self.central_worked_at.is_none() && matches!(error, Error::NotAServer { .. });
+        is_its_address && (!self.is_one_server || is_no_central)
+    }
+
+    /// True if a server answered this site before at the address that it has now, so that nobody entered a wrong one.
+    fn has_worked_at_its_address(&self, server: Server) -> bool {
+        match server {
+            Server::Central => self.has_worked && self.central_moved.is_none(),
+            Server::Legacy => self.has_worked,
+        }
     }
 
     fn well(&self, name: &'static str, stage: Stage, server: Server, url: &Url) -> Check {
@@ -232,8 +262,8 @@ impl Doctor<'_> {
     pub(crate) fn compare_ways(
         &mut self,
         identity: &Identity,
-        legacy: (usize, &mut ServerContact),
-        central: (usize, &mut ServerContact),
+        legacy: (usize, &ServerContact),
+        central: (usize, &ServerContact),
     ) {
         let of_two_hosts = match (&legacy.1.host, &central.1.host) {
             (Some(one), Some(other)) => one != other,
@@ -241,8 +271,8 @@ impl Doctor<'_> {
         };
         let of_two_ends = of_two_hosts || legacy.1.port != central.1.port;
         let pairs = [
-            (Server::Legacy, legacy.0..central.0, &*legacy.1, &*central.1),
-            (Server::Central, central.0..self.checks.len(), &*central.1, &*legacy.1),
+            (Server::Legacy, legacy.0..central.0, legacy.1, central.1),
+            (Server::Central, central.0..self.checks.len(), central.1, legacy.1),
         ];
         let mut changes = Vec::new();
         for (server, checks, asked, other) in pairs {
@@ -252,18 +282,28 @@ impl Doctor<'_> {
                 Reachability::Open | Reachability::Refused => continue,
                 Reachability::NoName if other_is_reached && !identity.initialised => party_of_address(server),
                 Reachability::NoName | Reachability::NoConnection if other_is_reached => party_of_server(server),
-                Reachability::NoAnswer if other_is_reached => party_of_server(server),
-                Reachability::NoAnswer if !(of_two_hosts && other.reach == Reachability::NoAnswer) => continue,
-                // The address was right when this site was set up.
-                Reachability::Page if other_is_reached && identity.initialised => Party::LegacyServer,
-                Reachability::Page if other_is_reached => party_of_address(server),
+                Reachability::Silent | Reachability::CutOff if other_is_reached => party_of_server(server),
+                // Each server has a fault of its own: one network would do the same to both.
+                Reachability::Silent | Reachability::CutOff if of_two_ends && is_ill(other.reach, asked.reach) => {
+                    party_of_server(server)
+                }
+                Reachability::Silent | Reachability::CutOff if !(of_two_hosts && other.reach == asked.reach) => {
+                    continue;
+                }
+                Reachability::Page if other_is_reached || of_two_ends && is_ill(other.reach, asked.reach) => {
+                    match self.has_worked_at_its_address(server) {
+                        true => party_of_server(server),
+                        false => party_of_address(server),
+                    }
+                }
                 Reachability::Page if !(identity.initialised || of_two_hosts && other.reach == Reachability::Page) => {
                     party_of_address(server)
                 }
                 Reachability::Untrusted if !(of_two_hosts && other.reach == Reachability::Untrusted) => continue,
                 Reachability::NoName
                 | Reachability::NoConnection
-                | Reachability::NoAnswer
+                | Reachability::Silent
+                | Reachability::CutOff
                 | Reachability::Page
                 | Reachability::Untrusted => Party::Network,
             };
@@ -296,7 +336,14 @@ impl Doctor<'_> {
             if !is_told_why
                 && matches!(
                     finding.code,
-                    "unreachable" | "timed_out" | "cut_off" | "not_an_msupply_server" | "speaks_v7_only"
+                    "unreachable"
+                        | "timed_out"
+                        | "cut_off"
+                        | "not_an_msupply_server"
+                        | "speaks_v7_only"
+                        | "server_trouble"
+                        | "refused"
+                        | "unreadable_answer"
                 )
             {
                 finding.party = Party::LegacyServer;
@@ -304,4 +351,11 @@ impl Doctor<'_> {
             }
         }
     }
+}
+
+/// True if a server is out of order in another way than the other one, and so not because of a network that both are behind.
+fn is_ill(other: Reachability, asked: Reachability) -> bool {
+    let of_a_server =
+        matches!(other, Reachability::Silent | Reachability::CutOff | Reachability::Page | Reachability::Refused);
+    of_a_server && other != asked
 }
