@@ -58,19 +58,18 @@ pub(crate) fn examine_file(
         Ok(examined) => {
             let opened =
                 SqliteStorage::open_to_read_keyed(path, key.cloned()).map(|opened| storage = Some(opened)).err();
-            match opened.or(examined.unwritable) {
+            match (examined.missing, opened.or(examined.unwritable)) {
+                // That is why it cannot be opened.
+                (Some(missing), _) => {
+                    let what = say::missing_in_schema(missing).to_string();
+                    Check::fault("database", &Error::DamagedState { what }, Party::Device)
+                }
                 // Another program writes at this moment, as a cycle does.
-                Some(error @ Error::DatabaseBusy { .. }) => {
+                (None, Some(error @ Error::DatabaseBusy { .. })) => {
                     Check::fault("database", &error, Party::Device).into_warning()
                 }
-                Some(error) => Check::fault("database", &error, Party::Device),
-                None => match examined.missing {
-                    Some(missing) => {
-                        let what = say::missing_in_schema(missing).to_string();
-                        Check::fault("database", &Error::DamagedState { what }, Party::Device)
-                    }
-                    None => Check::ok("database", say::database_well(examined.schema)),
-                },
+                (None, Some(error)) => Check::fault("database", &error, Party::Device),
+                (None, None) => Check::ok("database", say::database_well(examined.schema)),
             }
         }
     });
