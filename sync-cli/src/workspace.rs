@@ -25,7 +25,7 @@ pub(crate) struct Workspace {
 }
 
 /// In place of the file of a database on a server: the folder of files is called after it.
-const BESIDE_SERVER: &str = "oms-sync";
+pub(crate) const BESIDE_SERVER: &str = "oms-sync";
 
 impl Workspace {
     /// Opens the database, and creates it if there is none.

@@ -87,7 +87,7 @@ pub(crate) enum Store {
 #[derive(Debug, ClapArgs)]
 #[command(after_help = examples::SITE_IMPORT)]
 pub(crate) struct SiteImport {
-    /// A table in CSV with the columns site, store_code and store_name; another column is refused
+    /// A table in CSV with the columns site, store_code and store_name; others are not read
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
     /// A new file for the passwords, a table with the columns site, password and made_at, for its owner only

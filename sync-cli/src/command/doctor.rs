@@ -22,6 +22,7 @@ use crate::password::password_if_given;
 use crate::progress::{Progress, until_interrupted};
 use crate::sentences::{common, doctor_verdict as verdicts};
 use crate::signals::{end_on_signals, interrupted};
+use crate::workspace::BESIDE_SERVER;
 
 /// How long a server may be silent over a fast line: somebody on the phone waits.
 const SILENCE: Duration = Duration::from_secs(2);
@@ -196,7 +197,12 @@ pub(super) fn diagnosed(
         (Some(replica), Asks::Servers(max_time)) => {
             let site = replica.site(Arc::new(HttpTransport::new(&limits(max_time))));
             let mut support = support(&site, max_time);
-            let folder = args.files.clone().unwrap_or_else(|| Files::folder_of(replica.path().unwrap_or(db)));
+            let folder = args.files.clone().unwrap_or_else(|| {
+                Files::folder_of(match args.db.server() {
+                    Ok(Some(_)) => Path::new(BESIDE_SERVER),
+                    _ => replica.path().unwrap_or(db),
+                })
+            });
             if let Err(error) = check_folder_of_files(&folder) {
                 support = support.files_fail_with(error);
             }

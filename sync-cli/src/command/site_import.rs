@@ -15,13 +15,16 @@ use super::site_table::{self, Listed, Planned, StoreChange};
 use crate::args::{Args, SiteImport};
 use crate::failure::{CommandOutcome, Failure};
 use crate::output::Output;
-use crate::sentences::sites_shown as says;
+use crate::sentences::{input_given, sites_shown as says};
 use crate::workspace::Workspace;
 
 /// Adds the sites and stores of a table, after all of it is checked.
 pub(super) fn import(args: &Args, options: &SiteImport, out: &Output) -> Result<CommandOutcome, Failure> {
     site_table::check_files(&options.file, &options.passwords)?;
-    let wanted = site_table::wanted(&options.file)?;
+    let (wanted, unread) = site_table::wanted(&options.file)?;
+    for column in unread {
+        out.hint_said(&input_given::column_unread(format!("{column:?}")));
+    }
     let there = match Workspace::open(args, out) {
         Err(Error::NoDatabase { .. }) => None,
         opened => Some(opened?),

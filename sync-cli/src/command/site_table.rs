@@ -39,13 +39,27 @@ struct SitePassword {
     made_at: String,
 }
 
-/// The columns that a table can have: any other one would be left out silently.
+/// The columns of a table that are read.
 const COLUMNS: [&str; 3] = ["site", "store_code", "store_name"];
 
-/// The lines of a table.
-pub(super) fn wanted(file: &Path) -> Result<Vec<Wanted>> {
-    let lines: Vec<(u64, Wanted)> = lines(file, &unjoined_text_of(file, TEXT_MAX)?, &["site"], &COLUMNS)?;
-    Ok(lines.into_iter().map(|(line, wanted)| Wanted { line, ..wanted }).collect())
+/// The lines of a table, and the names of the columns that are not read.
+///
+/// # Errors
+/// [`Error::BadInput`]: a line is wrong, or the name of a column resembles one that is read, which it would not be.
+pub(super) fn wanted(file: &Path) -> Result<(Vec<Wanted>, Vec<String>)> {
+    let mut unread = Vec::new();
+    let text = unjoined_text_of(file, TEXT_MAX)?;
+    let lines: Vec<(u64, Wanted)> = lines(file, &text, &["site"], |column, line| {
+        let lower = column.to_lowercase().replace([' ', '-'], "_");
+        let resembles = COLUMNS.into_iter().find(|known| *known == lower);
+        if let Some(meant) = resembles.or_else(|| similar(&lower, COLUMNS.into_iter())) {
+            let said = given::column_meant(file.display().to_string(), line, quoted(column), meant);
+            return Err(Error::bad_input(said));
+        }
+        unread.push(column.to_owned());
+        Ok(())
+    })?;
+    Ok((lines.into_iter().map(|(line, wanted)| Wanted { line, ..wanted }).collect(), unread))
 }
 
 /// The list of a central server as it is before an import.
@@ -165,7 +179,8 @@ pub(super) fn passwords(file: &Path, sites: &BTreeSet<&str>, now: Timestamp) -> 
         return Ok(BTreeMap::new());
     }
     if file.exists() {
-        let known = lines::<SitePassword>(file, &unjoined_text_of(file, TEXT_MAX)?, &["site", "password"], &[])?;
+        let known =
+            lines::<SitePassword>(file, &unjoined_text_of(file, TEXT_MAX)?, &["site", "password"], |_, _| Ok(()))?;
         let mut known: BTreeMap<_, _> = known.into_iter().map(|(_, line)| (line.site, line.password)).collect();
         if let Some(missing) = sites.iter().find(|site| !known.contains_key(**site)) {
             return Err(Error::bad_input(given::passwords_there(file.display().to_string(), quoted(missing))));
@@ -182,13 +197,13 @@ fn quoted(name: &str) -> String {
     format!("{name:?}")
 }
 
-/// The lines below the head, each with its number in the file. The head must name these columns, and no other than the `known` ones, if
-/// there are any.
+/// The lines below the head, each with its number in the file. The head must name these columns; `other` receives each column that is none of
+/// [`COLUMNS`], with the line of the head.
 fn lines<T: for<'de> Deserialize<'de>>(
     file: &Path,
     text: &str,
     columns: &[&str],
-    known: &[&str],
+    mut other: impl FnMut(&str, u64) -> Result<()>,
 ) -> Result<Vec<(u64, T)>> {
     // Tables of some countries are separated by semicolons.
     let head = text.lines().find(|line| !line.is_empty()).unwrap_or_default();
@@ -206,16 +221,8 @@ fn lines<T: for<'de> Deserialize<'de>>(
         let names = head.iter().collect::<Vec<_>>().join(", ");
         return Err(Error::bad_input(given::column_missing(shown(), line, missing, names)));
     }
-    if let Some(unknown) = head.iter().find(|name| !known.is_empty() && !known.contains(name)) {
-        let line = head.position().map_or(1, |position| line_at(text, position));
-        let lower = unknown.to_lowercase().replace([' ', '-'], "_");
-        let meant =
-            known.iter().copied().find(|known| *known == lower).or_else(|| similar(&lower, known.iter().copied()));
-        return Err(Error::bad_input(match meant {
-            Some(meant) => given::column_meant(shown(), line, quoted(unknown), meant),
-            None => given::column_unknown(shown(), line, quoted(unknown), known.join(", ")),
-        }));
-    }
+    let head_line = head.position().map_or(1, |position| line_at(text, position));
+    head.iter().filter(|name| !COLUMNS.contains(name)).try_for_each(|name| other(name, head_line))?;
     let numbered = reader.records().map(|record| {
         let record = record.map_err(|error| unreadable(file, error))?;
         let line = record.position().map_or(0, |position| line_at(text, position));
@@ -311,7 +318,7 @@ mod tests {
         let file = folder.path().join("sites.csv");
         let read = |text: &str| {
             std::fs::write(&file, text).expect("written");
-            let lines = wanted(&file)?;
+            let (lines, _) = wanted(&file)?;
             plan(&file, &lines, &Listed::default())?;
             Ok::<_, Error>(lines.into_iter().map(|l| (l.site, l.store_code, l.store_name)).collect::<Vec<_>>())
         };

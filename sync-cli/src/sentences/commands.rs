@@ -149,7 +149,7 @@ sync_core::sentences! {
         no_head(file, column) = "{file}: the first line must name the columns; the column {column} is missing";
         column_missing(file, line, column, columns) = "{file}, line {line}: the column {column} is missing; the columns are {columns}";
         column_meant(file, line, column, meant) = "{file}, line {line}: there is no column {column}; did you mean {meant}?";
-        column_unknown(file, line, column, columns) = "{file}, line {line}: there is no column {column}; the columns are {columns}";
+        column_unread(column) = "warning: the column {column} is not read; the columns are site, store_code, store_name";
         one_address_twice(address) = "--admin-listen: the server itself listens at {address}; give the administrators another port";
         line_of_columns(count, expected) = "the line has {count} {count|column|columns}, and the first line has {expected}";
         code_ambiguous(code, stores) = "the store code {code} is ambiguous, because several stores have it: {stores}; move the right one with \
