@@ -59,8 +59,9 @@ pub(crate) fn examine_file(
             let opened =
                 SqliteStorage::open_to_read_keyed(path, key.cloned()).map(|opened| storage = Some(opened)).err();
             match (examined.missing, opened.or(examined.unwritable)) {
-                // That is why it cannot be opened.
+                // Nothing that is read from it can be relied on.
                 (Some(missing), _) => {
+                    storage = None;
                     let what = say::missing_in_schema(missing).to_string();
                     Check::fault("database", &Error::DamagedState { what }, Party::Device)
                 }

@@ -414,8 +414,13 @@ mod tests {
         let (legacy, central) =
             (fault("legacy connection", "refused".into()), fault("central connection", "refused".into()));
         assert_eq!(Diagnosis::of(vec![legacy.clone(), central]).also, Vec::<&str>::new());
-        let other = Check::fault("central address", &Error::CentralUrlMissing, Party::CentralServer);
-        let other = Check { name: "central connection", ..other };
-        assert_eq!(Diagnosis::of(vec![legacy, other]).also, ["central connection"]);
+        let other = |party| {
+            let other = Check::fault("central address", &Error::CentralUrlMissing, party);
+            Check { name: "central connection", ..other }
+        };
+        // Another fault of the same party is told with the first one.
+        let same = Diagnosis::of(vec![legacy.clone(), other(Party::CentralServer)]);
+        assert_eq!(same.also, Vec::<&str>::new());
+        assert_eq!(Diagnosis::of(vec![legacy, other(Party::LegacyServer)]).also, ["central connection"]);
     }
 }

@@ -369,7 +369,7 @@ impl Doctor<'_> {
         self.central_worked_at =
             state::CENTRAL_ANSWERED.find(self.site.storage.read()?.as_ref())?.filter(|url| !url.is_empty());
         self.has_worked = identity.initialised;
-        self.worked_at = last_success(self.site.storage.read()?.as_ref())?;
+        self.worked_at = self.site.storage.read().and_then(|txn| last_success(txn.as_ref())).unwrap_or_default();
         // A cycle takes over what the legacy server names as central, even if that is no central server.
         let worked_elsewhere = self.central_worked_at.as_ref().is_some_and(|url| !is_one_server(legacy_url, Some(url)));
         self.is_one_server = is_one_server(legacy_url, identity.central_url.as_deref()) && !worked_elsewhere;
