@@ -170,14 +170,14 @@ pub(crate) enum Command {
     Doctor(Doctor),
     /// Measure the connection to both servers, and estimate the time for a first sync
     Net(Net),
-    /// Show which site this database is, and anything that does not match
+    /// Show which site this database is, and what does not match
     Identity(Identity),
     /// Show the history of a record: written, waiting, sent, taken, received, in quarantine, and why
     Explain(Explain),
     /// Show what the next push or pull would do, without doing it
     #[command(subcommand)]
     Preview(Preview),
-    /// Compare everything that central has for this site with what is here
+    /// Compare all that central has for this site with what is here
     #[command(after_help = examples::AUDIT)]
     Audit,
     /// Write a small archive for support, without secrets and without patients' data
