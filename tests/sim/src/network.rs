@@ -229,6 +229,9 @@ impl Sim {
         let mut response = further_back.unwrap_or_else(|| central.handle(&received));
         lock(&self.state).answering -= 1;
         self.check_machine(site, (request, resets), &response);
+        if received.url.ends_with("/sync/v5/site") {
+            self.without_newest(&mut response);
+        }
         if received.url.ends_with("/pull") || received.url.ends_with(path::PATIENT_PULL) {
             self.looked_through(&received, &mut response);
             self.without_newest(&mut response);
