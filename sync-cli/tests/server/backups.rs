@@ -55,7 +55,7 @@ fn what_a_restored_central_server_lacks_comes_back_from_its_site() {
     let while_serving = desk.run(&[&restore[..], &["--yes"]].concat());
     assert_eq!(while_serving.error().0, "database_busy");
     let in_words = desk.run(&["--db", "central.sqlite", "restore", &path, "--yes"]);
-    assert!(in_words.err.contains("Stop the server first"), "{in_words:?}");
+    assert!(in_words.err.contains("Stop what uses the database"), "{in_words:?}");
     desk.run(&["--db", "central.sqlite", "records", "get", "property", "p"]).ends(0);
     server.stop().ends(0);
 
