@@ -184,8 +184,9 @@ fn a_version_of_a_backup_that_left_the_site_in_the_meantime_is_seen_to_be_out_of
     assert_eq!(at_site(&a, "x").as_deref(), Some("later"));
 }
 
-#[test]
-fn a_version_of_a_backup_is_seen_to_be_out_of_date_though_its_store_was_away() {
+/// A central server with two sites, and the first of them, whose backup was put back. The backup has an unsent edit, over which the
+/// site wrote and pushed another one.
+fn put_back_after_a_push() -> (CentralEnd, SiteEnd) {
     let (central, a) = world();
     central.add_site("b");
     let storage = central.memory("a");
@@ -194,6 +195,12 @@ fn a_version_of_a_backup_is_seen_to_be_out_of_date_though_its_store_was_away() {
     write(&a, "x", "later");
     a.sync();
     storage.restore(&backup);
+    (central, a)
+}
+
+#[test]
+fn a_version_of_a_backup_is_seen_to_be_out_of_date_though_its_store_was_away() {
+    let (central, a) = put_back_after_a_push();
     for to in ["b", "a"] {
         central.sites.add_store("a", "a", to, Some(StoreId::from("STORE_a"))).unwrap();
         a.sync();
@@ -211,14 +218,7 @@ fn held_up_now(site: &SiteEnd) -> Option<String> {
 /// What a backup had waiting yields once more when a store comes; but nobody restored anything since.
 #[test]
 fn a_store_that_comes_after_a_recovery_is_no_news_of_a_restore() {
-    let (central, a) = world();
-    central.add_site("b");
-    let storage = central.memory("a");
-    write(&a, "x", "of the backup");
-    let backup = storage.backup();
-    write(&a, "x", "later");
-    a.sync();
-    storage.restore(&backup);
+    let (central, a) = put_back_after_a_push();
     assert!(warned(&a.sync(), "restored from a backup"));
     assert_eq!(held_up_now(&a), None);
     central.sites.add_store("b", "b", "a", Some(StoreId::from("STORE_b"))).unwrap();
@@ -230,6 +230,7 @@ fn a_store_that_comes_after_a_recovery_is_no_news_of_a_restore() {
     }
     assert!(held_up.len() == 1 && held_up[0].starts_with("a store came to this site"), "{held_up:?}");
     // Another restore is one again.
+    let storage = central.memory("a");
     let backup = storage.backup();
     write(&a, "y", "lost");
     a.sync();

@@ -14,7 +14,7 @@ use serde_json::Value;
 use sync_testkit::{PostgresServer, TestDatabase};
 
 use self::random::Random;
-use self::support::{Desk, HARDWARE_ID, Said, kill, signal};
+use self::support::{Desk, Said, kill, signal};
 
 /// A new, empty database; `None` where there is no PostgreSQL.
 fn database() -> Option<TestDatabase> {
@@ -54,12 +54,7 @@ impl Drop for Serving {
 impl Clinic {
     fn new() -> Self {
         let desk = Desk::new();
-        desk.run(&["--db", "central.sqlite", "site", "add", "clinic", "--password-file", "pw"]).ends(0);
-        let add = ["--db", "central.sqlite", "--json", "store", "add", "Clinic", "--code", "C", "--site", "clinic"];
-        let store = desk.run(&add).ends(0).json()["store_id"].as_str().expect("an id").to_owned();
-        let server = desk.serve("central.sqlite");
-        let from = ["--site", "clinic", "--password-file", "pw", "--hardware-id", HARDWARE_ID];
-        desk.run(&[&["init", "--legacy-url", &server.address][..], &from].concat()).ends(0);
+        let (server, store) = desk.serve_a_clinic();
         desk.run(&["sync"]).ends(0);
         desk.feed(&["records", "put", "asset"], &asset("kept", &store)).ends(0);
         let class = r#"{"id":"c","name":"C\u00f4te"}"#;

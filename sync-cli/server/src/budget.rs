@@ -144,9 +144,7 @@ impl Budget {
             if coming >= more {
                 break;
             }
-            coming += holder.weight;
-            holder.is_leaving = true;
-            holder.leave.notify_one();
+            coming += holder.send_away();
         }
     }
 
@@ -184,9 +182,7 @@ impl Budget {
             if coming >= more && (coming >= more + spare || rank.2 == u64::MAX) {
                 break;
             }
-            coming += holder.weight;
-            holder.is_leaving = true;
-            holder.leave.notify_one();
+            coming += holder.send_away();
         }
     }
 
@@ -204,6 +200,13 @@ impl Budget {
 }
 
 impl Holder {
+    /// Tells it to leave; returns what that frees.
+    fn send_away(&mut self) -> usize {
+        self.is_leaving = true;
+        self.leave.notify_one();
+        self.weight
+    }
+
     /// The bytes a second that went through, or the largest number as long as it is new.
     fn pace(&self, now: Instant) -> u64 {
         let age = now.saturating_duration_since(self.began);

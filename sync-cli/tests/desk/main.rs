@@ -48,12 +48,7 @@ struct Clinic {
 impl Clinic {
     fn new() -> Self {
         let desk = Desk::new();
-        desk.run(&["--db", "central.sqlite", "site", "add", "clinic", "--password-file", "pw"]).ends(0);
-        let add = ["--db", "central.sqlite", "--json", "store", "add", "Clinic", "--code", "C", "--site", "clinic"];
-        let store = desk.run(&add).ends(0).json()["store_id"].as_str().expect("an id").to_owned();
-        let server = desk.serve("central.sqlite");
-        let from = ["--site", "clinic", "--password-file", "pw", "--hardware-id", HARDWARE_ID];
-        desk.run(&[&["init", "--json", "--legacy-url", &server.address][..], &from].concat()).ends(0);
+        let (server, store) = desk.serve_a_clinic();
         let clinic = Self { desk, server, store, held_port: OnceCell::new() };
         clinic.sync(0);
         clinic

@@ -147,6 +147,17 @@ impl Desk {
         self.command(args).stdout(writer).stderr(Stdio::null()).status().expect("the program runs").code()
     }
 
+    /// Starts a central server with one site, `clinic`, and sets that up in this folder's database; gives the id of its store too.
+    pub(crate) fn serve_a_clinic(&self) -> (Server, String) {
+        self.run(&["--db", "central.sqlite", "site", "add", "clinic", "--password-file", "pw"]).ends(0);
+        let add = ["--db", "central.sqlite", "--json", "store", "add", "Clinic", "--code", "C", "--site", "clinic"];
+        let store = self.run(&add).ends(0).json()["store_id"].as_str().expect("an id").to_owned();
+        let server = self.serve("central.sqlite");
+        let from = ["--site", "clinic", "--password-file", "pw", "--hardware-id", HARDWARE_ID];
+        self.run(&[&["init", "--json", "--legacy-url", &server.address][..], &from].concat()).ends(0);
+        (server, store)
+    }
+
     /// Starts `serve` over a database on a free port.
     pub(crate) fn serve(&self, db: &str) -> Server {
         self.serve_with(db, &[])

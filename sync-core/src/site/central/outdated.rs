@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use super::push::is_pushed;
-use crate::changelog::{Change, NewChange};
+use crate::changelog::{Change, ChangelogGap, NewChange};
 use crate::error::{Result, Server};
 use crate::integrate::note_at_central;
 use crate::protocol::v6::{Action, BatchElement, ReadBatch};
@@ -176,9 +176,8 @@ pub(crate) fn yield_to_newer_at_legacy(site: &Site, txn: &dyn WriteTxn, incoming
 /// In a restored site, once the legacy server's new queue was read: edits from the backup of documents whose store is elsewhere
 /// now go into quarantine. The queue has no documents of such a store, so nothing shows whether the edit was sent since the
 /// backup; if it was, the store's site may have edited the document since, and the server would take the older edit over that.
-pub(crate) fn set_aside_of_moved_stores(site: &Site, txn: &dyn WriteTxn) -> Result<()> {
-    let lost = OwnRestore::load(txn, Server::Legacy)?.unread();
-    let Some((lost, own)) = lost.zip(site_id(txn)?) else { return Ok(()) };
+pub(super) fn set_aside_of_moved_stores(site: &Site, txn: &dyn WriteTxn, lost: ChangelogGap) -> Result<()> {
+    let Some(own) = site_id(txn)? else { return Ok(()) };
     let mut next = state::PUSH_CURSOR_LEGACY.get(txn)?;
     loop {
         let rows = txn.changes(&Selection::Local, next, ROWS)?;

@@ -287,11 +287,9 @@ pub(crate) fn must_read_first(txn: &dyn ReadTxn) -> Result<Option<Message>> {
 /// The legacy server's queue was read to its end.
 pub(crate) fn legacy_is_recovered(site: &Site) -> Result<()> {
     let restore = OwnRestore::load(site.storage.read()?.as_ref(), Server::Legacy)?;
-    if restore.unread().is_none() {
-        return Ok(());
-    }
+    let Some(lost) = restore.unread() else { return Ok(()) };
     let txn = site.storage.write()?;
-    set_aside_of_moved_stores(site, txn.as_ref())?;
+    set_aside_of_moved_stores(site, txn.as_ref(), lost)?;
     restore.ended().store(txn.as_ref(), Server::Legacy)?;
     txn.commit()
 }

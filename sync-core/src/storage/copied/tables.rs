@@ -25,6 +25,9 @@ pub(in crate::storage) struct CopiedColumn {
     pub kind: Kind,
 }
 
+/// The name of a column in one of the storages.
+pub(in crate::storage) type NameOfColumn = fn(&CopiedColumn) -> &'static str;
+
 /// A table of both storages.
 pub(in crate::storage) struct CopiedTable {
     pub name: &'static str,
@@ -225,12 +228,9 @@ pub(in crate::storage) const TABLES: &[CopiedTable] = &[
 ];
 
 impl CopiedTable {
-    /// The names of columns in one of the storages, separated by commas.
-    pub(in crate::storage) fn list<'c>(
-        columns: &'c [CopiedColumn],
-        name: impl Fn(&'c CopiedColumn) -> &'static str,
-    ) -> String {
-        columns.iter().map(name).collect::<Vec<_>>().join(", ")
+    /// The names of all columns in one of the storages, separated by commas.
+    pub(in crate::storage) fn columns_sql(&self, name: NameOfColumn) -> String {
+        list(self.columns, name)
     }
 
     /// The columns of the key.
@@ -238,13 +238,42 @@ impl CopiedTable {
         &self.columns[..self.key]
     }
 
+    /// The statement for the last key, with the columns named as in one storage.
+    pub(in crate::storage) fn last_key_sql(&self, name: NameOfColumn) -> String {
+        let key = self.key_columns();
+        let order = key.iter().map(|column| format!("{} DESC", name(column))).collect::<Vec<_>>().join(", ");
+        let (key, condition) = (list(key, name), self.condition());
+        format!("SELECT {key} FROM {} WHERE {condition} ORDER BY {order} LIMIT 1", self.name)
+    }
+
+    /// The statement for all rows in the order of the key, or for those behind a key, whose parameters are written so.
+    pub(in crate::storage) fn rows_sql(&self, name: NameOfColumn, after: Option<&str>) -> String {
+        let (columns, key) = (list(self.columns, name), list(self.key_columns(), name));
+        let after = after.map_or_else(|| "true".to_owned(), |places| format!("({key}) > ({places})"));
+        format!("SELECT {columns} FROM {} WHERE {after} AND {} ORDER BY {key}", self.name, self.condition())
+    }
+
+    /// The statement for the number of rows.
+    pub(in crate::storage) fn count_sql(&self) -> String {
+        format!("SELECT count(*) FROM {} WHERE {}", self.name, self.condition())
+    }
+
+    /// The statement that removes all rows.
+    pub(in crate::storage) fn clear_sql(&self) -> String {
+        format!("DELETE FROM {} WHERE {}", self.name, self.condition())
+    }
+
     /// The condition that leaves out what each storage keeps for itself.
-    pub(in crate::storage) fn condition(&self) -> String {
+    fn condition(&self) -> String {
         match self.name {
             "sync_state" => format!("key NOT IN ('{}')", OWN_SETTINGS.join("', '")),
             _ => "true".to_owned(),
         }
     }
+}
+
+fn list(columns: &[CopiedColumn], name: NameOfColumn) -> String {
+    columns.iter().map(name).collect::<Vec<_>>().join(", ")
 }
 
 /// A value of a row. The order is that of both storages: texts by their bytes.

@@ -18,7 +18,7 @@ use crate::changelog::ChangelogGap;
 use crate::error::{Error, Result};
 use crate::record::Cursor;
 use crate::storage::copied::End;
-use crate::storage::copied::tables::{CopiedColumn, CopiedTable, Kind, Row, TABLES, Value};
+use crate::storage::copied::tables::{CopiedColumn, CopiedTable, Kind, NameOfColumn, Row, TABLES, Value};
 use crate::storage::marks::{MOVED, UNFINISHED, refuse_unfinished};
 use crate::storage::sql::{DatabasePosition, left_out, signed};
 use crate::storage::state::{LOST, with_gap};
@@ -110,9 +110,8 @@ fn unset(connection: &mut Connection, key: &str) -> Result<()> {
     connection.execute("DELETE FROM sync_state WHERE key = $1", &[&Text(key)]).map(drop)
 }
 
-fn list(columns: &'static [CopiedColumn]) -> String {
-    CopiedTable::list(columns, |column| column.on_server)
-}
+/// How this storage names a column.
+const NAME: NameOfColumn = |column| column.on_server;
 
 fn read(row: &ServerRow, columns: &[CopiedColumn]) -> Column<Row> {
     let value = |(at, column): (usize, &CopiedColumn)| {
@@ -196,16 +195,12 @@ impl End for ServerEnd {
     }
 
     fn count(&mut self, table: &'static CopiedTable) -> Result<u64> {
-        let sql = format!("SELECT count(*) FROM {} WHERE {}", table.name, table.condition());
-        self.number(&sql).map(i64::unsigned_abs)
+        self.number(&table.count_sql()).map(i64::unsigned_abs)
     }
 
     fn last_key(&mut self, table: &'static CopiedTable) -> Result<Option<Row>> {
         let key = table.key_columns();
-        let order = key.iter().map(|column| format!("{} DESC", column.on_server)).collect::<Vec<_>>().join(", ");
-        let sql =
-            format!("SELECT {} FROM {} WHERE {} ORDER BY {order} LIMIT 1", list(key), table.name, table.condition());
-        let rows = self.connection.query(&sql, &[])?;
+        let rows = self.connection.query(&table.last_key_sql(NAME), &[])?;
         let row = rows.first().map(|row| read(row, key)).transpose();
         row.map_err(|error| fault::database_error(&self.shown, error))
     }
@@ -216,15 +211,10 @@ impl End for ServerEnd {
         after: Option<&[Value]>,
         visit: &mut dyn FnMut(Row) -> Result<()>,
     ) -> Result<()> {
-        let (key, columns) = (table.key_columns(), list(table.columns));
-        let after = after.unwrap_or_default();
-        let params = after.iter().zip(key).map(|(value, column)| param(value, column.kind));
-        let params = params.collect::<Result<Vec<_>>>()?;
-        let places = (1..=params.len()).map(|place| format!("${place}")).collect::<Vec<_>>().join(", ");
-        let key = list(key);
-        let after_key = if params.is_empty() { "true".to_owned() } else { format!("({key}) > ({places})") };
-        let condition = table.condition();
-        let sql = format!("SELECT {columns} FROM {} WHERE {after_key} AND {condition} ORDER BY {key}", table.name);
+        let params = after.unwrap_or_default().iter().zip(table.key_columns());
+        let params = params.map(|(value, column)| param(value, column.kind)).collect::<Result<Vec<_>>>()?;
+        let places = after.map(|_| (1..=params.len()).map(|place| format!("${place}")).collect::<Vec<_>>().join(", "));
+        let sql = table.rows_sql(NAME, places.as_deref());
         let shown = self.shown.clone();
         self.connection.each_row(&sql, params, &mut |row| {
             visit(read(row, table.columns).map_err(|error| fault::database_error(&shown, error))?)
@@ -247,7 +237,7 @@ impl End for ServerEnd {
             let names = others.iter().map(|table| table.name).collect::<Vec<_>>().join(", ");
             connection.simple(&format!("TRUNCATE {names}, sync_count"))?;
             for table in of_settings {
-                connection.simple(&format!("DELETE FROM {} WHERE {}", table.name, table.condition()))?;
+                connection.simple(&table.clear_sql())?;
             }
             Ok(())
         })
@@ -259,7 +249,7 @@ impl End for ServerEnd {
         let params: Vec<&(dyn ToSql + Sync)> = arrays.iter().map(AsRef::as_ref).collect();
         let places = columns.map(|(at, column)| format!("${}::{}[]", at + 1, type_of(column.kind)));
         let places = places.collect::<Vec<_>>().join(", ");
-        let sql = format!("INSERT INTO {} ({}) SELECT * FROM unnest({places})", table.name, list(table.columns));
+        let sql = format!("INSERT INTO {} ({}) SELECT * FROM unnest({places})", table.name, table.columns_sql(NAME));
         self.in_transaction(|connection| connection.execute(&sql, &params).map(drop))
     }
 

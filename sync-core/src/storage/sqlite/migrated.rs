@@ -19,7 +19,7 @@ use crate::error::{Error, Result};
 use crate::record::Cursor;
 use crate::storage::CycleLock;
 use crate::storage::copied::End;
-use crate::storage::copied::tables::{CopiedColumn, CopiedTable, Row, TABLES, Value};
+use crate::storage::copied::tables::{CopiedTable, NameOfColumn, Row, TABLES, Value};
 use crate::storage::marks::{MOVED, UNFINISHED, refuse_unfinished};
 use crate::storage::sql::{DatabasePosition, left_out, signed};
 use crate::storage::state::{LOST, with_gap};
@@ -129,9 +129,8 @@ fn read(row: &rusqlite::Row<'_>, columns: usize) -> rusqlite::Result<Row> {
     (0..columns).map(value).collect()
 }
 
-fn list(columns: &'static [CopiedColumn]) -> String {
-    CopiedTable::list(columns, |column| column.in_file)
-}
+/// How this storage names a column.
+const NAME: NameOfColumn = |column| column.in_file;
 
 impl End for FileEnd {
     fn shown(&self) -> String {
@@ -151,16 +150,11 @@ impl End for FileEnd {
     }
 
     fn count(&mut self, table: &'static CopiedTable) -> Result<u64> {
-        let sql = format!("SELECT count(*) FROM {} WHERE {}", table.name, table.condition());
-        self.done(self.connection.query_row(&sql, (), |row| row.get::<_, i64>(0))).map(i64::unsigned_abs)
+        self.done(self.connection.query_row(&table.count_sql(), (), |row| row.get::<_, i64>(0))).map(i64::unsigned_abs)
     }
 
     fn last_key(&mut self, table: &'static CopiedTable) -> Result<Option<Row>> {
-        let key = table.key_columns();
-        let order = key.iter().map(|column| format!("{} DESC", column.in_file)).collect::<Vec<_>>().join(", ");
-        let sql =
-            format!("SELECT {} FROM {} WHERE {} ORDER BY {order} LIMIT 1", list(key), table.name, table.condition());
-        self.done(self.connection.query_row(&sql, (), |row| read(row, key.len())).optional())
+        self.done(self.connection.query_row(&table.last_key_sql(NAME), (), |row| read(row, table.key)).optional())
     }
 
     fn each_row(
@@ -169,13 +163,8 @@ impl End for FileEnd {
         after: Option<&[Value]>,
         visit: &mut dyn FnMut(Row) -> Result<()>,
     ) -> Result<()> {
-        let key = list(table.key_columns());
-        let after_key = match after {
-            Some(after) => format!("({key}) > ({})", vec!["?"; after.len()].join(", ")),
-            None => "true".to_owned(),
-        };
-        let (columns, condition) = (list(table.columns), table.condition());
-        let sql = format!("SELECT {columns} FROM {} WHERE {after_key} AND {condition} ORDER BY {key}", table.name);
+        let places = after.map(|after| vec!["?"; after.len()].join(", "));
+        let sql = table.rows_sql(NAME, places.as_deref());
         let mut statement = self.done(self.connection.prepare(&sql))?;
         let mut rows = self.done(statement.query(params_from_iter(after.unwrap_or_default())))?;
         while let Some(row) = self.done(rows.next())? {
@@ -197,7 +186,7 @@ impl End for FileEnd {
         self.in_transaction(|txn| {
             set(txn, UNFINISHED, mark)?;
             for table in TABLES {
-                txn.execute(&format!("DELETE FROM {} WHERE {}", table.name, table.condition()), ())?;
+                txn.execute(&table.clear_sql(), ())?;
             }
             txn.execute("DELETE FROM sync_count", ()).map(drop)
         })
@@ -205,7 +194,7 @@ impl End for FileEnd {
 
     fn write(&mut self, table: &'static CopiedTable, rows: &[Row]) -> Result<()> {
         let places = vec!["?"; table.columns.len()].join(", ");
-        let sql = format!("INSERT INTO {} ({}) VALUES ({places})", table.name, list(table.columns));
+        let sql = format!("INSERT INTO {} ({}) VALUES ({places})", table.name, table.columns_sql(NAME));
         self.in_transaction(|txn| {
             let mut statement = txn.prepare_cached(&sql)?;
             rows.iter().try_for_each(|row| statement.execute(params_from_iter(row)).map(drop))
