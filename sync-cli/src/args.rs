@@ -394,10 +394,10 @@ pub(crate) struct Serve {
     #[arg(long, value_name = "TIME", value_parser = duration, default_value = "24h", requires = "backup_to")]
     pub backup_every: Duration,
     /// Keep this many of them, and remove older ones [default: all]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..), requires = "backup_to")]
+    #[arg(long, value_name = "N", value_parser = self::values::from_one::<u32>, requires = "backup_to")]
     pub backup_keep: Option<u32>,
     /// The most connections at once; more wait [default: 4096, or what open files allow]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "N", value_parser = self::values::from_one::<u32>)]
     pub max_connections: Option<u32>,
     /// Only check whether the server could start with these settings, and end
     #[arg(long)]
@@ -426,7 +426,7 @@ pub(crate) struct Inspect {
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
     /// How many of the last cycles to show
-    #[arg(long, default_value_t = 5, value_name = "N")]
+    #[arg(long, default_value_t = 5, value_name = "N", value_parser = self::values::number::<usize>)]
     pub cycles: usize,
 }
 

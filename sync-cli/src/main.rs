@@ -20,6 +20,7 @@ mod signals;
 mod site_names;
 mod table;
 mod terminal;
+mod typed_commands;
 mod workspace;
 
 use std::process::ExitCode;
@@ -30,7 +31,7 @@ fn main() -> ExitCode {
         Err(error) => return exit::wrong_usage(error, std::env::args_os().any(|arg| arg == "--json")),
     };
     let mut out = output::Output::new(&args);
-    let texts = args.texts.as_deref().map_or(Ok(()), |file| out.take_texts(file));
+    let texts = args.texts.as_deref().map_or(Ok(()), |file| out.take_texts(file, &args));
     let result = texts.map_err(failure::Failure::from).and_then(|()| command::run(&args, &mut out));
     exit::finish(result, &mut out)
 }

@@ -13,13 +13,14 @@ use sync_core::storage::LoggedError;
 use sync_core::text::Localize;
 use sync_core::{Error, Message, Role, Texts};
 
-use crate::args::{Args, ColorChoice, WITHOUT_DATABASE};
+use crate::args::{Args, ColorChoice};
 use crate::command::layout::indented;
 use crate::failure::Failure;
 use crate::input::{TEXT_MAX, text_of};
 use crate::palette::{Tone, painted};
 use crate::sentences::{self, common, input_given};
 use crate::terminal::{columns, is_dumb};
+use crate::typed_commands::in_texts;
 
 /// The columns of text for people where those of the terminal are not known.
 const WIDTH: usize = 80;
@@ -42,8 +43,6 @@ pub(crate) struct Output {
     is_unread: AtomicBool,
     /// The columns of the terminal, where they are known.
     columns: Option<usize>,
-    /// The database, if commands have to name it.
-    db: Option<String>,
     /// The texts in the chosen language.
     pub texts: Texts,
 }
@@ -63,18 +62,18 @@ impl Output {
             colors_data: colors(stdout().is_terminal()),
             is_unread: AtomicBool::new(false),
             columns: columns(),
-            db: db_to_name(&args.db),
-            texts: sentences::english(),
+            texts: in_texts(sentences::english(), args),
         }
     }
 
     /// Takes the texts from a file.
-    pub(crate) fn take_texts(&mut self, file: &Path) -> Result<(), Error> {
+    pub(crate) fn take_texts(&mut self, file: &Path, args: &Args) -> Result<(), Error> {
         let json = text_of(file, TEXT_MAX)?;
-        self.texts = Texts::parse(&json, &sentences::all()).map_err(|error| match error {
+        let texts = Texts::parse(&json, &sentences::all()).map_err(|error| match error {
             Error::BadInput { detail } => Error::bad_input(input_given::texts_file(file.display().to_string(), detail)),
             other => other,
         })?;
+        self.texts = in_texts(texts, args);
         Ok(())
     }
 
@@ -145,7 +144,7 @@ impl Output {
     pub(crate) fn hint(&self, text: &str) {
         if !self.quiet {
             // If standard error is closed, nobody reads it.
-            let _ = writeln!(stderr().lock(), "{}", harmless(&self.with_db(text)));
+            let _ = writeln!(stderr().lock(), "{}", harmless(text));
         }
     }
 
@@ -170,27 +169,6 @@ impl Output {
     pub(crate) fn advised(&self, error: &LoggedError) -> LoggedError {
         let advice = self.texts.advice_for(&error.code, &error.advice).into_owned();
         LoggedError { advice, ..error.clone() }
-    }
-
-    /// Commands in a text with the database that they need, so that they can be typed as they stand.
-    pub(crate) fn with_db<'t>(&self, text: &'t str) -> Cow<'t, str> {
-        const NAME: &str = "oms-sync ";
-        let Some(db) = self.db.as_deref().filter(|_| text.contains(NAME)) else { return text.into() };
-        let mut parts = text.split(NAME);
-        let mut named = parts.next().unwrap_or_default().to_owned();
-        for part in parts {
-            let is_command = part.starts_with(|c: char| c.is_ascii_lowercase());
-            let before_set_up = ["doctor --legacy-url", "net --legacy-url"];
-            let is_without = WITHOUT_DATABASE.iter().chain(&before_set_up).any(|name| part.starts_with(name));
-            // On another machine the database has another name.
-            let is_elsewhere = named.ends_with("there: ");
-            named += NAME;
-            if is_command && !is_without && !is_elsewhere {
-                named += &format!("--db {db} ");
-            }
-            named += part;
-        }
-        named.into()
     }
 
     /// The columns of the terminal, where they are known.
@@ -235,7 +213,6 @@ impl Output {
         let label = if self.color { painted(&label, Tone::Alarm) } else { label };
         let (message, advice) = (Message::of(error), Message::advice(error.code()));
         let mut text = self.texts.say(&common::labelled_error(label, error.code(), message, advice));
-        text = self.with_db(&text).into_owned();
         if self.verbose {
             for cause in error.causes() {
                 text.push_str(&format!("\n  {}", self.texts.say(&common::caused_by(cause))));
@@ -267,13 +244,6 @@ impl Output {
         }
         rows
     }
-}
-
-/// The database as commands name it: not if it is the one that they take by themselves.
-fn db_to_name(db: &Path) -> Option<String> {
-    let is_usual = db == Path::new("oms-sync.sqlite") || std::env::var_os("OMS_SYNC_DB").is_some_and(|of| of == db);
-    let text = (!is_usual).then(|| db.to_str()).flatten()?;
-    Some(if text.contains(char::is_whitespace) { format!("'{text}'") } else { text.to_owned() })
 }
 
 /// A line without characters that end it or control a terminal, because others choose ids and names. Tabs separate

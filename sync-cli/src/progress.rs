@@ -1,7 +1,7 @@
 //! Draws the events of a cycle on a terminal; on a pipe, a line for each step.
 
 use std::ops::ControlFlow;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 use sync_core::{Message, SyncEvent, SyncObserver};
@@ -15,7 +15,12 @@ pub(crate) struct Progress<'o> {
     out: &'o Output,
     bar: Option<ProgressBar>,
     last: (u64, u64),
+    /// The error of the last failed try that was shown, and when.
+    retried: Option<(String, Instant)>,
 }
+
+/// For so long the same error of a try is shown once: each further line would tell nothing new.
+const SAME_AGAIN: Duration = Duration::from_secs(10);
 
 impl<'o> Progress<'o> {
     pub(crate) fn new(out: &'o Output) -> Self {
@@ -25,7 +30,7 @@ impl<'o> Progress<'o> {
             bar.enable_steady_tick(Duration::from_millis(250));
             bar
         });
-        Self { out, bar, last: (0, 0) }
+        Self { out, bar, last: (0, 0), retried: None }
     }
 
     /// Shows what is being done, where no numbers are known.
@@ -85,16 +90,23 @@ impl SyncObserver for Progress<'_> {
                 self.begin(self.out.word(step.label()));
             }
             SyncEvent::Progress { done, total, pace, .. } => self.at(*done, *total, pace.is_estimate),
-            SyncEvent::StepFinished { step, error } => {
+            SyncEvent::StepFinished { step, error, ended_early } => {
                 let label = step.label();
                 self.say(&match error {
                     Some(code) => told::failed(label, *code),
+                    None if *ended_early => told::ended_early(label),
                     None if self.last.0 > 0 => told::moved(label, self.last.0),
                     None => told::done(label),
                 });
             }
             SyncEvent::Retrying { error, wait, .. } => {
-                self.say(&trying_again(error, *wait));
+                let said = error.to_string();
+                let is_repeated =
+                    self.retried.as_ref().is_some_and(|(of, at)| *of == said && at.elapsed() < SAME_AGAIN);
+                if !is_repeated {
+                    self.say(&trying_again(error, *wait));
+                    self.retried = Some((said, Instant::now()));
+                }
             }
             SyncEvent::WaitingForInitialisation { waited } if waited.is_zero() => {
                 self.say(&told::gathers());

@@ -35,12 +35,7 @@ pub(crate) fn end_on_signals() {
 
 /// Ends the program if the command does not end by itself.
 fn end_unless_it_ends() {
-    // Without this thread it ends later.
-    let _ = std::thread::Builder::new().name("ending".to_owned()).spawn(|| {
-        std::thread::sleep(BLIND);
-        if SEEN.load(Ordering::SeqCst) {
-            std::thread::sleep(ENDING);
-        }
+    unless_it_ends(|| {
         let error = LoggedError::from(&Error::Cancelled);
         if std::env::args_os().any(|arg| arg == "--json") {
             println!("{}", serde_json::json!({ "error": error }));
@@ -48,6 +43,28 @@ fn end_unless_it_ends() {
         eprintln!("error [{}]: {}. {}", error.code, error.message, error.advice);
         std::process::exit(130);
     });
+}
+
+/// Does this once the command had time to end.
+fn unless_it_ends(end: impl FnOnce() + Send + 'static) {
+    // Without this thread it ends later.
+    let _ = std::thread::Builder::new().name("ending".to_owned()).spawn(|| {
+        std::thread::sleep(BLIND);
+        if SEEN.load(Ordering::SeqCst) {
+            std::thread::sleep(ENDING);
+        }
+        end();
+    });
+}
+
+/// The same for a command that runs until it is stopped: it ends well, also where it cannot see the signal, such as while another program
+/// holds the database.
+pub(crate) fn stop_or_reload_on_signals(stop: impl Fn() + Send + 'static, reload: impl Fn() + Send + 'static) {
+    let first = move || {
+        stop();
+        unless_it_ends(|| std::process::exit(0));
+    };
+    let _ = handle(first, Some(Box::new(reload)));
 }
 
 /// The same, and calls `first` at the first signal; SIGHUP does not end the command but calls `reload`.

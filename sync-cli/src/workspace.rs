@@ -81,7 +81,12 @@ impl Workspace {
 
     /// The site over real HTTP.
     pub(crate) fn site(&self) -> Site {
-        let transport = Arc::new(self.limits.transport(&Timeouts::default()));
+        self.site_within(&Timeouts::default())
+    }
+
+    /// The same with these limits of time.
+    pub(crate) fn site_within(&self, timeouts: &Timeouts) -> Site {
+        let transport = Arc::new(self.limits.transport(timeouts));
         self.replica.site(transport).with_config(self.limits.config.clone())
     }
 

@@ -279,3 +279,30 @@ fn files_go_with_the_cycles_unless_they_are_to_stay() {
     assert_eq!(both.error().0, "usage");
     server.stop().ends(0);
 }
+
+/// Another program holds the database, and the cycle waits for it for up to a minute: nothing there sees a signal.
+#[test]
+fn a_signal_ends_run_while_another_program_holds_the_database() {
+    let desk = Desk::new();
+    let server = clinic(&desk);
+    let held = rusqlite::Connection::open(desk.path("oms-sync.sqlite")).expect("the database");
+    held.execute_batch("BEGIN IMMEDIATE").expect("it is free");
+    for which in ["-TERM", "-INT"] {
+        let child = desk.spawn(&["run", "--json"]);
+        // The lock of the cycle is held: it has begun, and its next write waits.
+        for _ in 0..1200 {
+            let holder = std::fs::read_to_string(desk.path("oms-sync.sqlite.lock")).unwrap_or_default();
+            if holder == child.id().to_string() {
+                break;
+            }
+            std::thread::sleep(std::time::Duration::from_millis(50));
+        }
+        signal(&child, which);
+        let said = Said::by(child).ends(0);
+        // The cycle that waits would end with an error of its own once it gives up.
+        assert!(said.out.is_empty(), "{which}: it ended before that: {said:?}");
+    }
+    held.execute_batch("ROLLBACK").expect("it is let go");
+    desk.run(&["sync", "-q"]).ends(0);
+    server.stop().ends(0);
+}

@@ -15,7 +15,10 @@ pub(crate) fn parse_url(what: &'static str, text: &str) -> Result<Url> {
     let wrong = |reason: Detail| Error::InvalidUrl { what, url: shown.clone(), reason };
     let url = Url::parse(text).map_err(|error| match error {
         url::ParseError::RelativeUrlWithoutBase => wrong(error_detail::wrong_start().into()),
-        error => wrong(error.to_string().into()),
+        url::ParseError::EmptyHost => wrong(error_detail::no_host().into()),
+        url::ParseError::InvalidPort => wrong(error_detail::no_port().into()),
+        // Those of a host that is no name and no number.
+        _ => wrong(error_detail::no_host_name().into()),
     })?;
     if !matches!(url.scheme(), "http" | "https") {
         return Err(wrong(error_detail::wrong_start().into()));
@@ -143,6 +146,16 @@ mod tests {
             let error = parse_url("x", bad).unwrap_err();
             assert_eq!(error.code(), "invalid_url", "{bad}");
             assert!(!error.to_string().contains("secret"), "{error}");
+        }
+        for (bad, says) in [
+            ("https://", "names no server"),
+            ("http://a:99999", "is no port"),
+            ("http://[::1", "no name and no address"),
+            ("http://a b", "no name and no address"),
+            ("http://1.2.3.4.5.6", "no name and no address"),
+        ] {
+            let said = parse_url("x", bad).unwrap_err().to_string();
+            assert!(said.contains(says), "{bad}: {said}");
         }
     }
 }

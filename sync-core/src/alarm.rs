@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::address::parse_url;
 use crate::clock::Timestamp;
-use crate::record::{Cursor, StoreId};
+use crate::record::{Cursor, RecordId, StoreId};
 use crate::redaction::masked_url;
 use crate::text::sentences::alarm as say;
 use crate::text::{Localize, Message, quoted};
@@ -40,6 +40,8 @@ pub enum CentralAlarm {
     Paused,
     /// The clock of this machine went back since the newest visit of a site.
     ClockWentBack { newest_visit: Timestamp },
+    /// Files that this server had, and whose bytes were missing or damaged when a site fetched one or all were verified.
+    FilesLost { files: u64, first: RecordId },
     /// What only the running server knows.
     #[serde(untagged)]
     OfServer(ServerAlarmEntry),
@@ -169,6 +171,7 @@ impl CentralAlarm {
             Self::RecordsInQuarantine { records } => say::records_in_quarantine(*records),
             Self::Paused => say::paused(),
             Self::ClockWentBack { newest_visit } => say::clock_went_back(*newest_visit),
+            Self::FilesLost { files, first } => say::files_lost(*files, first.as_str()),
             Self::OfServer(ServerAlarmEntry { code }) => code.says(),
         }
     }
@@ -186,13 +189,14 @@ impl CentralAlarm {
             Self::RecordsInQuarantine { .. } => "records_in_quarantine",
             Self::Paused => "paused",
             Self::ClockWentBack { .. } => "clock_went_back",
+            Self::FilesLost { .. } => "files_lost",
             Self::OfServer(ServerAlarmEntry { code }) => code.code(),
         }
     }
 
     /// The codes of all alarms.
     pub fn codes() -> impl Iterator<Item = &'static str> {
-        const OF_DATABASE: [&str; 10] = [
+        const OF_DATABASE: [&str; 11] = [
             "store_not_in_dispensary_mode",
             "own_url_unusable",
             "changelog_nears_its_end",
@@ -203,6 +207,7 @@ impl CentralAlarm {
             "records_in_quarantine",
             "paused",
             "clock_went_back",
+            "files_lost",
         ];
         OF_DATABASE.into_iter().chain(ServerAlarm::ALL.map(ServerAlarm::code))
     }
@@ -212,6 +217,7 @@ impl CentralAlarm {
         match self {
             Self::SitesSilent { sites } | Self::SignInsFail { sites } => sites.count,
             Self::RecordsInQuarantine { records } => *records,
+            Self::FilesLost { files, .. } => *files,
             _ => 1,
         }
     }

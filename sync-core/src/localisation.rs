@@ -75,6 +75,25 @@ impl Texts {
         Self { groups: grouped(all(own).iter()), ..Self::of_host(own) }
     }
 
+    /// These texts with some of them changed, such as commands that need a flag more. `change` gets each text, translated where it is,
+    /// and returns the text to show in its place; `own` are the host's texts.
+    #[must_use]
+    pub fn changed(
+        mut self,
+        own: &[MessageTemplate],
+        change: impl Fn(&MessageTemplate, &str) -> Option<String>,
+    ) -> Self {
+        for template in all(own) {
+            let (group, name) = (template.group, template.name);
+            let is_translated = self.translation(group, name).is_some();
+            if let Some(text) = change(&template, self.of(group, name).unwrap_or(template.english)) {
+                let texts = if is_translated { &mut self.groups } else { &mut self.replaced };
+                texts.entry(group.to_owned()).or_default().insert(name.to_owned(), text);
+            }
+        }
+        self
+    }
+
     /// True if there is a translation.
     pub fn is_translated(&self) -> bool {
         !self.groups.is_empty()

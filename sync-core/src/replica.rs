@@ -24,7 +24,7 @@ use crate::site::{KeptConflict, Resolvers, Settings, Site};
 use crate::storage::{Storage, state};
 #[cfg(feature = "support")]
 use crate::support::Support;
-use crate::support::{Status, status};
+use crate::support::{OtherCopy, Status, other_copy, status};
 use crate::transport::Transport;
 use crate::watch::{QueryWatch, Watch};
 use crate::write::records::Records;
@@ -349,6 +349,15 @@ impl Replica {
     /// The database failed.
     pub fn status(&self) -> Result<Status> {
         status(self.parts.storage.as_ref(), self.parts.clock.now())
+    }
+
+    /// Another copy of this site's database, if central or the watermark has seen one; as in [`status`](Self::status), which reads more.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub fn other_copy(&self) -> Result<Option<OtherCopy>> {
+        let storage = self.parts.storage.as_ref();
+        other_copy(storage, storage.read()?.as_ref(), self.parts.clock.now())
     }
 
     #[cfg(feature = "support")]

@@ -13,7 +13,7 @@ pub(crate) struct Backup {
     #[arg(value_name = "DIR")]
     pub folder: PathBuf,
     /// Keep this many backups of this database, and remove older ones of it [default: all]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "N", value_parser = super::values::from_one::<u32>)]
     pub keep: Option<u32>,
 }
 

@@ -86,9 +86,9 @@ pub(crate) enum Files {
 #[command(after_help = examples::CHANGELOG)]
 pub(crate) struct Changelog {
     /// The first position to show
-    #[arg(long, default_value_t = 0, value_name = "N")]
+    #[arg(long, default_value_t = 0, value_name = "N", value_parser = super::values::number::<u64>)]
     pub from: u64,
     /// The most rows to show
-    #[arg(long, default_value_t = 100, value_name = "N")]
+    #[arg(long, default_value_t = 100, value_name = "N", value_parser = super::values::number::<usize>)]
     pub limit: usize,
 }

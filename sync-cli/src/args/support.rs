@@ -50,6 +50,7 @@ pub(crate) enum Quarantine {
     #[command(after_help = SHOW_EXAMPLES)]
     Show {
         /// Its number, from the list
+        #[arg(value_parser = super::values::number::<u64>)]
         number: u64,
     },
     /// Try one again, all of a cause, or all
@@ -59,6 +60,7 @@ pub(crate) enum Quarantine {
     #[command(after_help = IGNORE_EXAMPLES)]
     Ignore {
         /// Its number, from the list
+        #[arg(value_parser = super::values::number::<u64>)]
         number: u64,
         /// The reason, which is kept with the record
         #[arg(long, value_name = "TEXT")]
@@ -83,6 +85,7 @@ pub(crate) struct QuarantineList {
 #[command(group(ArgGroup::new("which").required(true).args(["number", "cause", "all"])))]
 pub(crate) struct QuarantineRetry {
     /// Its number, from the list
+    #[arg(value_parser = super::values::number::<u64>)]
     pub number: Option<u64>,
     /// All of one cause
     #[arg(long)]
@@ -135,7 +138,7 @@ pub(crate) enum Log {
     #[command(after_help = LOG_EXAMPLES)]
     List {
         /// The most to show
-        #[arg(long, default_value_t = 20, value_name = "N")]
+        #[arg(long, default_value_t = 20, value_name = "N", value_parser = super::values::number::<usize>)]
         limit: usize,
         /// Only cycles that failed or left something behind
         #[arg(long)]
@@ -237,7 +240,7 @@ pub(crate) enum Preview {
     #[command(after_help = PREVIEW_EXAMPLES)]
     Pull {
         /// Read no more than this many records; the servers count the rest
-        #[arg(long, default_value_t = 10_000, value_name = "N")]
+        #[arg(long, default_value_t = 10_000, value_name = "N", value_parser = super::values::number::<u64>)]
         limit: u64,
     },
 }
@@ -262,7 +265,7 @@ pub(crate) struct Bundle {
     #[arg(long)]
     pub offline: bool,
     /// How many of the last cycles to include
-    #[arg(long, default_value_t = 50, value_name = "N")]
+    #[arg(long, default_value_t = 50, value_name = "N", value_parser = super::values::number::<usize>)]
     pub cycles: usize,
 }
 
@@ -285,7 +288,7 @@ pub(crate) enum Patient {
         #[arg(long, value_name = "CODE")]
         code: Option<String>,
         /// The most patients that are shown
-        #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..))]
+        #[arg(long, value_name = "N", default_value_t = 100, value_parser = super::values::from_one::<u32>)]
         limit: u32,
     },
     /// Make a patient visible in a store of this site, and fetch the patient's records
@@ -331,7 +334,7 @@ pub(crate) enum CursorCommand {
         /// The cursor
         which: WhichCursor,
         /// The position to rewind to
-        #[arg(long, default_value_t = 0, value_name = "N")]
+        #[arg(long, default_value_t = 0, value_name = "N", value_parser = super::values::number::<u64>)]
         to: u64,
         /// Also read records that came from this site; central leaves them out otherwise
         #[arg(long)]
@@ -447,7 +450,7 @@ pub(crate) struct Net {
     #[arg(long, value_name = "TIME", value_parser = super::values::duration, default_value = "20s")]
     pub max_time: std::time::Duration,
     /// Receive about this many bytes of records from each server at most
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..), default_value_t = 2_000_000)]
+    #[arg(long, value_name = "N", value_parser = super::values::from_one::<u64>, default_value_t = 2_000_000)]
     pub max_bytes: u64,
     #[command(flatten)]
     pub new_site: NewSite,

@@ -34,6 +34,27 @@ fn every_command_shows_examples_that_it_understands() {
     assert!(leaves > 40, "{leaves}");
 }
 
+/// A wrong number is told with what is expected, and not in the words of the standard library.
+#[test]
+fn every_option_that_takes_a_number_says_what_it_expects() {
+    let mut numbers = 0;
+    each_leaf(&Args::command(), "oms-sync", &mut |name, command| {
+        for arg in command.get_arguments().filter(|arg| !arg.is_global_set()) {
+            let names = arg.get_value_names().unwrap_or_default();
+            if !names.iter().any(|name| name == "N" || name == "NUMBER") {
+                continue;
+            }
+            let option = arg.get_long().map(|long| format!("--{long}"));
+            let typed = name.split(' ').map(str::to_owned).chain(option).chain(["1x".to_owned()]);
+            let error = Args::command().try_get_matches_from(typed).expect_err(name).to_string();
+            let is_told = error.contains("give a whole number") || error.contains("give a number");
+            assert!(is_told, "{name} {:?}: {error}", arg.get_id());
+            numbers += 1;
+        }
+    });
+    assert!(numbers > 12, "{numbers}");
+}
+
 /// Every command on the page for support can be typed as it is written there.
 #[test]
 fn the_page_by_symptom_names_commands_that_are_understood() {

@@ -3,6 +3,7 @@
 use std::ffi::OsStr;
 use std::net::{SocketAddr, ToSocketAddrs as _};
 use std::path::PathBuf;
+use std::str::FromStr;
 use std::time::Duration;
 
 use clap::builder::{PossibleValue, StringValueParser, TypedValueParser};
@@ -49,6 +50,27 @@ pub(super) fn without_line_end(path: PathBuf) -> PathBuf {
     }
 }
 
+/// Reads a whole number. What the standard library says of a wrong one ("invalid digit found in string") helps nobody.
+pub(super) fn number<T: FromStr>(text: &str) -> Result<T, String> {
+    text.trim().parse().map_err(|_| match is_number(text.trim()) {
+        true => "that number is too large".to_owned(),
+        false => "give a whole number, as 12".to_owned(),
+    })
+}
+
+/// Reads a whole number that is not 0.
+pub(super) fn from_one<T: FromStr + PartialEq + From<u8>>(text: &str) -> Result<T, String> {
+    match number(text) {
+        Ok(none) if none == T::from(0) => Err("give a whole number from 1 on".to_owned()),
+        Err(_) if !is_number(text.trim()) => Err("give a whole number from 1 on".to_owned()),
+        read => read,
+    }
+}
+
+fn is_number(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
+}
+
 /// Reads a time such as `90s`, `10m`, `1h`, `2d` or `90`.
 pub(super) fn duration(text: &str) -> Result<Duration, String> {
     let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
@@ -59,7 +81,10 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
         "d" => 24 * 3600,
         _ => return Err("give a number and s, m, h or d".to_owned()),
     };
-    let number: u64 = digits.parse().map_err(|_| "give a number and s, m, h or d".to_owned())?;
+    let number: u64 = digits.parse().map_err(|_| match is_number(digits) {
+        true => "that is too long".to_owned(),
+        false => "give a number and s, m, h or d".to_owned(),
+    })?;
     match number.checked_mul(seconds) {
         None => Err("that is too long".to_owned()),
         Some(0) => Err("that is no time at all".to_owned()),
@@ -127,6 +152,22 @@ mod tests {
         assert!(address("localhost:9449").is_ok_and(|at| at.port() == 9449 && at.ip().is_loopback()));
         assert!(address("127.0.0.1:0").is_ok() && address("[::1]:80").is_ok());
         assert!(address("9449").is_err() && address("no such name:1").is_err());
+    }
+
+    #[test]
+    fn a_wrong_number_is_told_in_words_of_the_user() {
+        assert_eq!((number("12"), from_one("1"), from_one(" 7 ")), (Ok(12_u64), Ok(1_u32), Ok(7_u64)));
+        for wrong in ["", "x", "1k", "1.5", "-1"] {
+            assert_eq!(number::<u64>(wrong), Err("give a whole number, as 12".to_owned()), "{wrong}");
+            assert_eq!(from_one::<u64>(wrong), Err("give a whole number from 1 on".to_owned()), "{wrong}");
+        }
+        assert_eq!(from_one::<u64>("0"), Err("give a whole number from 1 on".to_owned()));
+        let large = "99999999999999999999";
+        assert_eq!(
+            (number::<u64>(large), from_one::<u32>(large)),
+            (Err("that number is too large".to_owned()), Err("that number is too large".to_owned()))
+        );
+        assert_eq!(duration("99999999999999999999s"), Err("that is too long".to_owned()));
     }
 
     #[test]

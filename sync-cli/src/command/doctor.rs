@@ -30,13 +30,16 @@ const SILENCE: Duration = Duration::from_secs(2);
 /// The most lines of a verdict on a terminal of 80 columns: somebody reads it out.
 const VERDICT_LINES: usize = 5;
 
+/// How long `net` and `preview` wait for the first, small answer of each server over a fast line: longer than a diagnosis, because a busy server
+/// is no silent one there.
+pub(super) const FIRST_ANSWER: Duration = Duration::from_secs(4);
+
 /// The longest wait for each answer: shorter than in a sync, because a person waits.
 pub(super) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The time limits of an exchange.
 pub(super) fn timeouts(patience: Duration) -> Timeouts {
-    let connect = patience.min(Duration::from_secs(15));
-    Timeouts::all(patience).connect(connect)
+    Timeouts::all(patience).connect(patience.min(Duration::from_secs(15)))
 }
 
 pub(super) fn run(args: &Args, options: &Doctor, out: &Output) -> Result<CommandOutcome, Failure> {

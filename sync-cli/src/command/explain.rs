@@ -1,5 +1,6 @@
 //! `explain`: the state and the history of a record.
 
+use sync_core::central::SiteList;
 use sync_core::changelog::ChangeAction;
 use sync_core::clock::Timestamp;
 use sync_core::record::{RecordId, TableName};
@@ -10,7 +11,7 @@ use sync_core::support::{
 use sync_core::{ErrorClass, Message};
 
 use super::layout::{moment, say};
-use super::quarantine::waits;
+use super::quarantine::{waits, what_helps};
 use crate::args::{Args, Explain};
 use crate::failure::{CommandOutcome, Failure};
 use crate::output::{Output, bytes};
@@ -25,7 +26,8 @@ pub(super) fn run(args: &Args, options: &Explain, out: &Output) -> Result<Comman
     if out.json {
         out.document(&found)?;
     } else {
-        show(&found, &SiteNames::of(&workspace)?, out)?;
+        let is_own_list = workspace.replica.site_list()? == Some(SiteList::Local);
+        show(&found, &SiteNames::of(&workspace)?, is_own_list, out)?;
     }
     Ok(match found.verdict {
         Verdict::NotKnown => CommandOutcome::Reported(ErrorClass::Input),
@@ -34,7 +36,7 @@ pub(super) fn run(args: &Args, options: &Explain, out: &Output) -> Result<Comman
     })
 }
 
-fn show(found: &Explanation, names: &SiteNames, out: &Output) -> Result<(), Failure> {
+fn show(found: &Explanation, names: &SiteNames, is_own_list: bool, out: &Output) -> Result<(), Failure> {
     say(out, "", &shown::verdict(found.table.as_str(), found.id.as_str(), in_words(found.verdict)))?;
     say(out, "", &travels(found.travels))?;
     if let Some(size) = found.bytes {
@@ -57,7 +59,7 @@ fn show(found: &Explanation, names: &SiteNames, out: &Output) -> Result<(), Fail
         say(out, "", &told(moment(refused.at), &refused.reason))?;
     }
     for row in &found.set_aside {
-        set_aside(row, names, out)?;
+        set_aside(row, names, is_own_list, out)?;
     }
     if found.awaited_by > 0 {
         say(out, "", &shown::awaited_by(records(found.awaited_by)))?;
@@ -139,6 +141,7 @@ fn way_out(sent: &Delivery) -> Message {
         (DeliveryState::Waits, count) => shown::goes_after(to, count),
         (DeliveryState::Sent, _) => shown::on_its_way(to, cycle),
         (DeliveryState::NotTaken, _) => shown::refused(to),
+        (DeliveryState::Refused, _) => shown::refused_there(to, cycle),
         _ => shown::integrated(to, cycle),
     }
 }
@@ -157,7 +160,7 @@ fn who(receivers: &Receivers, names: &SiteNames) -> Message {
     shown::not_yet_past(sites, have_it, not_yet.join(", "))
 }
 
-fn set_aside(row: &SetAside, names: &SiteNames, out: &Output) -> Result<(), Failure> {
+fn set_aside(row: &SetAside, names: &SiteNames, is_own_list: bool, out: &Output) -> Result<(), Failure> {
     let (at, number, cause, reason) = (moment(row.received_at), row.number, row.cause.as_str(), &row.reason);
     let said = match row.from.as_str() {
         "here" => shown::not_taken(at, cause, number, reason),
@@ -168,7 +171,7 @@ fn set_aside(row: &SetAside, names: &SiteNames, out: &Output) -> Result<(), Fail
         say(out, "  ", &waits(awaited))?;
     }
     if row.waits_for.is_empty() && !row.cause.is_settled() {
-        say(out, "  ", &row.cause.meaning())?;
+        say(out, "  ", &what_helps(row, names, is_own_list))?;
     }
     Ok(())
 }

@@ -17,7 +17,7 @@ pub(super) fn wrapped(out: &Output, indent: &str, text: &str) -> Result<(), Fail
 
 /// A text cut into lines that fit the terminal, continued with an indent.
 pub(super) fn lines_of(out: &Output, indent: &str, text: &str) -> Vec<String> {
-    indented(&out.with_db(text), indent, out.width())
+    indented(text, indent, out.width())
 }
 
 /// Text in lines of at most so many columns, all but the first with a deeper indent; longer words get their own line.

@@ -7,6 +7,7 @@ use sync_core::support::{NetLimits, NetReport, ServerLine};
 use sync_core::transport::HttpTransport;
 use sync_core::{ErrorClass, Message};
 
+use super::doctor::FIRST_ANSWER;
 use super::layout::{facts, say};
 use crate::args::{Args, Net};
 use crate::failure::{CommandOutcome, Failure};
@@ -26,7 +27,11 @@ pub(super) fn run(args: &Args, options: &Net, out: &Output) -> Result<CommandOut
         (Some(url), Some(site)) => {
             let settings = new.settings(url, site, password(&new.password, site, out)?);
             let site = super::doctor::site_without_database(patience);
-            site.support().line_test_before_set_up(&settings, &limits, &mut until_interrupted)?
+            site.support().silent_after(FIRST_ANSWER).line_test_before_set_up(
+                &settings,
+                &limits,
+                &mut until_interrupted,
+            )?
         }
         _ => {
             let opened = match super::doctor::on_server(args)? {
@@ -34,8 +39,9 @@ pub(super) fn run(args: &Args, options: &Net, out: &Output) -> Result<CommandOut
                 None => args.builder()?.open_to_read(&args.db),
             };
             let replica = opened.inspect_err(|_| out.hint_said(&shown::without_database()))?;
-            let site = replica.site(Arc::new(HttpTransport::new(&super::doctor::timeouts(patience))));
-            site.support().line_test(&limits, &mut until_interrupted)?
+            let timeouts = super::doctor::timeouts(patience).connect(patience.min(FIRST_ANSWER));
+            let site = replica.site(Arc::new(HttpTransport::new(&timeouts)));
+            site.support().silent_after(FIRST_ANSWER).line_test(&limits, &mut until_interrupted)?
         }
     };
     let mut found = out.in_words(measured);

@@ -2,7 +2,9 @@
 
 use sync_core::Message;
 use sync_core::support::{IncomingPreview, PredictedSetAside, PullPreview, PushPreview, TypeCount};
+use sync_core::transport::Timeouts;
 
+use super::doctor::FIRST_ANSWER;
 use super::layout::{moment, say, short};
 use crate::args::{Args, Preview};
 use crate::failure::{CommandOutcome, Failure};
@@ -31,7 +33,8 @@ pub(super) fn run(args: &Args, command: &Preview, out: &Output) -> Result<Comman
             end_on_signals();
             let mut found = {
                 let mut progress = Progress::new(out);
-                out.in_words(workspace.site().support().preview_pull(*limit, &mut progress)?)
+                let site = workspace.site_within(&Timeouts::default().connect(FIRST_ANSWER));
+                out.in_words(site.support().silent_after(FIRST_ANSWER).preview_pull(*limit, &mut progress)?)
             };
             found
                 .from

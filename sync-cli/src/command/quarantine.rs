@@ -2,10 +2,11 @@
 
 use serde_json::json;
 use sync_core::Message;
+use sync_core::central::SiteList;
 use sync_core::record::{Fields, Writers, record_type};
 use sync_core::storage::QuarantineCause;
 use sync_core::support::{
-    Awaited, AwaitedRoute, AwaitedState, Retried, RetrySelection, SetAside, SetAsideGroup, source_name,
+    Awaited, AwaitedRoute, AwaitedState, Retried, RetrySelection, SetAside, SetAsideGroup, StoreElsewhere, source_name,
 };
 
 use super::layout::{facts, moment, say, short, wrapped};
@@ -32,7 +33,8 @@ pub(super) fn run(args: &Args, command: &Quarantine, out: &Output) -> Result<Com
             if out.json {
                 out.document(&found)?
             } else {
-                show(&found, &SiteNames::of(&workspace)?, out)?
+                let is_own_list = workspace.replica.site_list()? == Some(SiteList::Local);
+                show(&found, &SiteNames::of(&workspace)?, is_own_list, out)?
             }
             Ok(CommandOutcome::Done)
         }
@@ -143,7 +145,7 @@ fn members(workspace: &Workspace, group: &SetAsideGroup, most: usize, out: &Outp
     Ok(())
 }
 
-fn show(found: &SetAside, names: &SiteNames, out: &Output) -> Result<(), Failure> {
+fn show(found: &SetAside, names: &SiteNames, is_own_list: bool, out: &Output) -> Result<(), Failure> {
     let kind = record_type(found.table.as_str());
     let rule = kind.filter(|_| found.cause == QuarantineCause::Refused).map(|kind| match kind.writers {
         Writers::Central => shown::only_central(),
@@ -166,14 +168,52 @@ fn show(found: &SetAside, names: &SiteNames, out: &Output) -> Result<(), Failure
             ("reason", Some(found.reason.clone())),
             ("field", found.path.clone()),
             ("rule", rule.map(|rule| out.texts.say(&rule))),
+            ("store", found.store.as_ref().map(|store| out.texts.say(&where_active(store, found, names)))),
             ("here", Some(out.texts.say(&here))),
-            ("what helps", Some(out.texts.say(&found.cause.meaning()))),
+            ("what helps", Some(out.texts.say(&what_helps(found, names, is_own_list)))),
         ],
     )?;
     for awaited in &found.waits_for {
         say(out, "", &waits(awaited))?;
     }
     data(found, out)
+}
+
+/// Where the store of a record is active that is not active on the site which sent the record.
+fn where_active(store: &StoreElsewhere, found: &SetAside, names: &SiteNames) -> Message {
+    let (id, sender) = (store.store_id.as_str(), names.source(&found.from));
+    let store_named = match (&store.name, &store.code) {
+        (Some(name), Some(code)) => shown::store_named(id, name, code),
+        _ => shown::store_of_id(id),
+    };
+    match store.active_on {
+        Some(site) => shown::store_active_on(store_named, names.with_name(site), sender),
+        None => shown::store_active_nowhere(store_named, sender),
+    }
+}
+
+/// What to do about a record in quarantine.
+pub(super) fn what_helps(found: &SetAside, names: &SiteNames, is_own_list: bool) -> Message {
+    let Some(store) = found.store.as_ref().filter(|_| found.cause == QuarantineCause::Refused) else {
+        return found.cause.meaning();
+    };
+    let sender = found.from.trim_start_matches("site ");
+    let named = names.name(sender).unwrap_or(sender);
+    let move_back = match (&store.name, &store.code) {
+        (Some(name), Some(code)) if is_own_list => {
+            shown::move_store_back(quoted(name), quoted(code), quoted(named), store.store_id.as_str())
+        }
+        _ => shown::move_store_back_at_legacy(names.source(&found.from)),
+    };
+    match store.active_on {
+        Some(site) => shown::enter_at_other_site(move_back, names.with_name(site), found.number),
+        None => shown::or_ignore(move_back, found.number),
+    }
+}
+
+/// A name as a shell takes it.
+fn quoted(name: &str) -> String {
+    format!("'{}'", name.replace('\'', r"'\''"))
 }
 
 /// The record that another one waits for, and its state.

@@ -18,7 +18,7 @@ use crate::failure::{CommandOutcome, Failure};
 use crate::output::Output;
 use crate::progress::trying_again;
 use crate::sentences::{common, run_shown as shown};
-use crate::signals::end_or_reload_on_signals;
+use crate::signals::{interrupted, stop_or_reload_on_signals};
 use crate::workspace::Workspace;
 
 pub(super) fn run(args: &Args, options: &Run, out: &Output) -> Result<CommandOutcome, Failure> {
@@ -43,7 +43,7 @@ pub(super) fn run(args: &Args, options: &Run, out: &Output) -> Result<CommandOut
     let handle = driver.handle();
     let at_signal = handle.clone();
     let at_hangup = handle.clone();
-    end_or_reload_on_signals(move || at_signal.stop(), move || _ = at_hangup.trigger());
+    stop_or_reload_on_signals(move || at_signal.stop(), move || _ = at_hangup.trigger());
     watch_settings(&workspace.replica, handle.clone(), out)?;
     let files = (!options.no_files).then(|| {
         let files = FilesOptions::default().max_time(options.interval);
@@ -80,6 +80,8 @@ impl SyncObserver for Lines<'_> {
             }
             _ => {}
         }
+        // The driver ends the cycle; this notes that it can.
+        interrupted();
         ControlFlow::Continue(())
     }
 }
@@ -93,6 +95,7 @@ impl Lines<'_> {
             if let SyncEvent::Warning { message } = event {
                 out.hint_said(&common::warning(message));
             }
+            interrupted();
             if handle.is_stopped() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         };
         let moved = self.workspace.site().sync_files(&self.workspace.files(), &options, &mut watch);

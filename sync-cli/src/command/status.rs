@@ -136,6 +136,9 @@ fn show(status: &Status, out: &Output) -> Result<(), Failure> {
             ("records", Some(status.records.values().sum::<u64>().to_string())),
         ],
     )?;
+    if let Some(copy) = &status.other_copy {
+        say(out, "", &common::warning(shown::other_copy(copy.says(), copy.advice())))?;
+    }
     for concern in &status.alarms {
         say(out, "", &common::warning(concern.says()))?;
     }

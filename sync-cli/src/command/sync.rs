@@ -5,6 +5,7 @@ use std::time::Instant;
 use serde::Serialize;
 use sync_core::central::SiteList;
 use sync_core::site::{FilesOptions, FilesReport};
+use sync_core::support::OtherCopy;
 use sync_core::{Error, ErrorClass, SyncOptions, SyncOutcome, SyncReport};
 
 use super::files;
@@ -13,7 +14,7 @@ use crate::args::{Args, Limit, Sync};
 use crate::failure::{CommandOutcome, Failure};
 use crate::output::{Output, bytes};
 use crate::progress::Progress;
-use crate::sentences::sync_shown as shown;
+use crate::sentences::{common, status_shown, sync_shown as shown};
 use crate::signals::end_on_signals;
 use crate::workspace::Workspace;
 
@@ -52,6 +53,10 @@ pub(super) fn run(args: &Args, options: &Sync, out: &Output) -> Result<CommandOu
     } else {
         show(&report, out)?;
         moved.iter().try_for_each(|moved| files::show(moved, out))?;
+        // The cycle that learns of another copy warns of it, and is easily missed. One that is refused itself ends with an error.
+        if let Some(copy @ OtherCopy::Refused { .. }) = workspace.replica.other_copy()? {
+            out.hint_said(&common::warning(status_shown::other_copy(copy.says(), copy.advice())));
+        }
         // New quarantined records were reported; older ones are easily forgotten.
         if report.quarantined + report.refused == 0 {
             let counts = workspace.support().quarantine_counts()?;
@@ -79,7 +84,9 @@ pub(super) fn ended(report: &SyncReport, out: &Output) -> Result<CommandOutcome,
     };
     if !out.json {
         out.error(error)?;
-        if matches!(error.class(), ErrorClass::Retry | ErrorClass::Configure | ErrorClass::PeerFault) {
+        // A pause is no fault whose cause somebody could find.
+        let is_paused = matches!(error, Error::SyncPaused { .. });
+        if !is_paused && matches!(error.class(), ErrorClass::Retry | ErrorClass::Configure | ErrorClass::PeerFault) {
             out.hint_said(&shown::find_cause());
         }
     }

@@ -130,6 +130,12 @@ pub(super) const ALL: &[MessageTemplate] = &[
     ),
     text(
         "doctor",
+        "look_why_it_is_silent",
+        "It takes connections and gives no answer: ask its administrator whether it hangs, and to restart it. Nothing is lost. Over a very slow \
+         line: `oms-sync doctor --max-time 1m`.",
+    ),
+    text(
+        "doctor",
         "attach_again",
         "Attach the file to its record again, then run `oms-sync records delete sync_file_reference {id}`.",
     ),
@@ -174,7 +180,7 @@ pub(super) const ALL: &[MessageTemplate] = &[
     text(
         "audit",
         "not_taken_advice",
-        "Look for it at central, with `oms-sync explain` and `oms-sync quarantine list`; if it is not there, run \
+        "Look for it at central, there: `oms-sync explain TABLE ID`, `oms-sync quarantine list`; if central does not have it, run, here, \
          `oms-sync resend TABLE ID`.",
     ),
     text(
@@ -198,6 +204,12 @@ pub(super) const ALL: &[MessageTemplate] = &[
         "alarm",
         "records_in_quarantine",
         "{count} {count|record is|records are} in quarantine; `oms-sync quarantine list` shows each with its reason",
+    ),
+    text(
+        "alarm",
+        "files_lost",
+        "{count} {count|file is|files are} missing or damaged here, {first} first, and no site can fetch {count|it|them}: copy \
+         {count|it|them} from the files of a backup into the folder of files; `oms-sync files verify` shows what is still missing, and ends this alarm",
     ),
     // What has to be done first.
     text("input", "first_sync_first", "the first sync of this site is not complete: run `oms-sync sync` first"),

@@ -28,6 +28,7 @@ sync_core::sentences! {
         failed(step, code) = "{step}: failed [{code}]";
         moved(step, count) = "{step}: {count}";
         done(step) = "{step}: ok";
+        ended_early(step) = "{step}: stopped at the given limit";
         trying_again(error, seconds) = "{error}; trying again in {seconds} s";
         gathers() = "the legacy server gathers this site's records, which may take half an hour; waiting";
     }
@@ -72,6 +73,7 @@ sync_core::sentences! {
             wrong then. Set date and time if they are wrong; if they are right, the next sync ends this warning";
         at_last_sync(at, warning) = "at the last sync, {at}: {warning}";
         no_files() = "none";
+        other_copy(says, advice) = "{says}. {advice}";
         too_old(last) = "the last complete cycle is too long ago: {last}";
     }
 
@@ -190,7 +192,7 @@ sync_core::sentences! {
         nothing_to_compare() = "give --legacy or --central, or both: there is nothing to compare with";
 
         name_central(url) = "nobody may have seen the address: if {url} is the central server, run oms-sync discover --accept {url}";
-        no_cycles() = "a central server without a legacy server has no cycles; `site list --max-age` tells which sites are silent";
+        no_cycles() = "a central server without a legacy server has no cycles; `oms-sync site list --max-age TIME` tells which sites are silent";
         public_url_unusable(why) = "--public-url: {why}";
         public_url_not_local() =
             "--public-url works only with --auth local: otherwise sites learn the address from the legacy server";

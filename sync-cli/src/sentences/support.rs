@@ -82,6 +82,7 @@ sync_core::sentences! {
         goes_after_one(to) = "to {to}: waits; 1 change before it";
         goes_after(to, count) = "to {to}: waits; {count} {count|change|changes} before it";
         refused(to) = "to {to}: not taken, and in quarantine here";
+        refused_there(to, cycle) = "to {to}: sent in {cycle}, and refused there";
         on_its_way(to, cycle) = "to {to}: sent in {cycle}; whether it is integrated there is not known yet";
         integrated(to, cycle) = "to {to}: sent in {cycle}, and {to} has finished integrating. Whether it put the \
             record into quarantine cannot be seen from here: ask there.";
@@ -266,6 +267,17 @@ sync_core::sentences! {
         and_more(count) = "and {count} more; --all lists them";
         one_in_full() = "One of them in full: oms-sync quarantine show NUMBER";
         ignored(table, id, reason) = "ignored from now on, and kept: {table} {id}, because: {reason}";
+        store_named(id, name, code) = "{id} {name} ({code})";
+        store_of_id(id) = "{id}";
+        store_active_on(store, site, sender) = "{store} is active on site {site}, and not on {sender}, which sent this";
+        store_active_nowhere(store, sender) = "{store} is active on no site, and so not on {sender}, which sent this";
+        move_store_back(name, code, site, id) = "Nothing can be corrected where it was written, because the store is not there any more. To make it \
+            active there again: oms-sync store add {name} --code {code} --site {site} --id {id}, and then this comes by itself.";
+        move_store_back_at_legacy(sender) = "Nothing can be corrected where it was written, because the store is not there any more. To get it \
+            in, have the store made active on {sender} again, and then this comes by itself.";
+        enter_at_other_site(move_back, site, number) = "{move_back} Otherwise have it entered on site {site}, from the data below, and then: oms-sync \
+            quarantine ignore {number} --reason TEXT";
+        or_ignore(move_back, number) = "{move_back} If nobody needs it: oms-sync quarantine ignore {number} --reason TEXT";
         another_version_here() = "another version of it is here";
         no_version_here() = "no version is here";
         only_central() = "only central may write this type";

@@ -27,6 +27,7 @@ mod small_disk;
 mod support;
 mod translated;
 mod translated_commands;
+mod typed;
 mod watched;
 mod widths;
 

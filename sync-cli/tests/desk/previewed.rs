@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use super::doctor::{Answer, Ward};
 use super::{Clinic, NAME_PROPERTY, PROPERTY, holds};
 
 impl Clinic {
@@ -96,4 +97,48 @@ fn a_server_that_refuses_this_site_is_told_instead_of_a_preview() {
     clinic.desk.run(&["--db", "central.sqlite", "site", "add", "clinic", "--password-file", "wrong"]).ends(0);
     assert_eq!(clinic.json(&["preview", "pull"], 3)["error"]["code"], "incorrect_password");
     assert_eq!(clinic.json(&["--db", "none.sqlite", "preview", "push"], 3)["error"]["code"], "no_database");
+}
+
+/// A person waits, so no server is asked again and again, nor waited for.
+#[test]
+fn servers_that_are_ill_or_silent_are_asked_once_each() {
+    let began = std::time::Instant::now();
+    for (answer, code) in [(Answer::page(502), "server_trouble"), (Answer::never(), "timed_out")] {
+        let ward = Ward::new();
+        ward.clinic.put_asset("fridge", "x");
+        ward.legacy.instead("/", answer.clone());
+        ward.central.instead("/", answer);
+        ward.legacy.asked();
+        ward.central.asked();
+        assert_eq!(ward.clinic.json(&["preview", "pull"], 4)["error"]["code"], code);
+        assert_eq!((ward.legacy.asked().len(), ward.central.asked().len()), (1, 1), "{code}");
+        let found = ward.clinic.json(&["net"], 4);
+        assert_eq!(found["servers"][0]["error"]["code"], code, "{found}");
+        assert_eq!(found["servers"][1]["error"]["code"], code, "{found}");
+        assert_eq!((ward.legacy.asked().len(), ward.central.asked().len()), (1, 1), "{code}");
+    }
+    // Two silent servers twice take 16 seconds; with the limits of a sync they took minutes.
+    assert!(began.elapsed() < std::time::Duration::from_secs(40), "{:?}", began.elapsed());
+}
+
+/// A step that the limit of time ended got no answer: it is not called well. A pause has no cause to look for.
+#[test]
+fn a_step_that_ran_out_of_time_is_not_ok_and_a_pause_is_no_fault() {
+    let ward = Ward::new();
+    ward.legacy.instead("/", Answer::never());
+    let said = ward.clinic.desk.run(&["sync", "--max-time", "1s"]).ends(0);
+    assert!(said.err.contains("Prepare: stopped at the given limit") && !said.err.contains("Prepare: ok"), "{said:?}");
+    ward.legacy.doing().instead.clear();
+    ward.at_server(&["pause"]);
+    let said = ward.clinic.desk.run(&["sync"]).ends(4);
+    assert!(said.err.contains("sync_paused") && !said.err.contains("To find the cause"), "{said:?}");
+}
+
+/// The same error of one try after another is one line.
+#[test]
+fn an_error_that_comes_again_and_again_is_told_once() {
+    let ward = Ward::new();
+    ward.central.instead("/", Answer::page(502));
+    let said = ward.clinic.desk.run(&["sync", "--max-time", "8s"]);
+    assert_eq!(said.err.matches("trying again in").count(), 1, "{said:?}");
 }

@@ -70,6 +70,24 @@ fn a_folder_that_was_copied_still_alarms_and_a_central_server_is_not_told_of_a_p
     let said = clinic.desk.run(&["--db", "copy.sqlite", "doctor"]).ends(0).out;
     let said = said.split_whitespace().collect::<Vec<_>>().join(" ");
     assert!(said.contains("were moved or copied here") && said.contains("If it does not, as after a move"), "{said}");
+    let status = clinic.desk.run(&["--db", "copy.sqlite", "status"]).ends(0);
+    assert!(words(&status).contains("warning: the database and its watermark were moved or copied here"), "{status:?}");
+    let status = clinic.desk.run(&["--db", "moved.sqlite", "status", "--json"]).ends(0).json();
+    assert_eq!(status["other_copy"], serde_json::Value::Null);
+    // One of two pushes, and the other one is refused; then the one that goes on says so too, as `doctor` does.
+    clinic.put_asset("b", "1");
+    clinic.sync(0);
+    let asset = serde_json::json!({ "id": "c", "store_id": clinic.store, "created_datetime": "2026-11-23T08:00:00",
+        "modified_datetime": "2026-11-23T08:00:00" });
+    clinic.desk.feed(&["--db", "copy.sqlite", "records", "put", "asset"], &asset.to_string()).ends(0);
+    clinic.desk.run(&["--db", "copy.sqlite", "sync", "-q"]).ends(3);
+    let refused = clinic.json(&["--db", "copy.sqlite", "status"], 0);
+    assert_eq!(refused["other_copy"]["state"], "continues", "{refused}");
+    clinic.sync(0);
+    for command in ["sync", "status"] {
+        let said = clinic.desk.run(&[command]).ends(0);
+        assert!(words(&said).contains("warning: this copy goes on; another one was refused at"), "{said:?}");
+    }
     // It pushes nothing, so a warning that ends with a push would never end.
     let came_here = |db: &str| {
         let file = rusqlite::Connection::open(clinic.desk.path(db)).expect("a database");

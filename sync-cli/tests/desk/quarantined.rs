@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Clinic, PROPERTY, holds};
+use super::{Clinic, NAME_PROPERTY, PROPERTY, holds};
 
 /// A site that has lost a record, so that central's next record names a missing one.
 fn with_a_missing_parent() -> Clinic {
@@ -75,6 +75,17 @@ fn what_is_ignored_is_kept_with_its_reason_and_left_alone() {
     assert_eq!(clinic.json(&["quarantine", "retry", "--all"], 0)["staged"], 0);
     assert_eq!(clinic.json(&["status"], 0)["quarantined_by_cause"], json!({ "ignored": 1 }));
     assert_eq!(clinic.sync(0)["outcome"], "done", "it is no longer left behind");
+    // Reading everything again brings the same version, which is no news. Its parent is still lost.
+    clinic.desk.run(&["--db", "central.sqlite", "records", "delete", "property", "population", "-q"]);
+    let rewind = ["cursor", "rewind", "pull", "--own", "--yes", "--reason", "a test", "-q"];
+    clinic.desk.run(&rewind).ends(0);
+    clinic.sync(0);
+    let list = clinic.says(&["quarantine", "list"], 0);
+    holds(&list, &["ignored: 1 record", "test data of a closed clinic"]);
+    // A newer version is one.
+    clinic.put_at_central("name_property", &NAME_PROPERTY.replace("true", "false"));
+    clinic.sync(0);
+    assert_ne!(clinic.json(&["status"], 0)["quarantined_by_cause"], json!({ "ignored": 1 }));
 }
 
 #[test]
@@ -104,7 +115,13 @@ fn an_edit_of_a_store_that_moved_away_is_refused_at_central_by_the_rule_that_is_
         "write it again",
         "If its store is active on another site now, that does not help",
     ];
-    holds(&clinic.says(&["explain", "asset", "fridge"], 1), &words);
+    let said = clinic.says(&["explain", "asset", "fridge"], 1);
+    holds(&said, &words);
+    // Nothing in it says that central took the version.
+    assert_eq!(explained["changes"][0]["sent"][0]["state"], "refused", "{explained}");
+    holds(&said, &["to central: sent in the cycle of", "and refused there"]);
+    let is_free_of = ["finished integrating", "cannot be seen from here", "not known yet"];
+    assert!(is_free_of.iter().all(|words| !said.contains(words)), "{said}");
     let found = clinic.json(&["doctor"], 1);
     let check = |found: &Value| {
         let checks = found["checks"].as_array().expect("checks").iter();
@@ -126,6 +143,18 @@ fn an_edit_of_a_store_that_moved_away_is_refused_at_central_by_the_rule_that_is_
     let number = listed["number"].to_string();
     let shown = clinic.says(&[&at_central[..], &["show", &number]].concat(), 0);
     holds(&shown, &["asset fridge", "from site 2", "not active on this site", "rule", "another version of it is here"]);
+    // Who has the store now, and the commands by which somebody gets out of this; not that the site should correct it.
+    let back =
+        format!("oms-sync --db central.sqlite store add 'Clinic' --code 'C' --site 'clinic' --id {}", clinic.store);
+    let ignore = format!("oms-sync --db central.sqlite quarantine ignore {number} --reason TEXT");
+    let active = "is active on site 3 (other), and not on site 2 (clinic), which sent this";
+    let ways = [&back[..], active, "have it entered on site 3 (other)", &ignore];
+    holds(&shown, &ways);
+    assert!(!shown.contains("Correct it where it was written"), "{shown}");
+    let there = clinic.says(&["--db", "central.sqlite", "explain", "asset", "fridge"], 1);
+    holds(&there, &[&back, &ignore]);
+    let document = clinic.json(&[&at_central[..], &["show", &number]].concat(), 0);
+    assert_eq!((&document["store"]["store_id"], &document["store"]["active_on"]), (&json!(clinic.store), &json!(3)));
     let again = clinic.json(&[&at_central[..], &["retry", "--cause", "refused"]].concat(), 1);
     assert_eq!((&again["staged"], &again["set_aside_again"]), (&json!(1), &json!(1)));
     let one = clinic.json(&[&at_central[..], &["retry", &number]].concat(), 1);

@@ -56,6 +56,10 @@ fn what_a_restored_central_server_lacks_comes_back_from_its_site() {
     assert_eq!(while_serving.error().0, "database_busy");
     let in_words = desk.run(&["--db", "central.sqlite", "restore", &path, "--yes"]);
     assert!(in_words.err.contains("Stop what uses the database"), "{in_words:?}");
+    if cfg!(target_os = "linux") {
+        let named = format!("(process {}, oms-sync serve)", server.id());
+        assert!(in_words.err.contains(&named), "an idle server holds no lock to write, and is named: {in_words:?}");
+    }
     desk.run(&["--db", "central.sqlite", "records", "get", "property", "p"]).ends(0);
     server.stop().ends(0);
 

@@ -4,6 +4,7 @@ use std::io::{Read as _, Write as _};
 use std::time::Duration;
 
 use serde_json::json;
+use sync_core::files::FileStore;
 
 use crate::administrator::figure;
 use crate::central;
@@ -156,5 +157,47 @@ fn a_client_that_takes_nothing_of_its_file_is_given_up() {
     let mut got = Vec::new();
     let _ = stream.read_to_end(&mut got);
     assert!(got.len() < 40_000_000, "{}", got.len());
+    server.stop().ends(0);
+}
+
+/// A file that the server had and lost is no matter of the site alone that asks for it: the administrator learns of it.
+#[test]
+fn a_file_whose_bytes_are_gone_alarms_until_they_are_back() {
+    let (desk, server, id) = sent(1000, &["--admin-listen", "127.0.0.1:0"]);
+    let alarm = || {
+        let status = desk.run(&["--db", "central.sqlite", "status", "--json"]).ends(0).json();
+        let alarms = status["alarms"].as_array().expect("alarms").clone();
+        alarms.into_iter().find(|alarm| alarm["code"] == "files_lost")
+    };
+    let bytes = FileStore::new(desk.path("central.sqlite.files")).path(&id.as_str().into());
+    let aside = desk.path("notes.txt");
+    std::fs::rename(&bytes, &aside).expect("moved away");
+    assert_eq!(alarm(), None, "nobody has looked");
+    let fetch = || ask(&server.address, "POST", DOWNLOAD, &[], &question(&id));
+    assert_ne!(fetch().status, 200);
+    let found = alarm().expect("a site met it");
+    assert_eq!((&found["files"], &found["first"]), (&json!(1), &json!(id)));
+    let doctor = desk.run(&["--db", "central.sqlite", "doctor"]);
+    let words = doctor.out.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(words.contains("1 file is missing or damaged here"), "{doctor:?}");
+    let admin = server.admin.clone().expect("an address");
+    let told = || figure(&get(&admin, "/metrics").text(), "oms_sync_alarms{code=\"files_lost\"}") == 1.0;
+    let mut looked = 0;
+    while !told() {
+        // The page and the figures are made anew every two seconds.
+        assert!(looked < 600, "the server tells it too");
+        looked += 1;
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    std::fs::rename(&aside, &bytes).expect("moved back");
+    assert_eq!(fetch().status, 200);
+    assert_eq!(alarm(), None, "a site got it");
+    // A look at all of them finds it too, and ends the alarm as well.
+    std::fs::rename(&bytes, &aside).expect("moved away");
+    desk.run(&["--db", "central.sqlite", "files", "verify"]).ends(1);
+    assert!(alarm().is_some(), "it was looked for");
+    std::fs::rename(&aside, &bytes).expect("moved back");
+    desk.run(&["--db", "central.sqlite", "files", "verify"]).ends(0);
+    assert_eq!(alarm(), None);
     server.stop().ends(0);
 }

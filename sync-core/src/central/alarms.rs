@@ -84,6 +84,8 @@ pub(crate) fn alarms_of(
     alarms.extend((refused.count > 0).then_some(CentralAlarm::SignInsFail { sites: refused }));
     let went_back = newest_visit.filter(|at| at.since(now) > CLOCK_MAY_STEP);
     alarms.extend(went_back.map(|newest_visit| CentralAlarm::ClockWentBack { newest_visit }));
+    let lost = state::FILES_LOST.get(txn)?.0;
+    alarms.extend(lost.first().map(|first| CentralAlarm::FilesLost { files: lost.len() as u64, first: first.clone() }));
     alarms.extend(state::PAUSED.get(txn)?.then_some(CentralAlarm::Paused));
     Ok(alarms)
 }

@@ -5,6 +5,7 @@
 //! written here has its bytes, and every file in the folder is complete.
 
 mod attach;
+pub(crate) mod lost;
 mod queue;
 mod store;
 mod verify;

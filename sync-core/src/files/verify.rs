@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::Files;
+use super::lost;
 use super::queue::{later, table};
 use super::store::{hash_file, remove};
 use crate::error::Result;
@@ -60,21 +61,20 @@ pub struct Verified {
 
 impl Files {
     /// Reads all files and compares them with their entries. A missing or changed file that central has is fetched
-    /// again at its next try. `watch` is called from time to time, and may stop it with an error.
+    /// again at its next try; a central server notes it, as an alarm. `watch` is called from time to time, and may stop it with an error.
     ///
     /// # Errors
     /// The folder or the database failed.
     pub fn verify(&self, mut watch: impl FnMut() -> Result<()>) -> Result<Verified> {
         self.take_note()?;
         let mut verified = Verified::default();
-        let mut known = HashSet::new();
+        let (mut known, mut lost) = (HashSet::new(), Vec::new());
         self.each(|entry| {
             known.insert(disk_name(&entry.id));
             if entry.state == FileState::Gone {
                 return Ok(());
             }
-            // A missing file is a fault only if it was attached here, or was here once.
-            let must_be = entry.direction == FileDirection::Upload || entry.state == FileState::Done;
+            let must_be = lost::must_be_here(&entry);
             let finding = match hash_file(&self.store.path(&entry.id), |_| watch())? {
                 None if must_be => Some(FileFault::Missing { id: entry.id.clone() }),
                 None => None,
@@ -86,11 +86,15 @@ impl Files {
                 }
             };
             if let Some(finding) = finding {
+                lost.push(entry.id.clone());
                 self.fetch_again(&entry)?;
                 verified.findings.push(finding);
             }
             Ok(())
         })?;
+        if role(self.storage.read()?.as_ref())? == Some(Role::Central) {
+            lost::note_all(self.storage.as_ref(), lost)?;
+        }
         let (whole, _) = self.store.all()?;
         let surplus = whole.into_iter().filter(|found| !known.contains(&found.name));
         verified.findings.extend(surplus.map(|found| FileFault::Surplus { path: found.path }));

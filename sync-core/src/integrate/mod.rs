@@ -8,6 +8,7 @@
 
 mod conflict;
 mod failed_batch;
+mod ignored;
 mod integrated;
 mod integrator;
 mod local_state;
@@ -27,6 +28,8 @@ pub(crate) use conflict::Resolvers;
 pub(crate) use conflict::differing;
 pub use conflict::{Conflict, ConflictOutcome, ConflictResolver, ConflictVersions, Resolution};
 pub(crate) use failed_batch::{noting_failure, requeue_after_upgrade, requeue_failed, staging_what_fails};
+#[cfg(feature = "support")]
+pub(crate) use ignored::IGNORED_BEFORE;
 pub(crate) use integrated::Integrated;
 pub(crate) use local_state::{note_at_central, seen_at_central};
 pub use noted_conflicts::KeptConflict;

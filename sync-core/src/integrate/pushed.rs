@@ -1,5 +1,6 @@
 //! Integrates a batch of a push as it arrives, in the transaction that takes it.
 
+use super::ignored::IgnoredByPerson;
 use super::integrated::Integrated;
 use super::provenance::Provenance;
 use super::receive::receive;
@@ -22,8 +23,11 @@ pub(crate) fn receive_push(
     let rest = batch.split_off(fitting(&batch, most));
     let taken = batch.len();
     let mut done = receive(txn, now, &provenance, batch)?;
+    let ignored = IgnoredByPerson::in_buffer(txn)?;
     for incoming in &rest {
-        txn.stage(incoming, now)?;
+        if !ignored.holds(incoming)? {
+            txn.stage(incoming, now)?;
+        }
     }
     if rest.is_empty() {
         done.add(&integrate_staged(txn, now, &provenance, most - taken)?);

@@ -352,6 +352,7 @@ impl Cycle<'_, '_> {
         let outcome = self.client.tell(&SyncEvent::StepStarted { step }).and_then(|()| run(self));
         let ended = outcome.err().map(|error| self.or_of_release_3(error));
         let class = ended.as_ref().map(Error::class);
+        let has_failed = ended.is_some();
         let error = ended.filter(|error| !self.is_out_of_time(error));
         if let Some(Error::DatabaseCopied { since, .. }) = &error {
             // If it cannot be stored, the next cycle learns it again.
@@ -359,7 +360,8 @@ impl Cycle<'_, '_> {
         }
         let code = error.as_ref().map(Error::code);
         // An observer that asks to stop here is ignored, because the step has ended.
-        let _ = self.client.tell(&SyncEvent::StepFinished { step, error: code });
+        let _ =
+            self.client.tell(&SyncEvent::StepFinished { step, error: code, ended_early: has_failed && code.is_none() });
         let (done, total) = self.current;
         trace::step_ended(code, done, total);
         let seconds = self.site.clock.monotonic().saturating_sub(began).as_secs_f64();

@@ -227,7 +227,7 @@ impl Site {
         let moved = mover.report.uploaded + mover.report.downloaded;
         trace::step_ended(error, moved, moved + mover.report.failed);
         // The run ends anyway, so a break of the observer here changes nothing.
-        let _ = mover.tell(&SyncEvent::StepFinished { step, error });
+        let _ = mover.tell(&SyncEvent::StepFinished { step, error, ended_early: is_out_of_time });
         Ok(mover.report)
     }
 }

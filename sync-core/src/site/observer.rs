@@ -133,6 +133,8 @@ pub enum SyncEvent {
         step: Step,
         /// The code of its error.
         error: Option<&'static str>,
+        /// True if the limit of time or of bytes ended it, which is no error.
+        ended_early: bool,
     },
     /// A request failed and will be retried.
     Retrying {

@@ -52,7 +52,7 @@ impl SiteSupport {
         client.tell(&SyncEvent::StepStarted { step: Step::PullV6 })?;
         let read = self.read_both(&identity, &central, &mut client, scratch);
         let error = read.as_ref().err().map(Error::code);
-        client.tell(&SyncEvent::StepFinished { step: Step::PullV6, error })?;
+        client.tell(&SyncEvent::StepFinished { step: Step::PullV6, error, ended_early: false })?;
         let (end, rows) = read?;
         client.tell(&SyncEvent::StepStarted { step: Step::Compare })?;
         let here = self.site.storage.read()?;
@@ -62,7 +62,7 @@ impl SiteSupport {
             let total = total.max(done);
             client.tell(&SyncEvent::Progress { step: Step::Compare, done, total, pace: Pace::default() })
         })?;
-        client.tell(&SyncEvent::StepFinished { step: Step::Compare, error: None })?;
+        client.tell(&SyncEvent::StepFinished { step: Step::Compare, error: None, ended_early: false })?;
         audit.central_went_back = went_back;
         (audit.requests, audit.bytes_received) = (client.traffic.requests, client.traffic.bytes_received);
         Ok(audit)

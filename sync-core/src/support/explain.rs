@@ -26,6 +26,9 @@ const ROWS: usize = 5000;
 /// The source of a record that a server refused.
 const HERE: &str = "here";
 
+/// The name of the central server as a source and as a receiver.
+const CENTRAL: &str = "central";
+
 /// The most sites that are named.
 const SITES_NAMED: usize = 20;
 
@@ -165,6 +168,8 @@ pub enum DeliveryState {
     Taken,
     /// It was refused, and is in quarantine here.
     NotTaken,
+    /// It was accepted, and central told later that it refused it.
+    Refused,
 }
 
 /// The receivers of a change from central.
@@ -209,6 +214,9 @@ impl Support {
             changes.push(written(txn, role, (&log, refused_at), row)?);
         }
         changes.reverse();
+        if refused_by_central.as_ref().is_some_and(|refused| refused.is_newest) {
+            changes.first_mut().into_iter().for_each(mark_refused);
+        }
         let staged = staged_of(txn, table, id)?;
         let mut also_in = Vec::new();
         for (other, _) in txn.record_counts()? {
@@ -217,14 +225,7 @@ impl Support {
             }
         }
         Ok(Explanation {
-            verdict: match verdict(role, &set_aside, staged.is_some(), &changes) {
-                Verdict::Sent | Verdict::Taken
-                    if refused_by_central.as_ref().is_some_and(|refused| refused.is_newest) =>
-                {
-                    Verdict::RefusedByCentral
-                }
-                verdict => verdict,
-            },
+            verdict: verdict(role, &set_aside, staged.is_some(), &changes),
             travels: travels(table.as_str()),
             bytes: data.map(|data| data.as_str().len() as u64),
             changes,
@@ -308,11 +309,18 @@ fn verdict(role: Option<Role>, set_aside: &[SetAside], is_staged: bool, changes:
     let is = |state| newest.sent.iter().any(|sent| sent.state == state);
     match () {
         () if is(DeliveryState::Waits) => Verdict::WaitsForPush,
+        () if is(DeliveryState::Refused) => Verdict::RefusedByCentral,
         () if is(DeliveryState::Sent) => Verdict::Sent,
         () if is(DeliveryState::Taken) => Verdict::Taken,
         () if newest.by == HERE => Verdict::StaysHere,
         () => Verdict::Received,
     }
+}
+
+/// Central told that it refused this change.
+fn mark_refused(change: &mut ChangeHistory) {
+    let to_central = change.sent.iter_mut().filter(|sent| sent.to == CENTRAL && sent.state != DeliveryState::Waits);
+    to_central.for_each(|sent| sent.state = DeliveryState::Refused);
 }
 
 /// True if a number is that of the legacy server itself, from which a central server beside it has records too.
@@ -394,7 +402,7 @@ fn ways_out(
     let central = |row: &Change| !is_central && is_pushed(row);
     let legacy = |row: &Change| has_legacy && is_pushed_to_legacy(row, one_server);
     for (to, concerns, server) in [
-        ("central", &central as ChangeFilter<'_>, Server::Central),
+        (CENTRAL, &central as ChangeFilter<'_>, Server::Central),
         ("legacy", &legacy as ChangeFilter<'_>, Server::Legacy),
     ] {
         if !concerns(row) {

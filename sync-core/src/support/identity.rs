@@ -203,22 +203,24 @@ fn stores(txn: &dyn ReadTxn) -> Result<Vec<StoreShown>> {
     let Some(site) = site_id(txn)? else { return Ok(Vec::new()) };
     let mut stores = Vec::new();
     for id in txn.stores_of_site(site)? {
-        let store = txn.record(&"store".into(), &RecordId::from(id.as_str()))?;
-        let field = |data: &Option<RecordData>, key: &str| {
-            let fields = data.as_ref().and_then(RecordData::fields);
-            fields.and_then(|fields| fields.text(key).map(std::borrow::Cow::into_owned)).filter(|text| !text.is_empty())
-        };
-        let name = match field(&store, "name_ID") {
-            Some(name) => field(&txn.record(&"name".into(), &RecordId::new(name))?, "name"),
-            None => None,
-        };
-        stores.push(StoreShown {
-            id: id.to_string(),
-            code: field(&store, "code").unwrap_or_default(),
-            name: name.or_else(|| field(&store, "name")),
-        });
+        let (name, code) = store_named(txn, &RecordId::from(id.as_str()))?;
+        stores.push(StoreShown { id: id.to_string(), code: code.unwrap_or_default(), name });
     }
     Ok(stores)
+}
+
+/// The name and the code of a store.
+pub(super) fn store_named(txn: &dyn ReadTxn, id: &RecordId) -> Result<(Option<String>, Option<String>)> {
+    let field = |data: &Option<RecordData>, key: &str| {
+        let fields = data.as_ref().and_then(RecordData::fields);
+        fields.and_then(|fields| fields.text(key).map(std::borrow::Cow::into_owned)).filter(|text| !text.is_empty())
+    };
+    let store = txn.record(&"store".into(), id)?;
+    let name = match field(&store, "name_ID") {
+        Some(name) => field(&txn.record(&"name".into(), &RecordId::new(name))?, "name"),
+        None => None,
+    };
+    Ok((name.or_else(|| field(&store, "name")), field(&store, "code")))
 }
 
 /// True if the legacy server's central data were read and no store is here. They hold the stores of all sites, so a

@@ -7,7 +7,7 @@ use serde::Serialize;
 use url::Url;
 
 use crate::address::shown;
-use crate::error::{Error, ErrorClass, Result};
+use crate::error::{Error, ErrorClass, Result, Server};
 use crate::protocol::v5::{LegacyStatus, ReadCentralBatch, SiteInfo, path as v5_path};
 use crate::protocol::v6::{self, ReadBatch};
 use crate::record::record_type;
@@ -20,6 +20,7 @@ use crate::site::identity::{Identity, Settings};
 use crate::site::observer::SyncObserver;
 use crate::storage::{LoggedError, ReadTxn, state};
 use crate::support::SiteSupport;
+use crate::support::patience::FirstAnswer;
 use crate::text::sentences::net as say;
 use crate::text::{Localize, Message};
 
@@ -191,8 +192,16 @@ impl SiteSupport {
     ) -> Result<NetReport> {
         let mut identity = self.identity_of(settings)?;
         let config = SyncConfig { attempts: 1, ..self.site.config.clone() };
-        let mut client = Client::new(self.site.transport.as_ref(), self.site.clock.as_ref(), &config, observer);
-        match client.legacy_get::<SiteInfo>(&identity, v5_path::SITE) {
+        let first = FirstAnswer::within(self.silence);
+        let mut until_silent = first.observer(observer);
+        let (transport, clock) = (self.site.transport.as_ref(), self.site.clock.as_ref());
+        let mut client = Client::new(transport, clock, &config, &mut until_silent);
+        let url = identity.legacy_url.clone();
+        let ask = |client: &mut Client<'_>| client.legacy_get::<SiteInfo>(&identity, v5_path::SITE);
+        let asked = first.of(&mut client, (Server::Legacy, &url), ask);
+        drop(client);
+        drop(until_silent);
+        match asked {
             Ok(info) => {
                 let url = info.om_supply_central_server_url.trim();
                 identity.central_url = (!url.is_empty()).then(|| url.to_owned());
@@ -202,14 +211,15 @@ impl SiteSupport {
             // The first question of the measurement meets the same fault, and reports it.
             Err(_) => {}
         }
-        drop(client);
         self.measured(identity, limits, observer)
     }
 
     fn measured(&self, identity: Identity, limits: &NetLimits, observer: &mut dyn SyncObserver) -> Result<NetReport> {
         let config = SyncConfig { attempts: 1, ..self.site.config.clone() };
-        let client = Client::new(self.site.transport.as_ref(), self.site.clock.as_ref(), &config, observer);
-        let mut meter = Meter { site: &self.site, identity: &identity, limits, client };
+        let first = FirstAnswer::within(self.silence);
+        let mut until_silent = first.observer(observer);
+        let client = Client::new(self.site.transport.as_ref(), self.site.clock.as_ref(), &config, &mut until_silent);
+        let mut meter = Meter { site: &self.site, identity: &identity, limits, client, first: &first };
         let mut servers = vec![meter.legacy()?];
         if identity.role == Some(Role::Remote) {
             servers.push(meter.central()?);
@@ -230,6 +240,8 @@ struct Meter<'a> {
     identity: &'a Identity,
     limits: &'a NetLimits,
     client: Client<'a>,
+    /// How long to wait for the first answer of a server.
+    first: &'a FirstAnswer,
 }
 
 impl Meter<'_> {
@@ -238,10 +250,11 @@ impl Meter<'_> {
     }
 
     fn legacy(&mut self) -> Result<ServerLine> {
-        let mut line = ServerLine::new("legacy", shown(&self.identity.legacy_url));
+        let url = self.identity.legacy_url.clone();
+        let mut line = ServerLine::new("legacy", shown(&url));
         let began = self.now();
         let outcome = self
-            .questions(&mut line, began, |client, identity| {
+            .questions(&mut line, (Server::Legacy, &url), began, |client, identity| {
                 client.legacy_get::<LegacyStatus>(identity, v5_path::SITE_STATUS).map(|_| ())
             })
             .and_then(|()| self.central_data(&mut line, began));
@@ -257,7 +270,7 @@ impl Meter<'_> {
         let request = self.identity.status_request();
         let began = self.now();
         let outcome = self
-            .questions(&mut line, began, |client, identity| {
+            .questions(&mut line, (Server::Central, &url), began, |client, identity| {
                 client.central::<v6::SiteStatus>(identity, &url, v6::path::SITE_STATUS, &request).map(|_| ())
             })
             .and_then(|()| self.pulled(&mut line, &url, began));
@@ -268,11 +281,13 @@ impl Meter<'_> {
     fn questions(
         &mut self,
         line: &mut ServerLine,
+        server: (Server, &Url),
         began: Duration,
         mut ask: impl FnMut(&mut Client<'_>, &Identity) -> Result<()>,
     ) -> Result<()> {
         let mut times = Vec::new();
-        ask(&mut self.client, self.identity)?;
+        let identity = self.identity;
+        self.first.of(&mut self.client, server, |client| ask(client, identity))?;
         for _ in 1..QUESTIONS {
             // Half of the time is for records.
             if self.now().saturating_sub(began) > self.limits.time / 2 && !times.is_empty() {

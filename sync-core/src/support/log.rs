@@ -41,6 +41,10 @@ impl Support {
         if state::TOLD_BY_SERVER.is_set(txn.as_ref())? {
             state::TOLD_BY_SERVER.set(txn.as_ref(), None)?;
         }
+        // So was the folder of files.
+        if state::FILES_LOST.is_set(txn.as_ref())? {
+            state::FILES_LOST.set(txn.as_ref(), state::JsonList(Vec::new()))?;
+        }
         txn.commit()
     }
 }

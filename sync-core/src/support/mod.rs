@@ -23,6 +23,9 @@ mod identity;
 #[cfg(feature = "support")]
 pub(crate) mod line_test;
 mod log;
+mod other_copy;
+#[cfg(feature = "support")]
+mod patience;
 #[cfg(feature = "support")]
 mod pause;
 #[cfg(feature = "support")]
@@ -58,6 +61,8 @@ pub use identity::{Disagreement, IdentityShown, Servers, StoreShown, Versions};
 #[cfg(feature = "support")]
 pub use line_test::{NetLimits, NetReport, PredictedPart, Prediction, ServerLine};
 pub use log::{is_of_patient, is_repair};
+pub use other_copy::OtherCopy;
+pub(crate) use other_copy::other_copy;
 #[cfg(feature = "support")]
 pub use preview_pull::{IncomingPreview, PullPreview};
 #[cfg(feature = "support")]
@@ -66,7 +71,7 @@ pub(crate) use preview_push::{NAMED, TypeCounts};
 pub use preview_push::{PredictedSetAside, PushPreview, TypeCount};
 #[cfg(feature = "support")]
 #[cfg(feature = "support")]
-pub use quarantine::{Awaited, AwaitedRoute, AwaitedState, SetAside, SetAsideGroup, source_name};
+pub use quarantine::{Awaited, AwaitedRoute, AwaitedState, SetAside, SetAsideGroup, StoreElsewhere, source_name};
 #[cfg(feature = "support")]
 pub use redact::{FieldShape, RedactedFile, RedactedSetAside, Shape};
 #[cfg(feature = "support")]
@@ -148,7 +153,8 @@ impl Site {
 
 #[cfg(feature = "support")]
 impl SiteSupport {
-    /// Limits how long a diagnosis waits for each answer of a server that took the connection: so long, or 20 times as long as the connection
+    /// Limits how long a diagnosis waits for each answer of a server that took the connection, and a [preview](Self::preview_pull) or a
+    /// [measurement](Self::line_test) for the first, which is small: so long, or 20 times as long as the connection
     /// took, whichever is longer, because over a slow line a well server answers later. Without this only the transport's limits count.
     #[must_use]
     pub fn silent_after(mut self, silence: Duration) -> Self {

@@ -2,19 +2,22 @@
 //! dropped, and forgotten. No cursor moves, nothing is acknowledged.
 
 use serde::Serialize;
+use url::Url;
 
 use crate::error::{Error, ErrorClass, Result, Server};
 use crate::integrate::{Integrated, Provenance, receive};
-use crate::protocol::v5::{ReadCentralBatch, ReadQueueBatch, path as v5_path};
-use crate::protocol::v6::{Action, PullRequest, path};
+use crate::protocol::v5::{LegacyStatus, ReadCentralBatch, ReadQueueBatch, path as v5_path};
+use crate::protocol::v6::{Action, PullRequest, SiteStatus, path};
 use crate::role::Role;
 use crate::site::central::pull::{from_legacy, request_batch, set_aside};
 use crate::site::client::Client;
+use crate::site::config::SyncConfig;
 use crate::site::identity::Identity;
 use crate::site::observer::SyncObserver;
 use crate::site::sizing::{PullBatchSize, Sizes, TransferKind};
 use crate::storage::{Incoming, LoggedError, Source, each_quarantined, state};
 use crate::support::SiteSupport;
+use crate::support::patience::FirstAnswer;
 use crate::support::{NAMED, PredictedSetAside, TypeCount, TypeCounts};
 use crate::text::{Localize, Message};
 
@@ -134,18 +137,30 @@ impl SiteSupport {
     /// [`Error::NotSetUp`]; the first error if no server could be asked; the database failed.
     pub fn preview_pull(&self, records_max: u64, observer: &mut dyn SyncObserver) -> Result<PullPreview> {
         let identity = self.site.identity()?;
-        let mut client = self.site.client(observer);
-        client.sizes = Sizes::load(self.site.storage.read()?.as_ref())?;
+        let sizes = Sizes::load(self.site.storage.read()?.as_ref())?;
         let mut left = PreviewBudget { records: records_max.max(1), bytes: BYTES_MAX };
         let mut all = Vec::new();
-        let mut first_error = None;
+        let mut first_error: Option<Error> = None;
         for name in SOURCES {
             let mut gathered = SourcePreview::new(name);
+            let mut gather = |observer: &mut dyn SyncObserver| {
+                let mut client = self.site.client(observer);
+                client.sizes = sizes.clone();
+                match name {
+                    "legacy_central" => self.gather_central_data(&identity, &mut client, &mut gathered, &mut left),
+                    "legacy_queue" => gather_queue(&identity, &mut client, &mut gathered, &mut left),
+                    _ => self.gather_central(&identity, &mut client, &mut gathered, &mut left),
+                }
+            };
             let outcome = match name {
-                "legacy_central" => self.gather_central_data(&identity, &mut client, &mut gathered, &mut left),
-                "legacy_queue" => gather_queue(&identity, &mut client, &mut gathered, &mut left),
+                "legacy_central" => self.ask_legacy(&identity, observer).and_then(|()| gather(observer)),
+                // It does not answer: the same would be asked of the same server once more.
+                "legacy_queue" => match &first_error {
+                    Some(error) if error.class() == ErrorClass::Retry => Err(Error::clone(error)),
+                    _ => gather(observer),
+                },
                 _ if identity.role != Some(Role::Remote) => continue,
-                _ => self.gather_central(&identity, &mut client, &mut gathered, &mut left),
+                _ => self.ask_central(&identity, observer).and_then(|()| gather(observer)),
             };
             gathered.count();
             if let Err(error) = outcome {
@@ -162,6 +177,34 @@ impl SiteSupport {
             Some(error) if all.iter().all(|gathered| gathered.coming.error.is_some()) => Err(error),
             _ => self.try_out(&identity, all),
         }
+    }
+
+    /// Asks the legacy server something small, once: a person waits, and what does not answer now is known soon.
+    fn ask_legacy(&self, identity: &Identity, observer: &mut dyn SyncObserver) -> Result<()> {
+        self.ask_first((Server::Legacy, &identity.legacy_url), observer, |client| {
+            client.legacy_get::<LegacyStatus>(identity, v5_path::SITE_STATUS).map(|_| ())
+        })
+    }
+
+    /// The same for central.
+    fn ask_central(&self, identity: &Identity, observer: &mut dyn SyncObserver) -> Result<()> {
+        let (url, request) = (identity.central_url()?, identity.status_request());
+        self.ask_first((Server::Central, &url), observer, |client| {
+            client.central::<SiteStatus>(identity, &url, path::SITE_STATUS, &request).map(|_| ())
+        })
+    }
+
+    fn ask_first(
+        &self,
+        server: (Server, &Url),
+        observer: &mut dyn SyncObserver,
+        ask: impl FnOnce(&mut Client<'_>) -> Result<()>,
+    ) -> Result<()> {
+        let config = SyncConfig { attempts: 1, ..self.site.config.clone() };
+        let first = FirstAnswer::within(self.silence);
+        let mut until_silent = first.observer(observer);
+        let (transport, clock) = (self.site.transport.as_ref(), self.site.clock.as_ref());
+        first.of(&mut Client::new(transport, clock, &config, &mut until_silent), server, ask)
     }
 
     fn gather_central_data(

@@ -4,16 +4,18 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Serialize, Serializer};
 
+use super::identity::store_named;
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
 use crate::protocol::v6::Action;
-use crate::record::{RecordData, RecordId, SiteId, TableName, record_type};
+use crate::record::{RecordData, RecordId, Scope, SiteId, StoreId, TableName, record_type};
 use crate::storage::{
-    Buffered, CentralReads, Quarantine, QuarantineCause, ReadTxn, Source, StagedKind, each_quarantined,
+    Buffered, CentralReads, Incoming, Quarantine, QuarantineCause, ReadTxn, Source, StagedKind, each_quarantined,
 };
 use crate::support::Support;
 use crate::text::Message;
 use crate::text::sentences::quarantine as say;
+use crate::write::site_of_store;
 
 /// Rows that are read at once.
 const PAGE: usize = 500;
@@ -56,10 +58,26 @@ pub struct SetAside {
     pub path: Option<String>,
     /// The records that it waits for, each waiting for the next.
     pub waits_for: Vec<Awaited>,
+    /// On central: the record's store, if it is not active on the site that sent the record.
+    pub store: Option<StoreElsewhere>,
     /// True if a version of the record is stored.
     pub is_here: bool,
     /// Its data as they came.
     pub data: RecordData,
+}
+
+/// The store of a record that a site sent, and that is not active there: it moved, or was never there.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct StoreElsewhere {
+    /// Its id.
+    pub store_id: StoreId,
+    /// Its name, if it is known here.
+    pub name: Option<String>,
+    /// Its code, if it is known here.
+    pub code: Option<String>,
+    /// The site on which it is active, if there is one.
+    pub active_on: Option<SiteId>,
 }
 
 /// A record for which another one waits.
@@ -179,6 +197,7 @@ impl Support {
 /// The same within a transaction.
 pub(super) fn set_aside_in(txn: &dyn ReadTxn, number: u64) -> Result<SetAside> {
     let (row, why) = row_of(txn, number)?;
+    let store = store_elsewhere(txn, &row.incoming)?;
     let incoming = row.incoming;
     let mut waits_for = Vec::new();
     let mut next = why.waits_for.clone();
@@ -189,6 +208,7 @@ pub(super) fn set_aside_in(txn: &dyn ReadTxn, number: u64) -> Result<SetAside> {
     }
     Ok(SetAside {
         number: row.sequence,
+        store,
         is_here: txn.has_record(&incoming.table, &incoming.id)?,
         table: incoming.table,
         id: incoming.id,
@@ -201,6 +221,43 @@ pub(super) fn set_aside_in(txn: &dyn ReadTxn, number: u64) -> Result<SetAside> {
         waits_for,
         data: incoming.data,
     })
+}
+
+/// The store of a record from a site, if it is not active there.
+fn store_elsewhere(txn: &dyn ReadTxn, incoming: &Incoming) -> Result<Option<StoreElsewhere>> {
+    let (Source::Site(sender), Some(_)) = (incoming.source, txn.as_central()) else { return Ok(None) };
+    let Some(store) = store_of(txn, incoming)? else { return Ok(None) };
+    if txn.stores_of_site(sender)?.contains(&store) {
+        return Ok(None);
+    }
+    let id = RecordId::from(store.as_str());
+    let (name, code) = store_named(txn, &id)?;
+    let active_on =
+        site_of_store(txn, &id)?.and_then(|site| i32::try_from(site).ok()).filter(|site| *site > 0).map(SiteId);
+    Ok(Some(StoreElsewhere { store_id: store, name, code, active_on }))
+}
+
+/// The store that a received record names, itself or by its parent.
+fn store_of(txn: &dyn ReadTxn, incoming: &Incoming) -> Result<Option<StoreId>> {
+    let kind = record_type(incoming.table.as_str());
+    // A deletion has no data: the version here names the store.
+    let here = txn.record(&incoming.table, &incoming.id)?;
+    let named = |field: &str| {
+        let of = |data: &RecordData| data.fields()?.text(field).map(|text| text.into_owned());
+        of(&incoming.data).or_else(|| of(here.as_ref()?))
+    };
+    let store = match kind.map(|kind| kind.scope) {
+        Some(Scope::Store(field) | Scope::StoreAndName(field, _) | Scope::Correspondence(field, _)) => named(field),
+        Some(Scope::ParentStore(field, parent, of_parent)) => match named(field) {
+            Some(id) => {
+                let parent = txn.record(&TableName::from(parent), &RecordId::from(id.as_str()))?;
+                parent.as_ref().and_then(|data| Some(data.fields()?.text(of_parent)?.into_owned()))
+            }
+            None => None,
+        },
+        _ => None,
+    };
+    Ok(store.filter(|store| !store.is_empty()).map(|store| StoreId::from(store.as_str())))
 }
 
 /// The row of a number.
@@ -348,7 +405,6 @@ fn without_ids(reason: &str) -> String {
 mod tests {
     use super::*;
     use crate::protocol::v6::WireRecord;
-    use crate::storage::Incoming;
 
     /// Two reasons may begin with the same word, and two sites may have the same reason.
     #[test]

@@ -7,9 +7,9 @@ use serde_json::Value;
 
 use super::log::without_words;
 use super::quarantine::{SetAside, SetAsideGroup, set_aside_in};
-use super::retry::BEFORE;
 use crate::clock::Timestamp;
 use crate::error::Result;
+use crate::integrate::IGNORED_BEFORE;
 use crate::record::{Fields, RecordData, RecordId, TableName};
 use crate::redaction::masked_url;
 use crate::storage::state::Setting;
@@ -167,8 +167,8 @@ impl Support {
 /// For an ignored record, only its cause from before stays.
 fn keep_words_out(cause: QuarantineCause, reason: &mut String) {
     if cause == QuarantineCause::Ignored {
-        let before = reason.rsplit_once(BEFORE).map_or(")", |(_, before)| before);
-        *reason = format!("{KEPT_OUT}{BEFORE}{before}");
+        let before = reason.rsplit_once(IGNORED_BEFORE).map_or(")", |(_, before)| before);
+        *reason = format!("{KEPT_OUT}{IGNORED_BEFORE}{before}");
     }
 }
 

@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::quarantine::row_of;
 use crate::clock::Clock;
 use crate::error::{Error, Result};
-use crate::integrate::{Integrated, IntegrationQueue, Provenance, integrate, merge};
+use crate::integrate::{IGNORED_BEFORE, Integrated, IntegrationQueue, Provenance, integrate, merge};
 use crate::protocol::v6::Action;
 use crate::record::{RecordId, TableName};
 use crate::storage::{
@@ -229,7 +229,8 @@ impl Support {
     }
 
     /// Marks a quarantined record as ignored, with a reason: it is kept for reference, no longer counts as left behind, and
-    /// is not tried again automatically. A newer version of the record is taken as usual.
+    /// is not tried again automatically. A newer version of the record is taken as usual; the same
+    /// one stays ignored when it comes again, such as after [`rewind`](Self::rewind).
     ///
     /// # Errors
     /// [`Error::NotFound`] if there is no such number; [`Error::BadInput`] without a reason; the database failed.
@@ -242,19 +243,16 @@ impl Support {
         let before = match why.cause {
             // The record was ignored before: the new reason replaces the old one, and the original cause stays.
             QuarantineCause::Ignored => {
-                let before = why.reason.split_once(BEFORE).map_or(why.reason.as_str(), |(_, before)| before);
+                let before = why.reason.split_once(IGNORED_BEFORE).map_or(why.reason.as_str(), |(_, before)| before);
                 before.strip_suffix(')').unwrap_or(before).to_owned()
             }
             cause => format!("{}: {}", cause.as_str(), why.reason),
         };
-        let reason = format!("{}{BEFORE}{before})", reason.trim());
+        let reason = format!("{}{IGNORED_BEFORE}{before})", reason.trim());
         txn.quarantine(number, &Quarantine { cause: QuarantineCause::Ignored, reason, waits_for: None })?;
         txn.commit()
     }
 }
-
-/// Separates the reason for ignoring a record from its original reason.
-pub(super) const BEFORE: &str = " (it was ";
 
 #[cfg(test)]
 mod tests {

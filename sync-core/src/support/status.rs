@@ -15,7 +15,7 @@ use crate::storage::state::{role, site_id};
 use crate::storage::{LogEntry, LoggedError, QuarantineCause, ReadTxn, Selection, Storage, state};
 use crate::support::alarms::alarms;
 use crate::support::refused_by_central::refused_by_central;
-use crate::support::{is_of_patient, is_repair};
+use crate::support::{OtherCopy, is_of_patient, is_repair, other_copy};
 
 /// The state of a database, which is also its JSON document.
 #[derive(Debug, Clone, Serialize)]
@@ -53,6 +53,8 @@ pub struct Status {
     /// Records of this site that central refused, and that were not written again since; only a central server of this project
     /// tells. At most the newest 200.
     pub refused_by_central: Vec<CentralRefusal>,
+    /// Another copy of this site's database, if central or the watermark has seen one.
+    pub other_copy: Option<OtherCopy>,
     /// On a central server, its alarms.
     pub alarms: Vec<CentralAlarm>,
     /// Files by state, as far as they are known.
@@ -124,6 +126,7 @@ pub(crate) fn status(storage: &dyn Storage, now: Timestamp) -> Result<Status> {
             .sum(),
         quarantined_by_cause: by_cause,
         refused_by_central: refused_by_central(txn.as_ref())?,
+        other_copy: other_copy(storage, txn.as_ref(), now)?,
         alarms: alarms(txn.as_ref(), now)?,
         files: txn.file_counts()?.into_iter().map(|(state, count)| (state.as_str(), count)).collect(),
         records: txn.record_counts()?.into_iter().map(|(table, count)| (table.to_string(), count)).collect(),

@@ -24,6 +24,14 @@ crate::sentences! {
         no_site_name() = "without a name";
         no_other_copy() = "no other copy of this database is known to run";
         stop_the_other() = "Find the other copy and stop it; its unsent edits exist only there. If no other copy runs, this warning ends after the next push.";
+        look_why_it_is_silent() = "It takes connections and gives no answer: ask its administrator whether it hangs, and to restart it. Nothing is \
+            lost. Over a very slow line, check again with a longer wait.";
+        look_what_swallows_answers() = "Connections are taken, and no answer comes: a firewall or a proxy on the way, or a very slow line. Try another \
+            network, or ask the network's administrator. Nothing is lost.";
+        look_why_it_cuts() = "The connection broke: sync again, and if it breaks again, ask its administrator to look at the server, and at a \
+            proxy before it. Nothing is lost.";
+        look_what_cuts() = "The connection broke: sync again, and if it breaks again, something on the way cuts it: try another network, or ask \
+            the network's administrator. Nothing is lost.";
         copy_refused(at) = "this copy goes on; another one was refused at {at}";
         copies_of_site(site, goes_on, refused) = "two copies of the database of site {site} run: the one that pushed at {goes_on} \
             goes on, and another one was refused at {refused}";
@@ -267,6 +275,8 @@ crate::sentences! {
         records_in_quarantine(count) = "{count} {count|record is|records are} in quarantine; the quarantine has the reason of each";
         paused() = "the server is paused: sites wait until that ends";
         clock_went_back(visit) = "the clock of this machine went back: a site came at {visit}. Set date and time";
+        files_lost(count, first) = "{count} {count|file is|files are} missing or damaged here, {first} first, and no site can fetch \
+            {count|it|them}: put {count|it|them} back into the folder of files from a backup, and verify the files";
         disk_full() = "the disk of the server is full: pushes fail until there is room";
         disk_nearly_full() = "the disk of the server is nearly full: make room, or the next push may fail";
         certificate_ended() = "the certificate has ended: no site comes in. Renew it";
@@ -446,6 +456,9 @@ crate::sentences! {
     error_detail {
         #[cfg_attr(not(all(feature = "sqlite", feature = "postgres")), allow(dead_code, reason = "only a program with both storages migrates"))]
         rows_differ(table, rows, first) = "{table}: {rows} {rows|row|rows}, the first with the key {first}";
+        no_host() = "it names no server after http:// or https://";
+        no_port() = "what follows the last colon is no port, which is a number from 1 to 65535";
+        no_host_name() = "its server is no name and no address of one, as legacy.example.org, 192.0.2.7 or [2001:db8::7]";
         wrong_start() = "it must begin with http:// or https://";
         holds_password() = "it must hold no user name or password";
         field(path, expected, found) = "{path}: expected {expected}, found {found}";

@@ -100,7 +100,7 @@ const BROKEN: &[Case] = &[
         "network",
         4,
         "cut_off",
-        &["The connection broke"],
+        &["The connection broke", "try another network"],
     ),
     (
         "only the legacy server resets connections",
@@ -108,7 +108,7 @@ const BROKEN: &[Case] = &[
         "legacy_server",
         4,
         "cut_off",
-        &["The connection broke"],
+        &["The connection broke", "ask its administrator to look at the server"],
     ),
     (
         "the same, on the machine of central",
@@ -119,7 +119,7 @@ const BROKEN: &[Case] = &[
         "legacy_server",
         4,
         "cut_off",
-        &["The connection broke"],
+        &["The connection broke", "ask its administrator to look at the server"],
     ),
     (
         "only the legacy server's address gives a web page",
@@ -311,7 +311,7 @@ const BROKEN: &[Case] = &[
         "legacy_server",
         4,
         "timed_out",
-        &["The problem is with the legacy server", "did not answer in time"],
+        &["The problem is with the legacy server", "did not answer in time", "whether it hangs"],
     ),
     (
         "central takes connections and never answers",
@@ -319,7 +319,7 @@ const BROKEN: &[Case] = &[
         "central_server",
         4,
         "timed_out",
-        &["The problem is with the central server", "did not answer in time"],
+        &["The problem is with the central server", "did not answer in time", "whether it hangs"],
     ),
     (
         "neither server ever answers",
@@ -330,7 +330,7 @@ const BROKEN: &[Case] = &[
         "network",
         4,
         "timed_out",
-        &["did not answer in time"],
+        &["did not answer in time", "a firewall or a proxy on the way"],
     ),
     (
         "a clock that is a year off",

@@ -12,7 +12,7 @@ use crate::central::{Central, Endpoint, EnvelopeError, HandledRequest, RequestTr
 use crate::changelog::Audience;
 use crate::clock::Timestamp;
 use crate::error::Result;
-use crate::files::{FileStore, NewFile, ORPHAN_AGE, failed, hash_file};
+use crate::files::{FileStore, NewFile, ORPHAN_AGE, failed, hash_file, lost};
 use crate::protocol::v6::{DownloadRequest, UploadPart, WireError, check_version, encode_data, encode_error};
 use crate::record::file_reference::{Reference, TABLE as REFERENCES};
 use crate::record::types::is_patient;
@@ -295,7 +295,8 @@ impl Central {
             _ if known.is_some_and(|known| known != sha256) => return Err(another()),
             _ => new.keep(store, &id)?,
         }
-        Ok(self.note_file(&id, &reference, length, sha256)?)
+        self.note_file(&id, &reference, length, sha256)?;
+        Ok(lost::note(self.storage.as_ref(), &id, true)?)
     }
 
     /// The hash of a file with complete bytes.
@@ -386,11 +387,13 @@ impl Central {
         let reference = self.reference_for(site, &wanted.id, Direction::ToSite)?.filter(is_meant);
         let (Some(store), Some(reference)) = (&self.files, reference) else { return Ok(None) };
         let path = store.path(&wanted.id);
-        match File::open(&path) {
-            Ok(file) => Ok(Some((reference.file_name, file))),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(failed("opening", &path, error).into()),
-        }
+        let file = match File::open(&path) {
+            Ok(file) => Some(file),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            Err(error) => return Err(failed("opening", &path, error).into()),
+        };
+        lost::note(self.storage.as_ref(), &wanted.id, file.is_some())?;
+        Ok(file.map(|file| (reference.file_name, file)))
     }
 }
 

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use rusqlite::ErrorCode;
 
-use super::lock_holder::lock_holder;
+use super::lock_holder::{InTheWay, lock_holder};
 use crate::error::{Cause, Error, Result};
 use crate::text::sentences::error_detail;
 
@@ -58,6 +58,15 @@ pub(super) fn database_error(error: rusqlite::Error) -> Error {
 
 /// Names the database in an error of which somebody asks: which disk is full, and which process holds it.
 pub(super) fn in_file(error: Error, path: &Path) -> Error {
+    named_with(error, path, InTheWay::Writing)
+}
+
+/// The same for who needs the database alone.
+pub(super) fn alone_in_file(error: Error, path: &Path) -> Error {
+    named_with(error, path, InTheWay::Any)
+}
+
+fn named_with(error: Error, path: &Path, locks: InTheWay) -> Error {
     let is_named = |source: &Cause| source.is::<OfFile>();
     match error {
         Error::DiskFull { source } if !is_named(&source) => {
@@ -65,7 +74,8 @@ pub(super) fn in_file(error: Error, path: &Path) -> Error {
             Error::DiskFull { source: OfFile { says, source }.into() }
         }
         Error::DatabaseBusy { source } if !is_named(&source) => {
-            let process = lock_holder(path).map(|(number, name)| error_detail::process_named(number, name).to_string());
+            let process =
+                lock_holder(path, locks).map(|(number, name)| error_detail::process_named(number, name).to_string());
             let says = format!("{}{}", path.display(), process.unwrap_or_default());
             Error::DatabaseBusy { source: OfFile { says, source }.into() }
         }

@@ -7,7 +7,7 @@ use rusqlite::Connection;
 use super::alone::alone;
 use super::backup::sync_file;
 use super::cycle_lock::cycle_lock;
-use super::fault::{database_error, file_error};
+use super::fault::{alone_in_file, database_error, file_error};
 use super::key::{DatabaseKey, named};
 use super::place::{beside, create_private, real_path};
 use super::watermark::forget_inode;
@@ -24,7 +24,7 @@ pub(crate) fn change_key(path: &Path, old: Option<&DatabaseKey>, new: &DatabaseK
         return Err(Error::NoDatabase { path: path.display().to_string() });
     }
     let _lock = cycle_lock(path)?;
-    let opened = alone(path, old).map_err(|error| named(database_error(error), path, old))?;
+    let opened = alone(path, old).map_err(|error| named(alone_in_file(database_error(error), path), path, old))?;
     let connection = opened.map_err(|error| named(error, path, old))?;
     match old {
         Some(_) => connection

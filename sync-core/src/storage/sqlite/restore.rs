@@ -10,7 +10,7 @@ use super::SqliteStorage;
 use super::backup::copy_into;
 use super::cycle_lock::cycle_lock;
 use super::examine::{damage, examine, reading_connection};
-use super::fault::{at_path, database_error, file_error};
+use super::fault::{alone_in_file, at_path, database_error, file_error};
 use super::key::{DatabaseKey, named, unlock};
 use super::place::{beside, create_private, real_path};
 use super::watermark::forget_inode;
@@ -85,7 +85,7 @@ fn close_log(path: &Path, key: Option<&DatabaseKey>) -> Result<()> {
         connection.pragma_update_and_check(None, "journal_mode", "DELETE", |_| Ok(()))?;
         connection.close().map_err(|(_, error)| error)
     };
-    close().map_err(|error| named(database_error(error), path, key))
+    close().map_err(|error| named(alone_in_file(database_error(error), path), path, key))
 }
 
 /// True for a database that cannot be read, with or without its log.

@@ -10,19 +10,17 @@ use crate::record::Cursor;
 use crate::role::Role;
 use crate::site::files;
 use crate::storage::state::role;
-use crate::storage::{FileEntry, FileState, Storage, state};
+use crate::storage::{FileEntry, FileState, Storage};
 use crate::support::Disagreement;
 use crate::support::Support;
 use crate::support::alarms::alarms;
 use crate::support::refused_by_central::refused_by_central as refused_records;
+use crate::support::{OtherCopy, other_copy};
 use crate::text::sentences::doctor as say;
 use crate::text::{Detail, Message};
 
 /// Files that failed so often in a row are stuck.
 const ATTEMPTS_MANY: u32 = 3;
-
-/// A report of another copy that is this old no longer counts.
-const COPY_RECENT: Duration = Duration::from_secs(7 * 24 * 3600);
 
 /// Files that are not tried again for so long are stuck too.
 const LONG: Duration = Duration::from_secs(2 * 3600);
@@ -170,14 +168,12 @@ fn changelog_nears_its_end(storage: &dyn Storage, now: Timestamp) -> Result<Opti
 pub(crate) fn copies(storage: &dyn Storage, now: Timestamp) -> Result<Check> {
     const NAME: &str = "copies";
     let txn = storage.read()?;
-    let is_recent = |at: Timestamp| now.since(at) < COPY_RECENT;
-    let site = state::SITE_NAME.get(txn.as_ref())?;
-    if let Some(since) = state::COPY_GOES_ON.get(txn.as_ref())? {
+    let other = other_copy(storage, txn.as_ref(), now)?;
+    if let Some(OtherCopy::Continues { site, since }) = other {
         return Ok(Check::fault(NAME, &Error::DatabaseCopied { site, since }, Party::Device));
     }
     let known = ("database_copied", ErrorClass::Configure, Party::Device);
     let warned = |says, advice| Check::found(NAME, CheckOutcome::Warning, says, known, advice);
-    let warning = |says| warned(says, say::stop_the_other());
     #[cfg(feature = "central")]
     {
         let copies = crate::central::copied_databases::refused::refused_copies(txn.as_ref(), now)?;
@@ -194,15 +190,8 @@ pub(crate) fn copies(storage: &dyn Storage, now: Timestamp) -> Result<Check> {
             return Ok(warned(says, say::stop_the_other_at_site()));
         }
     }
-    let refused = state::COPY_REFUSED_AT.get(txn.as_ref())?.filter(|at| is_recent(*at));
-    Ok(match refused {
-        Some(at) => warning(say::copy_refused(at)),
-        // A central server pushes nothing, so nothing would ever end the warning there.
-        None if (storage.came_here() || state::FILE_CAME_HERE.get(txn.as_ref())?.is_some())
-            && role(txn.as_ref())? != Some(Role::Central) =>
-        {
-            warned(say::file_came_here(), say::if_original_runs())
-        }
+    Ok(match other {
+        Some(other) => warned(other.says(), other.advice()),
         None => Check::ok(NAME, say::no_other_copy()),
     })
 }

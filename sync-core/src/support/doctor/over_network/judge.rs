@@ -5,7 +5,8 @@ use url::Url;
 use super::watch::ObservedResponse;
 use crate::address::{is_loopback, shown};
 use crate::error::{Error, ErrorClass, Server};
-use crate::support::doctor::{Check, CheckOutcome, LEGACY, Party};
+use crate::support::doctor::{Check, CheckOutcome, Finding, LEGACY, Party};
+use crate::text::Message;
 use crate::text::sentences::doctor as say;
 use crate::transport::{CertificateFault, certificate_fault, unreadable_trust};
 
@@ -146,6 +147,21 @@ fn fault_of(error: &Error) -> Option<CertificateFault> {
         Error::CertificateRefused { source, .. } => certificate_fault(source.as_ref()),
         _ => None,
     }
+}
+
+/// A server was asked just now, and did not answer, or not to the end: "sync again" would not be what helps.
+pub(crate) fn advise_on_silence(finding: &mut Finding) {
+    if finding.advice != Message::advice(finding.code) {
+        return;
+    }
+    let is_of_server = matches!(finding.party, Party::LegacyServer | Party::CentralServer);
+    finding.advice = match (finding.code, is_of_server) {
+        ("timed_out", true) => say::look_why_it_is_silent(),
+        ("timed_out", false) => say::look_what_swallows_answers(),
+        ("cut_off", true) => say::look_why_it_cuts(),
+        ("cut_off", false) => say::look_what_cuts(),
+        _ => return,
+    };
 }
 
 /// A proxy from this machine's environment does not lead to a server.

@@ -4,7 +4,6 @@
 
 mod ends;
 mod judge;
-mod patience;
 mod reach;
 mod servers;
 mod watch;
@@ -16,7 +15,6 @@ use std::time::Duration;
 use url::Url;
 
 use self::judge::Stage;
-use self::patience::Patience;
 use self::reach::ServerContact;
 use self::watch::ObservedTransport;
 use crate::address::shown;
@@ -38,6 +36,7 @@ use crate::storage::state;
 use crate::storage::state::{is_one_server, role};
 use crate::support::alarms::alarms;
 use crate::support::doctor::{self, CENTRAL, Check, CheckOutcome, Diagnosis, Finding, LEGACY, NAMES, Party};
+use crate::support::patience::Patience;
 use crate::support::status::last_success;
 use crate::support::{SiteSupport, Support};
 use crate::text::sentences::{doctor as say, identity as of_identity};
@@ -165,6 +164,7 @@ impl SiteSupport {
             alarms: Vec::new(),
         };
         run(&mut doctor)?;
+        doctor.checks.iter_mut().filter_map(|check| check.finding.as_mut()).for_each(judge::advise_on_silence);
         if doctor.is_one_server {
             // That one is meant wherever the legacy server is.
             doctor.blame(Party::CentralServer, |finding| finding.party == Party::LegacyServer);
