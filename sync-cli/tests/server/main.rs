@@ -4,6 +4,7 @@ mod administrator;
 mod backups;
 mod browser;
 mod client;
+mod continuous_copy;
 mod crowd;
 mod files;
 mod limits;

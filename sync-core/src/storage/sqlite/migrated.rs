@@ -9,7 +9,7 @@ use super::SqliteStorage;
 use super::alone::alone;
 use super::cycle_lock::cycle_lock;
 use super::examine::reading_connection;
-use super::fault::{database_error, in_file, is_there};
+use super::fault::{alone_in_file, database_error, in_file, is_there};
 use super::key::{DatabaseKey, named};
 use super::place::real_path;
 use super::schema::{self, setting};
@@ -66,12 +66,14 @@ impl FileEnd {
 
     fn open(path: PathBuf, key: Option<&DatabaseKey>) -> Result<Self> {
         let lock = cycle_lock(&path)?;
-        let opened = alone(&path, key).map_err(|error| named(database_error(error), &path, key))?;
+        let opened =
+            alone(&path, key).map_err(|error| named(alone_in_file(database_error(error), &path), &path, key))?;
         let connection = opened.map_err(|error| named(error, &path, key))?;
         let end = Self { path, connection, lock };
         end.done(end.connection.pragma_update(None, "synchronous", "FULL"))?;
+        // Litestream, which makes a continuous copy, keeps two tables in the database; they stay behind.
         let tables = "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' \
-                      AND name NOT LIKE 'sync\\_%' ESCAPE '\\'";
+                      AND name NOT LIKE 'sync\\_%' ESCAPE '\\' AND name NOT LIKE '\\_litestream\\_%' ESCAPE '\\'";
         if end.done(end.connection.query_row(tables, (), |row| row.get::<_, i64>(0)))? > 0 {
             return Err(Error::bad_input(input::migration_of_app(end.shown())));
         }
