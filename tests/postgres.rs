@@ -214,21 +214,69 @@ fn who_must_act_is_told() {
     put(&storage, "x").unwrap();
 }
 
+/// How many sessions have a lock of this number in the database.
+fn holders(database: &TestDatabase, lock: u32) -> String {
+    database.sql(&format!(
+        "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objid = {lock} AND granted \
+         AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
+    ))
+}
+
+/// Ends the sessions that have a lock of this number in the database.
+fn cut_holders(database: &TestDatabase, lock: u32) -> String {
+    database.sql(&format!(
+        "SELECT count(pg_terminate_backend(pid, 5000)) FROM pg_locks WHERE locktype = 'advisory' AND objid = {lock} \
+         AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
+    ))
+}
+
 #[test]
-fn one_server_at_a_time_and_the_lock_is_taken_again() {
+fn servers_share_a_lock_with_each_other_and_with_nobody_else() {
     let database = or_skip!(PostgresServer::of_this_process()).new_database();
     let (first, second) = (open(&database), open(&database));
     let mut lock = first.lock_server().unwrap().unwrap();
-    assert!(second.lock_server().unwrap().is_none());
-    let cut = "SELECT count(pg_terminate_backend(pid, 5000)) FROM pg_locks WHERE locktype = 'advisory' AND objid = 4";
-    assert_eq!(database.sql(cut), "1");
+    let other = second.lock_server().unwrap().unwrap();
+    let alone = "SELECT pg_try_advisory_lock(x'4f4d5353'::int, 4)";
+    assert_eq!(database.sql(alone), "f");
+    assert_eq!(cut_holders(&database, 4), "2");
     assert!(lock.is_kept(), "it is taken again");
-    assert!(second.lock_server().unwrap().is_none());
-    database.sql(cut);
-    let mut taken = second.lock_server().unwrap().unwrap();
-    assert!(!lock.is_kept() && taken.is_kept());
-    drop(taken);
-    assert!(lock.is_kept());
+    drop((lock, other));
+    assert_eq!((holders(&database, 4).as_str(), database.sql(alone).as_str()), ("0", "t"));
+}
+
+/// What a process leaves that is stopped, or whose network failed, in the middle of a transaction.
+#[test]
+fn a_writer_that_hangs_does_not_keep_the_others_waiting() {
+    let database = or_skip!(PostgresServer::of_this_process()).new_database();
+    let (hangs, other) = (open(&database), open(&database));
+    let txn = hangs.write().unwrap();
+    txn.put_record(&RecordData::parse("{}").unwrap(), &change("lost")).unwrap();
+    assert_eq!(put(&other, "x").unwrap(), Cursor(1));
+    assert_eq!(txn.commit().unwrap_err().code(), "database_unreachable");
+    assert_eq!(put(&hangs, "y").unwrap(), Cursor(2));
+}
+
+#[test]
+fn one_leads_until_its_connection_ends_or_it_is_silent() {
+    let database = or_skip!(PostgresServer::of_this_process()).new_database();
+    let (first, second) = (open(&database), open(&database));
+    let mut lead = first.lock_leader().unwrap().unwrap();
+    assert!(second.lock_leader().unwrap().is_none() && lead.confirm());
+    assert_eq!(cut_holders(&database, 5), "1");
+    assert!(!lead.confirm());
+    let mut silent = second.lock_leader().unwrap().unwrap();
+    // It hangs: the other one takes its place, and ends what it has begun, which would go on once it wakes up.
+    let (txn, _cycle) = (second.write().unwrap(), second.lock_cycle().unwrap());
+    let mut next = loop {
+        if let Some(next) = first.lock_leader().unwrap() {
+            break next;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(100));
+    };
+    assert!(txn.commit().is_err() && !silent.confirm() && next.confirm());
+    drop(first.lock_cycle().unwrap());
+    drop(next);
+    assert!(second.lock_leader().unwrap().is_some());
 }
 
 /// `pg_dump` and a restore into another database, as an administrator does.

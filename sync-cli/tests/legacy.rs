@@ -5,11 +5,13 @@ mod support;
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use sync_core::protocol::PasswordHash;
 use sync_core::protocol::v5::SiteHeaders;
+use sync_testkit::PostgresServer;
 
 use self::support::{Desk, HARDWARE_ID, PASSWORD, Said};
 
@@ -17,6 +19,8 @@ use self::support::{Desk, HARDWARE_ID, PASSWORD, Said};
 struct Legacy {
     address: String,
     central_url: Arc<Mutex<String>>,
+    /// How often the central server asked for central data.
+    asked: Arc<AtomicUsize>,
 }
 
 impl Legacy {
@@ -24,15 +28,17 @@ impl Legacy {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let address = format!("http://{}", listener.local_addr().expect("an address"));
         let central_url = Arc::<Mutex<String>>::default();
-        let url = central_url.clone();
+        let (url, asked) = (central_url.clone(), Arc::<AtomicUsize>::default());
+        let counted = asked.clone();
         // Ends with the test's process.
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
                 let url = url.lock().expect("nobody panicked").clone();
-                std::thread::spawn(move || answer(stream, &url));
+                let counted = counted.clone();
+                std::thread::spawn(move || answer(stream, &url, &counted));
             }
         });
-        Self { address, central_url }
+        Self { address, central_url, asked }
     }
 
     fn tell(&self, central_url: &str) {
@@ -41,7 +47,7 @@ impl Legacy {
 }
 
 /// Answers what comes over one connection.
-fn answer(mut stream: TcpStream, central_url: &str) {
+fn answer(mut stream: TcpStream, central_url: &str, asked: &AtomicUsize) {
     let mut reader = BufReader::new(stream.try_clone().expect("a handle"));
     let mut lines = reader.by_ref().lines();
     let Some(Ok(request)) = lines.next() else { return };
@@ -61,6 +67,9 @@ fn answer(mut stream: TcpStream, central_url: &str) {
         Some("clinic") => 3,
         _ => 0,
     };
+    if number == 2 && request.contains("/sync/v5/central_records?") {
+        asked.fetch_add(1, Ordering::SeqCst);
+    }
     let (status, body) = match number {
         0 => {
             ("401 Unauthorized", r#"{"error":{"code":"site_incorrect_password","message":"x","data":null}}"#.to_owned())
@@ -160,6 +169,43 @@ fn a_central_server_beside_a_legacy_server() {
     let args = ["--db", "central.sqlite", "serve", "--json", "--listen", "127.0.0.1:0", "--auth", "legacy"];
     let refused = desk.run(&[&args[..], &["--public-url", "http://x/"]].concat());
     assert_eq!(refused.ends(2).error().0, "bad_input");
+}
+
+/// Of servers on one database one asks the legacy server; another one takes over when it is killed, and when it hangs.
+#[test]
+fn of_two_servers_one_leads_and_the_other_takes_over() {
+    let Some(postgres) = PostgresServer::of_this_process() else { return };
+    let (desk, legacy, database) = (Desk::new(), Legacy::start(), postgres.new_database());
+    let db = database.address();
+    init(&desk, &db, &legacy, "central", "pw").ends(0);
+    let leaders = || {
+        let found = database.sql(
+            "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objid = 5 AND granted \
+             AND database = (SELECT oid FROM pg_database WHERE datname = current_database())",
+        );
+        assert!(found == "0" || found == "1", "{found} lead");
+    };
+    let someone_asks_after = |before: usize| {
+        while legacy.asked.load(Ordering::SeqCst) == before {
+            leaders();
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    };
+    let before = legacy.asked.load(Ordering::SeqCst);
+    let first = desk.serve(&db);
+    someone_asks_after(before);
+    let second = desk.serve(&db);
+    let before = legacy.asked.load(Ordering::SeqCst);
+    assert!(first.kill());
+    someone_asks_after(before);
+    let third = desk.serve(&db);
+    let before = legacy.asked.load(Ordering::SeqCst);
+    second.signal("-STOP");
+    someone_asks_after(before);
+    second.signal("-CONT");
+    leaders();
+    second.stop().ends(0);
+    third.stop().ends(0);
 }
 
 /// Changes the legacy server's address in the central server's database.

@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde_json::Value;
 use sync_testkit::{PostgresServer, TestDatabase};
 
-use self::support::{Desk, HARDWARE_ID, IN_ADDRESS};
+use self::support::{Desk, HARDWARE_ID, IN_ADDRESS, Said};
 
 /// A database with a site in its list; `None` where there is no PostgreSQL.
 fn central(desk: &Desk) -> Option<TestDatabase> {
@@ -47,7 +47,7 @@ fn a_site_pushes_and_pulls_and_survives_the_end_of_both_servers() {
         "postgres",
         &format!("SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = '{}'", database.name()),
     );
-    // Until the first server has its lock again, a second one could take its place.
+    // Until the server has its lock again, a migration could begin.
     let locks = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objid = 4 AND granted \
                  AND database = (SELECT oid FROM pg_database WHERE datname = current_database())";
     while database.sql(locks) != "1" {
@@ -59,16 +59,70 @@ fn a_site_pushes_and_pulls_and_survives_the_end_of_both_servers() {
         desk.run(&["records", "get", "asset_class", "c", "--json"]).ends(0).json()["data"]["name"],
         "Cold chain"
     );
-    let second = desk.run(&["--db", db, "serve", "--json", "--listen", "127.0.0.1:0"]).ends(7);
-    assert!(second.out.contains("served already"), "{second:?}");
+    let second = desk.serve(db);
+    assert_eq!(database.sql(locks), "2", "a second one serves beside it");
+    second.stop().ends(0);
     let status = desk.run(&["--db", db, "status", "--json"]).ends(0).json();
     assert_eq!(status["role"], "central", "{status}");
     assert!(server.kill(), "it runs still");
-    // The next one takes over at once: the lock ended with the process.
+    // What it held ended with it.
     let server = desk.serve(db);
     let sites = desk.run(&["--db", db, "site", "list", "--json"]).ends(0);
     assert!(sites.out.contains("clinic"), "{sites:?}");
     server.stop().ends(0);
+}
+
+/// Waits until the central database says so in SQL.
+fn wait_until(database: &TestDatabase, sql: &str, answer: &str) {
+    while database.sql(sql) != answer {
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// One server stops in the middle of a transaction, with the lock of all writers: the other one goes on serving, no request of a
+/// site fails, and what the first one was told arrives once it wakes up.
+#[test]
+fn a_server_that_hangs_in_a_transaction_does_not_keep_the_other_one_waiting() {
+    const MANY: usize = 4000;
+    let desk = Desk::new();
+    let Some(database) = central(&desk) else { return };
+    let db = database.address();
+    desk.run(&["--db", &db, "site", "add", "other", "--password-file", "pw"]).ends(0);
+    for site in ["clinic", "other"] {
+        desk.run(&["--db", &db, "store", "add", site, "--code", site, "--site", site, "--id", site]).ends(0);
+    }
+    let (hangs, serves) = (desk.serve(&db), desk.serve(&db));
+    for (site, server) in [("clinic", &serves), ("other", &hangs)] {
+        let init = ["--db", site, "init", "--legacy-url", &server.address, "--site", site, "--password-file", "pw"];
+        desk.run(&init).ends(0);
+        desk.run(&["--db", site, "sync", "-q"]).ends(0);
+    }
+    let many: Vec<String> = (0..MANY).map(|n| asset(&format!("other {n}"), "other")).collect();
+    desk.feed(&["--db", "other", "records", "put", "asset"], &many.join("\n")).ends(0);
+    let pushes = desk.spawn(&["--db", "other", "sync", "-q"]);
+    // In the middle of its work: it has written some hundred rows that nobody else sees.
+    wait_until(
+        &database,
+        "SELECT count(*) > 0 FROM pg_locks l JOIN pg_stat_activity a USING (pid) WHERE l.locktype = 'advisory' \
+         AND l.objid = 1 AND l.granted AND a.xact_start < clock_timestamp() - interval '300 ms' \
+         AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())",
+        "t",
+    );
+    hangs.signal("-STOP");
+    desk.feed(&["--db", "clinic", "records", "put", "asset"], &asset("x", "clinic")).ends(0);
+    let report = desk.run(&["--db", "clinic", "sync", "--json"]).ends(0).json();
+    assert_eq!(report["pushed"], 1, "{report}");
+    desk.run(&["--db", &db, "records", "get", "asset", "x"]).ends(0);
+    hangs.signal("-CONT");
+    let said = Said::by(pushes);
+    if said.status != Some(0) {
+        desk.run(&["--db", "other", "sync", "-q"]).ends(0);
+    }
+    wait_until(&database, "SELECT count(*) FROM sync_integration", "0");
+    let found = database.sql("SELECT count(*), count(DISTINCT cursor) FROM sync_record WHERE table_name = 'asset'");
+    assert_eq!(found, format!("{0}|{0}", MANY + 1));
+    hangs.stop().ends(0);
+    serves.stop().ends(0);
 }
 
 #[test]

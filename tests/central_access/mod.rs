@@ -9,6 +9,7 @@ mod neighbours;
 mod patients;
 mod release_3;
 mod roles;
+mod several_servers;
 mod stand_alone;
 
 use std::sync::Mutex;

@@ -37,6 +37,16 @@ pub(super) fn run(central: &Central, stopping: &AtomicBool, notice: &Notice) {
     }
 }
 
+/// Wakes [`run`] when another server on the same storage tells of work, until it is told to stop.
+pub(super) fn listen(central: &Central, stopping: &AtomicBool) {
+    while !stopping.load(Ordering::SeqCst) {
+        // Without the notices, work is found by looking.
+        if central.wait_for_others(Duration::from_millis(500)).is_err() {
+            std::thread::sleep(Duration::from_millis(500));
+        }
+    }
+}
+
 /// Writes the visits of sites.
 pub(super) fn flush(central: &Central, notice: &Notice) {
     if let Err(error) = central.flush_activity() {

@@ -121,6 +121,8 @@ pub struct Server {
     stopping: Arc<AtomicBool>,
     serving: JoinHandle<()>,
     integrating: JoinHandle<()>,
+    /// Waits for notices of other servers on the same storage, if there may be any.
+    listening: Option<JoinHandle<()>>,
     notice: Notice,
 }
 
@@ -170,7 +172,11 @@ impl Server {
             let (central, stopping, notice) = (central.clone(), stopping.clone(), notice.clone());
             std::thread::spawn(move || integrator::run(&central, &stopping, &notice))
         };
-        Ok(Self { central, address, admin_address, stop, stopping, serving, integrating, notice })
+        let listening = central.has_others().then(|| {
+            let (central, stopping) = (central.clone(), stopping.clone());
+            std::thread::spawn(move || integrator::listen(&central, &stopping))
+        });
+        Ok(Self { central, address, admin_address, stop, stopping, serving, integrating, listening, notice })
     }
 
     /// Its address.
@@ -190,6 +196,7 @@ impl Server {
         let _ = self.stop.send(true);
         let _ = self.serving.join();
         let _ = self.integrating.join();
+        let _ = self.listening.map(JoinHandle::join);
         integrator::flush(&self.central, &self.notice);
         // A server that does not run has no certificate to renew. What it told counts for half an hour only.
         let _ = self.central.tell_of_server(&[]);

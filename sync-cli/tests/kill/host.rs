@@ -5,9 +5,8 @@ use std::sync::{Arc, Mutex};
 
 use serde_json::{Value, json};
 use sync_core::Records;
-use sync_core::Replica;
 use sync_core::record::{RecordData, RecordId};
-use sync_core::storage::SqliteStorage;
+use sync_core::storage::{SqliteStorage, Storage};
 
 use super::ledger::{CENTRAL, Ledger, NAMES, Write};
 use super::random::Random;
@@ -19,10 +18,9 @@ pub(crate) fn store(site: usize) -> String {
     format!("STORE_{}", NAMES[site])
 }
 
-/// The records of a database that other processes use too.
-pub(crate) fn open(path: &Path) -> Records {
-    let storage = SqliteStorage::open_existing(path).expect("a database, whoever was killed over it");
-    Replica::with_storage(Arc::new(storage)).records()
+/// A database file that other processes use too.
+pub(crate) fn open(path: &Path) -> Arc<dyn Storage> {
+    Arc::new(SqliteStorage::open_existing(path).expect("a database, whoever was killed over it"))
 }
 
 /// The writer at one end.

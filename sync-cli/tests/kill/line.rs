@@ -6,8 +6,38 @@ use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
-/// Where central listens now; shared by all lines.
-pub(crate) type CentralAddress = Arc<Mutex<String>>;
+/// Where the servers of central listen now; shared by all lines.
+pub(crate) type CentralAddress = Arc<Mutex<Balancer>>;
+
+/// Sends each request to the next server, as a load balancer without sticky sessions does.
+#[derive(Default)]
+pub(crate) struct Balancer {
+    pub(crate) servers: Vec<String>,
+    next: usize,
+}
+
+impl Balancer {
+    /// All servers, the one whose turn it is first.
+    fn in_turn(&mut self) -> Vec<String> {
+        let mut servers = self.servers.clone();
+        let first = self.next % servers.len().max(1);
+        servers.rotate_left(first);
+        self.next += 1;
+        servers
+    }
+}
+
+/// Connects to the first of these that listens.
+fn connect(servers: &[String]) -> std::io::Result<TcpStream> {
+    let mut failed = std::io::ErrorKind::NotConnected.into();
+    for server in servers {
+        match TcpStream::connect(server) {
+            Ok(stream) => return Ok(stream),
+            Err(error) => failed = error,
+        }
+    }
+    Err(failed)
+}
 
 /// A line that carries one request for each connection.
 #[derive(Clone)]
@@ -115,8 +145,8 @@ impl Line {
         let request = read_request(&mut client)?;
         let Some((asked, answered)) = step_of(&request) else { return Ok(()) };
         self.event(asked);
-        let address = central.lock().expect("nobody panicked").clone();
-        let mut upstream = TcpStream::connect(address)?;
+        let servers = central.lock().expect("nobody panicked").in_turn();
+        let mut upstream = connect(&servers)?;
         upstream.write_all(&request)?;
         let mut answer = Vec::new();
         // A central that is killed leaves half an answer: the site gets that half.

@@ -3,6 +3,9 @@
 //! Central and two sites are processes over SQLite files and talk over HTTP; hosts write into the same files meanwhile.
 //! In each round a site's cycle runs and SIGKILL meets the site, central, or both. `OMS_KILL_ROUNDS` sets the number of
 //! rounds, `OMS_KILL_SEED` the seed. A kill is no power cut: what the system has taken from a process it still writes.
+//!
+//! The same again with two central servers on one PostgreSQL database, of which each request meets another one: there one is
+//! killed or hangs, or all connections to the database are cut.
 
 #[allow(dead_code, reason = "each test binary uses a part of it")]
 #[path = "../support/mod.rs"]
@@ -17,10 +20,11 @@ mod world;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use sync_core::storage::{Buffered, Quarantine, QuarantineCause, SqliteStorage, Storage as _};
+use sync_core::storage::{Buffered, Quarantine, QuarantineCause};
+use sync_testkit::{PostgresServer, TestDatabase};
 
-use self::host::{Host, open};
-use self::ledger::NAMES;
+use self::host::Host;
+use self::ledger::{CENTRAL, NAMES};
 use self::random::Random;
 use self::tally::Tally;
 use self::world::World;
@@ -41,25 +45,40 @@ const WORLDS: u64 = 4;
 #[test]
 fn nothing_acknowledged_is_lost_whoever_is_killed() {
     let rounds = number("OMS_KILL_ROUNDS").unwrap_or(200);
+    let tally = in_worlds(WORLDS, rounds, || None);
+    tally.assert_most_kills_met_something(rounds);
+}
+
+#[test]
+fn nothing_acknowledged_is_lost_by_two_servers_on_one_database() {
+    let Some(server) = PostgresServer::of_this_process() else { return };
+    let rounds = number("OMS_KILL_ROUNDS").unwrap_or(16);
+    let tally = in_worlds(2, rounds, || Some(server.new_database()));
+    tally.assert_some_kills_met_something();
+}
+
+/// So many rounds in these worlds together.
+fn in_worlds(worlds: u64, rounds: u64, database: impl Fn() -> Option<TestDatabase>) -> Tally {
     let seed = number("OMS_KILL_SEED").unwrap_or_else(fresh_seed);
     println!("OMS_KILL_SEED={seed} OMS_KILL_ROUNDS={rounds}");
     let mut random = Random::new(seed);
     let mut tally = Tally::default();
     std::thread::scope(|scope| {
-        let each = rounds.div_ceil(WORLDS * 2);
+        let each = rounds.div_ceil(worlds * 2);
+        let random: Vec<_> = (0..worlds).map(|_| (random.fork(), database())).collect();
         let worlds: Vec<_> =
-            (0..WORLDS).map(|_| random.fork()).map(|own| scope.spawn(move || run(own, each))).collect();
+            random.into_iter().map(|(own, database)| scope.spawn(move || run(own, database, each))).collect();
         for world in worlds {
             tally.add(&world.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
         }
     });
     println!("{tally}");
-    tally.assert_most_kills_met_something(rounds);
+    tally
 }
 
 /// So many rounds for each site of a world, and the verdict.
-fn run(mut random: Random, rounds: u64) -> Tally {
-    let world = World::new();
+fn run(mut random: Random, database: Option<TestDatabase>, rounds: u64) -> Tally {
+    let world = World::new(database);
     let mut hosts: [Host; 3] = std::array::from_fn(|end| Host::new(end, random.fork()));
     let unkilled = world.measure(&mut hosts);
 
@@ -84,18 +103,17 @@ fn run(mut random: Random, rounds: u64) -> Tally {
     });
 
     world.settle();
-    let paths = NAMES.map(|name| world.path(name));
     let ledger = world.stop();
     let tally = world.tally(&ledger);
-    let differences = ledger.differences(&paths.each_ref().map(|path| open(path)));
+    let differences = ledger.differences(&std::array::from_fn(|end| world.records(end)));
     assert!(
         differences.is_empty(),
         "{} differences: {:#?}",
         differences.len(),
         &differences[..differences.len().min(5)]
     );
-    for path in &paths {
-        let storage = SqliteStorage::open_existing(path).expect("a database");
+    for (end, name) in NAMES.iter().enumerate() {
+        let storage = world.storage(end);
         let txn = storage.read().expect("a transaction");
         // Of simultaneous edits of a record at central and at a site, one yields and goes into quarantine.
         let gave_way = |(row, why): &(Buffered, Quarantine)| {
@@ -103,11 +121,22 @@ fn run(mut random: Random, rounds: u64) -> Tally {
         };
         let mut set_aside = txn.quarantined(0, usize::MAX).expect("the quarantine");
         set_aside.retain(|entry| !gave_way(entry));
-        assert!(set_aside.is_empty(), "{path:?}: {set_aside:?}");
-        assert!(txn.central().expect("central's part").integrations().expect("the queue").is_empty(), "{path:?}");
+        assert!(set_aside.is_empty(), "{name}: {set_aside:?}");
+        assert!(txn.central().expect("central's part").integrations().expect("the queue").is_empty(), "{name}");
         drop(txn);
         drop(storage);
-        assert_sound(path);
+        match world.database().filter(|_| end == CENTRAL) {
+            None => assert_sound(&world.path(name)),
+            Some(database) => {
+                // Nothing is staged any more, and no cursor was used twice or lies beyond the newest.
+                let found = database.sql(
+                    "SELECT (SELECT count(*) FROM sync_buffer WHERE state = 'staged'), \
+                     count(*) - count(DISTINCT cursor), max(cursor) <= (SELECT newest FROM sync_position) \
+                     FROM sync_changelog",
+                );
+                assert_eq!(found, "0|0|t");
+            }
+        }
     }
     tally
 }

@@ -3,8 +3,12 @@
 use std::path::PathBuf;
 use std::process::Child;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard, RwLock};
 use std::time::{Duration, Instant};
+
+use sync_core::storage::{PostgresAddress, PostgresStorage, Storage};
+use sync_core::{Records, Replica};
+use sync_testkit::TestDatabase;
 
 use super::host::{Host, open, store};
 use super::ledger::{CENTRAL, Ledger, NAMES, Write};
@@ -20,6 +24,12 @@ const DELAY_MAX: Duration = Duration::from_millis(100);
 /// The same after the last answer, where little is left to do.
 const AT_THE_END: Duration = Duration::from_millis(5);
 
+/// The longest that a server hangs, or that one is away while the other serves.
+const HANGS_MAX: Duration = Duration::from_millis(400);
+
+/// The database of a central server without PostgreSQL.
+const IN_FILE: &str = "central.sqlite";
+
 /// The ways a cycle is run: most rounds do not push, as a push is followed by a wait of a second.
 const MODES: [&[&str]; 3] =
     [&["sync", "--json"], &["sync", "--json", "--pull-only"], &["sync", "--json", "--push-only"]];
@@ -34,7 +44,12 @@ pub(crate) struct Unkilled {
 
 pub(crate) struct World {
     desk: Desk,
-    central: Mutex<Option<Server>>,
+    /// The database on a PostgreSQL server, if it is not a file.
+    database: Option<TestDatabase>,
+    /// The servers on the database, and which of them hang.
+    central: Mutex<Vec<(Option<Server>, bool)>>,
+    /// Held to write by who cuts all connections, and to read by who must not be met by that.
+    uncut: RwLock<()>,
     address: CentralAddress,
     lines: Vec<Line>,
     ledger: Mutex<Ledger>,
@@ -46,11 +61,15 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl World {
-    /// Two sites that are set up and have synchronised.
-    pub(crate) fn new() -> Self {
+    /// Two sites that are set up and have synchronised. Central is one server on a file, or two on a database.
+    pub(crate) fn new(database: Option<TestDatabase>) -> Self {
         let desk = Desk::new();
+        let (db, servers) = match &database {
+            Some(database) => (database.address(), 2),
+            None => (IN_FILE.to_owned(), 1),
+        };
         for (site, name) in NAMES.iter().enumerate().skip(1) {
-            let central = ["--db", "central.sqlite"];
+            let central = ["--db", &db];
             desk.run(&[&central[..], &["site", "add", name, "--password-file", "pw"]].concat()).ends(0);
             let store = store(site);
             let add = ["store", "add", name, "--code", name, "--site", name, "--id", &store];
@@ -59,7 +78,8 @@ impl World {
         let address = CentralAddress::default();
         let lines = vec![Line::to(address.clone()), Line::to(address.clone())];
         let (ledger, tally) = Default::default();
-        let world = Self { desk, central: Mutex::default(), address, lines, ledger, tally };
+        let central = Mutex::new((0..servers).map(|_| (None, false)).collect());
+        let world = Self { desk, database, central, uncut: RwLock::default(), address, lines, ledger, tally };
         world.restart_central();
         for (line, name) in world.lines.iter().zip(&NAMES[1..]) {
             let db = format!("{name}.sqlite");
@@ -72,6 +92,29 @@ impl World {
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.desk.path(&format!("{name}.sqlite"))
+    }
+
+    /// The storage of an end, which other processes use too.
+    pub(crate) fn storage(&self, end: usize) -> Arc<dyn Storage> {
+        match &self.database {
+            Some(database) if end == CENTRAL => {
+                let address = PostgresAddress::parse(&database.address()).expect("an address");
+                Arc::new(
+                    PostgresStorage::open_existing(&address, None).expect("a database, whoever was killed over it"),
+                )
+            }
+            _ => open(&self.path(NAMES[end])),
+        }
+    }
+
+    /// The records of an end.
+    pub(crate) fn records(&self, end: usize) -> Records {
+        Replica::with_storage(self.storage(end)).records()
+    }
+
+    /// The database on a PostgreSQL server, if there is one.
+    pub(crate) fn database(&self) -> Option<&TestDatabase> {
+        self.database.as_ref()
     }
 
     /// The results of the kills, with the written records.
@@ -90,7 +133,7 @@ impl World {
     pub(crate) fn measure(&self, hosts: &mut [Host; 3]) -> Unkilled {
         let measure = |mode| {
             for (end, host) in hosts.iter_mut().enumerate() {
-                host.write(&open(&self.path(NAMES[end])), 10, &self.ledger);
+                host.write(&self.records(end), 10, &self.ledger);
             }
             self.lines[0].arm(None);
             Said::by(self.sync(1, mode)).ends(0);
@@ -109,20 +152,20 @@ impl World {
     /// The host of central writes until it is told to stop; now and then the database is open nowhere but in the server.
     pub(crate) fn write_at_central(&self, host: &mut Host, random: &mut Random, stop: &AtomicBool) {
         while !stop.load(Ordering::SeqCst) {
-            let records = open(&self.path(NAMES[CENTRAL]));
+            let uncut = self.uncut.read().expect("nobody panicked");
+            let records = self.records(CENTRAL);
             host.write(&records, random.within(1..12), &self.ledger);
             if random.chance(1) {
                 host.write_many(&records, &self.ledger);
             }
-            drop(records);
+            drop((records, uncut));
             std::thread::sleep(random.part_of(Duration::from_millis(200)));
         }
     }
 
     /// A host writes, a cycle runs, and a process is killed.
     pub(crate) fn round(&self, site: usize, host: &mut Host, random: &mut Random, unkilled: &Unkilled) {
-        let path = self.path(NAMES[site]);
-        let records = open(&path);
+        let records = self.records(site);
         host.write(&records, random.within(2..20), &self.ledger);
         if random.chance(8) {
             host.write_many(&records, &self.ledger);
@@ -188,13 +231,16 @@ impl World {
         }
         let (last, _) = line.seen();
         if kills_central {
-            self.kill_central(last);
+            self.strike_central(last, random);
         }
         let killed = kills_site && kill(child);
         if kills_site {
             lock(&self.tally).kill("site", last, killed);
         }
         if kills_central {
+            if self.database.is_some() {
+                std::thread::sleep(random.part_of(HANGS_MAX));
+            }
             self.restart_central();
         }
         line.release();
@@ -204,21 +250,55 @@ impl World {
         (false, child.wait().expect("it is ours").code())
     }
 
-    /// Central may be dead already, by the round of the other site.
-    fn kill_central(&self, last: &'static str) {
+    /// Kills one of the servers. Where there are several, it may hang instead, or all lose their connections to the database.
+    fn strike_central(&self, last: &'static str, random: &mut Random) {
         let at_work = self.lines.iter().any(Line::is_busy) || last == "push, answered";
-        let Some(server) = lock(&self.central).take() else { return };
-        assert!(server.kill(), "the server ended by itself");
-        lock(&self.tally).kill("central", last, at_work);
+        let blow = match self.database {
+            Some(_) => random.pick(&["killed", "killed", "hung", "cut"]).expect("one"),
+            None => "killed",
+        };
+        let mut central = lock(&self.central);
+        if let ("cut", Some(database)) = (blow, &self.database) {
+            // Nor a server that starts, which a service manager would start again.
+            let _nobody_else = self.uncut.write().expect("nobody panicked");
+            let name = database.name();
+            database.server().sql(
+                "postgres",
+                &format!("SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE datname = '{name}'"),
+            );
+            lock(&self.tally).kill("connections", last, at_work);
+            return;
+        }
+        let which = random.within(0..central.len());
+        let (server, hangs) = &mut central[which];
+        // It may be dead already, by the round of the other site.
+        match server.take() {
+            Some(running) if blow == "hung" => {
+                running.signal("-STOP");
+                (*server, *hangs) = (Some(running), true);
+                lock(&self.tally).kill("hung central", last, at_work);
+            }
+            Some(running) => {
+                assert!(running.kill(), "the server ended by itself");
+                *hangs = false;
+                lock(&self.tally).kill("central", last, at_work);
+            }
+            None => {}
+        }
     }
 
     fn restart_central(&self) {
+        let db = self.database.as_ref().map_or_else(|| IN_FILE.to_owned(), TestDatabase::address);
         let mut central = lock(&self.central);
-        if central.is_none() {
-            let server = self.desk.serve("central.sqlite");
-            *lock(&self.address) = server.address.trim_start_matches("http://").to_owned();
-            *central = Some(server);
+        for (server, hangs) in central.iter_mut() {
+            let server = server.get_or_insert_with(|| self.desk.serve(&db));
+            if std::mem::take(hangs) {
+                server.signal("-CONT");
+            }
         }
+        let addresses = central.iter().filter_map(|(server, _)| server.as_ref());
+        let addresses = addresses.map(|server| server.address.trim_start_matches("http://").to_owned()).collect();
+        lock(&self.address).servers = addresses;
     }
 
     fn put(&self, site: usize, writes: &[Write]) -> Child {
@@ -262,8 +342,9 @@ impl World {
 
     /// Stops central normally; returns the ledger.
     pub(crate) fn stop(&self) -> Ledger {
-        let server = lock(&self.central).take().expect("it runs");
-        server.stop().ends(0);
+        for (server, _) in std::mem::take(&mut *lock(&self.central)) {
+            server.expect("it runs").stop().ends(0);
+        }
         std::mem::take(&mut lock(&self.ledger))
     }
 }

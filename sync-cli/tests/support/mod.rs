@@ -179,7 +179,8 @@ impl Desk {
             panic!("the server did not start: {:?}", Said::by(child));
         }
         let said: Value = serde_json::from_str(&line).expect("JSON");
-        let address = format!("http://{}", said["listening"].as_str().expect("an address"));
+        let address = said["listening"].as_str().unwrap_or_else(|| panic!("the server did not start: {said}"));
+        let address = format!("http://{address}");
         Server { child: Some(child), address, admin: said["admin"].as_str().map(str::to_owned) }
     }
 

@@ -4,6 +4,7 @@
 use std::net::IpAddr;
 
 use super::auth::authenticator::{AuthenticationError, CredentialRefusal};
+use super::auth::throttle::{Attempt, Attempts, SHARED};
 use super::caller::{Checked, CredentialCheck, Deferred};
 use super::{Central, RequestTrace};
 use crate::protocol::v6::Credentials;
@@ -67,8 +68,32 @@ impl Central {
     }
 
     fn check_now(&self, sign_in: SignIn<'_>) -> Admission {
+        self.learn_refusals(sign_in)?;
         self.throttle(sign_in)?;
         self.count_refusal(sign_in, self.authenticator.authenticate(sign_in.credentials))
+    }
+
+    /// Learns what other servers on this storage have refused: before a check, since a guess needs one, and not before each
+    /// request of a known site.
+    fn learn_refusals(&self, sign_in: SignIn<'_>) -> crate::Result<()> {
+        let Some(servers) = self.storage.servers() else { return Ok(()) };
+        let SignIn { from, credentials, .. } = sign_in;
+        for is_own in [false, true] {
+            let of = (credentials.username.as_str(), from, is_own);
+            if let (Some(shared), now) = servers.recall(SHARED, &Attempts::shared_key(of.0, from, is_own))? {
+                self.attempts.learn(of, &shared, (now, self.clock.monotonic()));
+            }
+        }
+        Ok(())
+    }
+
+    /// Tells the other servers on this storage of a refused attempt. If that fails, this one counts it alone.
+    fn share_refusal(&self, username: &str, attempt: Attempt) {
+        if let Some(servers) = self.storage.servers() {
+            let key = Attempts::shared_key(username, attempt.from, attempt.is_own);
+            let mut counted = |known: Option<&str>, now| Attempts::counted(known, attempt, now);
+            let _ = servers.change(SHARED, &key, &mut counted);
+        }
     }
 
     fn check_cached(&self, sign_in: SignIn<'_>) -> Option<Admission> {
@@ -112,7 +137,8 @@ impl Central {
             if refusal.is_of_a_site() {
                 self.activity.note_failed_sign_in(&credentials.username, self.clock.now());
             }
-            let attempt = super::auth::throttle::Attempt { from, is_own, is_of_a_site: refusal.is_of_a_site() };
+            let attempt = Attempt { from, is_own, is_of_a_site: refusal.is_of_a_site() };
+            self.share_refusal(&credentials.username, attempt);
             self.attempts.refused(&credentials.username, attempt, self.clock.monotonic());
         }
         admission

@@ -128,6 +128,8 @@ pub struct Central {
     naming_upload: Mutex<()>,
     /// The time of the last sweep of leftovers of uploads.
     swept_at: Mutex<Option<Timestamp>>,
+    /// Tells this server from others on the same storage.
+    id: String,
 }
 
 impl std::fmt::Debug for Central {
@@ -144,6 +146,8 @@ impl Central {
         authenticator: Arc<dyn SiteAuthenticator>,
     ) -> Self {
         let uptime = uptime::Uptime::new(clock.as_ref());
+        // If that fails now, it is tried again before the first push.
+        let _ = storage.read().and_then(|txn| uptime.begin(txn.as_ref(), clock.as_ref()));
         Self {
             storage,
             clock,
@@ -161,6 +165,7 @@ impl Central {
             patient_queries: AtomicUsize::new(0),
             naming_upload: Mutex::new(()),
             swept_at: Mutex::default(),
+            id: uuid::Uuid::new_v4().simple().to_string(),
         }
     }
 
@@ -237,6 +242,9 @@ impl Central {
                     let mut batch = central.pull(site, &pull, central.answer_bytes_max(trace))?;
                     central.report_refused(site, &pull, &mut batch)?;
                     trace.note_pull(&batch, pull.is_dry_run);
+                    if !pull.is_dry_run {
+                        central.share_read_to(site, trace.read_to.get())?;
+                    }
                     Ok(batch)
                 })
             }
@@ -286,6 +294,7 @@ impl Central {
     /// As [`integrate_waiting`](Self::integrate_waiting).
     pub fn integrate_while(&self, goes_on: &dyn Fn() -> bool) -> Result<()> {
         if !self.has_requeued.load(Ordering::Relaxed) {
+            self.uptime.begin(self.storage.read()?.as_ref(), self.clock.as_ref())?;
             integrate::requeue_after_upgrade(self.storage.as_ref())?;
             integrate::requeue_failed(self.storage.as_ref())?;
             self.has_requeued.store(true, Ordering::Relaxed);
@@ -310,6 +319,24 @@ impl Central {
         let (mut has_work, _) =
             signal.wait_timeout_while(waiting, timeout, |has_work| !*has_work).unwrap_or_else(PoisonError::into_inner);
         *has_work = false;
+    }
+
+    /// True if other central servers may work on the same storage at the same time.
+    pub fn has_others(&self) -> bool {
+        self.storage.servers().is_some()
+    }
+
+    /// Waits until another server on the same storage, if there may be one, tells of work, or for this time; whoever is in
+    /// [`wait_for_work`](Self::wait_for_work) is woken then. The host calls it again and again on a thread of its own. Without
+    /// it, work of a server that fell is found by looking from time to time.
+    ///
+    /// # Errors
+    /// The connection to the storage failed: the host waits a little and calls it again.
+    pub fn wait_for_others(&self, timeout: Duration) -> Result<()> {
+        if self.storage.servers().map_or(Ok(false), |servers| servers.wait_for_work(timeout))? {
+            self.announce_work();
+        }
+        Ok(())
     }
 
     fn announce_work(&self) {

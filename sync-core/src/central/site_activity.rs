@@ -9,6 +9,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::Central;
+use super::auth::throttle::{ALL_REGAINED, SHARED};
 use super::copied_databases::refused::refused_copies;
 use super::handled_request::Endpoint;
 use super::request_log::RequestTrace;
@@ -21,13 +22,19 @@ use crate::error::Result;
 use crate::protocol::v6::{ReadPositions, pushes_nothing};
 use crate::record::{Cursor, SiteId};
 use crate::storage::state::{FailedSignIns, StoredJson};
-use crate::storage::{QuarantineCause, ReadTxn, Selection, SiteActivity, changelog_gaps, state};
+use crate::storage::{
+    QuarantineCause, ReadTxn, Remembered, Selection, SharedPositions, SharedStorage, SiteActivity, TOLD,
+    changelog_gaps, state,
+};
 
 /// The most visits in one transaction.
 const CHUNK: usize = 1000;
 
 /// How old what a server told of itself may become before it is written again.
 const TOLD_AGAIN: Duration = Duration::from_secs(600);
+
+/// How long what a server told of itself is kept where several do: longer than it counts.
+const TOLD_FORGOTTEN: Duration = Duration::from_secs(3600);
 
 /// The most names whose refused sign-ins are counted between two flushes.
 const FAILED_NAMES_MAX: usize = 1000;
@@ -36,7 +43,8 @@ const FAILED_NAMES_MAX: usize = 1000;
 #[derive(Debug, Default)]
 pub(crate) struct Activity {
     visits: Mutex<HashMap<SiteId, SiteActivity>>,
-    /// The positions from which each site asked last, before which it has read everything. Only in memory.
+    /// The positions from which each site asked last, before which it has read everything. Only in memory, or in a storage that
+    /// several servers share.
     asked_from: Mutex<HashMap<SiteId, ReadPositions>>,
     /// The refused sign-ins by the name of the site.
     failed_sign_ins: Mutex<HashMap<String, FailedSignIns>>,
@@ -49,17 +57,6 @@ impl Activity {
 
     fn asked_from(&self) -> MutexGuard<'_, HashMap<SiteId, ReadPositions>> {
         self.asked_from.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Records that a site asked for the changes of stores from this position on: it has read those before.
-    pub(crate) fn note_stores_asked(&self, site: SiteId, from: Cursor) {
-        self.asked_from().entry(site).or_default().stores = from;
-    }
-
-    /// Records that a site pulled from this position on: it has read what is before. An answer proves nothing, because it may
-    /// be lost.
-    pub(crate) fn note_pulled_from(&self, site: SiteId, from: Cursor) {
-        self.asked_from().entry(site).or_default().records = from;
     }
 
     fn failed_sign_ins(&self) -> MutexGuard<'_, HashMap<String, FailedSignIns>> {
@@ -109,12 +106,51 @@ impl Activity {
 }
 
 impl Central {
+    /// Records that a site asked for the changes of stores from this position on: it has read those before.
+    pub(crate) fn note_stores_asked(&self, site: SiteId, from: Cursor) -> Result<()> {
+        match self.storage.servers() {
+            Some(servers) => share(servers, SharedPositions::STORES_ASKED_FROM, site, from),
+            None => {
+                self.activity.asked_from().entry(site).or_default().stores = from;
+                Ok(())
+            }
+        }
+    }
+
+    /// Records that a site pulled from this position on: it has read what is before. An answer proves nothing, because it may
+    /// be lost.
+    pub(crate) fn note_pulled_from(&self, site: SiteId, from: Cursor) -> Result<()> {
+        match self.storage.servers() {
+            Some(servers) => share(servers, SharedPositions::ASKED_FROM, site, from),
+            None => {
+                self.activity.asked_from().entry(site).or_default().records = from;
+                Ok(())
+            }
+        }
+    }
+
+    /// Tells other servers on this storage up to where a site is sent what is its own, before it is: it may push to any of them.
+    pub(super) fn share_read_to(&self, site: SiteId, read_to: Option<Cursor>) -> Result<()> {
+        match (self.storage.servers(), read_to) {
+            (Some(servers), Some(read_to)) => share(servers, SharedPositions::READ_TO, site, read_to),
+            _ => Ok(()),
+        }
+    }
+
     /// The position before which a site has read this changelog: as it says itself with its push, else as its last requests
     /// show. A store that moved comes with the legacy requests, if this server answers those.
     pub(crate) fn known_to_site(&self, txn: &dyn ReadTxn, site: SiteId, told: Option<ReadPositions>) -> Result<Cursor> {
         // Nothing shows that a site knew anything if it never asked, or if that is forgotten.
-        let shown = || self.activity.asked_from().get(&site).copied().unwrap_or_default();
-        let ReadPositions { records, stores } = told.unwrap_or_else(shown);
+        let ReadPositions { records, stores } = match told {
+            Some(told) => told,
+            None => match txn.central()?.shared_positions(site)? {
+                Some(SharedPositions { asked_from, stores_asked_from, .. }) => ReadPositions {
+                    records: asked_from.unwrap_or_default(),
+                    stores: stores_asked_from.unwrap_or_default(),
+                },
+                None => self.activity.asked_from().get(&site).copied().unwrap_or_default(),
+            },
+        };
         if !self.is_stand_alone {
             return Ok(records);
         }
@@ -124,12 +160,19 @@ impl Central {
 
     /// The position of the changelog up to which a site was sent what is its own; `None` if that is not known.
     pub(crate) fn read_to(&self, txn: &dyn ReadTxn, site: SiteId) -> Result<Option<Cursor>> {
-        let unwritten = self.activity.lock().get(&site).and_then(|visit| visit.read_to);
-        if unwritten.is_some() {
-            return Ok(unwritten);
+        let newest = match txn.central()?.shared_positions(site)? {
+            Some(shared) => shared.read_to,
+            None => self.activity.lock().get(&site).and_then(|visit| visit.read_to),
+        };
+        if newest.is_some() {
+            return Ok(newest);
         }
         Ok(txn.central()?.activity_of(site)?.and_then(|visit| visit.read_to))
     }
+}
+
+fn share(servers: &dyn SharedStorage, kind: &str, site: SiteId, position: Cursor) -> Result<()> {
+    servers.remember(&[Remembered { kind, key: &site.to_string(), value: &position.to_string() }])
 }
 
 /// The state of a central server.
@@ -186,6 +229,9 @@ impl Central {
             }
             visits = rest;
         }
+        if let Some(servers) = self.storage.servers() {
+            servers.forget(SHARED, ALL_REGAINED)?;
+        }
         self.flush_failed_sign_ins()
     }
 
@@ -241,6 +287,9 @@ impl Central {
     /// The storage failed.
     pub fn tell_of_server(&self, alarms: &[ServerAlarm]) -> Result<()> {
         let (now, setting) = (self.clock.now(), state::TOLD_BY_SERVER);
+        if let Some(servers) = self.storage.servers() {
+            return self.tell_beside_others(servers, alarms, now);
+        }
         let known = setting.get(self.storage.read()?.as_ref())?.map(|StoredJson(told)| told);
         let is_known = known.map_or(alarms.is_empty(), |told| {
             let is_fresh = told.alarms.is_empty() || now.since(told.at) < TOLD_AGAIN;
@@ -252,6 +301,16 @@ impl Central {
         let txn = self.storage.write()?;
         setting.set(txn.as_ref(), Some(StoredJson(ToldByServer { at: now, alarms: alarms.to_vec() })))?;
         txn.commit()
+    }
+
+    /// As [`tell_of_server`](Self::tell_of_server), where each of several servers speaks for itself.
+    fn tell_beside_others(&self, servers: &dyn SharedStorage, alarms: &[ServerAlarm], now: Timestamp) -> Result<()> {
+        // Rounded, so that the same is not written at each call.
+        let age = i64::try_from(TOLD_AGAIN.as_millis()).unwrap_or(i64::MAX);
+        let at = Timestamp::from_unix_millis(now.unix_millis() / age * age);
+        let told = serde_json::to_string(&ToldByServer { at, alarms: alarms.to_vec() }).unwrap_or_default();
+        servers.remember(&[Remembered { kind: TOLD, key: &self.id, value: &told }])?;
+        servers.forget(TOLD, TOLD_FORGOTTEN)
     }
 
     /// The waiting integrations, and the work done since this server started.

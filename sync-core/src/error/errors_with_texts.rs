@@ -804,7 +804,7 @@ pub enum Error {
         fields: { database: String = "central.sqlite".into(), holder: Option<u32> as process = Some(4711) },
         code: "served_already", class: Busy,
         message: "{database} is served already by another process{holder}",
-        cause: "A server runs with this database, or the one before has not ended yet.",
+        cause: "A server runs with this database, the one before has not ended yet, or a migration has the database for itself.",
         advice: "Nothing to do if that server is the one that is meant; otherwise stop it first.",
     }
 

@@ -1,5 +1,6 @@
 //! Integrates staged records: in dependency order, one short transaction at a time.
 
+use std::cell::Cell;
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -79,9 +80,10 @@ impl StagedRun {
             }
             let Some((table, kind)) = self.left.front() else { return Ok(None) };
             let at_most = if self.one_by_one > 0 { 1 } else { CHUNK_RECORDS };
+            let first = Cell::new(None);
             let attempt = || {
-                let groups = &self.left;
-                attempted(|| integrate_chunk(storage, clock, provenance, groups, self.after, at_most, may_go_on))
+                let chunk = ChunkStart { groups: &self.left, after: self.after, first: &first };
+                attempted(|| integrate_chunk(storage, clock, provenance, chunk, at_most, may_go_on))
             };
             // A single failure may be chance.
             let mut outcome = attempt();
@@ -103,7 +105,7 @@ impl StagedRun {
                         continue;
                     }
                     let place = StagedPosition { table, kind: *kind, after: self.after };
-                    set_failed_aside(storage, provenance.source, place, &failure)?
+                    set_failed_aside(storage, provenance.source, place, first.get(), &failure)?
                 }
             };
             let ChunkOutcome::Done { finished, last, slice } = chunk else { return Ok(None) };
@@ -150,7 +152,7 @@ pub(super) fn integrate_staged(
             break;
         }
         let mut integrator = Integrator::new(txn, now, provenance)?;
-        let taken = integrate_groups(&mut integrator, &groups, 0, most)?;
+        let taken = integrate_groups(&mut integrator, &groups, 0, most, &Cell::new(None))?;
         done.add(&integrator.finish()?);
         if taken.bytes >= CHUNK_BYTES / 2 {
             break;
@@ -238,17 +240,22 @@ pub(crate) fn attempted<T>(run: impl FnOnce() -> Result<T>) -> std::result::Resu
     }
 }
 
-/// Puts the one record at a position, at which the database or the code fails, into quarantine.
+/// Puts the one record at a position, at which the database or the code fails, into quarantine. `failed` is its sequence: another
+/// server on this storage may have done so meanwhile, and the next record is none that failed.
 fn set_failed_aside(
     storage: &dyn Storage,
     source: Source,
     place: StagedPosition<'_>,
+    failed: Option<u64>,
     failure: &ChunkFailure,
 ) -> Result<ChunkOutcome> {
     let txn = storage.write()?;
     let Some(row) = txn.staged(source, place.table, place.kind, place.after, 1)?.into_iter().next() else {
         return Ok(ChunkOutcome::Done { finished: 1, last: 0, slice: None });
     };
+    if failed.is_some_and(|failed| failed != row.sequence) {
+        return Ok(ChunkOutcome::Done { finished: 0, last: place.after, slice: None });
+    }
     let quarantine = Quarantine { cause: QuarantineCause::Failed, reason: failure.reason(), waits_for: None };
     txn.quarantine(row.sequence, &quarantine)?;
     txn.commit()?;
@@ -256,13 +263,22 @@ fn set_failed_aside(
     Ok(ChunkOutcome::Done { finished: 0, last: row.sequence, slice: Some(Slice { done, is_full: true }) })
 }
 
+/// Where a chunk begins.
+#[derive(Clone, Copy)]
+struct ChunkStart<'r> {
+    groups: &'r VecDeque<(TableName, StagedKind)>,
+    /// The sequence in the first group.
+    after: u64,
+    /// Gets the sequence of the first record that is taken.
+    first: &'r Cell<Option<u64>>,
+}
+
 /// Integrates one chunk in one transaction: records of as many groups as fit, the first group's after a sequence.
 fn integrate_chunk(
     storage: &dyn Storage,
     clock: &dyn Clock,
     provenance: &Provenance,
-    groups: &VecDeque<(TableName, StagedKind)>,
-    after: u64,
+    ChunkStart { groups, after, first }: ChunkStart<'_>,
     at_most: usize,
     may_go_on: &dyn Fn(&dyn ReadTxn) -> Result<bool>,
 ) -> Result<ChunkOutcome> {
@@ -271,7 +287,7 @@ fn integrate_chunk(
         return Ok(ChunkOutcome::MayNotGoOn);
     }
     let mut integrator = Integrator::new(txn.as_ref(), clock.now(), provenance)?;
-    let taken = integrate_groups(&mut integrator, groups, after, at_most)?;
+    let taken = integrate_groups(&mut integrator, groups, after, at_most, first)?;
     let (finished, last) = (taken.finished, taken.last);
     if taken.records == 0 {
         return Ok(ChunkOutcome::Done { finished, last, slice: None });
@@ -304,12 +320,16 @@ fn integrate_groups(
     groups: &VecDeque<(TableName, StagedKind)>,
     after: u64,
     at_most: usize,
+    first: &Cell<Option<u64>>,
 ) -> Result<StagedPart> {
     let (txn, source) = (integrator.facts.txn, integrator.facts.provenance.source);
     let mut taken = StagedPart { last: after, ..StagedPart::default() };
     for (table, kind) in groups {
         let rows = txn.staged(source, table, *kind, taken.last, at_most - taken.records)?;
         let last = rows.last().map(|row| row.sequence);
+        if taken.records == 0 {
+            first.set(rows.first().map(|row| row.sequence));
+        }
         taken.records += rows.len();
         taken.bytes += rows.iter().map(|row| row.incoming.data.as_str().len()).sum::<usize>();
         integrate_rows(integrator, rows)?;
@@ -344,4 +364,36 @@ fn integrate_rows(integrator: &mut Integrator<'_>, rows: Vec<Buffered>) -> Resul
         }
     }
     txn.settle(&settled)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::v6::Action;
+    use crate::record::{RecordData, SiteId};
+    use crate::storage::MemoryStorage;
+
+    /// Another server on the storage met the same failure, and was faster.
+    #[test]
+    fn only_the_record_that_failed_is_set_aside() {
+        let (storage, source) = (MemoryStorage::new(), Source::Site(SiteId(2)));
+        let table = TableName::from("asset");
+        let txn = storage.write().unwrap();
+        for id in ["fails", "next"] {
+            let record_data = RecordData::parse("{}").unwrap();
+            let record =
+                WireRecord { table_name: table.clone(), record_id: id.into(), action: Action::Update, record_data };
+            txn.stage(&Incoming::new(source, record), Timestamp::from_unix_millis(0)).unwrap();
+        }
+        let first = txn.staged(source, &table, StagedKind::Upserts, 0, 1).unwrap()[0].sequence;
+        txn.commit().unwrap();
+        let place = StagedPosition { table: &table, kind: StagedKind::Upserts, after: 0 };
+        for _ in 0..2 {
+            set_failed_aside(&storage, source, place, Some(first), &ChunkFailure::Panic).unwrap();
+        }
+        let txn = storage.read().unwrap();
+        let set_aside: Vec<_> = txn.quarantined(0, 9).unwrap().into_iter().map(|(row, _)| row.incoming.id).collect();
+        assert_eq!(set_aside, ["fails"]);
+        assert_eq!(txn.staged(source, &table, StagedKind::Upserts, 0, 9).unwrap().len(), 1);
+    }
 }

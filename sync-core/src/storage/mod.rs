@@ -44,6 +44,7 @@ mod migration;
 mod postgres;
 mod pushed;
 mod records;
+mod servers;
 mod settings;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 mod sql;
@@ -72,12 +73,13 @@ pub use migration::{CopiedRows, MigrationEnd, MigrationProgress, MigrationReport
 #[cfg(all(feature = "sqlite", feature = "postgres"))]
 pub(crate) use migration::{migrate, take_back};
 #[cfg(feature = "postgres")]
-pub use postgres::{PostgresAddress, PostgresStorage, ServerLock};
+pub use postgres::{LeaderLock, PostgresAddress, PostgresStorage, ServerLock};
 pub use pushed::{PushedReads, PushedWrites};
 pub use records::{RecordReads, RecordWrites};
 /// The SQLite library of the connection that a [`RecordHook`] receives.
 #[cfg(feature = "sqlite")]
 pub use rusqlite;
+pub use servers::{Remembered, SharedPositions, SharedStorage, TOLD};
 pub use settings::{StateReads, StateWrites};
 #[cfg(feature = "sqlcipher")]
 pub use sqlite::DatabaseKey;
@@ -200,6 +202,11 @@ pub trait Storage: Send + Sync {
     /// # Errors
     /// [`Error::CycleRunning`](crate::Error::CycleRunning) if another cycle has it.
     fn lock_cycle(&self) -> Result<CycleLock>;
+
+    /// What several central servers on this storage share; `None` if only one may work on it at a time.
+    fn servers(&self) -> Option<&dyn SharedStorage> {
+        None
+    }
 
     /// True if it is seen while reading only that the database was moved or copied here, which opening it to write stores. A storage
     /// that is no file has nothing to see.

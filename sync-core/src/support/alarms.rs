@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::alarm::CentralAlarm;
+use crate::alarm::{CentralAlarm, ToldByServer};
 use crate::clock::Timestamp;
 use crate::error::Result;
 use crate::role::Role;
@@ -22,8 +22,17 @@ pub(crate) fn alarms(txn: &dyn ReadTxn, now: Timestamp) -> Result<Vec<CentralAla
     let mut alarms = crate::central::site_activity::written_view(txn, now)?.alarms;
     #[cfg(not(feature = "central"))]
     let mut alarms = Vec::new();
-    let told = state::TOLD_BY_SERVER.get(txn)?.map(|StoredJson(told)| told);
-    let told = told.filter(|told| now.since(told.at) < TOLD_COUNTS);
-    alarms.extend(told.into_iter().flat_map(|told| told.alarms).map(CentralAlarm::of_server));
+    let one = state::TOLD_BY_SERVER.get(txn)?.map(|StoredJson(told)| told);
+    // A storage for remote sites alone has no servers.
+    let several = txn.as_central().map_or_else(|| Ok(Vec::new()), |central| central.told_by_servers())?;
+    let several = several.iter().filter_map(|text| serde_json::from_str::<ToldByServer>(text).ok());
+    let fresh = one.into_iter().chain(several).filter(|told| now.since(told.at) < TOLD_COUNTS);
+    let mut said = Vec::new();
+    for alarm in fresh.flat_map(|told| told.alarms) {
+        if !said.contains(&alarm) {
+            said.push(alarm);
+        }
+    }
+    alarms.extend(said.into_iter().map(CentralAlarm::of_server));
     Ok(alarms)
 }

@@ -1,13 +1,15 @@
 //! What `serve` does beside answering, each on its own thread, until a signal comes.
 
 use std::io::Write as _;
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
 use oms_sync_server::{BackupLog, Pem, Tls};
 use sync_core::clock::{Clock as _, SystemClock, Timestamp};
-use sync_core::{Error, Message, Replica, Site, SyncOptions, Texts};
+use sync_core::{Error, Message, Replica, Site, SyncEvent, SyncOptions, Texts};
 
+use super::lead::Lead;
 use crate::backup::{Owner, Plan, newest_age, take};
 use crate::input::{TEXT_MAX, text_of};
 use crate::output::bytes;
@@ -17,6 +19,12 @@ use crate::signals::{asked_to_reload, interrupted};
 
 /// The interval at which a central server asks the legacy server for news.
 const INTERVAL: Duration = Duration::from_secs(5 * 60);
+
+/// How long to wait for the end of another exchange with the legacy server.
+const AFTER_ANOTHER: Duration = Duration::from_secs(5);
+
+/// How often a server that does not lead sees whether it does now.
+const LOOK_AT_LEAD: Duration = Duration::from_millis(500);
 
 /// How long to wait after a backup that failed.
 const AFTER_FAILED_BACKUP: Duration = Duration::from_secs(10 * 60);
@@ -35,23 +43,30 @@ pub(super) fn say(said: &Message, texts: &Texts) {
     let _ = writeln!(std::io::stderr(), "{}", texts.say(said));
 }
 
-/// Brings stores, names and this server's own role from the legacy server, until a signal comes. Failures are printed
-/// and retried. After the first time it also checks that this server answers at the address that sites get.
-pub(super) fn cycles(site: &Site, texts: &Texts) {
+/// Brings stores, names and this server's own role from the legacy server while this server leads, until a signal comes.
+/// Failures are printed and retried. After the first time it also checks that this server answers at the address that sites get.
+pub(super) fn cycles(site: &Site, lead: &Lead, texts: &Texts) {
     let say = |said: Message| say(&said, texts);
     let failed = |error: &Error| say(says::asking_failed(error.code(), Message::of(error)));
     let mut is_first = true;
+    let mut watch = |event: &SyncEvent| if lead.is_mine() { until_interrupted(event) } else { ControlFlow::Break(()) };
     while !interrupted() {
-        let began = Instant::now();
-        match site.sync(&SyncOptions::default(), &mut until_interrupted) {
+        if !lead.is_mine() {
+            rest(LOOK_AT_LEAD);
+            continue;
+        }
+        let (began, mut interval) = (Instant::now(), INTERVAL);
+        match site.sync(&SyncOptions::default(), &mut watch) {
             Ok(report) => {
                 for warning in &report.warnings {
                     say(common::warning(warning));
                 }
-                if let Some(error) = report.error.filter(|_| !interrupted()) {
+                if let Some(error) = report.error.filter(|_| !interrupted() && lead.is_mine()) {
                     failed(&error);
                 }
             }
+            // A pull of one patient, or what is left of a leader that fell.
+            Err(Error::CycleRunning { .. }) => interval = AFTER_ANOTHER,
             Err(error) => failed(&error),
         }
         if std::mem::take(&mut is_first)
@@ -61,7 +76,7 @@ pub(super) fn cycles(site: &Site, texts: &Texts) {
             say(says::not_found_by_sites(error.code(), Message::of(&error)));
         }
         let reloads = asked_to_reload();
-        rest_unless(INTERVAL.saturating_sub(began.elapsed()), || asked_to_reload() != reloads);
+        rest_unless(interval.saturating_sub(began.elapsed()), || asked_to_reload() != reloads || !lead.is_mine());
     }
 }
 

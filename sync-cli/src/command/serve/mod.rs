@@ -2,6 +2,7 @@
 
 mod check;
 mod chores;
+mod lead;
 
 use std::fs::{File, TryLockError};
 use std::io::{Read as _, Write as _};
@@ -20,6 +21,7 @@ use sync_core::transport::{HttpTransport, Timeouts};
 use sync_core::{Error, ErrorClass, Message, Replica, Role, Site, SyncEvent, Texts};
 
 use self::chores::{CertificateFiles, say};
+use self::lead::Lead;
 use crate::args::{Args, Authentication, Serve};
 use crate::backup::Plan;
 use crate::failure::{CommandOutcome, Failure};
@@ -91,8 +93,12 @@ pub(super) fn run(args: &Args, options: &Serve, out: &Output) -> Result<CommandO
     }
     // Ends with the program at any point: an open transaction is rolled back.
     if let Some(site) = site {
-        let texts = out.texts.clone();
-        std::thread::spawn(move || chores::cycles(&site, &texts));
+        let (texts, lead) = (out.texts.clone(), Arc::new(Lead::of(on_server.is_some())));
+        if let Some(storage) = on_server.clone() {
+            let lead = lead.clone();
+            std::thread::spawn(move || lead.keep(&storage));
+        }
+        std::thread::spawn(move || chores::cycles(&site, &lead, &texts));
     }
     if let Some((to, log)) = options.backup_to.clone().zip(backup_log) {
         let (replica, folder, texts) = (replica.clone(), backed_up, out.texts.clone());
@@ -271,7 +277,8 @@ fn certificate_files(options: &Serve) -> Result<Option<CertificateFiles>, Error>
     }
 }
 
-/// What keeps a second `serve` from the same database.
+/// What keeps others from the database: a second `serve` from a file, and on a PostgreSQL server, where several may serve, whoever
+/// needs the database alone.
 enum ServedOnce {
     #[allow(dead_code, reason = "held for its drop")]
     File(File),
@@ -280,7 +287,7 @@ enum ServedOnce {
 
 impl ServedOnce {
     /// # Errors
-    /// Another process serves the database now: the connection that held the lock broke.
+    /// Another process has the database for itself now: the connection that held the lock broke.
     fn check(&mut self, args: &Args) -> Result<(), Error> {
         let is_kept = match self {
             Self::OnServer(lock) => lock.is_kept(),

@@ -5,6 +5,8 @@ use std::net::IpAddr;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use crate::clock::Timestamp;
+
 /// Refusals without a wait.
 const FREE: u32 = 10;
 /// The time after which one more is allowed.
@@ -105,6 +107,60 @@ impl Attempts {
     }
 }
 
+/// The kind of the refused attempts that several servers share.
+pub(crate) const SHARED: &str = "refused";
+
+/// After this time all attempts are regained.
+pub(crate) const ALL_REGAINED: Duration = Duration::from_secs(REGAINED.as_secs() * FREE as u64);
+
+/// Refused attempts as several servers share them: a count, and the time by their common clock up to which regained ones are
+/// counted.
+impl Attempts {
+    /// The key of the attempts of a name from an address.
+    pub(crate) fn shared_key(site: &str, from: Option<IpAddr>, is_own: bool) -> String {
+        let AttemptKey { site, from, is_own } = AttemptKey::new(site, from, is_own);
+        let from = from.map_or_else(|| "-".to_owned(), |from| from.to_string());
+        format!("{} {from} {site}", u8::from(is_own))
+    }
+
+    /// Takes over what all servers know, unless this one knows of more. `clocks` are the common time and this server's.
+    pub(crate) fn learn(
+        &self,
+        (site, from, is_own): (&str, Option<IpAddr>, bool),
+        shared: &str,
+        clocks: (Timestamp, Duration),
+    ) {
+        let (_, now) = clocks;
+        let Some(shared) = RefusedAttempts::of_shared(shared, clocks) else { return };
+        let mut remembered = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let key = AttemptKey::new(site, from, is_own);
+        let known = remembered.get(&key).map_or(0, |known| known.now(now).count);
+        if shared.now(now).count > known {
+            remembered.insert(key, shared);
+        }
+    }
+
+    /// What all servers know once this attempt is counted too.
+    pub(crate) fn counted(shared: Option<&str>, attempt: Attempt, now: Timestamp) -> String {
+        // By the common clock alone.
+        let none = RefusedAttempts { count: 0, at: Duration::ZERO, is_of_a_site: attempt.is_of_a_site };
+        let clock = Duration::from_millis(now.unix_millis().unsigned_abs());
+        let before = shared.and_then(|shared| RefusedAttempts::of_shared(shared, (now, clock)));
+        let before = before.unwrap_or(RefusedAttempts { at: clock, ..none }).now(clock);
+        let count = before.count.saturating_add(1).min(FREE);
+        format!("{count} {} {}", before.at.as_millis(), u8::from(attempt.is_of_a_site))
+    }
+}
+
+impl RefusedAttempts {
+    fn of_shared(text: &str, (common, now): (Timestamp, Duration)) -> Option<Self> {
+        let mut parts = text.split(' ');
+        let (count, at, is_of_a_site) = (parts.next()?, parts.next()?, parts.next()?);
+        let age = common.since(Timestamp::from_unix_millis(at.parse().ok()?));
+        Some(Self { count: count.parse().ok()?, at: now.saturating_sub(age), is_of_a_site: is_of_a_site == "1" })
+    }
+}
+
 /// Makes room: drops entries without recent refusals, then a quarter of the rest. Made-up names do not erase the
 /// refusals of an attacker.
 fn forget_the_least_guilty(remembered: &mut HashMap<AttemptKey, RefusedAttempts>, now: Duration) {
@@ -153,6 +209,35 @@ mod tests {
         attempts.refused("a", guess(HERE), later);
         assert!(attempts.wait("a", HERE, false, later).is_some());
         assert_eq!(attempts.wait("a", HERE, false, later + REGAINED * FREE), None);
+    }
+
+    #[test]
+    fn what_several_servers_count_adds_up() {
+        let (here, there) = (Attempts::default(), Attempts::default());
+        let common = |seconds: i64| Timestamp::from_unix_millis(1_000_000_000 + seconds * 1000);
+        let of_site = ("a", HERE, false);
+        let mut shared = None;
+        for _ in 0..FREE {
+            shared = Some(Attempts::counted(shared.as_deref(), guess(HERE), common(0)));
+        }
+        let shared = shared.unwrap();
+        // Each has a monotonic clock of its own.
+        here.learn(of_site, &shared, (common(10), Duration::from_secs(500)));
+        assert_eq!(here.wait("a", HERE, false, Duration::from_secs(500)), Some(Duration::from_secs(20)));
+        there.learn(of_site, &shared, (common(31), Duration::from_secs(90_000)));
+        assert_eq!(there.wait("a", HERE, false, Duration::from_secs(90_000)), None, "one is regained");
+        assert_eq!(there.refusals("a", HERE, Duration::from_secs(90_000)), FREE - 1);
+        // A server that knows of more keeps that.
+        here.learn(of_site, &Attempts::counted(None, guess(HERE), common(10)), (common(10), Duration::from_secs(500)));
+        assert!(here.wait("a", HERE, false, Duration::from_secs(500)).is_some());
+        let later = Attempts::counted(Some(&shared), guess(HERE), common(i64::MAX / 10_000));
+        there.learn(("b", HERE, false), &later, (common(i64::MAX / 10_000), Duration::ZERO));
+        assert_eq!(there.refusals("b", HERE, Duration::ZERO), 1, "{later}");
+        for broken in ["", "x", "1 2", "-1 0 1", "1 x 1"] {
+            there.learn(("c", HERE, false), broken, (common(0), Duration::ZERO));
+            assert_eq!(there.refusals("c", HERE, Duration::ZERO), 0, "{broken:?}");
+        }
+        assert_ne!(Attempts::shared_key("a", HERE, false), Attempts::shared_key("a", HERE, true));
     }
 
     #[test]

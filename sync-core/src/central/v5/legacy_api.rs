@@ -125,7 +125,7 @@ impl Central {
         // A position that is not below any earlier one: that of the next of these records, else of the last one; if
         // none is left, the site's own.
         let last = data.last().map_or(from.0.saturating_sub(1), |record| record.position);
-        self.activity.note_stores_asked(site, from);
+        self.note_stores_asked(site, from)?;
         Ok(CentralBatch { max_cursor: beyond.map_or(last, |row| row.cursor.0), data })
     }
 }

@@ -283,6 +283,7 @@ impl Central {
         }
         let another = || other("The file was not taken: another one came under this id before");
         let _one_at_a_time = self.naming_upload.lock().unwrap_or_else(PoisonError::into_inner);
+        let _on_all_servers = self.storage.servers().map(|servers| servers.take_upload_turn()).transpose()?;
         // Complete bytes stay, even if the reference has changed: only identical bytes may repair them on the disk.
         let known = self.hash_when_it_came(&id)?;
         match hash_file(&store.path(&id), |_| Ok(()))? {

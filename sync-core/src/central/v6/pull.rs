@@ -56,7 +56,7 @@ impl Central {
             self.note_first_pull(site, &request.sync_v5_settings.username)?;
         }
         let txn = self.storage.read()?;
-        self.activity.note_pulled_from(site, request.cursor.meant(txn.last_cursor()?));
+        self.note_pulled_from(site, request.cursor.meant(txn.last_cursor()?))?;
         batch.lost_history = copied_databases::lost_history(txn.as_ref(), site)?;
         if request.is_initialised && request.push_chain.is_some() {
             // Other copies were refused above: this is the one that goes on.

@@ -3,8 +3,11 @@
 use crate::clock::Timestamp;
 use crate::error::Result;
 use crate::record::{Cursor, SiteId};
+use crate::storage::SharedPositions;
+#[cfg(doc)]
+use crate::storage::TOLD;
 
-/// The visits of a site, for the administrator of central; no decision depends on them.
+/// The visits of a site, for the administrator of central.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SiteActivity {
     /// Its number.
@@ -43,6 +46,15 @@ pub trait ActivityReads {
     fn activity(&self) -> Result<Vec<SiteActivity>>;
     /// The visits of one site, if it ever came.
     fn activity_of(&self, site: SiteId) -> Result<Option<SiteActivity>>;
+    /// How far a site has read, as its requests show at all servers that use this storage at once. `None` if only one can, which
+    /// keeps that in its memory.
+    fn shared_positions(&self, _site: SiteId) -> Result<Option<SharedPositions>> {
+        Ok(None)
+    }
+    /// What each server that uses this storage says of itself ([`TOLD`]). Nothing if only one can.
+    fn told_by_servers(&self) -> Result<Vec<String>> {
+        Ok(Vec::new())
+    }
 }
 
 /// Writes the visits of sites.

@@ -16,8 +16,11 @@ use crate::text::sentences::input;
 
 /// How long to wait for a connection.
 const CONNECT: Duration = Duration::from_secs(10);
-/// After this time without a sign of life from the server, a connection counts as broken.
-const SILENCE: Duration = Duration::from_secs(10);
+/// After this time without a sign of life from the server's machine, a connection counts as broken.
+const SILENCE: Duration = Duration::from_secs(8);
+/// An idle connection is asked for a sign of life after this time, and then so often.
+const ASK_AFTER: Duration = Duration::from_secs(3);
+const ASK_AGAIN: Duration = Duration::from_secs(2);
 
 /// The address of a database: `postgres://USER@HOST:PORT/DATABASE`, as other programs write it.
 ///
@@ -97,7 +100,11 @@ impl PostgresAddress {
         config.ssl_mode(if is_encrypted { SslMode::Require } else { SslMode::Disable });
         config.application_name("oms-sync");
         config.connect_timeout(CONNECT);
-        config.keepalives_idle(SILENCE).keepalives_interval(SILENCE / 5).keepalives_retries(3);
+        config
+            .keepalives_idle(ASK_AFTER)
+            .keepalives_interval(ASK_AGAIN)
+            .keepalives_retries(2)
+            .tcp_user_timeout(SILENCE);
         Ok(Self { config, is_encrypted, root_certificates, password_file, shown })
     }
 

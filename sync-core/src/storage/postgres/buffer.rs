@@ -227,6 +227,7 @@ impl PostgresTxn<'_> {
              UPDATE sync_buffer SET state = 'staged', reason = NULL, waits_for_table = NULL, waits_for_id = NULL, \
              was_set_aside = true WHERE {chosen}"
         );
+        self.announce_work();
         self.execute(&sql, params)
     }
 }

@@ -24,13 +24,20 @@ const POOL_WAIT: Duration = Duration::from_secs(10);
 /// A connection forgets its prepared statements once there are more.
 const STATEMENTS_MAX: usize = 300;
 
+/// Begins a transaction that others may have to wait for: in the queue for as long as some transactions before it may take, and not
+/// for one whose process does nothing in it, because it hangs or its network failed.
+pub(super) const BEGIN_IN_TURN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL lock_timeout = '30s'; \
+    SET LOCAL idle_in_transaction_session_timeout = '5s'";
+
 /// The oldest PostgreSQL that is supported, as its `server_version_num`.
 const OLDEST: i32 = 130_000;
 
 /// What each connection is set to. Every statement has an index to go by, and none is to be planned otherwise while a table is
 /// too new for its statistics. A plan is made once for each statement and connection. A server that is told to confirm commits
-/// before they are on the disk does not do so for us.
-const SETTINGS: &str = "SET plan_cache_mode = force_generic_plan; SET enable_seqscan = off; SET enable_bitmapscan = off; \
+/// before they are on the disk does not do so for us. A client that the server does not hear from any more, because its machine
+/// or the network between failed, holds nobody up for more than ten seconds.
+const SETTINGS: &str = "SET lock_timeout = '10s'; SET tcp_user_timeout = '8s'; SET tcp_keepalives_idle = 3; \
+    SET tcp_keepalives_interval = 2; SET tcp_keepalives_count = 2; SET plan_cache_mode = force_generic_plan; SET enable_seqscan = off; SET enable_bitmapscan = off; \
     SET enable_hashjoin = off; SET enable_mergejoin = off; SET jit = off; \
     SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'; \
     SELECT current_setting('server_version_num'), current_setting('server_encoding')";
@@ -124,6 +131,17 @@ impl Connection {
         Ok(())
     }
 
+    /// Waits until the server sends a notice, or for this time. Returns whether it sent any.
+    pub(super) fn wait_for_notice(&mut self, timeout: Duration) -> Result<bool> {
+        use postgres::fallible_iterator::FallibleIterator as _;
+        let shown = self.shown.clone();
+        let failed = |error| database_error(&shown, error);
+        let mut notices = self.client()?.notifications();
+        let is_first = notices.timeout_iter(timeout).next().map_err(failed)?.is_some();
+        while is_first && notices.iter().next().map_err(failed)?.is_some() {}
+        Ok(is_first)
+    }
+
     /// Runs a statement; returns the number of rows that it changed.
     pub(super) fn execute(&mut self, sql: &str, params: Params<'_>) -> Result<u64> {
         let statement = self.statement(sql)?;
@@ -177,6 +195,27 @@ impl Pool {
         Connection::open(address).map(|connection| (connection, false)).inspect_err(|_| self.count_back())
     }
 
+    /// Does work outside a transaction. If the server closed the connection while nobody used it, another one does it.
+    pub(super) fn at_once<T>(
+        &self,
+        address: &PostgresAddress,
+        work: impl Fn(&mut Connection) -> Result<T>,
+    ) -> Result<T> {
+        loop {
+            let (mut connection, was_idle) = self.lend(address)?;
+            let done = work(&mut connection);
+            let tries_again = done.is_err() && was_idle && connection.is_broken();
+            if done.is_err() && !connection.is_broken() {
+                // The work may have begun a transaction.
+                let _ = connection.simple("ROLLBACK");
+            }
+            self.give_back(connection);
+            if !tries_again {
+                return done;
+            }
+        }
+    }
+
     /// Takes a connection back, outside a transaction, and keeps it if it can be used again.
     pub(super) fn give_back(&self, connection: Connection) {
         let mut state = self.state.lock();
@@ -206,7 +245,7 @@ pub(super) fn in_turn(
     lock: String,
     work: impl FnOnce(&mut Connection) -> Result<()>,
 ) -> Result<()> {
-    connection.simple(&format!("BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL lock_timeout = '10s'; {lock}"))?;
+    connection.simple(&format!("{BEGIN_IN_TURN}; {lock}"))?;
     let done = work(connection).and_then(|()| connection.simple("COMMIT").map(drop));
     if done.is_err() {
         let _ = connection.simple("ROLLBACK");

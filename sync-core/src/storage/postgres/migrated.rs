@@ -8,7 +8,7 @@ use postgres::types::ToSql;
 use super::address::PostgresAddress;
 use super::connection::{Connection, in_turn};
 use super::counts::PART;
-use super::lock::{CYCLE, SERVER, SessionLock, WRITER};
+use super::lock::{CYCLE, SERVER, SessionLock, Sharing, WRITER};
 use super::schema::{self, Opening, PLACE, setting};
 use super::text::{Stored, Text};
 use super::txn::Column;
@@ -65,8 +65,8 @@ impl ServerEnd {
     fn open(address: &PostgresAddress, connection: Connection, witness: Option<&Path>) -> Result<Self> {
         let shown = address.to_string();
         let served = || Error::ServedAlready { database: shown.clone(), holder: None };
-        let server = SessionLock::take(address, SERVER)?.ok_or_else(served)?;
-        let cycle = SessionLock::take(address, CYCLE)?.ok_or(Error::CycleRunning { holder: None })?;
+        let server = SessionLock::take(address, SERVER, Sharing::Alone)?.ok_or_else(served)?;
+        let cycle = SessionLock::take(address, CYCLE, Sharing::Alone)?.ok_or(Error::CycleRunning { holder: None })?;
         let (locks, witness) = ([server, cycle], Witness::at(witness));
         Ok(Self { shown, connection, witness, is_snapshot: false, locks })
     }

@@ -17,6 +17,7 @@ mod records;
 mod schema;
 mod select;
 mod selection_sql;
+mod servers;
 mod settings;
 mod site_pushes;
 mod sites;
@@ -29,14 +30,14 @@ mod witness;
 use std::path::Path;
 
 pub use self::address::PostgresAddress;
-pub use self::lock::ServerLock;
-use self::lock::{CYCLE, SERVER, SessionLock};
+use self::lock::{CYCLE, SERVER, SessionLock, Sharing};
+pub use self::lock::{LeaderLock, ServerLock};
 #[cfg(feature = "sqlite")]
 pub(super) use self::migrated::ServerEnd;
 use self::parts::SharedParts;
 use self::schema::Opening;
 use self::txn::PostgresTxn;
-use super::{CycleLock, ReadTxn, Storage, WriteTxn};
+use super::{CycleLock, ReadTxn, SharedStorage, Storage, WriteTxn};
 use crate::error::{Error, Result};
 
 /// A storage for a central server in a database on a PostgreSQL server, 13 or newer, durable at each commit.
@@ -111,19 +112,28 @@ impl PostgresStorage {
         &self.parts.address
     }
 
-    /// Takes the lock that allows only one central server at a time on this database; `None` if another one has it. It needs a
-    /// connection of its own, straight to PostgreSQL or through a pooler that lends connections for a whole session.
+    /// Takes part in the lock that all central servers on this database share, so that nobody has it for himself meanwhile, such
+    /// as a migration; `None` if somebody has. It needs a connection of its own, straight to PostgreSQL or through a pooler
+    /// that lends connections for a whole session.
     ///
     /// # Errors
     /// The database cannot be reached; `database_failed` behind a pooler that lends connections for one transaction.
     pub fn lock_server(&self) -> Result<Option<ServerLock>> {
-        let Some(mut lock) = SessionLock::take(&self.parts.address, SERVER)? else { return Ok(None) };
+        let Some(mut lock) = SessionLock::take(&self.parts.address, SERVER, Sharing::Shared)? else { return Ok(None) };
         if !lock.is_held() {
             let source =
                 "a lock of this session was lost at once: a pooler lends the connection for one transaction only";
             return Err(Error::Database { source: source.into() });
         }
         Ok(Some(ServerLock { address: self.parts.address.clone(), lock: Some(lock) }))
+    }
+
+    /// Makes this server the one that refreshes from the legacy server; `None` if another one leads.
+    ///
+    /// # Errors
+    /// The database cannot be reached.
+    pub fn lock_leader(&self) -> Result<Option<LeaderLock>> {
+        LeaderLock::take(&self.parts.address)
     }
 }
 
@@ -140,9 +150,13 @@ impl Storage for PostgresStorage {
     }
 
     fn lock_cycle(&self) -> Result<CycleLock> {
-        match SessionLock::take(&self.parts.address, CYCLE)? {
+        match SessionLock::take(&self.parts.address, CYCLE, Sharing::Alone)? {
             Some(lock) => Ok(CycleLock::new(lock)),
             None => Err(Error::CycleRunning { holder: None }),
         }
+    }
+
+    fn servers(&self) -> Option<&dyn SharedStorage> {
+        (!self.only_reads).then_some(&self.parts as &dyn SharedStorage)
     }
 }

@@ -11,7 +11,7 @@ use crate::storage::state::{LOST, with_gap};
 use crate::text::sentences::input;
 
 /// The migrations: each upgrades the schema from its index to the next version; a released one never changes.
-pub(super) const MIGRATIONS: &[&str] = &[include_str!("0001.sql")];
+pub(super) const MIGRATIONS: &[&str] = &[include_str!("0001.sql"), include_str!("0002.sql")];
 
 /// What is in the schema that new tables go to: that of another program, or nothing. What extensions brought does not count.
 const OTHERS: &str = "SELECT count(*) FROM pg_class c WHERE c.relnamespace = current_schema()::regnamespace \

@@ -97,6 +97,7 @@ impl SitePushWrites for PostgresTxn<'_> {
 
     fn request_integration(&self, site: SiteId, at: Timestamp) -> Result<()> {
         let sql = "INSERT INTO sync_integration (site_id, requested_at) VALUES ($1, $2) ON CONFLICT DO NOTHING";
+        self.announce_work();
         self.execute(sql, &[&site.0, &at.to_string()]).map(drop)
     }
 

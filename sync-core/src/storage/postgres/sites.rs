@@ -7,11 +7,11 @@ use super::text::Text;
 use super::txn::{Column, PostgresTxn, text, text_or_none};
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
-use crate::record::{RecordData, RecordId, SiteId, TableName};
+use crate::record::{Cursor, RecordData, RecordId, SiteId, TableName};
 use crate::storage::sql::{ActivityRow, data, limited, position, read_activity, signed};
 use crate::storage::{
-    ActivityReads, ActivityWrites, CHUNK_BYTES, LegacyMirrorReads, LegacyMirrorWrites, MirroredRecord, SiteActivity,
-    SiteEntry, SiteReads, SiteWrites,
+    ActivityReads, ActivityWrites, CHUNK_BYTES, LegacyMirrorReads, LegacyMirrorWrites, MirroredRecord, SharedPositions,
+    SiteActivity, SiteEntry, SiteReads, SiteWrites, TOLD,
 };
 
 const SITE: &str = "SELECT site_id, uuid, name, secret, hardware_id, last_pull_at FROM sync_site";
@@ -80,16 +80,43 @@ impl ActivityReads for PostgresTxn<'_> {
     fn activity_of(&self, site: SiteId) -> Result<Option<SiteActivity>> {
         self.first(&format!("{ACTIVITY} WHERE site_id = $1"), &[&site.0], activity_row)?.map(read_activity).transpose()
     }
+
+    fn shared_positions(&self, site: SiteId) -> Result<Option<SharedPositions>> {
+        let sql = "SELECT kind, value FROM sync_remembered WHERE kind = ANY ($1) AND key = $2";
+        let kinds = [SharedPositions::READ_TO, SharedPositions::ASKED_FROM, SharedPositions::STORES_ASKED_FROM];
+        let key = site.0.to_string();
+        let found = self.all(sql, &[&kinds.as_slice(), &key], |row| Ok((text(row, 0)?, text(row, 1)?)))?;
+        let of = |kind: &str| found.iter().find(|(of, _)| of == kind).and_then(|(_, value)| remembered_position(value));
+        Ok(Some(SharedPositions {
+            read_to: of(SharedPositions::READ_TO),
+            asked_from: of(SharedPositions::ASKED_FROM),
+            stores_asked_from: of(SharedPositions::STORES_ASKED_FROM),
+        }))
+    }
+
+    fn told_by_servers(&self) -> Result<Vec<String>> {
+        self.all("SELECT value FROM sync_remembered WHERE kind = $1 ORDER BY key", &[&TOLD], |row| text(row, 0))
+    }
+}
+
+/// The position in a remembered value.
+fn remembered_position(text: &str) -> Option<Cursor> {
+    text.parse().ok().map(Cursor)
 }
 
 impl ActivityWrites for PostgresTxn<'_> {
     fn note_activity(&self, activity: &SiteActivity) -> Result<()> {
+        // Each server writes what it saw from time to time, so that an earlier visit may come later.
         let sql = "INSERT INTO sync_activity AS known (site_id, name, app_version, seen_at, pulled_at, pushed_at, read_to) \
-                   VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (site_id) DO UPDATE SET name = excluded.name, \
-                   app_version = excluded.app_version, seen_at = excluded.seen_at, \
-                   pulled_at = coalesce(excluded.pulled_at, known.pulled_at), \
-                   pushed_at = coalesce(excluded.pushed_at, known.pushed_at), \
-                   read_to = coalesce(excluded.read_to, known.read_to)";
+                   VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (site_id) DO UPDATE SET \
+                   name = CASE WHEN excluded.seen_at >= known.seen_at THEN excluded.name ELSE known.name END, \
+                   app_version = CASE WHEN excluded.seen_at >= known.seen_at THEN excluded.app_version \
+                       ELSE known.app_version END, \
+                   seen_at = greatest(excluded.seen_at, known.seen_at), \
+                   pulled_at = greatest(excluded.pulled_at, known.pulled_at), \
+                   pushed_at = greatest(excluded.pushed_at, known.pushed_at), \
+                   read_to = CASE WHEN excluded.seen_at >= known.seen_at OR known.read_to IS NULL \
+                       THEN coalesce(excluded.read_to, known.read_to) ELSE known.read_to END";
         let params: Params<'_> = &[
             &activity.site.0,
             &Text(&activity.name),

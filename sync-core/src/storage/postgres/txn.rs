@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use postgres::Row;
 
-use super::connection::{Connection, Params, Pool};
+use super::connection::{BEGIN_IN_TURN, Connection, Params, Pool};
 use super::fault::database_error;
 use super::lock::WRITER;
 use super::parts::SharedParts;
@@ -31,6 +31,8 @@ pub(super) struct PostgresTxn<'s> {
     /// The newest cursor ever used; 0 before the first.
     newest: Cell<i64>,
     commits: i64,
+    /// True if the commit tells all servers that pushed records wait for integration.
+    announces: Cell<bool>,
     /// Whether there are any tombstones.
     pub(super) any_tombstones: Cell<bool>,
     /// The rows that each part of each audience has gained or lost, and that are not written yet.
@@ -54,6 +56,9 @@ impl Drop for Lent<'_> {
     }
 }
 
+/// The channel on which a commit tells all servers that pushed records wait for integration.
+pub(super) const WORK: &str = "oms_sync_work";
+
 /// What is asked at the beginning of each transaction.
 const POSITION: &str = "SELECT newest, commits, EXISTS (SELECT FROM sync_change) FROM sync_position";
 
@@ -68,7 +73,7 @@ impl<'s> PostgresTxn<'s> {
     pub(super) fn writing(storage: &'s SharedParts, turn: WriterTurn<'s>) -> Result<Self> {
         let (lock, moved) = (WRITER.in_transaction(), marks::MOVED);
         let begin = format!(
-            "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL lock_timeout = '10s'; {lock}; \
+            "{BEGIN_IN_TURN}; {lock}; \
              SELECT newest, commits, EXISTS (SELECT FROM sync_change), \
              (SELECT value FROM sync_state WHERE key = '{moved}') FROM sync_position"
         );
@@ -106,13 +111,21 @@ impl<'s> PostgresTxn<'s> {
             is_open: Cell::new(true),
             newest: Cell::new(number(0)?),
             commits: number(1)?,
+            announces: Cell::new(false),
             any_tombstones: Cell::new(any_tombstones),
             counts: RefCell::default(),
             lately: RefCell::default(),
         };
+        // What other processes committed meanwhile.
+        storage.witness.rise(txn.commits.unsigned_abs(), Cursor(txn.newest.get().unsigned_abs()));
         // A process that opened it before may still run.
         marks::refuse_moved(&storage.address.to_string(), row.get(3).and_then(Option::as_deref))?;
         Ok(txn)
+    }
+
+    /// Has the commit tell all servers that pushed records wait for integration.
+    pub(super) fn announce_work(&self) {
+        self.announces.set(true);
     }
 
     /// The newest cursor ever used; 0 before the first.
@@ -193,8 +206,9 @@ impl WriteTxn for PostgresTxn<'_> {
     fn commit(self: Box<Self>) -> Result<()> {
         self.write_counts()?;
         let (newest, commits) = (self.newest.get(), self.commits + 1);
+        let notice = if self.announces.get() { format!("NOTIFY {WORK}; ") } else { String::new() };
         // The update fails where an earlier statement failed: PostgreSQL would answer a mere COMMIT without an error then.
-        self.simple(&format!("UPDATE sync_position SET newest = {newest}, commits = {commits}; COMMIT"))?;
+        self.simple(&format!("UPDATE sync_position SET newest = {newest}, commits = {commits}; {notice}COMMIT"))?;
         self.is_open.set(false);
         self.storage.witness.rise(commits.unsigned_abs(), Cursor(newest.unsigned_abs()));
         Ok(())
