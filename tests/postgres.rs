@@ -260,6 +260,10 @@ fn a_writer_that_hangs_does_not_keep_the_others_waiting() {
 fn one_leads_until_its_connection_ends_or_it_is_silent() {
     let database = or_skip!(PostgresServer::of_this_process()).new_database();
     let (first, second) = (open(&database), open(&database));
+    // PostgreSQL shows which sessions belong together.
+    let unnamed =
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'oms-sync'";
+    assert_eq!(database.sql(unnamed), "0");
     let mut lead = first.lock_leader().unwrap().unwrap();
     assert!(second.lock_leader().unwrap().is_none() && lead.confirm());
     assert_eq!(cut_holders(&database, 5), "1");

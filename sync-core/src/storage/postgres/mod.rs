@@ -101,7 +101,7 @@ impl PostgresStorage {
 
     fn open_with(address: &PostgresAddress, witness: Option<&Path>, opening: Opening) -> Result<Self> {
         let parts = SharedParts::new(address, witness);
-        let (mut connection, _) = parts.pool.lend(address)?;
+        let (mut connection, _) = parts.pool.lend(&parts.address)?;
         let prepared = schema::prepare(&parts, &mut connection, opening);
         parts.pool.give_back(connection);
         prepared.map(|()| Self { parts, only_reads: opening == Opening::Read })
