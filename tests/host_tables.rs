@@ -316,7 +316,7 @@ fn a_mistake_in_the_hosts_sql_is_shown_as_one_and_the_librarys_tables_are_not_to
 /// What a hook does to the library's tables would be committed with the record.
 #[test]
 fn a_hook_and_a_query_leave_the_librarys_tables_and_settings_alone() {
-    const REFUSED: [&str; 8] = [
+    const REFUSED: [&str; 12] = [
         "DELETE FROM sync_state",
         "DROP TABLE sync_record",
         "UPDATE sync_record SET data = '{}'",
@@ -325,6 +325,10 @@ fn a_hook_and_a_query_leave_the_librarys_tables_and_settings_alone() {
         "CREATE TRIGGER t AFTER INSERT ON sync_record BEGIN SELECT 1; END",
         "ATTACH ':memory:' AS other",
         "INSERT INTO traps VALUES (1)",
+        "ALTER TABLE mine RENAME TO sync_mine",
+        "CREATE TABLE held (id TEXT REFERENCES sync_record (record_id))",
+        "CREATE VIEW seen AS SELECT 1",
+        "DROP TABLE mine",
     ];
     let folder = tempfile::tempdir().expect("a temporary folder");
     let said = Arc::new(Mutex::new(Vec::new()));
@@ -336,7 +340,7 @@ fn a_hook_and_a_query_leave_the_librarys_tables_and_settings_alone() {
         }
         connection.execute("INSERT INTO mine VALUES (?1)", [record.id.as_str()])?;
         connection.query_row("SELECT count(*) FROM sync_record", (), |row| row.get::<_, i64>(0))?;
-        connection.execute_batch("CREATE TABLE IF NOT EXISTS later (id TEXT); PRAGMA user_version")?;
+        connection.execute_batch("SAVEPOINT s; UPDATE mine SET id = id; RELEASE s; PRAGMA user_version")?;
         Ok(())
     };
     let tables = "CREATE TABLE IF NOT EXISTS mine (id TEXT PRIMARY KEY); CREATE TABLE IF NOT EXISTS traps (id TEXT); \

@@ -34,8 +34,9 @@ pub struct HookedRecord<'r> {
 /// A host keeps its own tables in the same file, and changes them here with the given connection: its changes are
 /// committed with the record, or not at all. The hook is called for each record of a first sync too, so it should be
 /// quick. It must not commit or roll back: that is undone with the whole transaction, and is an
-/// [`Error::HostFailed`](crate::Error::HostFailed); savepoints are allowed. A statement that would change a table that begins with `sync_`, a
-/// setting of the database (`PRAGMA`) or another file is refused with SQLite's error "not authorized".
+/// [`Error::HostFailed`](crate::Error::HostFailed); savepoints are allowed. It writes rows of the host's own tables, which
+/// [`ReplicaBuilder::host_tables`](crate::ReplicaBuilder::host_tables) makes: a statement that would make, change or drop a table, write to one
+/// that begins with `sync_`, to a setting of the database (`PRAGMA`) or to another file is refused with SQLite's error "not authorized".
 ///
 /// It runs within the writing transaction, so it writes with the given connection and not through the replica: that is refused on
 /// its own thread ([`Error::BadInput`](crate::Error::BadInput)). Another thread that writes waits until the transaction ends. If the hook waits

@@ -103,6 +103,26 @@ pub(super) fn only_reads(context: AuthContext<'_>) -> Authorization {
     })
 }
 
+/// True for an action of a host's hook, which writes rows and makes nothing. SQLite does not tell the authorizer the new name of a table,
+/// nor what a table refers to; where tables are made, [`run`] looks at them afterwards, which would cost a hook time at each record.
+pub(super) fn may_write_rows(action: &AuthAction<'_>) -> bool {
+    let makes_or_drops = matches!(
+        action,
+        AuthAction::CreateTable { .. }
+            | AuthAction::CreateVtable { .. }
+            | AuthAction::CreateIndex { .. }
+            | AuthAction::CreateTrigger { .. }
+            | AuthAction::CreateView { .. }
+            | AuthAction::AlterTable { .. }
+            | AuthAction::DropTable { .. }
+            | AuthAction::DropVtable { .. }
+            | AuthAction::DropIndex { .. }
+            | AuthAction::DropTrigger { .. }
+            | AuthAction::DropView { .. }
+    );
+    !makes_or_drops && may_write(action)
+}
+
 pub(super) fn answer(is_permitted: bool) -> Authorization {
     if is_permitted { Authorization::Allow } else { Authorization::Deny }
 }

@@ -9,15 +9,15 @@ use rusqlite::hooks::AuthContext;
 use crate::error::{Cause, Result};
 
 use super::fault::database_error;
-use super::host_tables::{answer, may_write};
+use super::host_tables::{answer, may_write_rows};
 
 /// Why the transaction is over.
 const ENDED: &str =
     "the hook ended the transaction, by COMMIT or ROLLBACK: it belongs to the library, and all of it was undone";
 
 /// Refuses each commit on a connection while a hook of a host runs: SQLite rolls the transaction back instead. A hook that rolled it back
-/// itself is noticed. Statements of the hook that would change the library's tables or settings of the database are refused when they are
-/// prepared. The authorizer that does so is set once, because SQLite prepares all statements anew whenever one is set; the library's own
+/// itself is noticed. Statements of the hook that would change the library's tables, make tables or change settings of the database are refused
+/// when they are prepared. The authorizer that does so is set once, because SQLite prepares all statements anew whenever one is set; the library's own
 /// statements are prepared once too, so no record costs more.
 #[derive(Default)]
 pub(super) struct TransactionGuard(Arc<Flags>);
@@ -50,7 +50,7 @@ impl TransactionGuard {
         connection.rollback_hook(Some(notes)).map_err(database_error)?;
         let flags = guard.0.clone();
         let permits = move |context: AuthContext<'_>| {
-            answer(!flags.watches.load(Ordering::Relaxed) || may_write(&context.action))
+            answer(!flags.watches.load(Ordering::Relaxed) || may_write_rows(&context.action))
         };
         connection.authorizer(Some(permits)).map_err(database_error)?;
         Ok(guard)
