@@ -6,7 +6,7 @@ use sync_core::central::SiteList;
 use sync_core::record::{Fields, Writers, record_type};
 use sync_core::storage::QuarantineCause;
 use sync_core::support::{
-    Awaited, AwaitedRoute, AwaitedState, Retried, RetrySelection, SetAside, SetAsideGroup, StoreElsewhere, source_name,
+    Awaited, AwaitedRoute, AwaitedState, RecordStore, Retried, RetrySelection, SetAside, SetAsideGroup, source_name,
 };
 
 use super::layout::{facts, moment, say, short, wrapped};
@@ -180,7 +180,7 @@ fn show(found: &SetAside, names: &SiteNames, is_own_list: bool, out: &Output) ->
 }
 
 /// Where the store of a record is active that is not active on the site which sent the record.
-fn where_active(store: &StoreElsewhere, found: &SetAside, names: &SiteNames) -> Message {
+fn where_active(store: &RecordStore, found: &SetAside, names: &SiteNames) -> Message {
     let (id, sender) = (store.store_id.as_str(), names.source(&found.from));
     let store_named = match (&store.name, &store.code) {
         (Some(name), Some(code)) => shown::store_named(id, name, code),

@@ -6,7 +6,7 @@ use serde_json::value::RawValue;
 
 use super::datetime::{Date, DateTime, is_legacy_date};
 use super::json::string;
-use super::portable::{flaw, is_portable};
+use super::portable::{flaw, is_portable, is_string};
 
 /// The format of a field's value on the wire (`record-types`: *How a record looks on the wire*).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,7 +42,7 @@ impl FieldKind {
     pub(super) fn accepts(self, raw: &RawValue) -> bool {
         let text = || string(raw);
         match self {
-            Self::Text | Self::JsonText => text().is_some(),
+            Self::Text | Self::JsonText => is_string(raw),
             Self::Bool => matches!(raw.get(), "true" | "false"),
             // serde, which real servers use, reads "-0" as a float.
             Self::I32 => raw.get() != "-0" && raw.get().parse::<i32>().is_ok(),

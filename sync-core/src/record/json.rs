@@ -5,29 +5,43 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::sync::{Arc, OnceLock};
 
 use serde::de::{Deserializer, MapAccess, Visitor};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 use serde_json::value::RawValue;
 
 use super::field_error::FieldError;
-use super::portable;
+use super::key_places::{KeyPlace, key_places};
+use super::portable::{self, Flaw};
 
 /// The most bytes of one record's data: with its envelope it still fits the 10 MiB that central takes.
 pub const RECORD_BYTES_MAX: usize = 10_000_000;
 
 /// The JSON text of a record's `recordData`, valid JSON by construction.
-#[derive(Clone, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct RecordData(Box<RawValue>);
+#[derive(Clone)]
+pub struct RecordData(Arc<ReadText>);
+
+/// A text and what was found in it; copies of a record share both.
+struct ReadText {
+    json: Box<RawValue>,
+    /// Once it was asked for: where the top-level keys stand; `None` if it is not an object.
+    places: OnceLock<Option<Box<[KeyPlace]>>>,
+    /// Once it was asked for: what not every peer can read.
+    flaw: OnceLock<Option<Flaw>>,
+}
 
 impl RecordData {
+    fn new(json: Box<RawValue>) -> Self {
+        Self(Arc::new(ReadText { json, places: OnceLock::new(), flaw: OnceLock::new() }))
+    }
+
     /// Takes JSON text unchanged.
     ///
     /// # Errors
     /// The text is not one JSON value; the parser's message says where.
     pub fn parse(text: impl Into<String>) -> Result<Self, serde_json::Error> {
-        RawValue::from_string(text.into()).map(Self)
+        RawValue::from_string(text.into()).map(Self::new)
     }
 
     /// The value `{}`, which a missing `recordData` reads as.
@@ -42,12 +56,23 @@ impl RecordData {
 
     /// The JSON text.
     pub fn as_str(&self) -> &str {
-        self.0.get()
+        self.0.json.get()
     }
 
     /// Finds the values of the top-level keys; `None` if this is not a JSON object.
     pub fn fields(&self) -> Option<Fields<'_>> {
-        Fields::parse(self.as_str())
+        let places = self.0.places.get_or_init(|| key_places(self.as_str()));
+        Some(Fields(FoundKeys::Placed(self.as_str(), places.as_ref()?)))
+    }
+
+    /// Reads the text once, so that the thread that writes it need not.
+    pub(crate) fn read_ahead(&self) {
+        let _ = (self.fields(), self.flaw());
+    }
+
+    /// What not every peer can read; see [`portable`](super::portable).
+    fn flaw(&self) -> Option<&Flaw> {
+        self.0.flaw.get_or_init(|| portable::flaw(self.as_str())).as_ref()
     }
 
     /// True for a JSON object, as every record is. Looks at the first character alone.
@@ -57,13 +82,13 @@ impl RecordData {
 
     /// Refuses content that not every peer can read; see [`portable`](super::portable).
     pub(crate) fn check_portable(&self) -> Result<(), FieldError> {
-        portable::flaw(self.as_str()).map_or(Ok(()), |flaw| Err(flaw.as_field_error()))
+        self.flaw().map_or(Ok(()), |flaw| Err(flaw.as_field_error()))
     }
 
     /// The data with each key once, with the value that every Open mSupply server reads; `None` if it is so already, or
     /// if it has another fault that not every peer can read.
     pub(crate) fn with_each_key_once(&self) -> Option<Self> {
-        portable::flaw(self.as_str()).filter(|flaw| flaw.kind == portable::Unportable::KeyTwice)?;
+        self.flaw().filter(|flaw| flaw.kind == portable::Unportable::KeyTwice)?;
         Self::parse(portable::with_each_key_once(self.as_str())).ok()
     }
 
@@ -87,7 +112,19 @@ impl RecordData {
 }
 
 fn or_null(value: Result<Box<RawValue>, serde_json::Error>) -> RecordData {
-    RecordData(value.unwrap_or_else(|_| RawValue::NULL.to_owned()))
+    RecordData::new(value.unwrap_or_else(|_| RawValue::NULL.to_owned()))
+}
+
+impl Serialize for RecordData {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.0.json.serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for RecordData {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Box::<RawValue>::deserialize(deserializer).map(Self::new)
+    }
 }
 
 impl fmt::Debug for RecordData {
@@ -107,7 +144,15 @@ impl PartialEq for RecordData {
 
 /// The top-level keys of a JSON object with the raw text of their values, in the order they came.
 #[derive(Debug)]
-pub struct Fields<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
+pub struct Fields<'a>(FoundKeys<'a>);
+
+#[derive(Debug)]
+enum FoundKeys<'a> {
+    /// By a parser, in any text.
+    Parsed(Vec<(Cow<'a, str>, &'a RawValue)>),
+    /// In the text of a record, which is valid JSON.
+    Placed(&'a str, &'a [KeyPlace]),
+}
 
 impl<'a> Fields<'a> {
     /// Reads an object; `None` for any other JSON value.
@@ -117,7 +162,12 @@ impl<'a> Fields<'a> {
 
     /// The raw text of a key's value; of a repeated key, the last.
     pub fn get(&self, key: &str) -> Option<&'a RawValue> {
-        self.0.iter().rev().find(|(name, _)| name == key).map(|(_, value)| *value)
+        match &self.0 {
+            FoundKeys::Parsed(fields) => fields.iter().rev().find(|(name, _)| name == key).map(|(_, value)| *value),
+            FoundKeys::Placed(json, places) => {
+                places.iter().rev().find(|place| place.is(key, json)).map(|place| place.value(json))
+            }
+        }
     }
 
     /// A key's value as text; `None` if the key is missing, null or not a string.
@@ -136,7 +186,12 @@ impl<'a> Fields<'a> {
 
     /// All keys with their values.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &'a RawValue)> {
-        self.0.iter().map(|(key, value)| (key.as_ref(), *value))
+        let (parsed, json, places) = match &self.0 {
+            FoundKeys::Parsed(fields) => (fields.as_slice(), "", Default::default()),
+            FoundKeys::Placed(json, places) => (Default::default(), *json, *places),
+        };
+        let parsed = parsed.iter().map(|(key, value)| (key.as_ref(), *value));
+        parsed.chain(places.iter().map(move |place| (place.key(json), place.value(json))))
     }
 }
 
@@ -174,7 +229,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Fields<'a> {
                 while let Some(Key(key)) = map.next_key()? {
                     fields.push((key, map.next_value()?));
                 }
-                Ok(Fields(fields))
+                Ok(Fields(FoundKeys::Parsed(fields)))
             }
         }
 
@@ -230,5 +285,36 @@ mod tests {
             assert!(RecordData::parse(text).unwrap().fields().is_none(), "{text}");
         }
         assert!(RecordData::parse("{").is_err());
+    }
+
+    #[test]
+    fn the_places_of_keys_are_those_that_a_parser_finds() {
+        let all = |fields: Option<Fields<'_>>| -> Option<Vec<(String, String)>> {
+            Some(fields?.iter().map(|(key, value)| (key.to_owned(), value.get().to_owned())).collect())
+        };
+        for json in [
+            "{}",
+            " { } ",
+            "[]",
+            "null",
+            "12",
+            "\"{\"",
+            r#"{"a":1}"#,
+            r#"{"a":1,"a":2,"":null}"#,
+            "{ \"a\" :\t[ 1 , {\"b\":\"}\"} ] ,\r\n\"c\" : -1.5e3 }",
+            r#"{"a":{"b":{"c":[{},[]]}},"d":"\\","e":"\"","f":"é\u00e9","g":true}"#,
+            r#"{"b\u0041":"x\"y","\"":0,"\\":1}"#,
+            r#"{"a":"\ud800","b":1e999}"#,
+            r#"{"a\ud800":1}"#,
+            r#"{"a":"]","b":["[",{"c":"{"}],"d":false}"#,
+        ] {
+            let data = RecordData::parse(json).expect(json);
+            assert_eq!(all(data.fields()), all(Fields::parse(json)), "{json}");
+            for (key, _) in all(data.fields()).unwrap_or_default() {
+                let value =
+                    |fields: Option<Fields<'_>>| fields.and_then(|of| of.get(&key).map(|raw| raw.get().to_owned()));
+                assert_eq!(value(data.fields()), value(Fields::parse(json)), "{key} of {json}");
+            }
+        }
     }
 }

@@ -9,6 +9,8 @@ pub(crate) mod file_name;
 pub(crate) mod file_reference;
 mod id;
 mod json;
+mod json_strings;
+mod key_places;
 mod legacy_fields;
 mod legacy_table;
 pub(crate) mod portable;

@@ -71,7 +71,7 @@ pub(crate) use preview_push::{NAMED, TypeCounts};
 pub use preview_push::{PredictedSetAside, PushPreview, TypeCount};
 #[cfg(feature = "support")]
 #[cfg(feature = "support")]
-pub use quarantine::{Awaited, AwaitedRoute, AwaitedState, SetAside, SetAsideGroup, StoreElsewhere, source_name};
+pub use quarantine::{Awaited, AwaitedRoute, AwaitedState, RecordStore, SetAside, SetAsideGroup, source_name};
 #[cfg(feature = "support")]
 pub use redact::{FieldShape, RedactedFile, RedactedSetAside, Shape};
 #[cfg(feature = "support")]

@@ -59,7 +59,7 @@ pub struct SetAside {
     /// The records that it waits for, each waiting for the next.
     pub waits_for: Vec<Awaited>,
     /// On central: the record's store, if it is not active on the site that sent the record.
-    pub store: Option<StoreElsewhere>,
+    pub store: Option<RecordStore>,
     /// True if a version of the record is stored.
     pub is_here: bool,
     /// Its data as they came.
@@ -69,7 +69,7 @@ pub struct SetAside {
 /// The store of a record that a site sent, and that is not active there: it moved, or was never there.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
-pub struct StoreElsewhere {
+pub struct RecordStore {
     /// Its id.
     pub store_id: StoreId,
     /// Its name, if it is known here.
@@ -224,7 +224,7 @@ pub(super) fn set_aside_in(txn: &dyn ReadTxn, number: u64) -> Result<SetAside> {
 }
 
 /// The store of a record from a site, if it is not active there.
-fn store_elsewhere(txn: &dyn ReadTxn, incoming: &Incoming) -> Result<Option<StoreElsewhere>> {
+fn store_elsewhere(txn: &dyn ReadTxn, incoming: &Incoming) -> Result<Option<RecordStore>> {
     let (Source::Site(sender), Some(_)) = (incoming.source, txn.as_central()) else { return Ok(None) };
     let Some(store) = store_of(txn, incoming)? else { return Ok(None) };
     if txn.stores_of_site(sender)?.contains(&store) {
@@ -234,7 +234,7 @@ fn store_elsewhere(txn: &dyn ReadTxn, incoming: &Incoming) -> Result<Option<Stor
     let (name, code) = store_named(txn, &id)?;
     let active_on =
         site_of_store(txn, &id)?.and_then(|site| i32::try_from(site).ok()).filter(|site| *site > 0).map(SiteId);
-    Ok(Some(StoreElsewhere { store_id: store, name, code, active_on }))
+    Ok(Some(RecordStore { store_id: store, name, code, active_on }))
 }
 
 /// The store that a received record names, itself or by its parent.

@@ -245,7 +245,10 @@ fn read_element(raw: &RawValue) -> Result<BatchElement, Unreadable> {
 
     let element = serde_json::from_str::<BatchElement>(raw.get());
     let reason = match (element, replaced_in(raw.get())) {
-        (Ok(element), None) => return Ok(element),
+        (Ok(element), None) => {
+            element.record.record_data.read_ahead();
+            return Ok(element);
+        }
         (_, Some(replaced)) => replaced.to_owned(),
         (Err(error), None) => excerpt(error.to_string().as_bytes()),
     };

@@ -185,7 +185,7 @@ impl PostgresTxn<'_> {
             }
             (audience, _) => {
                 if let Some(audience) = audience_text(audience) {
-                    self.count(audience, cursor, 1);
+                    self.count(audience.into_owned(), cursor, 1);
                 }
             }
         }

@@ -1,5 +1,6 @@
 //! The SQL of selections: walks an index for each audience, and merges the rows by cursor.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use super::connection::Params;
@@ -32,7 +33,7 @@ impl IndexedPart {
     }
 
     fn audience(audience: &Audience) -> Self {
-        let text = audience_text(audience);
+        let text = audience_text(audience).map(Cow::into_owned);
         Self { counted: text.clone(), ..Self::new("audience = $P", "listed", text) }
     }
 

@@ -14,17 +14,19 @@ pub(in crate::storage) use position::{DatabasePosition, left_out};
 pub(in crate::storage) use rows::LogRow;
 pub(in crate::storage) use rows::{ActivityRow, LogTexts, read_activity, read_log};
 
+use std::borrow::Cow;
+
 use crate::changelog::Audience;
 use crate::record::{Cursor, RecordData, StoreId};
 
 /// An audience as stored; `None` for no receiver.
-pub(in crate::storage) fn audience_text(audience: &Audience) -> Option<String> {
+pub(in crate::storage) fn audience_text(audience: &Audience) -> Option<Cow<'static, str>> {
     Some(match audience {
-        Audience::Everyone => "everyone".to_owned(),
-        Audience::Patient => "patient".to_owned(),
-        Audience::Legacy => "legacy".to_owned(),
-        Audience::Store(store) => format!("store {store}"),
-        Audience::LocalOnly => "local only".to_owned(),
+        Audience::Everyone => "everyone".into(),
+        Audience::Patient => "patient".into(),
+        Audience::Legacy => "legacy".into(),
+        Audience::Store(store) => ["store ", store.as_str()].concat().into(),
+        Audience::LocalOnly => "local only".into(),
         Audience::Nobody => return None,
     })
 }

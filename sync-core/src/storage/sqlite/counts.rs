@@ -1,7 +1,6 @@
 //! The number of changelog rows of each audience, in parts of the changelog: the rows from a cursor on are the sum of
 //! the later parts and a count within one part.
 
-use super::pending_counts::Counts;
 use super::txn::{HoldsConnection, SqliteTxn};
 use crate::error::Result;
 
@@ -11,7 +10,7 @@ const PART_ROWS: i64 = 2048;
 impl<C: HoldsConnection> SqliteTxn<C> {
     /// Counts a new row of an audience.
     pub(super) fn count_in(&self, audience: &str, cursor: i64) -> Result<()> {
-        let known = self.counts.borrow().last.get(audience).copied();
+        let known = self.counts.borrow().last(audience);
         let last = match known {
             Some(last) => Some(last),
             None => self.part_of(audience, i64::MAX)?,
@@ -22,11 +21,11 @@ impl<C: HoldsConnection> SqliteTxn<C> {
                 self.part_of(audience, cursor)?.map_or_else(|| self.new_part(audience, cursor), |part| Ok(part.0))?
             }
             Some((start, rows)) if rows < PART_ROWS => {
-                self.counts.borrow_mut().last.insert(audience.to_owned(), (start, rows));
+                self.counts.borrow_mut().set_last(audience, (start, rows));
                 start
             }
             _ => {
-                self.counts.borrow_mut().last.insert(audience.to_owned(), (cursor, 0));
+                self.counts.borrow_mut().set_last(audience, (cursor, 0));
                 self.new_part(audience, cursor)?
             }
         };
@@ -55,12 +54,13 @@ impl<C: HoldsConnection> SqliteTxn<C> {
 
     /// Writes the counts.
     pub(super) fn write_counts(&self) -> Result<()> {
-        let Counts { pending, .. } = self.counts.take();
-        for ((audience, start), gained) in pending {
-            let sql = "UPDATE sync_count SET rows = rows + ?3 WHERE audience = ?1 AND start = ?2 RETURNING rows";
-            let rows: Option<i64> = self.first(sql, (&audience, start, gained), |row| row.get(0))?;
-            if gained < 0 {
-                self.tidy_part(&audience, start, rows.unwrap_or(0))?;
+        for (audience, counts) in self.counts.take().into_audiences() {
+            for (start, gained) in counts.pending {
+                let sql = "UPDATE sync_count SET rows = rows + ?3 WHERE audience = ?1 AND start = ?2 RETURNING rows";
+                let rows: Option<i64> = self.first(sql, (&audience, start, gained), |row| row.get(0))?;
+                if gained < 0 {
+                    self.tidy_part(&audience, start, rows.unwrap_or(0))?;
+                }
             }
         }
         Ok(())

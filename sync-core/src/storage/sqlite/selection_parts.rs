@@ -1,5 +1,7 @@
 //! A selection as parts: each is a stretch of an index, in the order of cursors.
 
+use std::borrow::Cow;
+
 use std::collections::BTreeSet;
 
 use super::schema::TABLES;
@@ -29,7 +31,7 @@ impl SelectionPart {
     }
 
     fn audience(audience: &Audience) -> Self {
-        let text = audience_text(audience);
+        let text = audience_text(audience).map(Cow::into_owned);
         Self { counted: text.clone(), ..Self::new("s.audience = ?2", text) }
     }
 
