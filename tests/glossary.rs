@@ -11,7 +11,7 @@ const GENERAL: &str = "
     action address answer app backup body builder caller catalogue cause class clock code compared config count data database date detail
     direction download element end endpoint entry environment error event fault field file filter found group handle hash head header history http
     id in info input json key kind known last length limit list localize lock log made memory message method name net new noop not
-    option part password postgres process progress protocol proxy range reach read reason receiver recorded remembered report request response result
+    option other part password postgres process progress protocol proxy range reach read reason receiver recorded remembered report request response result
     row shape secret shared shown signal source sqlite state status stop storage streamed system table template text through time timeout timestamp txn typed
     unreadable upload v5 v6 value verified version view wake write authentication";
 
