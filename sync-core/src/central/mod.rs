@@ -145,9 +145,12 @@ impl Central {
         clock: Arc<dyn Clock>,
         authenticator: Arc<dyn SiteAuthenticator>,
     ) -> Self {
-        let uptime = uptime::Uptime::new(clock.as_ref());
-        // If that fails now, it is tried again before the first push.
-        let _ = storage.read().and_then(|txn| uptime.begin(txn.as_ref(), clock.as_ref()));
+        let is_alone = storage.servers().is_none();
+        let uptime = uptime::Uptime::new(clock.as_ref(), is_alone);
+        if !is_alone {
+            // If that fails now, it is tried again before the first push.
+            let _ = storage.read().and_then(|txn| uptime.begin(txn.as_ref(), clock.as_ref()));
+        }
         Self {
             storage,
             clock,

@@ -17,18 +17,19 @@ pub(super) struct Uptime {
     /// The clocks at the start of this server.
     wall: Timestamp,
     monotonic: Duration,
+    /// True if no other server may count on the same database meanwhile.
+    is_alone: bool,
     /// The value that was read first, and the monotonic clock at that moment.
     begin: Mutex<Option<(Timestamp, Duration)>>,
 }
 
 impl Uptime {
     /// The time of a server that starts now.
-    pub(super) fn new(clock: &dyn Clock) -> Self {
-        Self { wall: clock.now(), monotonic: clock.monotonic(), begin: Mutex::default() }
+    pub(super) fn new(clock: &dyn Clock, is_alone: bool) -> Self {
+        Self { wall: clock.now(), monotonic: clock.monotonic(), is_alone, begin: Mutex::default() }
     }
 
-    /// Reads the stored value, unless it was read before: the time counts from now on. Another server may be counting, so a
-    /// value that is read later counts from that moment.
+    /// Reads the stored value, unless it was read before. Where another server may be counting, the time counts from now on.
     pub(super) fn begin(&self, txn: &dyn ReadTxn, clock: &dyn Clock) -> Result<()> {
         // The first push of all stores one: until then any server may be the first.
         if let Some(remembered) = state::STEADY_TIME.find(txn)?.map(Timestamp::from_unix_millis) {
@@ -39,6 +40,7 @@ impl Uptime {
 
     fn begin_at(&self, remembered: Option<Timestamp>, clock: &dyn Clock) -> (Timestamp, Duration) {
         let first = || match remembered {
+            Some(remembered) if self.is_alone => (remembered, self.monotonic),
             Some(remembered) => (remembered, clock.monotonic()),
             None => (self.wall, self.monotonic),
         };
@@ -98,7 +100,7 @@ mod tests {
     fn it_begins_with_the_clock_and_goes_on_without_it() {
         let (storage, clock) = (MemoryStorage::new(), Set::default());
         clock.wall.store(1_000_000, Relaxed);
-        let steady = Uptime::new(&clock);
+        let steady = Uptime::new(&clock, true);
         assert_eq!(tell(&steady, &storage, &clock), 1_000_000);
         for wall in [0, 9_000_000, i64::MAX, i64::MIN] {
             clock.wall.store(wall, Relaxed);
@@ -112,14 +114,14 @@ mod tests {
     fn a_restart_goes_on_where_the_last_process_was_whatever_the_clock_says() {
         let (storage, clock) = (MemoryStorage::new(), Set::default());
         clock.wall.store(1_000_000, Relaxed);
-        let first = Uptime::new(&clock);
+        let first = Uptime::new(&clock, true);
         tell(&first, &storage, &clock);
         clock.monotonic.store(500, Relaxed);
         assert_eq!(tell(&first, &storage, &clock), 1_000_500);
         // The machine was off; its clock and the monotonic one start anew.
         clock.wall.store(0, Relaxed);
         clock.monotonic.store(0, Relaxed);
-        let second = Uptime::new(&clock);
+        let second = Uptime::new(&clock, true);
         assert_eq!(tell(&second, &storage, &clock), 1_000_500);
         clock.monotonic.store(20, Relaxed);
         assert_eq!(tell(&second, &storage, &clock), 1_000_520);
@@ -131,7 +133,7 @@ mod tests {
     fn a_second_server_counts_no_time_that_the_first_one_has_counted() {
         let (storage, clock) = (MemoryStorage::new(), Set::default());
         clock.wall.store(1_000_000, Relaxed);
-        let (first, second, early) = (Uptime::new(&clock), Uptime::new(&clock), Uptime::new(&clock));
+        let [first, second, early] = [(); 3].map(|()| Uptime::new(&clock, false));
         tell(&first, &storage, &clock);
         early.begin(storage.read().unwrap().as_ref(), &clock).unwrap();
         clock.monotonic.store(3_600_000, Relaxed);

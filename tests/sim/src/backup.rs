@@ -179,8 +179,11 @@ impl Sim {
             }
         }
         ledger.was_restored(site);
+        // If its backup is from before a restore of central, that restore is news to it once more.
+        let learns_again = u32::from(ledger.restored.contains(&0));
         drop(ledger);
-        lock(&self.state).may_fall[site][0] += 1;
+        let [pull, legacy] = &mut lock(&self.state).may_fall[site];
+        (*pull, *legacy) = (*pull + 1 + learns_again, *legacy + learns_again);
     }
 
     /// Of each record counts what its writers hold, and what central holds again; all else is void. What a restored site
