@@ -47,7 +47,12 @@ fn quoted(path: &str) -> Option<Cow<'_, str>> {
         return None;
     }
     let is_plain = |c: char| c.is_alphanumeric() || "/._-+:=@,%~\\".contains(c);
-    Some(if path.chars().all(is_plain) { path.into() } else { format!("'{}'", path.replace('\'', r"'\''")).into() })
+    Some(if path.chars().all(is_plain) { path.into() } else { in_quotes(path).into() })
+}
+
+/// A name as every shell of Unix takes it.
+pub(crate) fn in_quotes(name: &str) -> String {
+    format!("'{}'", name.replace('\'', r"'\''"))
 }
 
 /// A text with these options in each command that uses the database; `None` if there is none.

@@ -34,7 +34,7 @@ fn every_command_shows_examples_that_it_understands() {
     assert!(leaves > 40, "{leaves}");
 }
 
-/// A wrong number is told with what is expected, and not in the words of the standard library.
+/// The error of a wrong number says what is expected, in words of this program.
 #[test]
 fn every_option_that_takes_a_number_says_what_it_expects() {
     let mut numbers = 0;

@@ -50,7 +50,7 @@ pub(super) fn without_line_end(path: PathBuf) -> PathBuf {
     }
 }
 
-/// Reads a whole number. What the standard library says of a wrong one ("invalid digit found in string") helps nobody.
+/// Reads a whole number. Its errors say what to type; those of the standard library ("invalid digit found in string") do not.
 pub(super) fn number<T: FromStr>(text: &str) -> Result<T, String> {
     text.trim().parse().map_err(|_| match is_number(text.trim()) {
         true => "that number is too large".to_owned(),

@@ -15,6 +15,7 @@ use crate::failure::{CommandOutcome, Failure};
 use crate::output::Output;
 use crate::sentences::{common, quarantine_shown as shown, records};
 use crate::site_names::SiteNames;
+use crate::typed_commands::in_quotes;
 use crate::workspace::Workspace;
 
 /// The records of a group that are shown to people.
@@ -201,7 +202,7 @@ pub(super) fn what_helps(found: &SetAside, names: &SiteNames, is_own_list: bool)
     let named = names.name(sender).unwrap_or(sender);
     let move_back = match (&store.name, &store.code) {
         (Some(name), Some(code)) if is_own_list => {
-            shown::move_store_back(quoted(name), quoted(code), quoted(named), store.store_id.as_str())
+            shown::move_store_back(in_quotes(name), in_quotes(code), in_quotes(named), store.store_id.as_str())
         }
         _ => shown::move_store_back_at_legacy(names.source(&found.from)),
     };
@@ -209,11 +210,6 @@ pub(super) fn what_helps(found: &SetAside, names: &SiteNames, is_own_list: bool)
         Some(site) => shown::enter_at_other_site(move_back, names.with_name(site), found.number),
         None => shown::or_ignore(move_back, found.number),
     }
-}
-
-/// A name as a shell takes it.
-fn quoted(name: &str) -> String {
-    format!("'{}'", name.replace('\'', r"'\''"))
 }
 
 /// The record that another one waits for, and its state.

@@ -84,7 +84,7 @@ pub(super) fn ended(report: &SyncReport, out: &Output) -> Result<CommandOutcome,
     };
     if !out.json {
         out.error(error)?;
-        // A pause is no fault whose cause somebody could find.
+        // A pause is not a fault, so there is no cause to find.
         let is_paused = matches!(error, Error::SyncPaused { .. });
         if !is_paused && matches!(error.class(), ErrorClass::Retry | ErrorClass::Configure | ErrorClass::PeerFault) {
             out.hint_said(&shown::find_cause());

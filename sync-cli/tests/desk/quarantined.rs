@@ -143,7 +143,7 @@ fn an_edit_of_a_store_that_moved_away_is_refused_at_central_by_the_rule_that_is_
     let number = listed["number"].to_string();
     let shown = clinic.says(&[&at_central[..], &["show", &number]].concat(), 0);
     holds(&shown, &["asset fridge", "from site 2", "not active on this site", "rule", "another version of it is here"]);
-    // Who has the store now, and the commands by which somebody gets out of this; not that the site should correct it.
+    // It says who has the store now and which commands help. It does not say that the site should correct the record.
     let back =
         format!("oms-sync --db central.sqlite store add 'Clinic' --code 'C' --site 'clinic' --id {}", clinic.store);
     let ignore = format!("oms-sync --db central.sqlite quarantine ignore {number} --reason TEXT");

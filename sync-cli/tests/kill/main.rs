@@ -4,8 +4,8 @@
 //! In each round a site's cycle runs and SIGKILL meets the site, central, or both. `OMS_KILL_ROUNDS` sets the number of
 //! rounds, `OMS_KILL_SEED` the seed. A kill is no power cut: what the system has taken from a process it still writes.
 //!
-//! The same again with two central servers on one PostgreSQL database, of which each request meets another one: there one is
-//! killed or hangs, or all connections to the database are cut.
+//! The same again with two central servers on one PostgreSQL database, which get the requests in turn: one of them is killed or
+//! hangs, or all connections to the database are cut.
 
 #[allow(dead_code, reason = "each test binary uses a part of it")]
 #[path = "../support/mod.rs"]

@@ -34,7 +34,7 @@ fn assets_in(desk: &Desk, db: &str) -> usize {
     desk.run(&["--db", db, "records", "list", "asset"]).ends(0).out.lines().count()
 }
 
-/// The salt in the head of SQLite's log: another one stands there once the log was begun anew.
+/// The salt in the head of SQLite's log. SQLite changes it when it begins the log anew.
 fn salt(desk: &Desk) -> Vec<u8> {
     std::fs::read(desk.path("central.sqlite-wal")).expect("the log")[16..24].to_vec()
 }

@@ -145,12 +145,7 @@ impl Central {
         clock: Arc<dyn Clock>,
         authenticator: Arc<dyn SiteAuthenticator>,
     ) -> Self {
-        let is_alone = storage.servers().is_none();
-        let uptime = uptime::Uptime::new(clock.as_ref(), is_alone);
-        if !is_alone {
-            // If that fails now, it is tried again before the first push.
-            let _ = storage.read().and_then(|txn| uptime.begin(txn.as_ref(), clock.as_ref()));
-        }
+        let uptime = uptime::Uptime::new(clock.as_ref(), storage.servers().is_none());
         Self {
             storage,
             clock,
@@ -297,7 +292,9 @@ impl Central {
     /// As [`integrate_waiting`](Self::integrate_waiting).
     pub fn integrate_while(&self, goes_on: &dyn Fn() -> bool) -> Result<()> {
         if !self.has_requeued.load(Ordering::Relaxed) {
-            self.uptime.begin(self.storage.read()?.as_ref(), self.clock.as_ref())?;
+            if self.has_others() {
+                self.uptime.begin(self.storage.read()?.as_ref(), self.clock.as_ref())?;
+            }
             integrate::requeue_after_upgrade(self.storage.as_ref())?;
             integrate::requeue_failed(self.storage.as_ref())?;
             self.has_requeued.store(true, Ordering::Relaxed);

@@ -108,22 +108,26 @@ impl Activity {
 impl Central {
     /// Records that a site asked for the changes of stores from this position on: it has read those before.
     pub(crate) fn note_stores_asked(&self, site: SiteId, from: Cursor) -> Result<()> {
-        match self.storage.servers() {
-            Some(servers) => share(servers, SharedPositions::STORES_ASKED_FROM, site, from),
-            None => {
-                self.activity.asked_from().entry(site).or_default().stores = from;
-                Ok(())
-            }
-        }
+        self.note_asked(site, (SharedPositions::STORES_ASKED_FROM, from), |asked| asked.stores = from)
     }
 
     /// Records that a site pulled from this position on: it has read what is before. An answer proves nothing, because it may
     /// be lost.
     pub(crate) fn note_pulled_from(&self, site: SiteId, from: Cursor) -> Result<()> {
+        self.note_asked(site, (SharedPositions::ASKED_FROM, from), |asked| asked.records = from)
+    }
+
+    /// Where several servers share the storage, there; otherwise in memory.
+    fn note_asked(
+        &self,
+        site: SiteId,
+        (kind, from): (&str, Cursor),
+        in_memory: impl FnOnce(&mut ReadPositions),
+    ) -> Result<()> {
         match self.storage.servers() {
-            Some(servers) => share(servers, SharedPositions::ASKED_FROM, site, from),
+            Some(servers) => share(servers, kind, site, from),
             None => {
-                self.activity.asked_from().entry(site).or_default().records = from;
+                in_memory(self.activity.asked_from().entry(site).or_default());
                 Ok(())
             }
         }

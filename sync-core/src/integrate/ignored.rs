@@ -7,27 +7,27 @@ use crate::storage::{Buffered, Incoming, QuarantineCause, ReadTxn, Source, Stage
 /// Separates a person's reason for ignoring a record from its original reason.
 pub(crate) const IGNORED_BEFORE: &str = " (it was ";
 
-/// Tells of each record of a batch whether a person ignored this very version of it.
-pub(super) struct IgnoredByPerson<'a> {
-    txn: &'a dyn ReadTxn,
-    /// False if the quarantine is empty, so that no record needs to be looked for.
-    any: bool,
+/// A batch without the records of which a person ignored this very version: they came again because they are read again.
+pub(super) fn without_ignored(txn: &dyn ReadTxn, batch: Vec<Incoming>) -> Result<Vec<Incoming>> {
+    // Costs the same whatever the quarantine holds; to count the ignored ones would not.
+    if batch.is_empty() || !txn.any_quarantined()? {
+        return Ok(batch);
+    }
+    let mut others = Vec::with_capacity(batch.len());
+    for incoming in batch {
+        if !is_ignored(txn, &incoming)? {
+            others.push(incoming);
+        }
+    }
+    Ok(others)
 }
 
-impl<'a> IgnoredByPerson<'a> {
-    pub(super) fn in_buffer(txn: &'a dyn ReadTxn) -> Result<Self> {
-        // Costs the same whatever the quarantine holds; to count the ignored ones would not.
-        Ok(Self { txn, any: txn.any_quarantined()? })
-    }
-
-    /// True if this record came before as it is now, and is ignored by a person: it came again because it is read again.
-    pub(super) fn holds(&self, incoming: &Incoming) -> Result<bool> {
-        if !self.any || incoming.action == Action::Merge {
-            return Ok(false);
-        }
-        let rows = self.txn.buffered_versions(&incoming.table, &incoming.id)?;
-        Ok(rows.iter().any(|row| is_same(row, incoming)))
-    }
+fn is_ignored(txn: &dyn ReadTxn, incoming: &Incoming) -> Result<bool> {
+    let rows = match incoming.action {
+        Action::Merge => Vec::new(),
+        _ => txn.buffered_versions(&incoming.table, &incoming.id)?,
+    };
+    Ok(rows.iter().any(|row| is_same(row, incoming)))
 }
 
 fn is_same(row: &Buffered, incoming: &Incoming) -> bool {
@@ -70,7 +70,7 @@ mod tests {
         let txn = storage.write().unwrap();
         let ignored = Quarantine { cause: QuarantineCause::Ignored, reason: reason.to_owned(), waits_for: None };
         txn.stage(&Incoming { quarantine: Some(ignored), ..first }, Timestamp::from_unix_millis(0)).unwrap();
-        IgnoredByPerson::in_buffer(txn.as_ref()).unwrap().holds(again).unwrap()
+        without_ignored(txn.as_ref(), vec![again.clone()]).unwrap().is_empty()
     }
 
     #[test]

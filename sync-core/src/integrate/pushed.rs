@@ -1,6 +1,6 @@
 //! Integrates a batch of a push as it arrives, in the transaction that takes it.
 
-use super::ignored::IgnoredByPerson;
+use super::ignored::without_ignored;
 use super::integrated::Integrated;
 use super::provenance::Provenance;
 use super::receive::receive;
@@ -21,15 +21,12 @@ pub(crate) fn receive_push(
 ) -> Result<Integrated> {
     let provenance = Provenance::of_pushes(site);
     let rest = batch.split_off(fitting(&batch, most));
-    let taken = batch.len();
+    let (taken, is_whole) = (batch.len(), rest.is_empty());
     let mut done = receive(txn, now, &provenance, batch)?;
-    let ignored = IgnoredByPerson::in_buffer(txn)?;
-    for incoming in &rest {
-        if !ignored.holds(incoming)? {
-            txn.stage(incoming, now)?;
-        }
+    for incoming in &without_ignored(txn, rest)? {
+        txn.stage(incoming, now)?;
     }
-    if rest.is_empty() {
+    if is_whole {
         done.add(&integrate_staged(txn, now, &provenance, most - taken)?);
     }
     Ok(done)

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use super::failed_batch::{failed_before, forget_failure};
-use super::ignored::IgnoredByPerson;
+use super::ignored::without_ignored;
 use super::integrated::Integrated;
 use super::integrator::Integrator;
 use super::local_state::LocalState;
@@ -23,6 +23,7 @@ pub(crate) fn receive(
     mut batch: Vec<Incoming>,
 ) -> Result<Integrated> {
     dedupe_keep_last(&mut batch);
+    let mut batch = without_ignored(txn, batch)?;
     if failed_before(txn, provenance.source)? {
         return stage_all(txn, now, provenance, batch);
     }
@@ -38,11 +39,7 @@ pub(crate) fn receive(
     let any_buffered = txn.any_buffered()?;
     integrator.facts.may_be_elsewhere = any_buffered;
     let is_pushed = matches!(provenance.source, Source::Site(_));
-    let ignored = IgnoredByPerson::in_buffer(txn)?;
     for mut incoming in batch {
-        if ignored.holds(&incoming)? {
-            continue;
-        }
         if any_buffered && is_pushed {
             // The place of an older version gives no claim to a record that another site has sent since.
             txn.discard(provenance.source, &incoming.table, &incoming.id)?;
@@ -69,11 +66,7 @@ pub(crate) fn receive(
 /// failing record stops no other.
 fn stage_all(txn: &dyn WriteTxn, now: Timestamp, provenance: &Provenance, batch: Vec<Incoming>) -> Result<Integrated> {
     let facts = LocalState::new(txn, provenance)?;
-    let ignored = IgnoredByPerson::in_buffer(txn)?;
     for incoming in batch {
-        if ignored.holds(&incoming)? {
-            continue;
-        }
         let known = facts.known_when_it_came(&incoming)?;
         txn.stage(&Incoming { known, ..incoming }, now)?;
     }
