@@ -1,5 +1,7 @@
 //! Files between ends without faults: who fetches which, which are kept, and which are swept.
 
+mod lost;
+
 use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -12,7 +14,7 @@ use sync_core::storage::{FileDirection, FileEntry, FileState, MemoryStorage, Sto
 use sync_core::transport::{HttpRequest, HttpResponse, StreamedBody, StreamedResponse, Transport, TransportError};
 use sync_core::{NoopObserver, Replica, SyncConfig, SyncEvent, SyncOptions, SyncOutcome};
 use sync_testkit::FaultyStorage;
-use sync_tests::world::{CentralEnd, Kind, SeenReport, SiteEnd, asset, data, put_class, settings};
+use sync_tests::world::{CentralEnd, SeenReport, SiteEnd, asset, data, settings};
 
 /// A clock that can be put forward.
 #[derive(Default)]
@@ -308,36 +310,6 @@ fn what_a_broken_upload_left_at_central_is_swept_with_a_later_one() {
     world.site.sync();
     assert_eq!(world.turn().uploaded, 1);
     assert_eq!([&old, &young, &other].map(|path| path.exists()), [false, true, true]);
-}
-
-/// Central was restored, and its folder with it: what it took since goes there again, and what it still has does not.
-#[test]
-fn what_a_restored_central_lost_of_files_is_sent_again() {
-    let world = World::around(CentralEnd::over(Kind::Memory));
-    let kept = attach(&world.files, "x", b"kept").unwrap();
-    world.site.sync();
-    assert_eq!(world.turn().uploaded, 1);
-    let storage = world.central.memory("central");
-    let backup = storage.backup();
-    let lost = attach(&world.files, "x", b"lost").unwrap();
-    world.site.sync();
-    assert_eq!(world.turn().uploaded, 1);
-    assert_eq!((world.turn().uploaded, world.entry(&lost).state), (0, FileState::Done));
-
-    storage.restore(&backup);
-    let of_central = world.central.files();
-    std::fs::remove_file(of_central.store().path(&lost)).unwrap();
-    put_class(storage.as_ref(), "since");
-    for _ in 0..3 {
-        world.site.sync();
-        world.turn();
-        world.clock.forward(Duration::from_secs(2 * 60));
-    }
-    assert_eq!(std::fs::read(of_central.store().path(&lost)).unwrap(), b"lost");
-    for id in [&kept, &lost] {
-        assert_eq!(world.entry(id).state, FileState::Done);
-    }
-    assert_eq!((world.turn().uploaded, world.turn().downloaded), (0, 0), "once is enough");
 }
 
 /// Weak point A14: a reference that comes back from central takes no upload out of the queue.

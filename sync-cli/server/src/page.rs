@@ -216,7 +216,10 @@ fn write_all(
             write!(text, "<li>▲ {}</li>", Escaped(&sentence(&alarm.to_string())))?;
         }
         if let Some(more @ 1..) = alarms.len().checked_sub(ALARMS) {
-            write!(text, "<li>▲ And {more} more: <code>oms-sync doctor</code> shows them.</li>")?;
+            write!(
+                text,
+                "<li>▲ And {more} more: <code>oms-sync doctor</code>, with this server’s <code>--db</code>, shows them.</li>"
+            )?;
         }
         writeln!(text, "</ul>")?;
     }

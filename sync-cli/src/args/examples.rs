@@ -260,6 +260,14 @@ Examples:
   oms-sync files fetch 0190f7b2-4f0e-7a83-b0de-5b7cf2a9d002
   oms-sync files sync";
 
+pub(super) const FILES_RESEND: &str = "\
+With all, the next run asks the central server for each file that is here.
+
+Examples:
+  oms-sync files resend 0190f7b2-4f0e-7a83-b0de-5b7cf2a9d002
+  oms-sync files resend all
+  oms-sync files sync";
+
 pub(super) const FILES_VERIFY: &str = "\
 Exit status 1 if a file is missing, changed or surplus.
 

@@ -77,6 +77,13 @@ pub(crate) enum Files {
         /// The file's id
         id: String,
     },
+    /// Send files again that the central server has lost
+    #[command(after_help = examples::FILES_RESEND)]
+    Resend {
+        /// The file's id, or all: ask for each file that is here, and send those that central lacks
+        #[arg(value_name = "ID|all")]
+        id: String,
+    },
     /// Read all files and report what is missing, changed or surplus
     #[command(after_help = examples::FILES_VERIFY)]
     Verify,

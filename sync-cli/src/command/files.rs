@@ -41,6 +41,18 @@ pub(super) fn run(args: &Args, command: &Files, out: &Output) -> Result<CommandO
             }
             Ok(CommandOutcome::Done)
         }
+        Files::Resend { id } => {
+            match id.as_str() {
+                "all" => workspace.files().resend_lost()?,
+                id => workspace.files().resend(&RecordId::from(id))?,
+            }
+            if out.json {
+                out.document(&json!({ "id": id, "queued": true }))?;
+            } else {
+                out.line_said(&if id == "all" { says::asked_for_all() } else { says::sent_again(id) })?;
+            }
+            Ok(CommandOutcome::Done)
+        }
         Files::Sync => {
             end_on_signals();
             let report = move_files(&workspace, &FilesOptions::default(), out)?;

@@ -208,8 +208,9 @@ pub(super) const ALL: &[MessageTemplate] = &[
     text(
         "alarm",
         "files_lost",
-        "{count} {count|file is|files are} missing or damaged here, {first} first, and no site can fetch {count|it|them}: copy \
-         {count|it|them} from the files of a backup into the folder of files; `oms-sync files verify` shows what is still missing, and ends this alarm",
+        "{count} {count|file is|files are} missing or damaged here, {first} first, and no site can fetch {count|it|them}. On the \
+         device of a site that has {count|it|them}, there: `oms-sync files resend all` and `oms-sync files sync`. Or copy {count|it|them} from the \
+         files of a backup into the folder of files; `oms-sync files verify` shows what is still missing, and ends this alarm",
     ),
     // What has to be done first.
     text("input", "first_sync_first", "the first sync of this site is not complete: run `oms-sync sync` first"),

@@ -199,5 +199,16 @@ fn a_file_whose_bytes_are_gone_alarms_until_they_are_back() {
     std::fs::rename(&aside, &bytes).expect("moved back");
     desk.run(&["--db", "central.sqlite", "files", "verify"]).ends(0);
     assert_eq!(alarm(), None);
+    // Where no backup has it, a site that has it sends it again.
+    std::fs::remove_file(&bytes).expect("lost");
+    desk.run(&["--db", "central.sqlite", "files", "verify"]).ends(1);
+    for what in [id.as_str(), "all"] {
+        desk.run(&["files", "resend", what]).ends(0);
+    }
+    desk.run(&["files", "sync", "-q"]).ends(0);
+    assert_eq!(std::fs::read(&bytes).expect("it is back").len(), 1000);
+    desk.run(&["--db", "central.sqlite", "files", "resend", "all"]).ends(3);
+    desk.run(&["--db", "central.sqlite", "files", "verify"]).ends(0);
+    assert_eq!(alarm(), None);
     server.stop().ends(0);
 }

@@ -13,6 +13,7 @@ use crate::record::{RecordId, TableName};
 use crate::role::Role;
 use crate::storage::state::role;
 use crate::storage::{FileDirection, FileEntry, FileState, Selection, WriteTxn, state};
+use crate::text::sentences::input;
 
 /// The number of changelog rows in one transaction.
 const ROWS: usize = 1000;
@@ -165,6 +166,37 @@ impl Files {
         Ok(())
     }
 
+    /// Sends a file again with the next run, because central has lost or damaged it. Where central has it, nothing changes:
+    /// whole bytes are never replaced there.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] if there is no such reference here, or it was deleted; [`Error::BadInput`] if the bytes are not here;
+    /// [`Error::WrongRole`] on a central server; the database or the disk failed.
+    pub fn resend(&self, id: &RecordId) -> Result<()> {
+        self.take_note()?;
+        let is_here = self.store.length(id)?.is_some();
+        let txn = self.storage.write()?;
+        check_sends(txn.as_ref())?;
+        let known = txn.file(id)?.filter(|entry| entry.state != FileState::Gone);
+        let entry = known.ok_or_else(|| Error::not_found("file", id.as_str()))?;
+        if !is_here {
+            return Err(Error::bad_input(input::bytes_not_here(id.as_str())));
+        }
+        txn.put_file(&FileEntry { direction: FileDirection::Upload, ..self.queued(entry) })?;
+        txn.commit()
+    }
+
+    /// Asks central for each file that is here with the next run, and sends those that central lacks.
+    ///
+    /// # Errors
+    /// [`Error::WrongRole`] on a central server; the database failed.
+    pub fn resend_lost(&self) -> Result<()> {
+        let txn = self.storage.write()?;
+        check_sends(txn.as_ref())?;
+        state::FILES_ASK_AGAIN.set(txn.as_ref(), true)?;
+        txn.commit()
+    }
+
     /// Limits the wait of each file to the longest wait: a later time was stored by a clock that was ahead.
     pub(crate) fn mend_waits(&self) -> Result<()> {
         let now = self.clock.now();
@@ -250,6 +282,14 @@ impl Files {
                 .saturating_mul(2_u32.saturating_pow(attempts.saturating_sub(1)))
                 .min(config.retry_wait_max),
         }
+    }
+}
+
+/// Only a remote site sends files.
+fn check_sends(txn: &dyn WriteTxn) -> Result<()> {
+    match role(txn)? {
+        Some(Role::Central) => Err(Error::WrongRole { needed: "remote site", found: "central server" }),
+        _ => Ok(()),
     }
 }
 

@@ -276,7 +276,8 @@ crate::sentences! {
         paused() = "the server is paused: sites wait until that ends";
         clock_went_back(visit) = "the clock of this machine went back: a site came at {visit}. Set date and time";
         files_lost(count, first) = "{count} {count|file is|files are} missing or damaged here, {first} first, and no site can fetch \
-            {count|it|them}: put {count|it|them} back into the folder of files from a backup, and verify the files";
+            {count|it|them}: have a site that has {count|it|them} send {count|it|them} again, or put {count|it|them} back into the folder \
+            of files from a backup and verify the files";
         disk_full() = "the disk of the server is full: pushes fail until there is room";
         disk_nearly_full() = "the disk of the server is nearly full: make room, or the next push may fail";
         certificate_ended() = "the certificate has ended: no site comes in. Renew it";
@@ -398,6 +399,7 @@ crate::sentences! {
         not_a_file(file) = "{file} is not a file";
         no_file_to_copy() = "this storage is not a file that can be copied";
         file_changed(file) = "{file} changed while it was read; attach it again";
+        bytes_not_here(file) = "the bytes of file {file} are not here, so that this site cannot send it again";
         bytes_unreadable(error) = "the bytes cannot be read: {error}";
         legacy_id(table, max) = "a record of {table} is an object with an ID of 1 to {max} bytes";
         id(table, max) = "the id of a record of {table} has 1 to {max} bytes";

@@ -321,8 +321,8 @@ impl FileTransfers<'_> {
         }
     }
 
-    /// The bytes are here already, as after a database was created or restored beside its folder. If central has the
-    /// file too, nothing is to do; otherwise it is sent.
+    /// The bytes are here already, as after a database was created or restored beside its folder, or where somebody asked
+    /// whether central has them. If it has, nothing is to do; otherwise they are sent.
     fn adopt(&mut self, entry: &FileEntry, reference: &Reference) -> Result<Option<TransferResult>, TransferFault> {
         let local = self.files.store.path(&entry.id);
         let Some((bytes, sha256)) =
@@ -335,15 +335,18 @@ impl FileTransfers<'_> {
         }
         match self.ask(entry, (0, None), None)? {
             // The body of its answer is not read.
-            DownloadAnswer::Bytes { .. } => self.is_here(entry, bytes, sha256)?,
+            DownloadAnswer::Bytes { .. } => {
+                self.is_here(entry, bytes, sha256)?;
+                Ok(Some(TransferResult::Whole))
+            }
             DownloadAnswer::StartAnew | DownloadAnswer::NotThere => {
-                let now = self.site.clock.now();
+                let direction = FileDirection::Upload;
+                let (bytes, sha256) = (Some(bytes), Some(sha256));
                 self.files.change(&entry.id, |entry| {
-                    (entry.direction, entry.state) = (FileDirection::Upload, FileState::Waiting);
-                    (entry.bytes, entry.sha256, entry.next_at) = (Some(bytes), Some(sha256), Some(now));
+                    (entry.direction, entry.bytes, entry.sha256) = (direction, bytes, sha256.clone());
                 })?;
+                self.upload(&FileEntry { direction, bytes, sha256, ..entry.clone() }).map(Some)
             }
         }
-        Ok(Some(TransferResult::Whole))
     }
 }
