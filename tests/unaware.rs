@@ -328,6 +328,44 @@ fn what_is_added_in_a_store_that_moved_is_taken() {
     assert_eq!(central.causes(), []);
 }
 
+/// A new record is in nobody's way, and what was added to it would else wait for it for ever.
+#[test]
+fn a_new_record_of_a_store_that_moved_is_taken_with_what_was_added_to_it() {
+    for kind in [Kind::Sqlite, Kind::Memory] {
+        let (central, a, b) = CentralEnd::with_a_store_on_a(kind);
+        central.move_store("b");
+        a.records.put("asset", [asset("new", "S", "of a")]).unwrap();
+        a.records.put("asset_log", [log("of new", "new")]).unwrap();
+        a.sync();
+        b.sync();
+        for (table, id) in [("asset", "new"), ("asset_log", "of new")] {
+            assert!(b.get(table, id).is_some(), "{table}: {:?}", central.causes());
+        }
+        assert_eq!(central.causes(), []);
+        // From now on the site knows.
+        a.records.put("asset", [asset("later", "S", "of a")]).unwrap_err();
+        b.records.put("asset", [asset("new", "S", "of b")]).unwrap();
+        b.sync();
+        a.sync();
+        assert_eq!(notes(get(&central.records, "asset", "new")).as_deref(), Some("of b"));
+    }
+}
+
+/// An edit is kept for the case that the store comes back, and breaks no rule.
+#[test]
+fn an_edit_in_a_store_that_moved_comes_back_with_it() {
+    let (central, a, b) = CentralEnd::with_a_store_on_a(Kind::Memory);
+    central.move_store("b");
+    a.records.put("asset", [asset("x", "S", "edited by a")]).unwrap();
+    a.sync();
+    assert_eq!(central.causes(), [(QuarantineCause::Refused, 1)]);
+    b.sync();
+    central.move_store("a");
+    a.sync();
+    assert_eq!(central.causes(), []);
+    assert_eq!(notes(get(&central.records, "asset", "x")).as_deref(), Some("edited by a"));
+}
+
 #[test]
 fn what_is_added_is_taken_where_a_store_moved_and_a_record_of_it_too() {
     for kind in [Kind::Sqlite, Kind::Memory] {

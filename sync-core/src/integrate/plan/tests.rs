@@ -278,7 +278,16 @@ fn a_site_that_could_not_know_of_a_move_adds_but_does_not_edit() {
         assert_eq!(found, QuarantineCause::Superseded, "{says}");
         let (found, says) = cause(decided(UnseenMove::Store, action, "asset", "b", data.as_str()));
         assert_eq!(found, QuarantineCause::Refused, "its store may come back: {says}");
+        assert!(says.contains("could not know"), "no rule was broken: {says}");
     }
+    // A new record is an addition to the store that went. To a record that went alone, only what is never edited is added.
+    assert_eq!(
+        decided(UnseenMove::Store, Action::Update, "asset", "new", asset("new", "theirs").as_str()),
+        Plan::Upsert
+    );
+    let (found, _) =
+        cause(decided(UnseenMove::Nothing, Action::Update, "asset", "new", asset("new", "theirs").as_str()));
+    assert_eq!(found, QuarantineCause::Refused, "nothing moved");
     let class = decided(UnseenMove::Record, Action::Update, "asset_class", "c", r#"{"id":"c","name":"n"}"#);
     assert_eq!(cause(class).0, QuarantineCause::Refused, "no move makes that allowed");
 }
