@@ -114,8 +114,15 @@ mod tests {
         let all = sentences::all();
         let texts = sentences::english().changed(&all, |_, text| with_options(text, "--db x.sqlite "));
         // In these a command is typed at the other end, or before there is a database.
-        const ELSEWHERE: [&str; 6] =
-            ["not_here", "not_here_own", "not_at_central", "not_taken_advice", "without_database", "files_lost"];
+        const ELSEWHERE: [&str; 7] = [
+            "not_here",
+            "not_here_own",
+            "not_at_central",
+            "not_taken_advice",
+            "without_database",
+            "files_lost",
+            "other_site",
+        ];
         let mut commands = 0;
         for template in &all {
             let text = texts.of(template.group, template.name).unwrap_or(template.english);

@@ -24,6 +24,8 @@ use crate::view_cache::ViewCache;
 /// The bytes of answers in memory, and the share of one site.
 const ANSWERS: usize = 128 * 1024 * 1024;
 const ANSWERS_FAIR: usize = 16 * 1024 * 1024;
+/// The part of it for sites of which no answer is under way.
+const ANSWERS_RESERVE: usize = 16 * 1024 * 1024;
 /// How long a site may hold memory for an answer before it can be dropped as the slowest, if memory runs out.
 const ANSWER_KEPT: Duration = Duration::from_secs(5);
 /// The most file transfers at once: each upload holds a thread for as long as its line needs.
@@ -64,7 +66,11 @@ impl App {
             metrics,
             views: ViewCache::default(),
             places: Budget::new(FILES_AT_ONCE, FILES_AT_ONCE / 8, None),
-            answers: Budget::new(ANSWERS / UNIT, ANSWERS_FAIR / UNIT, Some(ANSWER_KEPT)),
+            answers: Budget::with_reserve(
+                (ANSWERS / UNIT, ANSWERS_RESERVE / UNIT),
+                ANSWERS_FAIR / UNIT,
+                Some(ANSWER_KEPT),
+            ),
             turns: Turns::new(OF_ONE_SITE as usize),
             addresses: Addresses::default(),
             checks,

@@ -43,6 +43,8 @@ pub(super) struct Budget {
     fair: usize,
     /// How long a signed-in holder keeps its share before others that signed in can take it.
     kept_for: Option<Duration>,
+    /// A part of the capacity for the first, small share of an owner that has none.
+    reserve: usize,
     state: Mutex<Holders>,
     freed: Notify,
 }
@@ -75,7 +77,17 @@ type Rank = (Trust, Reverse<usize>, u64, Instant);
 
 impl Budget {
     pub(super) fn new(capacity: usize, fair: usize, kept_for: Option<Duration>) -> Arc<Self> {
-        Arc::new(Self { capacity, fair: fair.max(1), kept_for, state: Mutex::default(), freed: Notify::new() })
+        Self::with_reserve((capacity, 0), fair, kept_for)
+    }
+
+    /// A budget of which a part is kept for [small first shares](Share::try_first).
+    pub(super) fn with_reserve(
+        (capacity, reserve): (usize, usize),
+        fair: usize,
+        kept_for: Option<Duration>,
+    ) -> Arc<Self> {
+        let (state, freed) = (Mutex::default(), Notify::new());
+        Arc::new(Self { capacity, fair: fair.max(1), kept_for, reserve, state, freed })
     }
 
     fn lock(&self) -> MutexGuard<'_, Holders> {
@@ -84,7 +96,11 @@ impl Budget {
 
     /// The free amount.
     pub(super) fn free(&self) -> usize {
-        self.capacity.saturating_sub(self.lock().used)
+        self.free_in(&self.lock())
+    }
+
+    fn free_in(&self, state: &Holders) -> usize {
+        self.capacity.saturating_sub(self.reserve + state.used)
     }
 
     /// Adds a holder without a share. `leave` is signalled when it is dropped.
@@ -100,7 +116,7 @@ impl Budget {
     /// Gives a holder more if there is room, or drops others to make room.
     fn try_grow(&self, id: u64, more: usize, may_displace: bool) -> bool {
         let state = &mut *self.lock();
-        let (free, own_room) = (self.capacity.saturating_sub(state.used), self.own_room(state, id));
+        let (free, own_room) = (self.free_in(state), self.own_room(state, id));
         if more <= free.min(own_room) {
             state.used += more;
             if let Some(holder) = state.holders.get_mut(&id) {
@@ -255,6 +271,22 @@ impl Share {
         let own_room = self.of.own_room(&self.of.lock(), self.id);
         let wanted = (self.of.free() / 8).min(own_room).clamp(least, most);
         self.of.try_grow(self.id, wanted, true).then_some(wanted)
+    }
+
+    /// Takes a small first share for an owner that has none, of the reserve too; returns whether it did. So an owner that asks for
+    /// little does not wait until others that are slow have theirs.
+    pub(super) fn try_first(&self, amount: usize) -> bool {
+        let state = &mut *self.of.lock();
+        let Some(owner) = state.holders.get(&self.id).map(|holder| holder.owner) else { return false };
+        let has_any = state.holders.values().any(|holder| holder.owner == owner && holder.weight > 0);
+        if has_any || state.used + amount > self.of.capacity {
+            return false;
+        }
+        state.used += amount;
+        if let Some(holder) = state.holders.get_mut(&self.id) {
+            holder.weight += amount;
+        }
+        true
     }
 
     /// Sets the share to this amount, with or without room, because it is used already.
@@ -462,5 +494,26 @@ mod tests {
         tokio::time::advance(Duration::from_secs(10)).await;
         assert_eq!(displaced(&budget, reader, 5, &mut held).await, [2], "the slower of its own, and no other site");
         assert_eq!(take(&budget, (Owner::Site(SiteId(4)), Trust::SignedIn), 500).await.share.try_part(1, 1), Some(1));
+    }
+
+    /// Sites that are slow to take their answers hold nobody up who asks for little.
+    #[tokio::test(start_paused = true)]
+    async fn a_small_first_share_comes_from_the_reserve() {
+        let budget = Budget::with_reserve((100, 10), 50, Some(Duration::from_secs(5)));
+        let site = |number| (Owner::Site(SiteId(number)), Trust::SignedIn);
+        let held = [take(&budget, site(2), 45).await, take(&budget, site(3), 45).await];
+        assert_eq!(budget.free(), 0);
+        let first = enter(&budget, site(4));
+        assert_eq!(first.share.try_part(1, 8), None, "the reserve is for small ones");
+        assert!(first.share.try_first(4));
+        assert!(!enter(&budget, site(4)).share.try_first(4), "it has one");
+        assert!(!enter(&budget, site(2)).share.try_first(4), "it has a large one");
+        let second = enter(&budget, site(5));
+        assert!(second.share.try_first(6));
+        assert!(!enter(&budget, site(6)).share.try_first(1), "the reserve has an end");
+        drop((first, second));
+        assert!(enter(&budget, site(6)).share.try_first(10));
+        drop(held);
+        assert_eq!(budget.free(), 90);
     }
 }

@@ -18,6 +18,9 @@ use crate::turns::{OF_ONE_SITE, UNIT};
 /// The least and the most memory that is reserved for an answer of unknown size, in units.
 const ANSWER_LEAST: usize = 256;
 const ANSWER_MOST: usize = 16 * 1024;
+/// What a site without an answer under way gets where the memory for answers is taken.
+const ANSWER_SMALL: usize = 64;
+
 /// The kind of a request, for its turn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum RequestPurpose {
@@ -83,7 +86,7 @@ impl Visit {
         }
         if self.errand == RequestPurpose::Large && self.lock().answer.is_none() {
             let share = self.answer_share(site);
-            let units = match share.try_part(ANSWER_LEAST, ANSWER_MOST) {
+            let units = match part(&share) {
                 Some(units) => units,
                 None => {
                     share.grow(ANSWER_LEAST, patience).await.map_err(|_| BodyRefusal::Busy)?;
@@ -107,6 +110,11 @@ impl Visit {
     }
 }
 
+/// Takes memory for an answer: as much as there is for one, or, beside others that are slow to take theirs, enough for a small one.
+fn part(share: &Share) -> Option<usize> {
+    share.try_part(ANSWER_LEAST, ANSWER_MOST).or_else(|| share.try_first(ANSWER_SMALL).then_some(ANSWER_SMALL))
+}
+
 impl Gate for Visit {
     fn may_work(&self, site: SiteId) -> bool {
         let kept = &mut *self.lock();
@@ -121,7 +129,7 @@ impl Gate for Visit {
         }
         if kept.turn.is_some() && self.errand == RequestPurpose::Large && kept.answer.is_none() {
             let share = self.answer_share(site);
-            kept.answer = share.try_part(ANSWER_LEAST, ANSWER_MOST).map(|units| (share, units));
+            kept.answer = part(&share).map(|units| (share, units));
         }
         kept.turn.is_some() && (self.errand != RequestPurpose::Large || kept.answer.is_some())
     }

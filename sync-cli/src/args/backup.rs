@@ -26,6 +26,9 @@ pub(crate) struct Restore {
     /// Do it; without it nothing changes
     #[arg(long)]
     pub yes: bool,
+    /// At a central server without a legacy server: keep the sites, passwords and stores as they are in the database that is replaced
+    #[arg(long)]
+    pub keep_sites: bool,
     /// Also if the database is of another site or of another role than the backup, and goes out of use
     #[arg(long)]
     pub replace_another: bool,

@@ -95,10 +95,12 @@ backup takes the place of the database, which is kept beside it, and the files
 that are missing come back; none is removed. Stop serve and run first. The next
 cycle recognises the restored database, and reads what it lacks. A backup of
 another site, or of another role, is refused without --replace-another.
+A site that was added since the backup is known to the replaced database alone:
+--keep-sites takes sites, passwords and stores over from there.
 
 Examples:
   oms-sync --db central.sqlite restore /backup/20261128T020000000Z
-  oms-sync --db central.sqlite restore /backup/20261128T020000000Z --yes";
+  oms-sync --db central.sqlite restore /backup/20261128T020000000Z --keep-sites --yes";
 
 pub(super) const BUNDLE: &str = "\
 One archive of text files: status, log, quarantine, identity, cursors, settings,
@@ -305,9 +307,12 @@ Examples:
 pub(super) const SITE_ADD: &str = "\
 A site that was removed comes back with the site id that it had: its database
 goes on, and sends what it has kept. Give its stores back with store add --id.
+If a restored database does not know a site, give the number and the UUID that
+oms-sync identity shows at the site: with others its database is refused.
 
 Examples:
   oms-sync --db central.sqlite site add clinic
+  oms-sync --db central.sqlite site add clinic --number 7 --uuid 0C5A7E8B
   oms-sync --db central.sqlite site add clinic --password-file clinic.password";
 
 pub(super) const SITE_LIST: &str = "\

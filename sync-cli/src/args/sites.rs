@@ -16,6 +16,12 @@ pub(crate) enum Site {
         /// The site's name
         #[arg(value_parser = one_line)]
         name: String,
+        /// With --uuid: the number that the site's database has, for a site that a restore lost here
+        #[arg(long, value_name = "N", requires = "uuid", value_parser = super::values::number::<i32>)]
+        number: Option<i32>,
+        /// With --number: the UUID that the site's database has
+        #[arg(long, requires = "number", value_parser = one_line)]
+        uuid: Option<String>,
         #[command(flatten)]
         password: Password,
     },

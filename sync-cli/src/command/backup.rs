@@ -96,6 +96,10 @@ pub(super) fn restore(args: &Args, options: &args::Restore, out: &Output) -> Res
         None => Since::of(args, &backup.database),
         Some(_) => Ok(None),
     };
+    let has_list = matches!(&since, Ok(Some(since)) if since.list.is_some());
+    if options.keep_sites && !has_list {
+        return Err(Error::bad_input(shown::no_sites_to_keep()).into());
+    }
     let folder = args.files.clone().unwrap_or_else(|| Files::folder_of(&args.db));
     let missing = missing_files(&backup, &folder)?;
     // Before it is done: then the backup is there.
@@ -123,7 +127,7 @@ pub(super) fn restore(args: &Args, options: &args::Restore, out: &Output) -> Res
         return Ok(CommandOutcome::Done);
     }
     show(&backup, out)?;
-    since.iter().try_for_each(|since| since.show(out))?;
+    since.iter().try_for_each(|since| since.show(options.keep_sites, out))?;
     uncompared.iter().try_for_each(|said| say(out, "", said))?;
     match aside {
         None => out.hint_said(&shown::to_do_it()),
@@ -132,10 +136,14 @@ pub(super) fn restore(args: &Args, options: &args::Restore, out: &Output) -> Res
             if let Some(aside) = aside {
                 say(out, "", &shown::kept_in())?;
                 out.line(&format!("  {}", aside.display()))?;
+                if let Some(since) = since.as_ref().filter(|since| since.not_sent > 0) {
+                    out.hint_said(&shown::lists_what_is_only_there(aside.display().to_string(), since.backup_end));
+                }
             }
             if args.builder()?.open_to_read(&args.db)?.role()? == Some(Role::Central) {
                 let has_list =
                     since.as_ref().is_some_and(|since| since.list.as_ref().is_some_and(|list| !list.0.is_empty()));
+                let has_list = has_list && !options.keep_sites;
                 out.hint_said(&if has_list { shown::next_changes() } else { shown::next_serve() });
             } else {
                 out.hint_said(&common::next_sync());
@@ -165,6 +173,10 @@ fn put_back(
     // Opened once, so that it knows that it was restored even if the file beside it is lost.
     let replica = args.builder()?.open_existing(&args.db)?;
     replica.support().log_restore(backup.manifest.as_ref().map(|manifest| manifest.made_at.as_str()))?;
+    if options.keep_sites {
+        let former = args.builder()?.open_to_read(&aside)?;
+        replica.site_registry()?.take_from(&former.site_registry()?)?;
+    }
     Ok(was_there.then_some(aside))
 }
 
@@ -187,6 +199,8 @@ struct Since {
     written_here: u64,
     /// At most so many of those were not sent yet.
     not_sent: u64,
+    /// The last position of the backup's changelog.
+    backup_end: i64,
     /// What was changed in the list of sites and stores that this database keeps itself; `None` if it keeps none.
     list: Option<ListChanges>,
 }
@@ -202,27 +216,31 @@ impl Since {
         let end: Option<i64> = then.read_sql(|connection| {
             connection.query_row("SELECT max(cursor) FROM sync_changelog", (), |row| row.get(0))
         })?;
+        let end = end.unwrap_or(0);
+        // The list has its own lines for sites and stores.
+        let is_listed = now.site_list()? == Some(SiteList::Local);
         let (from_sites, from_servers, written_here) = now.read_sql(|connection| {
             let sql = "SELECT count(*) FILTER (WHERE is_sync_update = 1 AND source_site_id IS NOT NULL), \
                        count(*) FILTER (WHERE is_sync_update = 1 AND source_site_id IS NULL), \
-                       count(*) FILTER (WHERE is_sync_update = 0) FROM sync_changelog WHERE cursor > ?1";
-            connection.query_row(sql, [end.unwrap_or(0)], |row| {
+                       count(*) FILTER (WHERE is_sync_update = 0 AND NOT (?2 AND table_name IN ('store', 'name'))) \
+                       FROM sync_changelog WHERE cursor > ?1";
+            connection.query_row(sql, (end, is_listed), |row| {
                 let count = |column| row.get::<_, i64>(column).map(i64::unsigned_abs);
                 Ok((count(0)?, count(1)?, count(2)?))
             })
         })?;
         let is_central = now.role()? == Some(Role::Central);
-        let list = match now.site_list()? {
-            Some(SiteList::Local) => Some(ListChanges::between(&ListedSites::of(&now)?, &ListedSites::of(&then)?)),
-            _ => None,
+        let list = match is_listed {
+            true => Some(ListChanges::between(&ListedSites::of(&now)?, &ListedSites::of(&then)?)),
+            false => None,
         };
         // What a server without a legacy server wrote again for stores that moved.
         let from_servers = if list.is_some() { 0 } else { from_servers };
         let not_sent = if is_central { written_here } else { now.status()?.waiting.records.min(written_here) };
-        Ok(Some(Self { is_central, from_sites, from_servers, written_here, not_sent, list }))
+        Ok(Some(Self { is_central, from_sites, from_servers, written_here, not_sent, backup_end: end, list }))
     }
 
-    fn show(&self, out: &Output) -> Result<(), Failure> {
+    fn show(&self, keeps_sites: bool, out: &Output) -> Result<(), Failure> {
         let said = match (self.is_central, &self.list) {
             (true, Some(_)) => shown::since_alone(records(self.from_sites)),
             (true, None) => shown::since_at_central(records(self.from_sites), records(self.from_servers)),
@@ -232,9 +250,12 @@ impl Since {
         };
         say(out, "", &said)?;
         let changes = self.list.as_ref().map(|list| &list.0[..]).unwrap_or_default();
-        if !changes.is_empty() {
+        if keeps_sites {
+            say(out, "", &shown::list_kept(changes.len()))?;
+        } else if !changes.is_empty() {
             say(out, "", &shown::list_changed())?;
             changes.iter().try_for_each(|change| say(out, "  ", &change.says()))?;
+            out.hint_said(&shown::keeps_the_list());
         }
         match self.not_sent {
             0 if changes.is_empty() => say(out, "", &shown::nothing_is_only_here()),

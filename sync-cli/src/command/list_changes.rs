@@ -42,7 +42,7 @@ pub(super) enum ListChange {
     SiteAdded { site: String },
     SiteRemoved { site: String },
     PasswordChanged { site: String },
-    StoreAdded { store: String, code: String },
+    StoreAdded { store: String, code: String, id: String },
     StoreRemoved { store: String, code: String },
     StoreMoved { store: String, code: String, now: String, then: String },
     StoreRenamed { store: String, code: String },
@@ -54,7 +54,7 @@ impl ListChange {
             Self::SiteAdded { site } => shown::site_added(format!("{site:?}")),
             Self::SiteRemoved { site } => shown::site_removed(format!("{site:?}")),
             Self::PasswordChanged { site } => shown::password_changed(format!("{site:?}")),
-            Self::StoreAdded { store, code } => shown::store_added(format!("{store:?}"), code),
+            Self::StoreAdded { store, code, id } => shown::store_added(format!("{store:?}"), code, id),
             Self::StoreRemoved { store, code } => shown::store_removed(format!("{store:?}"), code),
             Self::StoreMoved { store, code, now, then } => shown::store_moved(format!("{store:?}"), code, now, then),
             Self::StoreRenamed { store, code } => shown::store_renamed(format!("{store:?}"), code),
@@ -79,7 +79,7 @@ impl ListChanges {
         for (id, is) in &now.stores {
             let (store, code) = (is.name.clone(), is.code.clone());
             match then.stores.get(id) {
-                None => all.push(ListChange::StoreAdded { store, code }),
+                None => all.push(ListChange::StoreAdded { store, code, id: id.clone() }),
                 Some(was) if was.site != is.site => {
                     let (now, then) = (now.name(is.site), then.name(was.site));
                     all.push(ListChange::StoreMoved { store, code, now, then });

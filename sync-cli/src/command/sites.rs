@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::json;
 use sync_core::central::{SiteList, SiteRegistry, SiteView};
 use sync_core::clock::Timestamp;
-use sync_core::record::StoreId;
+use sync_core::record::{SiteId, StoreId};
 use sync_core::support::CentralAlarm;
 use sync_core::{Error, Message, Role};
 
@@ -52,7 +52,16 @@ pub(super) fn pause(args: &Args, is_paused: bool, out: &Output) -> Result<Comman
 
 pub(super) fn run_site(args: &Args, command: &Site, out: &Output) -> Result<CommandOutcome, Failure> {
     match command {
-        Site::Add { name, password: from } => {
+        Site::Add { name, number: Some(number), uuid: Some(uuid), password: from } => {
+            let hash = password(from, name, out)?;
+            let site = open_or_make(args, out)?.add_known(name, &hash, (SiteId(*number), uuid))?;
+            if out.json {
+                out.document(&json!({ "site_id": site.id, "site_name": site.name, "is_back": true }))?;
+            } else {
+                out.line_said(&says::known_site(format!("{name:?}"), site.id.to_string()))?;
+            }
+        }
+        Site::Add { name, password: from, .. } => {
             let hash = password(from, name, out)?;
             let sites = open_or_make(args, out)?;
             let known = sites.list()?.iter().any(|site| site.name == *name);

@@ -5,6 +5,8 @@ sync_core::sentences! {
     sites_shown {
         new_site(name, id) = "site {name} is new; its site id is {id}";
         returned_site(name, id) = "site {name} is back with the site id that it had, {id}: its database sends what it has kept";
+        known_site(name, id) = "site {name} has the site id and the UUID of its database, {id}: its next sync sends what the server lacks. Give its \
+            stores back with store add --id";
         new_password(name, id) = "site {name} has a new password; its site id is {id}";
         paused() = "this central server is paused: sites are asked to come again later; end it with oms-sync resume";
         paused_before() = "this central server was paused already";

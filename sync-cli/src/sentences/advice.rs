@@ -96,6 +96,13 @@ pub(super) const ALL: &[MessageTemplate] = &[
         "address_unusable",
         "Run `oms-sync init` again with the right address; central's comes from the legacy server.",
     ),
+    advice(
+        "other_site",
+        "Nothing was changed, and what was not pushed is kept here. Use the credentials of this site, or a new database for the other one. If \
+         the server forgot this site, by a restore or because it was deleted, its administrator has to put the former one back: on a legacy server from a \
+         backup; at a central server of oms-sync, there: `oms-sync site add NAME --number N --uuid UUID`. Here `oms-sync identity` shows \
+         the site id and the UUID.",
+    ),
     advice("other_site_id", DISCOVER),
     advice("other_role", DISCOVER),
     advice("other_legacy_site_id", DISCOVER),

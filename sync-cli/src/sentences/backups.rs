@@ -19,10 +19,16 @@ sync_core::sentences! {
             server sent {from_servers}, which it is asked for again.";
         since_alone(from_sites) = "Since the backup sites sent {from_sites}, which they send again.";
         list_changed() = "Only this database knows what was changed since the backup in the list of sites and stores. A restore undoes it:";
+        keeps_the_list() = "To keep sites, passwords and stores as they are now, add --keep-sites. Without it, a site that was added \
+            gets a new identity when it is added again, and its database is refused.";
+        list_kept(count) = "The sites, passwords and stores stay as they are now. Changes since the backup: {count}";
+        no_sites_to_keep() = "--keep-sites takes the sites over from the database that is replaced, and there is none that can be read, or a \
+            legacy server keeps its sites";
+        lists_what_is_only_there(db, end) = "What was written there since the backup: oms-sync --db {db} changelog --from {end}";
         site_added(name) = "site {name} was added, and will be unknown";
         site_removed(name) = "site {name} was removed, and will be back";
         password_changed(name) = "site {name} has another password, and will have the former one";
-        store_added(name, code) = "store {name} ({code}) was added, and will be unknown";
+        store_added(name, code, id) = "store {name} ({code}) with the id {id} was added, and will be unknown";
         store_removed(name, code) = "store {name} ({code}) was removed, and will be back";
         store_moved(name, code, now, then) = "store {name} ({code}) is active on site {now}, and will be on site {then}";
         store_renamed(name, code) = "store {name} ({code}) has another name or code, and will have the former one";

@@ -8,6 +8,8 @@ mod foreign;
 mod names;
 mod support;
 
+use std::sync::LazyLock;
+
 use sync_core::Texts;
 use sync_core::text::MessageTemplate;
 
@@ -43,8 +45,8 @@ fn own() -> impl Iterator<Item = MessageTemplate> {
 
 /// True if a translation can contain this name of a fact, a check or a column, or this single word.
 pub(crate) fn is_named(name: &str) -> bool {
-    let texts = Texts::english(&all());
-    ["labels", "words"].into_iter().any(|group| texts.of(group, name).is_some())
+    static ENGLISH: LazyLock<Texts> = LazyLock::new(|| Texts::english(&all()));
+    ["labels", "words"].into_iter().any(|group| ENGLISH.of(group, name).is_some())
 }
 
 /// A number of records.

@@ -10,6 +10,7 @@ mod files;
 mod limits;
 mod moved_store;
 mod release_3;
+mod restored_list;
 mod seeds;
 mod settings;
 mod site_alarms;

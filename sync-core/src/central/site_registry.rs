@@ -1,12 +1,13 @@
 //! The local list of sites and stores, for a central server without a legacy server.
 
+mod restored;
+
 use std::sync::Arc;
 
 use serde::Serialize;
 
 use super::auth::local::stored_secret;
 use super::store_records;
-use super::v6::push::close_open_push;
 use crate::clock::Clock;
 use crate::error::{Error, Result};
 use crate::integrate::is_code_of_system;
@@ -222,13 +223,8 @@ impl SiteRegistry {
                 _ => input::stores_still_active(stores, name),
             }));
         }
-        state::HIGHEST_SITE.set(txn.as_ref(), highest_site(txn.as_ref())?)?;
-        txn.central()?.remove_site(site.id)?;
-        let removed = RemovedSite { id: site.id, uuid: site.uuid, last_pull_at: site.last_pull_at };
-        state::removed_site(name).set(txn.as_ref(), Some(StoredJson(removed)))?;
-        // Central accepted these records. Nobody sends the last batch of their push any more.
-        close_open_push(txn.as_ref(), site.id, self.clock.now())?;
         let changed = format!("site {} ({name}) is removed", site.id);
+        self.forget(txn.as_ref(), site)?;
         self.note(txn.as_ref(), format!("site remove {name}"), changed)?;
         txn.commit()
     }

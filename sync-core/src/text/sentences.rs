@@ -393,6 +393,9 @@ crate::sentences! {
         no_direction() = "push_only and pull_only together leave nothing to synchronise: ask for one of the two, or for neither";
         no_hook() = "this replica was opened without a hook";
         store_has_records(store) = "records belong to store \"{store}\": it cannot be removed, only move to another site";
+        site_identity(lowest) = "the number of a site is {lowest} or more, and its UUID is not empty";
+        identity_taken(site, number) = "site \"{site}\" has this number or UUID already; its number is {number}";
+        other_number(site, number) = "site \"{site}\" is here with the number {number}; remove it first";
         stores_to_same_site(site) = "the stores are on site \"{site}\" already";
         stores_still_active(count, site) = "{count} {count|store is|stores are} still active on site \"{site}\"";
         file_unreadable(file, error) = "{file} cannot be read: {error}";

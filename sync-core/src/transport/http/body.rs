@@ -85,6 +85,9 @@ impl Body {
             let Some(mut packed) = begun.take() else { return Ok(0) };
             match packed.fill_buf() {
                 Ok([]) => return Ok(0),
+                // The unpacker needs ten bytes before it looks at the first, and would call a shorter body cut off.
+                Ok([first, ..]) if *first != GZIP_1 => return Err(not_gzip()),
+                Ok([_, second, ..]) if *second != GZIP_2 => return Err(not_gzip()),
                 Ok(_) => self.source = BodySource::Unpacking(GzDecoder::new(packed)),
                 Err(error) => return Err(packed.into_inner().failed.unwrap_or_else(|| in_body(error))),
             }
@@ -138,6 +141,10 @@ impl Read for Body {
         let read = apart::during(&stop, || self.next(into));
         read.map_err(|error| if stop.is_asked() { TransportError::Stopped } else { error }).map_err(io::Error::other)
     }
+}
+
+fn not_gzip() -> TransportError {
+    TransportError::Undecodable("it is said to be packed with gzip, and is not".into())
 }
 
 /// The error while the body was read.

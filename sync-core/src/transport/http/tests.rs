@@ -329,7 +329,10 @@ fn packed_bodies_are_unpacked_and_damage_is_told_from_a_cut() {
     let members = [gzip(b"{\"data\":"), gzip(b"null}")].concat();
     assert_eq!(received("gzip", members, 0).unwrap().body, b"{\"data\":null}");
     let damaged: Vec<u8> = packed.iter().rev().copied().collect();
-    for (coding, body) in [("gzip", b"{\"data\":null}".to_vec()), ("gzip", damaged), ("br", packed.clone())] {
+    // Shorter than the head of gzip, too.
+    let short = [&b"{}"[..], b"null", b"x", &[0x1f, b'x']].map(|body| ("gzip", body.to_vec()));
+    let long = [("gzip", b"{\"data\":null}".to_vec()), ("gzip", damaged), ("br", packed.clone())];
+    for (coding, body) in short.into_iter().chain(long) {
         let outcome = received(coding, body, 0);
         assert!(matches!(outcome, Err(TransportError::Undecodable(_))), "{coding}: {outcome:?}");
     }
