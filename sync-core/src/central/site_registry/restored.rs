@@ -18,8 +18,14 @@ use crate::write::{self, Origin, moved_stores};
 struct ListOfCopy {
     sites: Vec<SiteEntry>,
     highest: Option<SiteId>,
-    /// Each store with its name record.
-    stores: Vec<(RecordId, RecordData, Option<(RecordId, RecordData)>)>,
+    stores: Vec<StoreOfCopy>,
+}
+
+struct StoreOfCopy {
+    id: RecordId,
+    data: RecordData,
+    /// Its name record.
+    name: Option<(RecordId, RecordData)>,
 }
 
 impl ListOfCopy {
@@ -31,7 +37,7 @@ impl ListOfCopy {
                 Some(name_id) => txn.record(&TableName::from("name"), &name_id)?.map(|name| (name_id, name)),
                 None => None,
             };
-            stores.push((id, data, name));
+            stores.push(StoreOfCopy { id, data, name });
         }
         Ok(Self { sites: txn.central()?.sites()?, highest: state::HIGHEST_SITE.find(txn)?, stores })
     }
@@ -96,12 +102,12 @@ impl SiteRegistry {
             Ok(!is_same)
         };
         let mut changes = 0;
-        for (id, store, name) in &list.stores {
+        for StoreOfCopy { id, data, name } in &list.stores {
             let is_renamed = name.as_ref().map_or(Ok(false), |(name_id, name)| put(&names, name_id, name))?;
-            changes += usize::from(put(&stores, id, store)? || is_renamed);
+            changes += usize::from(put(&stores, id, data)? || is_renamed);
         }
         for (id, store) in txn.records(&stores, None, usize::MAX >> 1)? {
-            let is_gone = list.stores.iter().all(|(listed, ..)| *listed != id);
+            let is_gone = list.stores.iter().all(|listed| listed.id != id);
             if is_gone && !store_records::any(txn, &StoreId::from(id.as_str()), write::site_in(&store))? {
                 write::delete(txn, &stores, &id, Origin::Local, now)?;
                 changes += 1;
