@@ -14,7 +14,7 @@ while [[ $# -gt 0 ]]; do
 done
 if [[ -z $program ]]; then
     cargo build --release --locked -p sync-cli
-    program=target/release/oms-sync
+    program=${CARGO_TARGET_DIR:-target}/release/oms-sync
 fi
 
 version=$("$program" --version | awk '{ print $2 }')
@@ -33,6 +33,9 @@ done
 for page in LICENSE-APACHE LICENSE-MIT README.md CHANGELOG.md; do
     put 644 "$page" "usr/share/doc/oms-sync/$page"
 done
+# The pages that the README links to, under the names of its links.
+mkdir -p "$root/usr/share/doc/oms-sync/docs"
+cp -r docs/*.md docs/decisions docs/images "$root/usr/share/doc/oms-sync/docs/"
 mkdir -p "$root/usr/share/man/man1" "$root/usr/share/bash-completion/completions"
 "$program" man --dir "$root/usr/share/man/man1"
 gzip -9n "$root"/usr/share/man/man1/*
