@@ -2,8 +2,11 @@
 //! Linux and no special rights.
 
 use std::fs::OpenOptions;
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
@@ -129,6 +132,46 @@ fn a_sync_that_meets_a_full_disk_loses_nothing_and_goes_on_once_there_is_space()
     site.clinic.desk.run(&["--db", "central.sqlite", "records", "get", "asset", "fridge"]).ends(0);
     site.runs(&["audit", "-q"], 0);
     assert_eq!(site.runs(&["doctor"], 0)["checks"][1]["outcome"], "ok", "the file is whole");
+}
+
+/// What monitoring reads at `/health`, over HTTP.
+fn health(address: &str) -> Value {
+    let mut stream = TcpStream::connect(address.trim_start_matches("http://")).expect("connected");
+    stream.write_all(b"GET /health HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n").expect("sent");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("an answer");
+    let (_, body) = answer.split_once("\r\n\r\n").expect("a body");
+    serde_json::from_str(body).unwrap_or_else(|_| panic!("JSON: {answer}"))
+}
+
+#[test]
+fn a_server_whose_disk_is_full_says_so() {
+    let Some(disk) = small_disk("small_disk::a_server_whose_disk_is_full_says_so") else { return };
+    let site = Cramped::on(&disk);
+    let db = disk.join("central.sqlite");
+    site.clinic.desk.run(&["--db", "central.sqlite", "backup", "copies", "-q"]).ends(0);
+    let copy = std::fs::read_dir(site.clinic.desk.path("copies")).expect("a folder").flatten();
+    let copy = copy.map(|entry| entry.path().join("central.sqlite")).find(|path| path.exists()).expect("a backup");
+    std::fs::copy(copy, &db).expect("copied");
+    let server = site.clinic.desk.serve(db.to_str().expect("text"));
+    let becomes = |is_full: bool| {
+        let began = Instant::now();
+        loop {
+            let health = health(&server.address);
+            if (health["disk"] == "full") == is_full {
+                assert_eq!(health["ok"], !is_full, "{health}");
+                return;
+            }
+            assert!(began.elapsed() < Duration::from_secs(120), "{health}");
+            std::thread::sleep(Duration::from_millis(100));
+        }
+    };
+    becomes(false);
+    site.fill(0);
+    becomes(true);
+    site.empty();
+    becomes(false);
+    server.stop().ends(0);
 }
 
 #[test]

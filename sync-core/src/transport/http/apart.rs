@@ -59,6 +59,11 @@ pub(in crate::transport) fn look_up(host: &str, port: u16, limit: Duration) -> R
     let name = bare.to_owned();
     let of_thread = name.clone();
     let found = apart(limit, move || (of_thread.as_str(), port).to_socket_addrs().map(Iterator::collect::<Vec<_>>))?;
+    found_addresses(name, found)
+}
+
+/// What the system found of a name. Its errors are not told apart: their texts are in its language.
+fn found_addresses(name: String, found: io::Result<Vec<SocketAddr>>) -> Result<Vec<SocketAddr>, NotConnected> {
     match found {
         Ok(addresses) if !addresses.is_empty() => Ok(addresses),
         Ok(_) => Err(NotConnected::NoName { name, source: io::Error::other("it has no address") }),
@@ -141,6 +146,13 @@ mod tests {
 
     #[test]
     fn a_name_that_nobody_knows_says_so_in_any_language() {
+        for says in ["Échec temporaire dans la résolution du nom", "Name oder Dienst nicht bekannt", ""] {
+            let found = found_addresses("central".to_owned(), Err(io::Error::other(says)));
+            assert!(matches!(&found, Err(NotConnected::NoName { name, .. }) if name == "central"), "{found:?}");
+        }
+        let none = found_addresses("central".to_owned(), Ok(Vec::new()));
+        assert!(matches!(none, Err(NotConnected::NoName { .. })), "{none:?}");
+        // A system without a network may need long for that.
         let found = look_up("no-such-host.invalid", 80, Duration::from_secs(20));
         assert!(matches!(found, Err(NotConnected::NoName { .. } | NotConnected::TimedOut)), "{found:?}");
     }
