@@ -52,6 +52,8 @@ pub(super) struct Budget {
 #[derive(Default)]
 struct Holders {
     used: usize,
+    /// What is used of the reserve.
+    reserve_used: usize,
     next: u64,
     holders: BTreeMap<u64, Holder>,
 }
@@ -60,6 +62,8 @@ struct Holder {
     owner: Owner,
     trust: Trust,
     weight: usize,
+    /// The part of its weight that is of the reserve.
+    reserved: usize,
     began: Instant,
     moved: u64,
     /// The server is working for it, so it is not slow.
@@ -108,7 +112,8 @@ impl Budget {
         let state = &mut *self.lock();
         let (id, began) = (state.next, Instant::now());
         state.next += 1;
-        let holder = Holder { owner, trust, weight: 0, began, moved: 0, is_held: false, is_leaving: false, leave };
+        let holder =
+            Holder { owner, trust, weight: 0, reserved: 0, began, moved: 0, is_held: false, is_leaving: false, leave };
         state.holders.insert(id, holder);
         Share { of: self.clone(), id }
     }
@@ -215,6 +220,17 @@ impl Budget {
     }
 }
 
+impl Holders {
+    /// Gives a holder another weight. What is of the reserve is returned last.
+    fn resize(&mut self, id: u64, weight: usize) {
+        let Some(holder) = self.holders.get_mut(&id) else { return };
+        let reserved = holder.reserved.min(weight);
+        self.reserve_used -= holder.reserved - reserved;
+        self.used = self.used - (holder.weight - holder.reserved) + (weight - reserved);
+        (holder.weight, holder.reserved) = (weight, reserved);
+    }
+}
+
 impl Holder {
     /// Tells it to leave; returns what that frees.
     fn send_away(&mut self) -> usize {
@@ -279,24 +295,25 @@ impl Share {
         let state = &mut *self.of.lock();
         let Some(owner) = state.holders.get(&self.id).map(|holder| holder.owner) else { return false };
         let has_any = state.holders.values().any(|holder| holder.owner == owner && holder.weight > 0);
-        if has_any || state.used + amount > self.of.capacity {
+        if has_any || state.reserve_used + amount > self.of.reserve {
             return false;
         }
-        state.used += amount;
+        state.reserve_used += amount;
         if let Some(holder) = state.holders.get_mut(&self.id) {
-            holder.weight += amount;
+            (holder.weight, holder.reserved) = (amount, amount);
         }
         true
+    }
+
+    /// Takes more if there is room, or drops others so that there is later.
+    pub(super) fn try_more(&self, more: usize) -> bool {
+        self.of.try_grow(self.id, more, true)
     }
 
     /// Sets the share to this amount, with or without room, because it is used already.
     pub(super) fn set(&self, weight: usize) {
         {
-            let state = &mut *self.of.lock();
-            if let Some(holder) = state.holders.get_mut(&self.id) {
-                state.used = state.used - holder.weight + weight;
-                holder.weight = weight;
-            }
+            self.of.lock().resize(self.id, weight);
         }
         self.of.freed.notify_one();
     }
@@ -304,11 +321,8 @@ impl Share {
     /// Returns everything above this amount.
     pub(super) fn shrink_to(&self, weight: usize) {
         let state = &mut *self.of.lock();
-        if let Some(holder) = state.holders.get_mut(&self.id)
-            && holder.weight > weight
-        {
-            state.used -= holder.weight - weight;
-            holder.weight = weight;
+        if state.holders.get(&self.id).is_some_and(|holder| holder.weight > weight) {
+            state.resize(self.id, weight);
         }
         self.of.freed.notify_one();
     }
@@ -336,9 +350,8 @@ impl Drop for Share {
     fn drop(&mut self) {
         {
             let state = &mut *self.of.lock();
-            if let Some(holder) = state.holders.remove(&self.id) {
-                state.used -= holder.weight;
-            }
+            state.resize(self.id, 0);
+            state.holders.remove(&self.id);
         }
         self.of.freed.notify_one();
     }
@@ -511,7 +524,11 @@ mod tests {
         let second = enter(&budget, site(5));
         assert!(second.share.try_first(6));
         assert!(!enter(&budget, site(6)).share.try_first(1), "the reserve has an end");
-        drop((first, second));
+        assert!(!second.share.try_more(1), "there is no more than that");
+        second.share.set(2);
+        let third = enter(&budget, site(6));
+        assert!(third.share.try_first(4), "what a small answer does not need is free");
+        drop((first, second, third));
         assert!(enter(&budget, site(6)).share.try_first(10));
         drop(held);
         assert_eq!(budget.free(), 90);

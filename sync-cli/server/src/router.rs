@@ -17,7 +17,7 @@ use sync_core::transport::{HttpRequest, HttpResponse};
 use crate::app::App;
 use crate::budget::Share;
 use crate::connection::Peer;
-use crate::reply::{NoCompression, Reply, not_found};
+use crate::reply::{NoCompression, Reply, not_found, not_taken};
 use crate::response_log::ResponseLog;
 use crate::visit::{RequestPurpose, Visit};
 use crate::{admin, files, request_id, sending};
@@ -103,10 +103,13 @@ async fn ask_central(app: &Arc<App>, peer: &Peer, head: &Parts, body: Body) -> R
     let visit = Visit::new(app, &peer.connection, app.client(peer, &head.headers), errand);
     let work = |central: &Central, request: &HttpRequest, caller| central.handle_for(request, caller);
     match app.work(peer, head, (asked, &visit), work).await {
-        Ok(answered) => {
-            let memory = visit.ends(answered.response.body.len());
-            Reply { bytes_in, memory, ..Reply::by(answered, |response| response) }
-        }
+        Ok(answered) => match visit.ends(answered.response.body.len()) {
+            Ok(memory) => Reply { bytes_in, memory, ..Reply::by(answered, |response| response) },
+            Err(why) => {
+                let refused = not_taken(&why, &head.headers, app.central.config().json_bytes_max);
+                Reply { bytes_in, ..Reply::by(answered, |_| refused) }
+            }
+        },
         Err(response) => Reply { bytes_in, ..Reply::of("unknown", response) },
     }
 }

@@ -99,14 +99,21 @@ impl Visit {
     }
 
     /// Ends its turn; returns the memory for its answer, whose size is known now.
-    pub(super) fn ends(&self, bytes: usize) -> Option<Share> {
+    ///
+    /// # Errors
+    /// There was only memory for a small answer, and a single record made it large: it has to be asked for again.
+    pub(super) fn ends(&self, bytes: usize) -> Result<Option<Share>, BodyRefusal> {
         let kept = &mut *self.lock();
         kept.turn = None;
-        let (share, _) = kept.answer.take()?;
+        let Some((share, units)) = kept.answer.take() else { return Ok(None) };
+        let more = bytes.div_ceil(UNIT).saturating_sub(units);
+        if units == ANSWER_SMALL && more > 0 && !share.try_more(more) {
+            return Err(BodyRefusal::Busy);
+        }
         // A single record may need more than was reserved.
         share.set(bytes.div_ceil(UNIT));
         share.hold(false);
-        Some(share)
+        Ok(Some(share))
     }
 }
 
