@@ -267,12 +267,12 @@ pub(crate) enum Command {
 #[derive(Debug, ClapArgs)]
 #[command(after_help = examples::INIT)]
 pub(crate) struct Init {
-    /// The legacy server's address, as https://msupply.example.org:2048
+    /// The legacy server's address, as https://msupply.example.org:2048; a database that is set up keeps its own without it
     #[arg(long, value_name = "URL", value_parser = one_line)]
-    pub legacy_url: String,
-    /// The site's name on the legacy server; capital letters matter
+    pub legacy_url: Option<String>,
+    /// The site's name on the legacy server; capital letters matter; a database that is set up keeps its own without it
     #[arg(long, value_name = "NAME", value_parser = one_line)]
-    pub site: String,
+    pub site: Option<String>,
     #[command(flatten)]
     pub password: Password,
     /// An id for this machine in place of its own

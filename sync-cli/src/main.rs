@@ -21,6 +21,7 @@ mod site_names;
 mod table;
 mod terminal;
 mod typed_commands;
+mod user;
 mod workspace;
 
 use std::process::ExitCode;

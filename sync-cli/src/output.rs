@@ -21,6 +21,7 @@ use crate::palette::{Tone, painted};
 use crate::sentences::{self, common, input_given};
 use crate::terminal::{columns, is_dumb};
 use crate::typed_commands::in_texts;
+use crate::user::user;
 
 /// The columns of text for people where those of the terminal are not known.
 const WIDTH: usize = 80;
@@ -153,6 +154,11 @@ impl Output {
         self.hint(&self.texts.say(said));
     }
 
+    /// A sentence beside the data that is said with --quiet too, because it explains the exit status.
+    pub(crate) fn told(&self, said: &Message) {
+        let _ = writeln!(stderr().lock(), "{}", harmless(&self.texts.say(said)));
+    }
+
     /// A value with its messages in the chosen language.
     pub(crate) fn in_words<T: Localize>(&self, mut found: T) -> T {
         self.texts.translate(&mut found);
@@ -218,6 +224,9 @@ impl Output {
                 text.push_str(&format!("\n  {}", self.texts.say(&common::caused_by(cause))));
             }
         }
+        if let Some(user) = denied_user(error) {
+            text.push_str(&format!("\n{}", self.texts.say(&common::runs_as(user))));
+        }
         // Its details contain no line ends; those between the lines are this program's.
         let _ = writeln!(stderr().lock(), "{text}");
         Ok(())
@@ -244,6 +253,14 @@ impl Output {
         }
         rows
     }
+}
+
+/// The user as whom this program runs, if the rights of that user are what failed. An error of a file that a person gave has the reason of
+/// the system only in its text.
+fn denied_user(error: &Error) -> Option<String> {
+    let denied = std::io::Error::from(std::io::ErrorKind::PermissionDenied).to_string();
+    let mut said = std::iter::once(error.to_string()).chain(error.causes());
+    said.any(|said| said.to_lowercase().contains(&denied)).then(user).flatten()
 }
 
 /// A line without characters that end it or control a terminal, because others choose ids and names. Tabs separate

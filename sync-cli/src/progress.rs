@@ -4,9 +4,10 @@ use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressState, ProgressStyle};
+use sync_core::site::Step;
 use sync_core::{Message, SyncEvent, SyncObserver};
 
-use crate::output::Output;
+use crate::output::{Output, bytes};
 use crate::sentences::{common, progress as told};
 use crate::signals::interrupted;
 
@@ -95,6 +96,7 @@ impl SyncObserver for Progress<'_> {
                 self.say(&match error {
                     Some(code) => told::failed(label, *code),
                     None if *ended_early => told::ended_early(label),
+                    None if self.last.0 > 0 && *step == Step::Files => told::moved_bytes(label, bytes(self.last.0)),
                     None if self.last.0 > 0 => told::moved(label, self.last.0),
                     None => told::done(label),
                 });

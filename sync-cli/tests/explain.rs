@@ -111,6 +111,10 @@ fn releases_that_fit_that_do_not_and_that_lose_records() {
     assert_eq!(later["fits"], true);
     assert!(plain.contains("V7"), "{plain}");
     desk.run(&["compat", "--site", "2.19.0"]).ends(2);
+    // What the error names can be typed as it stands.
+    let said = desk.run(&["compat"]).ends(2).err;
+    let named = said.split_once("oms-sync ").and_then(|(_, rest)| rest.split_once(". ")).expect("a command").0;
+    desk.run(&named.split(' ').collect::<Vec<_>>()).ends(0);
     desk.run(&["compat", "--central", "newest"]).ends(2);
 }
 

@@ -116,7 +116,8 @@ fn verify_finds_what_is_missing_changed_and_surplus() {
     for _ in 0..2 {
         desk.run(&["files", "attach", "asset", "a", "photo.jpg"]).ends(0);
     }
-    desk.run(&["sync", "--with-files", "-q"]).ends(0);
+    let told = desk.run(&["sync", "--with-files"]).ends(0).err;
+    assert!(told.lines().any(|line| line == "Files: 5000 B"), "bytes, and not records: {told}");
     let paths: Vec<String> =
         listed(&desk, "oms-sync.sqlite").iter().map(|file| file["path"].as_str().unwrap().to_owned()).collect();
     std::fs::remove_file(desk.path(&paths[0])).unwrap();
@@ -130,6 +131,17 @@ fn verify_finds_what_is_missing_changed_and_surplus() {
     assert_eq!(findings, ["changed", "missing", "surplus"]);
     let said = desk.run(&["files", "sync", "--json", "-q"]).ends(0).json();
     assert_eq!(said["downloaded"], 2, "{said}");
+    std::fs::remove_file(desk.path(&paths[0])).unwrap();
+    std::fs::write(desk.path(&paths[1]), vec![8; 5000]).unwrap();
+    let said = desk.run(&["files", "verify"]).ends(1).out;
+    let ids: Vec<String> =
+        listed(&desk, "oms-sync.sqlite").iter().map(|file| file["id"].as_str().unwrap().to_owned()).collect();
+    for line in
+        ["MISSING", "CHANGED"].iter().zip(&ids).map(|(what, id)| format!("{what}: {id} \"photo.jpg\" of asset a"))
+    {
+        assert!(said.contains(&line), "{line}: {said}");
+    }
+    desk.run(&["files", "sync", "-q"]).ends(0);
     std::fs::remove_file(desk.path("oms-sync.sqlite.files/zz/stray")).unwrap();
     desk.run(&["files", "verify"]).ends(0);
     server.stop().ends(0);

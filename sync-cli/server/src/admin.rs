@@ -112,6 +112,7 @@ fn health(app: &App) -> HttpResponse {
         "database": check.as_ref().map_or_else(|error| error.code(), |()| "reachable"),
         "disk": disk.as_str(),
         "certificate": certificate,
+        "certificate_renewal": renewal(app),
         "backup": backup(app),
         "queue": seen.as_ref().map(|(_, integrations)| integrations.waiting),
         "clock": seen.as_ref().map(|(view, _)| clock(view.sites.iter().filter_map(|site| site.seen_at).max(), now)),
@@ -137,16 +138,22 @@ fn certificate_in_use(app: &App, now: Timestamp) -> &'static str {
     })
 }
 
+/// Whether the files hold a certificate that cannot be used. `certificate` shows that only while the one in use is well.
+fn renewal(app: &App) -> &'static str {
+    app.options.tls.as_ref().map_or("none", |tls| if tls.is_not_renewed() { "failed" } else { "ok" })
+}
+
 /// What this server tells of itself.
 pub(super) fn of_server(app: &App) -> Vec<ServerAlarm> {
     let certificate = match certificate_in_use(app, SystemClock::new().now()) {
         "ended" => Some(ServerAlarm::CertificateEnded),
         "not_yet_valid" => Some(ServerAlarm::CertificateNotYetValid),
         "ends_soon" => Some(ServerAlarm::CertificateEndsSoon),
-        "not_renewed" => Some(ServerAlarm::CertificateNotRenewed),
         "refused_by_sites" => Some(ServerAlarm::CertificateRefusedBySites),
         _ => None,
     };
+    // Beside the near end it says why the renewal does not help.
+    let renewal = (renewal(app) == "failed").then_some(ServerAlarm::CertificateNotRenewed);
     let backup = match backup(app) {
         "failed" => Some(ServerAlarm::BackupFailed),
         "none_yet" => Some(ServerAlarm::NoBackupYet),
@@ -157,7 +164,7 @@ pub(super) fn of_server(app: &App) -> Vec<ServerAlarm> {
         Disk::NearlyFull => Some(ServerAlarm::DiskNearlyFull),
         Disk::Well | Disk::Unknown => None,
     };
-    [disk, certificate, backup].into_iter().flatten().collect()
+    [disk, certificate, renewal, backup].into_iter().flatten().collect()
 }
 
 /// The alarms of the server and of its sites. A pause is newer than the view may be.

@@ -335,6 +335,9 @@ fn write_table(
             site.id,
             Escaped(name)
         )?;
+        if site.is_removed {
+            write!(text, " <small>the site was removed</small>")?;
+        }
         if let Some(at) = state.began_at(site) {
             write!(text, " <small>{}</small>", Time(at, view.at))?;
         }

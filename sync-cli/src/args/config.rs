@@ -11,6 +11,7 @@ use sync_core::text_input::read_text;
 use toml::{Table, Value};
 
 use crate::input::{TEXT_MAX, bytes_of_file};
+use crate::user::user_in_words;
 
 /// The file that counts if it is in the current folder and no other one is named.
 const NAME: &str = "oms-sync.toml";
@@ -35,13 +36,18 @@ impl Config {
     /// The file cannot be read, or is no TOML.
     pub(super) fn chosen(typed: &[OsString], command: &mut Command) -> Result<Option<Self>, Error> {
         let of_environment = || std::env::var_os("OMS_SYNC_CONFIG").filter(|path| !path.is_empty());
+        use std::io::ErrorKind::NotFound;
         let named = typed_value(typed, "--config").or_else(of_environment).map(PathBuf::from);
         let path = named.clone().unwrap_or_else(|| PathBuf::from(NAME));
         let read = bytes_of_file(&path, TEXT_MAX);
         let text = match read.and_then(|bytes| read_text(&bytes).map(Cow::into_owned).map_err(std::io::Error::other)) {
             Ok(text) => text,
-            Err(error) if named.is_none() && error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(fault(command, &path, &format!("cannot be read: {error}"))),
+            Err(error) if named.is_none() && (error.kind() == NotFound || is_out_of_reach(&path)) => return Ok(None),
+            // Nothing was typed wrong, so the usage would not help.
+            Err(error) => {
+                let what = format!("{}: cannot be read: {error}{}\n", path.display(), user_in_words(&error));
+                return Err(Error::raw(ErrorKind::InvalidValue, what));
+            }
         };
         match text.parse::<Table>() {
             Ok(settings) => Ok(Some(Self { path, settings })),
@@ -153,6 +159,11 @@ pub(super) fn named_by_variable(error: Error, command: &mut Command, typed: &[Os
 fn arg_of<'c>(command: &'c Command, long: &str) -> Option<&'c Arg> {
     let own = command.get_arguments().find(|arg| arg.get_long() == Some(long));
     own.or_else(|| command.get_subcommands().find_map(|sub| arg_of(sub, long)))
+}
+
+/// True for a file in a folder that the user may not enter: nobody asked for this file, and the folder may have none.
+fn is_out_of_reach(path: &Path) -> bool {
+    std::fs::metadata(path).is_err_and(|error| error.kind() == std::io::ErrorKind::PermissionDenied)
 }
 
 /// The values of a setting as they would be typed; `None` if they do not fit.

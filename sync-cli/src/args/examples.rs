@@ -183,13 +183,14 @@ Examples:
   oms-sync compat --central 2.8.0";
 
 pub(super) const INIT: &str = "\
-Run again, it changes what is given, such as the password. It never turns the
-database of one site into that of another.
+Run again, it changes what is given, such as the password, and keeps the rest. It
+never turns the database of one site into that of another.
 
 Examples:
   oms-sync init --legacy-url https://msupply.example.org:2048 --site district-07
   oms-sync init --legacy-url https://msupply.example.org:2048 \\
-      --site district-07 --password-file /etc/oms-sync/password";
+      --site district-07 --password-file /etc/oms-sync/password
+  oms-sync init --password-file /etc/oms-sync/new-password";
 
 pub(super) const DISCOVER: &str = "\
 Examples:

@@ -7,6 +7,7 @@ use serde_json::json;
 use sync_core::central::SiteList;
 use sync_core::clock::{Clock as _, SystemClock};
 use sync_core::files::Files;
+use sync_core::support::CentralAlarm;
 use sync_core::{Error, Message, Replica, Result, Role};
 
 use super::layout::{facts, moment_of, say};
@@ -34,6 +35,13 @@ pub(super) fn take(args: &Args, options: &args::Backup, out: &Output) -> Result<
     show(&StoredBackup::at(&taken.backup)?, out)?;
     if !taken.removed.is_empty() {
         say(out, "", &shown::removed(taken.removed.len()))?;
+    }
+    let lost = workspace.replica.status()?.alarms.into_iter().find_map(|alarm| match alarm {
+        CentralAlarm::FilesLost { files, first } => Some((files, first)),
+        _ => None,
+    });
+    if let Some((files, first)) = lost {
+        out.hint_said(&common::warning(shown::files_lost(files, first.as_str())));
     }
     Ok(CommandOutcome::Done)
 }

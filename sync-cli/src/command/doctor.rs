@@ -161,7 +161,7 @@ fn show_found(found: &Diagnosis, out: &Output) -> Result<(), Failure> {
     show_alarms(found, out)?;
     if out.verbose() {
         out.line("")?;
-        let mut shown = Shown { out, skipped: Vec::new(), printed: Ok(()) };
+        let mut shown = Shown { out, alarms: &found.alarms, skipped: Vec::new(), printed: Ok(()) };
         found.checks.iter().for_each(|check| shown.add(check));
         return shown.end();
     }
@@ -285,6 +285,8 @@ fn free_bytes(db: &Path) -> Option<u64> {
 /// Shows check by check; unchecked ones in a row with the same reason share one line.
 struct Shown<'a> {
     out: &'a Output,
+    /// The alarms of a central server, of which the check counts all but one.
+    alarms: &'a [CentralAlarm],
     skipped: Vec<Check>,
     printed: Result<(), Failure>,
 }
@@ -297,7 +299,7 @@ impl Shown<'_> {
         }
         match check.outcome {
             CheckOutcome::NotChecked => self.skipped.push(check.clone()),
-            _ if self.printed.is_ok() => self.printed = show(check, self.out),
+            _ if self.printed.is_ok() => self.printed = show(check, self.alarms, self.out),
             _ => {}
         }
     }
@@ -310,7 +312,7 @@ impl Shown<'_> {
         let texts = &self.out.texts;
         self.printed = match &skipped[..] {
             [] => Ok(()),
-            [check] => show(check, self.out),
+            [check] => show(check, self.alarms, self.out),
             [first, .., last] => {
                 let why =
                     verdicts::not_checked(self.out.name(first.name), self.out.name(last.name), first.says.clone());
@@ -326,9 +328,12 @@ impl Shown<'_> {
     }
 }
 
-fn show(check: &Check, out: &Output) -> Result<(), Failure> {
+fn show(check: &Check, alarms: &[CentralAlarm], out: &Output) -> Result<(), Failure> {
     let mut said = vec![check.says.to_string()];
     if let Some(finding) = &check.finding {
+        if finding.code == "central_alarms" && alarms.len() > 1 {
+            said = alarms.iter().map(|alarm| out.texts.say(&alarm.says())).collect();
+        }
         said.push(format!("[{}] {}", finding.code, finding.advice));
         if out.verbose() {
             said.extend(finding.causes.iter().map(|cause| out.texts.say(&common::caused_by(cause))));

@@ -154,8 +154,8 @@ fn verify(workspace: &Workspace, out: &Output) -> Result<CommandOutcome, Failure
     } else {
         for finding in &verified.findings {
             out.line(&match finding {
-                FileFault::Missing { id } => out.texts.say(&says::missing(id.as_str())),
-                FileFault::Changed { id, reason } => out.texts.say(&says::changed(id.as_str(), reason)),
+                FileFault::Missing { id } => out.texts.say(&says::missing(named(workspace, id)?)),
+                FileFault::Changed { id, reason } => out.texts.say(&says::changed(named(workspace, id)?, reason)),
                 FileFault::Surplus { path } => out.texts.say(&says::surplus(path.display().to_string())),
                 other => format!("{other:?}"),
             })?;
@@ -163,4 +163,11 @@ fn verify(workspace: &Workspace, out: &Output) -> Result<CommandOutcome, Failure
         out.line_said(&says::sound(verified.sound, bytes(verified.bytes)))?;
     }
     Ok(if verified.findings.is_empty() { CommandOutcome::Done } else { CommandOutcome::LeftBehind })
+}
+
+/// A file with its name and its record, where the database has them.
+fn named(workspace: &Workspace, id: &RecordId) -> Result<Detail, Error> {
+    let Some(info) = workspace.files().info_of(id)? else { return Ok(id.as_str().into()) };
+    let (name, entry) = (format!("{:?}", info.name), &info.entry);
+    Ok(says::file(entry.id.as_str(), name, entry.table.as_str(), entry.record_id.as_str()).into())
 }

@@ -1,5 +1,7 @@
 //! Text that fits a narrow terminal.
 
+use std::time::Duration;
+
 use sync_core::Message;
 use sync_core::clock::Timestamp;
 
@@ -9,6 +11,16 @@ use crate::table::widths;
 
 /// The least room for a value beside its name.
 const BESIDE_MIN: usize = 20;
+
+/// How long ago, or how long, in its largest unit.
+pub(super) fn age(since: Duration) -> String {
+    match since.as_secs() {
+        seconds @ 0..=119 => format!("{seconds} s"),
+        seconds @ 120..=7199 => format!("{} min", seconds / 60),
+        seconds @ 7200..=172_799 => format!("{} h", seconds / 3600),
+        seconds => format!("{} d", seconds / 86400),
+    }
+}
 
 /// Prints lines that fit the terminal, continued with an indent.
 pub(super) fn wrapped(out: &Output, indent: &str, text: &str) -> Result<(), Failure> {

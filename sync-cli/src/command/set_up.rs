@@ -32,17 +32,18 @@ const FIRST_ANSWER: Duration = Duration::from_secs(12);
 
 pub(super) fn init(args: &Args, init: &Init, out: &Output) -> Result<CommandOutcome, Failure> {
     end_on_signals();
-    let settings = Settings::new(&init.legacy_url, init.site.clone(), password(&init.password, &init.site, out)?)
-        .hardware_id(init.hardware_id.clone());
     // An empty file is no database yet.
     let existed = args.db.metadata().is_ok_and(|file| file.len() > 0);
-    let workspace = Workspace::open_or_make(args, out)?;
+    let (opened, url, site) = site_meant(args, init, existed, out)?;
+    let settings =
+        Settings::new(&url, &site, password(&init.password, &site, out)?).hardware_id(init.hardware_id.clone());
+    let workspace = opened.map_or_else(|| Workspace::open_or_make(args, out), Ok)?;
     // Without either flag a site that is set up already keeps what it has, and a new one uses https alone.
     let settings = match (init.https_only, init.allow_http) {
         (false, false) => settings,
         (https_only, _) => settings.https_only(https_only),
     };
-    out.hint_said(&says::asking(masked_url(&init.legacy_url), format!("{:?}", init.site)));
+    out.hint_said(&says::asking(masked_url(&url), format!("{site:?}")));
     let set_up = set_up(&workspace, &settings, out);
     if set_up.is_err() && !existed && workspace.server.is_none() {
         // A database that was created in vain is removed.
@@ -58,7 +59,7 @@ pub(super) fn init(args: &Args, init: &Init, out: &Output) -> Result<CommandOutc
     if out.json {
         out.document(&discovered)?;
     } else {
-        let (db, site) = (args.db.display().to_string(), format!("{:?}", init.site));
+        let (db, site) = (args.db.display().to_string(), format!("{site:?}"));
         out.line_said(&says::is_set_up(db, site))?;
         show(&discovered, out)?;
         match discovered.central_unconfirmed {
@@ -67,6 +68,27 @@ pub(super) fn init(args: &Args, init: &Init, out: &Output) -> Result<CommandOutc
         }
     }
     Ok(CommandOutcome::Done)
+}
+
+/// The legacy server's address and the name of the site: those of the database in the place of what is not given. Then the database is open.
+fn site_meant(
+    args: &Args,
+    init: &Init,
+    existed: bool,
+    out: &Output,
+) -> Result<(Option<Workspace>, String, String), Failure> {
+    if let (Some(url), Some(site)) = (&init.legacy_url, &init.site) {
+        return Ok((None, url.clone(), site.clone()));
+    }
+    let needs_both = || Error::bad_input(input_given::init_needs(args.db.display().to_string()));
+    if !existed && !args.db.is_on_server() {
+        return Err(needs_both().into());
+    }
+    let workspace = Workspace::open(args, out)?;
+    let known = workspace.replica.settings()?.ok_or_else(needs_both)?;
+    let url = init.legacy_url.clone().unwrap_or(known.legacy_url);
+    let site = init.site.clone().unwrap_or(known.site_name);
+    Ok((Some(workspace), url, site))
 }
 
 /// Asks once. If that fails, each step of the way is checked and told: a person waits. If all is well by then, the usual

@@ -9,8 +9,7 @@ use sync_core::record::{SiteId, StoreId};
 use sync_core::support::CentralAlarm;
 use sync_core::{Error, Message, Role};
 
-use super::layout::say;
-use super::layout::short;
+use super::layout::{age, say, short};
 use super::site_import::import;
 use crate::args::{Args, Limit, Site, Store};
 use crate::failure::{CommandOutcome, Failure};
@@ -117,15 +116,18 @@ fn list(args: &Args, max_age: Option<Duration>, out: &Output) -> Result<CommandO
     let entries = registry.as_ref().map_or(Ok(Vec::new()), SiteRegistry::list)?;
     let central = workspace.replica.stand_alone_central();
     let (view, copies) = (central.view()?, central.refused_copies()?);
-    let is_removed = |site: &SiteView| registry.is_some() && entries.iter().all(|entry| entry.id != site.id);
     let is_silent = |site: &SiteView| match (max_age, site.seen_at) {
         (None, _) => true,
         // It is listed because of its records in quarantine, and comes no more.
-        (Some(_), _) if is_removed(site) => false,
+        (Some(_), _) if site.is_removed => false,
         (Some(most), Some(at)) => view.at.since(at) > most,
         (Some(_), None) => true,
     };
-    let sites: Vec<&SiteView> = view.sites.iter().filter(|site| is_silent(site)).collect();
+    let mut sites: Vec<&SiteView> = view.sites.iter().filter(|site| is_silent(site)).collect();
+    if max_age.is_some() {
+        // Those that came before and stay away need somebody first, the longest silent of them before the others.
+        sites.sort_by_key(|site| (site.seen_at.is_none(), site.seen_at, site.id));
+    }
     // A column for what is rare would leave too little room for the names.
     let has_failed = sites.iter().any(|site| site.failed_sign_ins > 0);
     let mut head = vec!["SITE ID", "NAME", "SEEN", "PULLED", "PUSHED", "TO READ", "QUAR.", "VERSION"];
@@ -161,7 +163,7 @@ fn list(args: &Args, max_age: Option<Duration>, out: &Output) -> Result<CommandO
         let mut row = vec![
             site.id.to_string(),
             short(&site.name, if has_failed || has_copies { 12 } else { 20 }),
-            ago(site.seen_at),
+            if site.is_removed { out.word("removed").to_owned() } else { ago(site.seen_at) },
             ago(site.pulled_at),
             ago(site.pushed_at),
             site.behind.map(|behind| behind.to_string()).unwrap_or_default(),
@@ -187,11 +189,16 @@ fn list(args: &Args, max_age: Option<Duration>, out: &Output) -> Result<CommandO
         rows.push(row);
     }
     if let Some(most) = max_age.filter(|_| !out.json) {
-        match sites.is_empty() {
-            true => say(out, "", &says::none_silent(age(most)))?,
-            false => out.hint_said(&says::only_silent(age(most))),
-        }
         let never = sites.iter().filter(|site| site.seen_at.is_none()).count() as u64;
+        let (time, silent) = (age(most), sites.len() as u64 - never);
+        match (silent, never) {
+            (0, 0) => say(out, "", &says::none_silent(time))?,
+            _ => {
+                // It is the answer to what was asked, so it is said with --quiet too.
+                out.told(&says::silent_and_never(&time, silent, never));
+                out.hint_said(&says::only_silent(time));
+            }
+        }
         if never > 0 {
             out.hint_said(&says::never_came(never));
         }
@@ -209,16 +216,6 @@ fn list(args: &Args, max_age: Option<Duration>, out: &Output) -> Result<CommandO
         }
     }
     Ok(if max_age.is_some() && !sites.is_empty() { CommandOutcome::LeftBehind } else { CommandOutcome::Done })
-}
-
-/// How long ago, in its largest unit.
-fn age(since: Duration) -> String {
-    match since.as_secs() {
-        seconds @ 0..=119 => format!("{seconds} s"),
-        seconds @ 120..=7199 => format!("{} min", seconds / 60),
-        seconds @ 7200..=172_799 => format!("{} h", seconds / 3600),
-        seconds => format!("{} d", seconds / 86400),
-    }
 }
 
 fn done(out: &Output, name: &str, what: &str, said: &Message) -> Result<(), Failure> {

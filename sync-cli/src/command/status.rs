@@ -7,7 +7,7 @@ use sync_core::clock::Timestamp;
 use sync_core::support::is_repair;
 use sync_core::{Error, Message, Status};
 
-use super::layout::{facts, moment, say};
+use super::layout::{age, facts, moment, say};
 use crate::args::{Args, Limit, Status as StatusOptions};
 use crate::failure::{CommandOutcome, Failure};
 use crate::output::{Output, bytes};
@@ -38,8 +38,13 @@ pub(super) fn run(args: &Args, options: &StatusOptions, out: &Output) -> Result<
     if status.last_success.is_some_and(is_recent) {
         return Ok(CommandOutcome::Done);
     }
-    let last = status.last_success.map_or_else(|| out.texts.say(&shown::never()), moment);
-    out.hint_said(&common::warning(shown::too_old(last)));
+    let time = age(max_age);
+    let said = status.last_success.map_or_else(
+        || shown::never_complete(&time),
+        |last| shown::too_old(moment(last), &time, moment(last.after(max_age))),
+    );
+    // It is the answer to what was asked, so it is said with --quiet too.
+    out.told(&common::warning(said));
     Ok(CommandOutcome::LeftBehind)
 }
 

@@ -16,6 +16,7 @@ sync_core::sentences! {
         none_silent(time) = "No site is silent for longer than {time}.";
         never_came(count) = "{count} of them never came: {count|it was|they were} added and never set up, or {count|asks|ask} another server.";
         only_silent(time) = "Only sites that are silent for longer than {time} are listed; --max-age never lists all.";
+        silent_and_never(time, silent, never) = "Sites that came before and are silent for longer than {time}: {silent}; sites that never came: {never}.";
         imported_store(id, name, code, site) = "new store {id} {name} ({code}) is active on site {site}";
         imported_move(id, name, code, from, to) = "store {id} {name} ({code}) moved from site {from} to site {to}";
         imported_from_nowhere(id, name, code, to) = "store {id} {name} ({code}), which was on no site, is active on site {to}";

@@ -19,6 +19,12 @@ pub(super) const ALL: &[MessageTemplate] = &[
         "Encrypt the file with the key first, which keeps all that is in it: `oms-sync rekey --new-key-file FILE`; or leave --db-key-file and OMS_SYNC_DB_KEY out.",
     ),
     advice(
+        "certificate_refused",
+        "Check the address and this machine's clock. Let this machine trust a private authority: name a file with its certificate in SSL_CERT_FILE, \
+         which then takes the place of the system's authorities, or add it to the system's, on Debian and Ubuntu with \
+         update-ca-certificates. Of every other fault tell the server's administrator, who has to replace the certificate.",
+    ),
+    advice(
         "client_certificate_refused",
         "This program shows no certificate: ask the administrator of the server or of the network for an address that needs none.",
     ),
@@ -43,7 +49,10 @@ pub(super) const ALL: &[MessageTemplate] = &[
         "Ask the network's administrator whether central moved there. If it did, run `oms-sync discover --accept URL` with that \
          address.",
     ),
-    advice("incorrect_password", "Run `oms-sync init` again with the password that the server has for this site."),
+    advice(
+        "incorrect_password",
+        "Run `oms-sync init` again with the password that the server has for this site; of a database that is set up it needs nothing else.",
+    ),
     advice(
         "database_copied",
         "Stop this copy, and go on with the other one. To go on with this one instead, stop the other, run `oms-sync init` \
@@ -143,6 +152,13 @@ pub(super) const ALL: &[MessageTemplate] = &[
     ),
     text(
         "doctor",
+        "install_authority",
+        "If the server's administrator made the certificate, install their certificate authority on this machine: name a file with its \
+         certificate in SSL_CERT_FILE, or add it to the system's, on Debian and Ubuntu with update-ca-certificates; otherwise ask them for a \
+         certificate from a public authority.",
+    ),
+    text(
+        "doctor",
         "attach_again",
         "Attach the file to its record again, then run `oms-sync records delete sync_file_reference {id}`.",
     ),
@@ -214,10 +230,28 @@ pub(super) const ALL: &[MessageTemplate] = &[
     ),
     text(
         "alarm",
+        "sign_ins_fail",
+        "the sign-ins of {count} {count|site|sites} were refused since the last visit: {sites}. The password here and on the device differ: \
+         `oms-sync site set-password NAME`, and `oms-sync init` at the device; or another machine comes as the site: `oms-sync site \
+         reset-hardware NAME` lets it in",
+    ),
+    text(
+        "alarm",
         "files_lost",
         "{count} {count|file is|files are} missing or damaged here, {first} first, and no site can fetch {count|it|them}. On the \
          device of a site that has {count|it|them}, there: `oms-sync files resend all` and `oms-sync files sync`. Or copy {count|it|them} from the \
          files of a backup into the folder of files; `oms-sync files verify` shows what is still missing, and ends this alarm",
+    ),
+    // The list of a central server.
+    text(
+        "input",
+        "store_still_active",
+        "1 store is still active on site \"{site}\": {store}; move it with --move-stores-to SITE",
+    ),
+    text(
+        "input",
+        "stores_still_active",
+        "{count} {count|store is|stores are} still active on site \"{site}\": {stores}; move them with --move-stores-to SITE",
     ),
     // What has to be done first.
     text("input", "first_sync_first", "the first sync of this site is not complete: run `oms-sync sync` first"),

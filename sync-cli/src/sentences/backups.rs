@@ -4,6 +4,8 @@ sync_core::sentences! {
     /// Texts of `backup`, `check` and `restore`.
     backup_shown {
         taken() = "A whole and sound backup is in";
+        files_lost(count, first) = "{count} {count|file is|files are} missing or damaged in the folder of files, {first} first, and so in this \
+            backup: oms-sync files verify names each";
         removed(count) = "Older backups that were removed: {count}";
         files(count, size) = "{count}, with {size}";
         sound() = "The backup is whole and sound.";

@@ -12,6 +12,7 @@ sync_core::sentences! {
         error() = "error";
         caused_by(cause) = "caused by: {cause}";
         warning(message) = "warning: {message}";
+        runs_as(user) = "This program runs as the user {user}.";
         and_more(count) = "and {count} more; --json lists the first thousand";
         next_sync() = "Next: oms-sync sync";
         not_printed(error) = "error: the output cannot be written: {error}";
@@ -27,6 +28,7 @@ sync_core::sentences! {
         stopping() = "stopping; Ctrl-C again stops at once";
         failed(step, code) = "{step}: failed [{code}]";
         moved(step, count) = "{step}: {count}";
+        moved_bytes(step, size) = "{step}: {size}";
         done(step) = "{step}: ok";
         ended_early(step) = "{step}: stopped at the given limit";
         trying_again(error, seconds) = "{error}; trying again in {seconds} s";
@@ -74,7 +76,8 @@ sync_core::sentences! {
         at_last_sync(at, warning) = "at the last sync, {at}: {warning}";
         no_files() = "none";
         other_copy(says, advice) = "{says}. {advice}";
-        too_old(last) = "the last complete cycle is too long ago: {last}";
+        too_old(last, time, since) = "the last complete cycle is too long ago: {last}; the limit of {time} is exceeded since {since}";
+        never_complete(time) = "no cycle was complete yet, so there is none within {time}";
     }
 
     /// Texts of `sync`.
@@ -189,7 +192,8 @@ sync_core::sentences! {
         no_store_here() = "no store is active on this site";
         no_record() = "there is no record in the input";
         records_not_json(error) = "the input is not JSON: {error}";
-        nothing_to_compare() = "give --legacy or --central, or both: there is nothing to compare with";
+        nothing_to_compare() = "give --legacy or --central, or both: there is nothing to compare with. For example: oms-sync compat --legacy 8.06.00 --central 2.19.0";
+        init_needs(db) = "{db} is not set up as a site yet: give --legacy-url and --site";
 
         name_central(url) = "nobody may have seen the address: if {url} is the central server, run oms-sync discover --accept {url}";
         no_cycles() = "a central server without a legacy server has no cycles; `oms-sync site list --max-age TIME` tells which sites are silent";
@@ -227,8 +231,8 @@ sync_core::sentences! {
         with_size(state, size) = "{state}, {size}";
         because(state, reason) = "{state}: {reason}";
         next_at(state, count, next) = "{state}; tried {count} {count|time|times}, next at {next}";
-        missing(id) = "MISSING: {id}";
-        changed(id, reason) = "CHANGED: {id}: {reason}";
+        missing(file) = "MISSING: {file}";
+        changed(file, reason) = "CHANGED: {file}: {reason}";
         surplus(file) = "SURPLUS: {file}";
         sound(count, size) = "{count} {count|file is|files are} sound ({size})";
     }

@@ -174,6 +174,7 @@ const WORDS: &[&str] = &[
     "bound",
     "not bound yet",
     "never",
+    "removed",
     "none",
     "not known",
     "completed",

@@ -134,6 +134,40 @@ fn an_unknown_name_is_followed_by_the_one_that_was_meant() {
 }
 
 #[test]
+fn a_site_with_stores_is_not_removed_and_the_error_names_them_and_the_way() {
+    let office = Office::new(&["north", "south"]);
+    office.store("Ward 2", "W2", "north", "WARD");
+    let one = words(&office.run(&["site", "remove", "north"], 2));
+    assert!(one.contains(r#"1 store is still active on site "north": WARD "Ward 2" (W2)"#), "{one}");
+    for number in 3..9 {
+        office.store(&format!("Ward {number}"), &format!("W{number}"), "north", &format!("WARD{number}"));
+    }
+    let many = words(&office.run(&["site", "remove", "north"], 2));
+    let named = many.contains(r#"7 stores are still active on site "north": WARD "Ward 2" (W2), WARD3"#);
+    assert!(named && many.contains("(W6), …") && !many.contains("W7"), "{many}");
+    for said in [one, many] {
+        assert!(said.contains("with --move-stores-to SITE"), "{said}");
+    }
+    office.run(&["site", "remove", "north", "--move-stores-to", "south"], 0);
+}
+
+#[test]
+fn an_alarm_of_refused_sign_ins_says_what_to_run() {
+    let office = Office::new(&["north"]);
+    let server = office.0.serve("central.sqlite");
+    let from = ["--site", "north", "--password-file", "wrong", "--hardware-id", super::HARDWARE_ID];
+    office.0.run(&[&["init", "--legacy-url", &server.address][..], &from].concat()).ends(3);
+    server.stop().ends(0);
+    let said = words(&office.run(&["doctor"], 0));
+    for part in
+        ["site set-password NAME`, and `oms-sync --db central.sqlite init` at the device", "site reset-hardware NAME"]
+    {
+        assert!(said.contains(part), "{part}: {said}");
+    }
+    assert!(said.contains("/status.json and the metrics show their codes"), "{said}");
+}
+
+#[test]
 fn the_list_of_silent_sites_says_that_it_is_one() {
     let office = Office::new(&[]);
     office.run(&["site", "add", "north", "--password-file", "pw"], 0);
@@ -152,6 +186,16 @@ fn the_list_of_silent_sites_says_that_it_is_one() {
     std::fs::write(office.0.path("oms-sync.toml"), "[site.list]\nmax-age = \"2d\"\n").expect("settings");
     let said = office.run(&["site", "list"], 1);
     assert!(said.out.contains("silent") && !said.out.contains("north"), "{said:?}");
+    let quiet = office.run(&["site", "list", "-q"], 1);
+    let told = "Sites that came before and are silent for longer than 2 d: 0; sites that never came: 1.";
+    assert_eq!(words(&quiet).matches(told).count(), 1, "{quiet:?}");
+    // Those that came before stand above those that never came, whatever their numbers.
+    std::thread::sleep(std::time::Duration::from_millis(1100));
+    let order = office.run(&["site", "add", "later", "--password-file", "pw"], 0);
+    let listed = office.run(&["site", "list", "--max-age", "1s"], 1);
+    let at = |name: &str| listed.out.find(name).unwrap_or_else(|| panic!("{name}: {listed:?}"));
+    assert!(at("north") < at("silent") && at("silent") < at("later"), "{order:?} {listed:?}");
+    assert!(words(&listed).contains("longer than 1 s: 1; sites that never came: 2."), "{listed:?}");
     assert!(said.err.contains("Only sites that are silent for longer than 2 d are listed"), "{said:?}");
     assert!(words(&said).contains("1 of them never came: it was added and never set up"), "{said:?}");
 }
@@ -160,7 +204,7 @@ fn the_list_of_silent_sites_says_that_it_is_one() {
 fn the_log_shows_a_command_whole_where_there_is_room() {
     let office = Office::new(&["north"]);
     office.store("A ward with a rather long name", "W", "north", "WARD");
-    let whole = "store add A ward with a rather long name --code W --site north";
+    let whole = "store add \"A ward with a rather long name\" --code W --site north --id WARD";
     for env in [&[][..], &[("COLUMNS", "200")]] {
         let said = office.0.run_with(env, &["--db", "central.sqlite", "log", "list"]).ends(0);
         assert!(said.out.contains(whole), "{env:?}: {said:?}");

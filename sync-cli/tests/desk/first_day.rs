@@ -23,6 +23,88 @@ fn a_database_that_is_not_there_is_named_and_not_made() {
 }
 
 #[test]
+fn the_advice_on_a_wrong_password_can_be_typed_as_it_stands() {
+    let clinic = Clinic::new();
+    let desk = &clinic.desk;
+    std::fs::write(desk.path("new"), "another one\n").expect("a password file");
+    desk.run(&["--db", "central.sqlite", "site", "set-password", "clinic", "--password-file", "new"]).ends(0);
+    let refused = desk.run(&["sync", "--json", "-q"]).ends(3).json();
+    let advice = refused["error"]["advice"].to_string();
+    holds(&advice, &["Run `oms-sync init` again with the password that the server has", "needs nothing else"]);
+    let said = desk.run(&["init", "--password-file", "new"]).ends(0);
+    holds(&said.out, &["oms-sync.sqlite is set up as site \"clinic\""]);
+    desk.run(&["sync", "-q"]).ends(0);
+    // A new database knows neither, and is not made.
+    for given in [&[][..], &["--site", "clinic"], &["--legacy-url", &clinic.server.address]] {
+        let none = desk.run(&[&["--db", "none.sqlite", "init", "--password-file", "new"][..], given].concat()).ends(2);
+        holds(&none.err, &["none.sqlite is not set up as a site yet: give --legacy-url and --site"]);
+        assert!(!desk.path("none.sqlite").exists());
+    }
+    let central = desk.run(&["--db", "central.sqlite", "init", "--password-file", "new"]).ends(2);
+    holds(&central.err, &["central.sqlite is not set up as a site yet"]);
+}
+
+/// Runs the program as a user who is not root, in a folder that this user may not enter; `None` where no other user may be played.
+#[cfg(unix)]
+fn as_nobody(desk: &Desk, folder: &str, args: &str) -> Option<(Option<i32>, String)> {
+    // A server that starts after all ends too.
+    let run = format!("timeout 60 {} {args}", env!("CARGO_BIN_EXE_oms-sync"));
+    let mut command = std::process::Command::new("setpriv");
+    command.args(["--reuid", "65534", "--clear-groups", "sh", "-c", &run]).current_dir(desk.path(folder));
+    let output = command.stdin(Stdio::null()).env_remove("OMS_SYNC_CONFIG").output().ok()?;
+    let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    let is_played = !said.contains("Operation not permitted") && !said.contains("sh: ");
+    if !is_played {
+        println!("SKIPPED: no other user may be played here: {said}");
+    }
+    is_played.then(|| (output.status.code(), said))
+}
+
+#[cfg(unix)]
+#[test]
+fn settings_out_of_reach_are_none_and_an_error_of_rights_names_the_user() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let clinic = Clinic::new();
+    let desk = &clinic.desk;
+    let mode = |name: &str, mode: u32| {
+        std::fs::set_permissions(desk.path(name), std::fs::Permissions::from_mode(mode)).expect("a mode");
+    };
+    std::fs::create_dir(desk.path("closed")).expect("a folder");
+    mode("closed", 0o700);
+    mode("", 0o755);
+    // Nobody asked for the file in the folder that this user may not enter.
+    let Some((status, said)) = as_nobody(desk, "closed", "errors not_set_up") else { return };
+    assert!(status == Some(0) && !said.contains("oms-sync.toml"), "{said}");
+    std::fs::write(desk.path("closed/named.toml"), "").expect("a file");
+    let named = format!("--config {} errors not_set_up", desk.path("closed/named.toml").display());
+    std::fs::write(desk.path("oms-sync.toml"), "").expect("settings");
+    mode("oms-sync.toml", 0o600);
+    for (folder, args) in [("closed", named.as_str()), ("", "errors not_set_up")] {
+        let (status, said) = as_nobody(desk, folder, args).expect("it was played above");
+        let is_named = said.contains("cannot be read: Permission denied") && said.contains("as the user nobody)");
+        assert!(status == Some(2) && is_named && !said.contains("Usage"), "{said}");
+        assert!(said.ends_with('\n'), "{said:?}");
+    }
+    // The key of the database, the certificate of a server, and the lock beside a database.
+    mode("oms-sync.toml", 0o644);
+    std::fs::write(desk.path("secret"), "x\n").expect("a file");
+    mode("secret", 0o600);
+    mode("", 0o777);
+    let serve = "--db new.sqlite serve --create --listen 127.0.0.1:0 --tls-cert secret --tls-key secret";
+    for args in ["--db-key-file secret status", serve, "init --legacy-url https://h --site s --password-file secret"] {
+        let (_, said) = as_nobody(desk, "", args).expect("it was played above");
+        let is_named = said.contains("secret cannot be read") && said.contains("This program runs as the user nobody.");
+        assert!(is_named, "{args}: {said}");
+    }
+    for name in ["oms-sync.sqlite", "oms-sync.sqlite.watermark"] {
+        mode(name, 0o666);
+    }
+    mode("oms-sync.sqlite.lock", 0o600);
+    let (_, said) = as_nobody(desk, "", "sync").expect("it was played above");
+    assert!(said.contains("oms-sync.sqlite.lock") && said.contains("runs as the user nobody."), "{said}");
+}
+
+#[test]
 fn a_host_that_is_not_known_and_an_address_without_a_scheme() {
     let desk = Desk::new();
     let init = |url| ["init", "--json", "--legacy-url", url, "--site", "x", "--password-file", "pw"];

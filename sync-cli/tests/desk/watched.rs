@@ -112,6 +112,8 @@ fn a_cycle_that_is_too_long_ago_alarms() {
     let late = clinic.desk.run(&["status", "--max-age", "1s"]).ends(1);
     assert!(late.err.contains("the last complete cycle is too long ago: 2"), "{}", late.err);
     assert!(late.out.contains("last sync"), "{}", late.out);
+    let quiet = clinic.desk.run(&["status", "--max-age", "1s", "-q"]).ends(1).err;
+    assert!(quiet.lines().count() == 1 && quiet.contains("; the limit of 1 s is exceeded since 2"), "{quiet}");
     let at_central = clinic.desk.run(&["--db", "central.sqlite", "status", "--max-age", "1d"]).ends(2);
     assert!(at_central.err.contains("site list --max-age"), "{}", at_central.err);
 }

@@ -196,6 +196,10 @@ fn a_file_whose_bytes_are_gone_alarms_until_they_are_back() {
     std::fs::rename(&bytes, &aside).expect("moved away");
     desk.run(&["--db", "central.sqlite", "files", "verify"]).ends(1);
     assert!(alarm().is_some(), "it was looked for");
+    let backup = desk.run(&["--db", "central.sqlite", "backup", "backups"]).ends(0).err;
+    let words = backup.split_whitespace().collect::<Vec<_>>().join(" ");
+    let told = format!("1 file is missing or damaged in the folder of files, {id} first, and so in this backup");
+    assert!(words.contains(&told), "{backup}");
     std::fs::rename(&aside, &bytes).expect("moved back");
     desk.run(&["--db", "central.sqlite", "files", "verify"]).ends(0);
     assert_eq!(alarm(), None);

@@ -77,6 +77,25 @@ fn a_record_that_is_ignored_on_purpose_alarms_no_more() {
 }
 
 #[test]
+fn a_removed_site_that_is_still_shown_is_told_to_be_one() {
+    let (desk, server, _file) = sent(100, &[]);
+    administer(&desk, &["site", "add", "other", "--password-file", "pw"], 0);
+    let edited = json!({ "id": "a", "store_id": "STORE", "created_datetime": "2026-11-23T08:00:00",
+                         "modified_datetime": "2026-11-24T08:00:00", "notes": "edited" });
+    desk.feed(&["records", "put", "asset"], &edited.to_string()).ends(0);
+    administer(&desk, &["store", "add", "Clinic", "--code", "C", "--site", "other", "--id", "STORE"], 0);
+    desk.run(&["sync", "-q"]);
+    assert_eq!((&listed(&desk)["refused"], &listed(&desk)["is_removed"]), (&json!(1), &json!(false)));
+    administer(&desk, &["site", "remove", "clinic"], 0);
+    assert_eq!(listed(&desk)["is_removed"], true);
+    let table = administer(&desk, &["site", "list"], 0);
+    assert!(table.lines().any(|line| line.starts_with("2 ") && line.contains("  removed  ")), "{table}");
+    shows(&server.address, "/", "<small>the site was removed</small>");
+    assert!(get(&server.address, "/").text().matches("the site was removed").count() == 1, "only that one");
+    server.stop().ends(0);
+}
+
+#[test]
 fn a_site_of_a_release_that_pushes_nothing_is_told_wherever_sites_are_shown() {
     let (desk, server) = central(&[]);
     let at = &server.address;
@@ -163,6 +182,9 @@ fn doctor_status_page_and_metrics_show_the_same_alarms() {
     let said = administer(&desk, &["doctor"], 0);
     assert_eq!(said.matches("Alarm: ").count(), shown.len(), "{said}");
     assert!(said.split_whitespace().collect::<Vec<_>>().join(" ").contains("did not come for a day: depot"), "{said}");
+    let whole = administer(&desk, &["doctor", "-v"], 0).split_whitespace().collect::<Vec<_>>().join(" ");
+    let checks = whole.split_once(" ok database ").expect("the checks").1;
+    assert!(!checks.contains("more") && checks.contains("the last backup failed; the log"), "each in full: {whole}");
     server.stop().ends(0);
     let stopped = serde_json::from_str(&administer(&desk, &["doctor", "--json"], 0)).expect("JSON");
     assert_eq!(codes(&stopped), shown[..4], "a server that does not run has nothing to tell of itself");

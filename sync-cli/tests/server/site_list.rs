@@ -257,8 +257,8 @@ fn a_store_without_records_is_removed_and_the_log_says_who_did_what() {
         "resume",
         "pause",
         "store remove MISTAKE",
-        "store add Mistake --code M --site clinic",
-        "store add Clinic --code C --site clinic",
+        "store add Mistake --code M --site clinic --id MISTAKE",
+        "store add Clinic --code C --site clinic --id STORE",
         "site add clinic",
     ];
     assert_eq!(did, expected);

@@ -391,6 +391,7 @@ fn view(txn: &dyn ReadTxn, now: Timestamp, activity: &Activity) -> Result<Centra
     // A site that was removed is silent for good. A legacy server keeps its list itself.
     if !state::LEGACY_URL.is_set(txn)? {
         sites.retain(|id, site| listed.contains(id) || site.is_integrating || site.refused + site.quarantined > 0);
+        sites.iter_mut().for_each(|(id, site)| site.is_removed = !listed.contains(id));
     }
     // It signs in to check that sites find it.
     if let Some(own) = state::SITE_ID.find(txn)? {

@@ -16,8 +16,8 @@ use crate::record::{RecordData, RecordId, SiteId, StoreId, TableName};
 use crate::role::Role;
 use crate::storage::state::{RemovedSite, StoredJson};
 use crate::storage::{SiteEntry, Storage, WriteTxn, note_act, state};
-use crate::text::quoted;
 use crate::text::sentences::input;
+use crate::text::{argument, quoted};
 use crate::write;
 use crate::write::Origin;
 use crate::write::moved_stores;
@@ -143,7 +143,7 @@ impl SiteRegistry {
         let entry = SiteEntry { secret, ..named(txn.as_ref(), name)? };
         txn.central()?.put_site(&entry)?;
         let changed = format!("site {} ({name}) has a new password", entry.id);
-        self.note(txn.as_ref(), format!("site set-password {name}"), changed)?;
+        self.note(txn.as_ref(), format!("site set-password {}", argument(name)), changed)?;
         txn.commit()?;
         Ok(entry)
     }
@@ -177,7 +177,7 @@ impl SiteRegistry {
         };
         txn.central()?.put_site(&entry)?;
         let changed = format!("site {} ({name}) {what}", entry.id);
-        self.note(txn.as_ref(), format!("site add {name}"), changed)?;
+        self.note(txn.as_ref(), format!("site add {}", argument(name)), changed)?;
         txn.commit()?;
         Ok(entry)
     }
@@ -215,17 +215,17 @@ impl SiteRegistry {
     pub fn remove(&self, name: &str) -> Result<()> {
         let txn = self.storage.write()?;
         let site = named(txn.as_ref(), name)?;
-        let stores = txn.stores_of_site(site.id)?.len();
-        if stores > 0 {
-            let name = quoted(name);
-            return Err(Error::bad_input(match stores {
-                1 => input::store_still_active(name),
-                _ => input::stores_still_active(stores, name),
+        let stores = txn.stores_of_site(site.id)?;
+        if !stores.is_empty() {
+            let (name, named) = (quoted(name), write::named_stores(txn.as_ref(), &stores)?);
+            return Err(Error::bad_input(match stores.len() {
+                1 => input::store_still_active(name, named),
+                count => input::stores_still_active(count, name, named),
             }));
         }
         let changed = format!("site {} ({name}) is removed", site.id);
         self.forget(txn.as_ref(), site)?;
-        self.note(txn.as_ref(), format!("site remove {name}"), changed)?;
+        self.note(txn.as_ref(), format!("site remove {}", argument(name)), changed)?;
         txn.commit()
     }
 
@@ -253,7 +253,8 @@ impl SiteRegistry {
             }
         }
         let changed = format!("{} stores of site {} are active on site {}", stores.len(), from.id, to.id);
-        self.note(txn.as_ref(), format!("site remove {} --move-stores-to {}", from.name, to.name), changed)?;
+        let command = format!("site remove {} --move-stores-to {}", argument(&from.name), argument(&to.name));
+        self.note(txn.as_ref(), command, changed)?;
         txn.commit()?;
         // The stores have moved in any case: if this fails, the next integration continues it.
         let _ = moved_stores::relog_pending(self.storage.as_ref(), self.clock.as_ref());
@@ -270,7 +271,7 @@ impl SiteRegistry {
         super::copied_databases::open_to_all(txn.as_ref(), site.id)?;
         SiteRestore::note_new_database(txn.as_ref(), site.id)?;
         let changed = format!("site {} ({name}) may come from another machine", site.id);
-        self.note(txn.as_ref(), format!("site reset-hardware {name}"), changed)?;
+        self.note(txn.as_ref(), format!("site reset-hardware {}", argument(name)), changed)?;
         txn.central()?.put_site(&SiteEntry { hardware_id: None, ..site })?;
         txn.commit()
     }
@@ -357,7 +358,8 @@ impl SiteRegistry {
         write(&names, &name_id, &named)?;
         write(&stores, store_id.as_str(), &store)?;
         let changed = format!("store {store_id} is active on site {} ({})", site.id, site.name);
-        self.note(txn.as_ref(), format!("store add {name} --code {code} --site {}", site.name), changed)?;
+        let (name, code, to, id) = (argument(name), argument(code), argument(&site.name), argument(store_id.as_str()));
+        self.note(txn.as_ref(), format!("store add {name} --code {code} --site {to} --id {id}"), changed)?;
         txn.commit()?;
         // The store has moved in any case: if this fails, the next integration continues it.
         let _ = moved_stores::relog_pending(self.storage.as_ref(), self.clock.as_ref());
@@ -380,7 +382,7 @@ impl SiteRegistry {
             return Err(Error::bad_input(input::store_has_records(quoted(id.as_str()))));
         }
         write::delete(txn.as_ref(), &stores, &record, Origin::Local, now)?;
-        self.note(txn.as_ref(), format!("store remove {id}"), format!("store {id} is removed"))?;
+        self.note(txn.as_ref(), format!("store remove {}", argument(id.as_str())), format!("store {id} is removed"))?;
         txn.commit()
     }
 }

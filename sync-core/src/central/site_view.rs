@@ -46,6 +46,9 @@ pub struct SiteView {
     pub is_integrating: bool,
     /// True if its release pushes nothing over V6, by a fault of its own: Open mSupply 3.0 and 3.1.
     pub pushes_nothing: bool,
+    /// True if the site was removed from the list of this server, and is shown because of its records in quarantine, or while its last
+    /// push is being integrated.
+    pub is_removed: bool,
 }
 
 impl SiteView {
@@ -65,6 +68,7 @@ impl SiteView {
             copy_refused_at: None,
             is_integrating: false,
             pushes_nothing: false,
+            is_removed: false,
         }
     }
 }

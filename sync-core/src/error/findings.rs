@@ -133,7 +133,7 @@ pub(crate) const FINDINGS: &[Declared] = &[
         upstream: None,
         message: "this central server has alarms",
         cause: "A site stays away, a certificate ends, a disk fills, or what else the status page warns of.",
-        advice: "Each alarm says what to do about it; the status page, /status.json and the metrics show the same alarms.",
+        advice: "Each alarm says what to do about it. The status page shows the same sentences; /status.json and the metrics show their codes, and the names of sites or how many there are.",
     },
     Declared {
         code: "stores_lost",

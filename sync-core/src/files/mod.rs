@@ -154,6 +154,15 @@ impl Files {
         txn.files(after, limit)?.into_iter().map(|entry| self.info(txn.as_ref(), entry)).collect()
     }
 
+    /// A file by its id; `None` if no file has it.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub fn info_of(&self, id: &RecordId) -> Result<Option<FileInfo>> {
+        let txn = self.storage.read()?;
+        txn.file(id)?.map(|entry| self.info(txn.as_ref(), entry)).transpose()
+    }
+
     /// The files of a record, by id.
     ///
     /// # Errors

@@ -2,6 +2,8 @@
 //!
 //! Nothing here imports the rooms above; [`crate::Texts`] has a host's own texts.
 
+#[cfg(feature = "central")]
+mod argument;
 pub(crate) mod class;
 mod declared;
 pub(crate) mod message;
@@ -11,6 +13,8 @@ pub(crate) mod sentences;
 mod similar;
 pub(crate) mod words;
 
+#[cfg(feature = "central")]
+pub(crate) use argument::argument;
 pub(crate) use class::ErrorClass;
 pub(crate) use declared::{Declared, Details, ErrorField, declare_errors, shown_fields};
 pub(crate) use message::Message;

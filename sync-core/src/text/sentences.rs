@@ -389,7 +389,7 @@ crate::sentences! {
         store_names(max) = "a store's name, code and id have 1 to {max} bytes and no control characters";
         store_of_system(code) = "a store cannot have the code {code}: HIS, SM and DRG are stores of the legacy server itself, and every \
             site leaves them out; choose another code";
-        store_still_active(site) = "1 store is still active on site \"{site}\"";
+        store_still_active(site, store) = "1 store is still active on site \"{site}\": {store}; move it to another site first";
         no_direction() = "push_only and pull_only together leave nothing to synchronise: ask for one of the two, or for neither";
         no_hook() = "this replica was opened without a hook";
         store_has_records(store) = "records belong to store \"{store}\": it cannot be removed, only move to another site";
@@ -397,7 +397,8 @@ crate::sentences! {
         identity_taken(site, number) = "site \"{site}\" has this number or UUID already; its number is {number}";
         other_number(site, number) = "site \"{site}\" is here with the number {number}; remove it first";
         stores_to_same_site(site) = "the stores are on site \"{site}\" already";
-        stores_still_active(count, site) = "{count} {count|store is|stores are} still active on site \"{site}\"";
+        stores_still_active(count, site, stores) = "{count} {count|store is|stores are} still active on site \"{site}\": {stores}; move them \
+            to another site first";
         file_unreadable(file, error) = "{file} cannot be read: {error}";
         not_a_file(file) = "{file} is not a file";
         no_file_to_copy() = "this storage is not a file that can be copied";

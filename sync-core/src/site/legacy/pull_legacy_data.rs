@@ -17,7 +17,7 @@ use crate::site::sizing::TransferKind;
 use crate::storage::{Incoming, ReadTxn, Source, state};
 use crate::text::sentences::cycle as says;
 use crate::text::sentences::error_detail;
-use crate::write;
+use crate::write::{self, named_stores};
 
 /// The query for central data after a position.
 pub(crate) fn central_records_query(after: u64, limit: u64) -> String {
@@ -121,14 +121,14 @@ impl Cycle<'_, '_> {
         if batch.max_cursor > state::LEGACY_POSITION_SEEN.get(txn.as_ref())?.0 {
             state::LEGACY_POSITION_SEEN.set(txn.as_ref(), Cursor(batch.max_cursor))?;
         }
+        let (named_left, named_gained) = (named_stores(txn.as_ref(), &left)?, named_stores(txn.as_ref(), &gained)?);
         txn.commit()?;
         self.count(&done);
-        let listed = |stores: &[StoreId]| stores.iter().map(StoreId::as_str).collect::<Vec<_>>().join(", ");
         if !left.is_empty() {
-            self.warn(says::stores_left(listed(&left)))?;
+            self.warn(says::stores_left(named_left))?;
         }
         if rereads {
-            self.warn(says::stores_gained(self.client.named(Server::Legacy), listed(&gained)))?;
+            self.warn(says::stores_gained(self.client.named(Server::Legacy), named_gained))?;
         }
         Ok(())
     }
