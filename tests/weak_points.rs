@@ -14,7 +14,7 @@ use sync_core::site::Step;
 use sync_core::storage::{CycleLock, ReadTxn, SiteEntry, Storage, WriteTxn};
 use sync_core::transport::{HttpRequest, HttpResponse, Method, Transport, TransportError};
 use sync_core::{NoopObserver, Replica, Result, SyncConfig, SyncEvent, SyncOptions, SyncOutcome};
-use sync_tests::world::{CentralEnd, Kind, PASSWORD, SiteEnd, asset, data, get, put_class, settings};
+use sync_tests::world::{CentralEnd, Kind, PASSWORD, SiteEnd, asset, data, get, notes, put_class, settings};
 
 /// A record of the demonstration.
 struct Seed {
@@ -155,13 +155,16 @@ fn what_was_refused_is_taken_once_its_store_is_back() {
     let (central, a) = world();
     central.add_site("b");
     let move_to = |site| central.sites.add_store("a", "a", site, Some(StoreId::from("STORE_a"))).unwrap();
-    a.records.put("asset", [asset("x", "STORE_a", "made before the store moved")]).unwrap();
+    a.records.put("asset", [asset("x", "STORE_a", "before")]).unwrap();
+    a.sync();
+    a.records.put("asset", [asset("x", "STORE_a", "edited before it knew that the store moved")]).unwrap();
     move_to("b");
     a.sync();
-    assert_eq!(get(&central.records, "asset", "x"), None);
+    let at_central = || notes(get(&central.records, "asset", "x"));
+    assert_eq!(at_central().as_deref(), Some("before"));
     move_to("a");
     a.sync();
-    assert!(get(&central.records, "asset", "x").is_some());
+    assert_eq!(at_central().as_deref(), Some("edited before it knew that the store moved"));
     assert!(central.storage.read().unwrap().quarantine_counts().unwrap().is_empty());
 }
 

@@ -66,14 +66,16 @@ impl<'t> LocalState<'t> {
         })
     }
 
-    /// On central, logs a move again that the pushing site has read past, because it kept its own edit instead.
+    /// On central, logs a move again that the pushing site has read past, because it kept its own edit instead. A site that had
+    /// not read of the move when it made the edit may have since: then it kept that edit too, and what it added meanwhile
+    /// comes after it.
     pub(super) fn relog_passed_move(&self, incoming: &Incoming) -> Result<()> {
-        match incoming.source {
-            Source::Site(site) if self.unseen_move(incoming)? == UnseenMove::KeptAsOwn => {
-                let record = (&incoming.table, &incoming.id);
-                write::relog_move_away(self.txn, (site, &self.stores), record)
+        let Source::Site(site) = incoming.source else { return Ok(()) };
+        match self.unseen_move(incoming)? {
+            UnseenMove::KeptAsOwn | UnseenMove::Record => {
+                write::relog_move_away(self.txn, (site, &self.stores), (&incoming.table, &incoming.id))
             }
-            _ => Ok(()),
+            UnseenMove::Nothing | UnseenMove::Store => Ok(()),
         }
     }
 
