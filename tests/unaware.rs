@@ -279,6 +279,32 @@ fn pull_only(site: &SiteEnd) {
     let _ = site.site.sync(&SyncOptions::default().pull_only(), &mut NoopObserver).unwrap();
 }
 
+/// The edit was made before the site read of the move, and goes in a batch of its own: what comes in a later one was written by a
+/// site that had read of the move, and kept its edit all the same.
+#[test]
+fn what_is_added_after_an_edit_that_was_kept_is_taken_in_a_later_batch_too() {
+    for kind in [Kind::Sqlite, Kind::Memory] {
+        let (central, a, b) = CentralEnd::with_an_asset_of_a(kind);
+        a.records.put("asset", [asset("x", "STORE_a", "2: of a")]).unwrap();
+        central.records.put("asset", [asset("x", "STORE_b", "moved")]).unwrap();
+        put_class(central.storage.as_ref(), "later than the move");
+        pull_only(&a);
+        a.records.put("asset_log", [log("l", "x")]).unwrap();
+        let mut config = SyncConfig::default();
+        config.push_records_max = 1;
+        let site = a.site.clone().with_config(config);
+        let _ = site.sync(&SyncOptions::default(), &mut NoopObserver).unwrap();
+        a.sync();
+        central.central.integrate_waiting().unwrap();
+        b.sync();
+        assert!(b.get("asset_log", "l").is_some(), "{:?}", central.causes());
+        assert_eq!(central.causes(), [(QuarantineCause::Superseded, 1)]);
+        for found in [get(&central.records, "asset", "x"), a.get("asset", "x"), b.get("asset", "x")] {
+            assert_eq!(notes(found).as_deref(), Some("moved"));
+        }
+    }
+}
+
 #[test]
 fn a_site_that_kept_its_edit_and_read_past_a_move_is_told_of_it_again_and_what_it_added_meanwhile_is_taken() {
     for kind in [Kind::Sqlite, Kind::Memory] {

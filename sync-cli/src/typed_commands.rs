@@ -128,7 +128,8 @@ mod tests {
             let text = texts.of(template.group, template.name).unwrap_or(template.english);
             for rest in text.split(NAME).skip(1) {
                 let is_without = WITHOUT_DATABASE.iter().any(|name| rest.starts_with(name));
-                let names_it = rest.starts_with("--db ") || is_without || ELSEWHERE.contains(&template.name);
+                let is_elsewhere = [template.name, template.group].iter().any(|name| ELSEWHERE.contains(name));
+                let names_it = rest.starts_with("--db ") || is_without || is_elsewhere;
                 assert!(names_it, "{}.{}: {text}", template.group, template.name);
                 commands += 1;
             }

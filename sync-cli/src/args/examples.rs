@@ -100,7 +100,8 @@ A site that was added since the backup is known to the replaced database alone:
 
 Examples:
   oms-sync --db central.sqlite restore /backup/20261128T020000000Z
-  oms-sync --db central.sqlite restore /backup/20261128T020000000Z --keep-sites --yes";
+  oms-sync --db central.sqlite restore /backup/20261128T020000000Z --yes
+  oms-sync --db central.sqlite restore backup.sqlite --keep-sites --yes";
 
 pub(super) const BUNDLE: &str = "\
 One archive of text files: status, log, quarantine, identity, cursors, settings,
@@ -183,8 +184,8 @@ Examples:
   oms-sync compat --central 2.8.0";
 
 pub(super) const INIT: &str = "\
-Run again, it changes what is given, such as the password, and keeps the rest. It
-never turns the database of one site into that of another.
+Run again, it changes what is given, such as the password, and keeps the rest.
+It never turns the database of one site into that of another.
 
 Examples:
   oms-sync init --legacy-url https://msupply.example.org:2048 --site district-07

@@ -108,8 +108,8 @@ pub(super) const ALL: &[MessageTemplate] = &[
     advice(
         "other_site",
         "Nothing was changed, and what was not pushed is kept here. Use the credentials of this site, or a new database for the other one. If \
-         the server forgot this site, by a restore or because it was deleted, its administrator has to put the former one back: on a legacy server from a \
-         backup; at a central server of oms-sync, there: `oms-sync site add NAME --number N --uuid UUID`. Here `oms-sync identity` shows \
+         the server forgot this site, by a restore or because it was deleted, its administrator has to put the former one back: from \
+         a backup, or at a central server of oms-sync, there: `oms-sync site add NAME --number N --uuid UUID`. Here `oms-sync identity` shows \
          the site id and the UUID.",
     ),
     advice("other_site_id", DISCOVER),

@@ -220,7 +220,7 @@ sync_core::sentences! {
         goes_out_with() = "It goes out with oms-sync sync --with-files.";
         tried_next(id) = "file {id} is tried next; run oms-sync files sync";
         sent_again(id) = "file {id} is sent again with the next run: oms-sync files sync";
-        asked_for_all() = "the next run asks central for each file that is here, and sends those that it lacks: oms-sync files sync";
+        asked_for_all() = "the next run sends the files that central lacks: oms-sync files sync";
         moved(sent, fetched, up, down) = "files: {sent} sent, {fetched} fetched ({up} up, {down} down)";
         failed(count) = "{count} {count|file|files} failed and {count|is|are} tried again later; see oms-sync files list";
         file(id, name, table, record) = "{id} {name} of {table} {record}";

@@ -99,7 +99,10 @@ fn an_edit_of_a_store_that_moved_away_is_refused_at_central_by_the_rule_that_is_
     let store = ["store", "add", "Clinic", "--code", "C", "--site", "other", "--id", &clinic.store];
     desk.run(&[&["--db", "central.sqlite"][..], &store].concat()).ends(0);
     let told = clinic.sync(0)["warnings"].to_string();
-    assert!(told.contains("central did not take asset fridge") && told.contains("not active on this site"), "{told}");
+    assert!(
+        told.contains("central did not take asset fridge") && told.contains("its store went to another site"),
+        "{told}"
+    );
     let later = clinic.sync(0)["warnings"].to_string();
     assert!(!later.contains("central did not take"), "once is enough: {later}");
     // The support desk of the site still knows it.
@@ -111,7 +114,7 @@ fn an_edit_of_a_store_that_moved_away_is_refused_at_central_by_the_rule_that_is_
     let words = [
         "refused by central",
         "central told that it refused it",
-        "not active on this site",
+        "its store went to another site",
         "write it again",
         "If its store is active on another site now, that does not help",
     ];
@@ -142,7 +145,10 @@ fn an_edit_of_a_store_that_moved_away_is_refused_at_central_by_the_rule_that_is_
     assert_eq!((&listed["cause"], &listed["from"]), (&json!("refused"), &json!("site 2")));
     let number = listed["number"].to_string();
     let shown = clinic.says(&[&at_central[..], &["show", &number]].concat(), 0);
-    holds(&shown, &["asset fridge", "from site 2", "not active on this site", "rule", "another version of it is here"]);
+    holds(
+        &shown,
+        &["asset fridge", "from site 2", "its store went to another site", "rule", "another version of it is here"],
+    );
     // It says who has the store now and which commands help. It does not say that the site should correct the record.
     let back =
         format!("oms-sync --db central.sqlite store add 'Clinic' --code 'C' --site 'clinic' --id {}", clinic.store);

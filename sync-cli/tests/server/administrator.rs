@@ -29,8 +29,9 @@ fn health_is_told_to_everybody() {
         assert!(["ok", "nearly_full"].contains(&health["disk"].as_str().expect("a word")), "{health}");
         let rest = (&health["certificate"], &health["backup"], &health["queue"], &health["clock"]);
         assert_eq!(rest, (&"none".into(), &"none".into(), &0.into(), &"ok".into()), "{health}");
+        assert_eq!(health["certificate_renewal"], "none", "{health}");
         assert!(health["time"].is_string(), "{health}");
-        assert_eq!(health.as_object().expect("an object").len(), 9, "and nothing more: {health}");
+        assert_eq!(health.as_object().expect("an object").len(), 10, "and nothing more: {health}");
     }
 }
 

@@ -16,8 +16,13 @@ fn at(desk: &Desk, site: &str, args: &[&str]) -> crate::support::Said {
 }
 
 fn put(desk: &Desk, site: &str, id: &str) {
+    edit(desk, site, id, "");
+}
+
+fn edit(desk: &Desk, site: &str, id: &str, notes: &str) {
     let day = "2026-11-23T08:00:00";
-    let asset = json!({ "id": id, "store_id": "STORE", "created_datetime": day, "modified_datetime": day });
+    let asset =
+        json!({ "id": id, "store_id": "STORE", "notes": notes, "created_datetime": day, "modified_datetime": day });
     desk.feed(&["--db", &format!("{site}.sqlite"), "records", "put", "asset"], &asset.to_string()).ends(0);
 }
 
@@ -60,13 +65,18 @@ fn a_store_moves_with_all_its_records_in_the_order_of_the_documentation() {
 }
 
 #[test]
-fn records_that_the_former_site_pushed_too_late_come_once_the_store_is_back() {
+fn edits_that_the_former_site_pushed_too_late_come_once_the_store_is_back_and_new_records_at_once() {
     let (desk, server) = two_sites();
     put(&desk, "clinic", "late");
+    at(&desk, "clinic", &["sync", "-q"]);
+    edit(&desk, "clinic", "late", "edited");
+    put(&desk, "clinic", "new");
     move_to(&desk, "depot");
     let warned = at(&desk, "clinic", &["sync"]);
     assert!(warned.err.contains("central did not take asset late"), "{warned:?}");
     assert_eq!(in_quarantine(&desk), 1);
+    at(&desk, "depot", &["sync", "-q"]);
+    at(&desk, "depot", &["records", "get", "asset", "new"]);
     move_to(&desk, "clinic");
     // The running server tries them again with its next integration.
     at(&desk, "clinic", &["sync", "-q"]);
@@ -76,7 +86,8 @@ fn records_that_the_former_site_pushed_too_late_come_once_the_store_is_back() {
         }
         std::thread::sleep(std::time::Duration::from_millis(100));
     }
-    desk.run(&["--db", "central.sqlite", "records", "get", "asset", "late"]).ends(0);
+    let taken = desk.run(&["--db", "central.sqlite", "records", "get", "asset", "late"]).ends(0);
+    assert!(taken.out.contains("edited"), "{taken:?}");
     server.stop().ends(0);
 }
 

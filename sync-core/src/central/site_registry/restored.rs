@@ -10,8 +10,8 @@ use crate::protocol::PasswordHash;
 use crate::record::{RecordData, RecordId, SiteId, StoreId, TableName};
 use crate::storage::state::{RemovedSite, StoredJson};
 use crate::storage::{ReadTxn, SiteEntry, WriteTxn, state};
-use crate::text::quoted;
 use crate::text::sentences::input;
+use crate::text::{argument, quoted};
 use crate::write::{self, Origin, moved_stores};
 
 /// The list of a copy.
@@ -157,7 +157,8 @@ impl SiteRegistry {
         state::removed_site(&site.name).set(txn.as_ref(), None)?;
         state::HIGHEST_SITE.set(txn.as_ref(), highest_site(txn.as_ref())?)?;
         let changed = format!("site {id} ({}) has the identity of its database", site.name);
-        self.note(txn.as_ref(), format!("site add {} --number {id}", site.name), changed)?;
+        let command = format!("site add {} --number {id} --uuid {}", argument(&site.name), argument(&site.uuid));
+        self.note(txn.as_ref(), command, changed)?;
         txn.commit()?;
         Ok(site)
     }
