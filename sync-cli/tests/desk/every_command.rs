@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::io::Read as _;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use sync_core::protocol::PasswordHash;
 
@@ -286,7 +286,16 @@ fn no_secret_leaves_by_any_command_and_what_people_read_fits() {
     assert!(other_times.is_empty(), "times that people do not read:\n{other_times}");
     // A server writes the visits of its sites every half minute and when it ends: only then the list has them for sure.
     clinic.stop_central();
-    keys.read("site list", &desk.run(&["--db", "central.sqlite", "site", "list", "--json"]).ends(0).out);
+    let began = Instant::now();
+    let sites = loop {
+        let sites = desk.run(&["--db", "central.sqlite", "site", "list", "--json"]).ends(0);
+        if sites.json_lines().iter().any(|site| site["seen_at"].is_string()) {
+            break sites;
+        }
+        assert!(began.elapsed() < Duration::from_secs(60), "the server ends and has written the visits: {sites:?}");
+        std::thread::sleep(Duration::from_millis(50));
+    };
+    keys.read("site list", &sites.out);
     keys.each_has_one_meaning();
 
     desk.run(&["bundle", "all.tar.gz"]).ends(0);
