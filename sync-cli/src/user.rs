@@ -4,10 +4,8 @@ use std::io::ErrorKind;
 
 /// Names the user, where the rights of a user are what failed; empty for another error.
 pub(crate) fn user_in_words(error: &std::io::Error) -> String {
-    match (error.kind(), user()) {
-        (ErrorKind::PermissionDenied, Some(user)) => format!(" (this program runs as the user {user})"),
-        _ => String::new(),
-    }
+    let denied = (error.kind() == ErrorKind::PermissionDenied).then(user).flatten();
+    denied.map_or_else(String::new, |user| format!(" (this program runs as the user {user})"))
 }
 
 /// The name of the user as whom this program runs, or the number of a user without a name; `None` where it cannot be known.

@@ -24,7 +24,7 @@ use crate::view_cache::ViewCache;
 /// The bytes of answers in memory, and the share of one site.
 const ANSWERS: usize = 128 * 1024 * 1024;
 const ANSWERS_FAIR: usize = 16 * 1024 * 1024;
-/// The part of it for sites of which no answer is under way.
+/// The part of it that only a site without another answer under way can get.
 const ANSWERS_RESERVE: usize = 16 * 1024 * 1024;
 /// How long a site may hold memory for an answer before it can be dropped as the slowest, if memory runs out.
 const ANSWER_KEPT: Duration = Duration::from_secs(5);

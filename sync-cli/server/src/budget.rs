@@ -84,7 +84,7 @@ impl Budget {
         Self::with_reserve((capacity, 0), fair, kept_for)
     }
 
-    /// A budget of which a part is kept for [small first shares](Share::try_first).
+    /// A budget with a reserve for [small first shares](Share::try_first).
     pub(super) fn with_reserve(
         (capacity, reserve): (usize, usize),
         fair: usize,
@@ -289,8 +289,8 @@ impl Share {
         self.of.try_grow(self.id, wanted, true).then_some(wanted)
     }
 
-    /// Takes a small first share for an owner that has none, of the reserve too; returns whether it did. So an owner that asks for
-    /// little does not wait until others that are slow have theirs.
+    /// Takes a small share of the reserve, for an owner that has none; returns whether it did. So an owner that needs little does not wait
+    /// for slow ones.
     pub(super) fn try_first(&self, amount: usize) -> bool {
         let state = &mut *self.of.lock();
         let Some(owner) = state.holders.get(&self.id).map(|holder| holder.owner) else { return false };
@@ -305,7 +305,7 @@ impl Share {
         true
     }
 
-    /// Takes more if there is room, or drops others so that there is later.
+    /// Takes more if there is room. Otherwise drops others, so that a later try finds room.
     pub(super) fn try_more(&self, more: usize) -> bool {
         self.of.try_grow(self.id, more, true)
     }
@@ -509,7 +509,7 @@ mod tests {
         assert_eq!(take(&budget, (Owner::Site(SiteId(4)), Trust::SignedIn), 500).await.share.try_part(1, 1), Some(1));
     }
 
-    /// Sites that are slow to take their answers hold nobody up who asks for little.
+    /// A site that needs little does not wait for sites that are slow to take their answers.
     #[tokio::test(start_paused = true)]
     async fn a_small_first_share_comes_from_the_reserve() {
         let budget = Budget::with_reserve((100, 10), 50, Some(Duration::from_secs(5)));

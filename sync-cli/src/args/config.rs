@@ -161,7 +161,7 @@ fn arg_of<'c>(command: &'c Command, long: &str) -> Option<&'c Arg> {
     own.or_else(|| command.get_subcommands().find_map(|sub| arg_of(sub, long)))
 }
 
-/// True for a file in a folder that the user may not enter: nobody asked for this file, and the folder may have none.
+/// True for a file in a folder that the user may not enter. Such a folder may have no such file, and nobody named it.
 fn is_out_of_reach(path: &Path) -> bool {
     std::fs::metadata(path).is_err_and(|error| error.kind() == std::io::ErrorKind::PermissionDenied)
 }

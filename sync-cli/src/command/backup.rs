@@ -104,8 +104,7 @@ pub(super) fn restore(args: &Args, options: &args::Restore, out: &Output) -> Res
         None => Since::of(args, &backup.database),
         Some(_) => Ok(None),
     };
-    let has_list = matches!(&since, Ok(Some(since)) if since.list.is_some());
-    if options.keep_sites && !has_list {
+    if options.keep_sites && !matches!(&since, Ok(Some(Since { list: Some(_), .. }))) {
         return Err(Error::bad_input(shown::no_sites_to_keep()).into());
     }
     let folder = args.files.clone().unwrap_or_else(|| Files::folder_of(&args.db));
@@ -145,14 +144,13 @@ pub(super) fn restore(args: &Args, options: &args::Restore, out: &Output) -> Res
                 say(out, "", &shown::kept_in())?;
                 out.line(&format!("  {}", aside.display()))?;
                 if let Some(since) = since.as_ref().filter(|since| since.not_sent > 0) {
-                    out.hint_said(&shown::lists_what_is_only_there(aside.display().to_string(), since.backup_end));
+                    out.hint_said(&shown::lists_what_is_only_there(aside.display().to_string(), since.backup_end + 1));
                 }
             }
             if args.builder()?.open_to_read(&args.db)?.role()? == Some(Role::Central) {
-                let has_list =
-                    since.as_ref().is_some_and(|since| since.list.as_ref().is_some_and(|list| !list.0.is_empty()));
-                let has_list = has_list && !options.keep_sites;
-                out.hint_said(&if has_list { shown::next_changes() } else { shown::next_serve() });
+                let list = since.as_ref().and_then(|since| since.list.as_ref());
+                let has_changes = !options.keep_sites && list.is_some_and(|list| !list.0.is_empty());
+                out.hint_said(&if has_changes { shown::next_changes() } else { shown::next_serve() });
             } else {
                 out.hint_said(&common::next_sync());
             }

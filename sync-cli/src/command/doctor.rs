@@ -285,7 +285,7 @@ fn free_bytes(db: &Path) -> Option<u64> {
 /// Shows check by check; unchecked ones in a row with the same reason share one line.
 struct Shown<'a> {
     out: &'a Output,
-    /// The alarms of a central server, of which the check counts all but one.
+    /// The alarms of a central server. The text of the check has only the first, and the number of the others.
     alarms: &'a [CentralAlarm],
     skipped: Vec<Check>,
     printed: Result<(), Failure>,

@@ -125,7 +125,7 @@ fn list(args: &Args, max_age: Option<Duration>, out: &Output) -> Result<CommandO
     };
     let mut sites: Vec<&SiteView> = view.sites.iter().filter(|site| is_silent(site)).collect();
     if max_age.is_some() {
-        // Those that came before and stay away need somebody first, the longest silent of them before the others.
+        // First the sites that came before and stay away now, the longest silent on top: they need somebody. Then those that never came.
         sites.sort_by_key(|site| (site.seen_at.is_none(), site.seen_at, site.id));
     }
     // A column for what is rare would leave too little room for the names.

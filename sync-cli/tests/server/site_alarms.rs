@@ -33,17 +33,21 @@ fn shows(address: &str, path: &str, words: &str) -> String {
     panic!("without {words}: {shown}")
 }
 
+/// The store moves away while the site edits a record of it, so that central refuses the edit.
+fn edit_what_moves_away(desk: &Desk) {
+    administer(desk, &["site", "add", "other", "--password-file", "pw"], 0);
+    let edited = json!({ "id": "a", "store_id": "STORE", "created_datetime": "2026-11-23T08:00:00",
+                         "modified_datetime": "2026-11-24T08:00:00", "notes": "edited" });
+    desk.feed(&["records", "put", "asset"], &edited.to_string()).ends(0);
+    administer(desk, &["store", "add", "Clinic", "--code", "C", "--site", "other", "--id", "STORE"], 0);
+    desk.run(&["sync", "-q"]);
+}
+
 #[test]
 fn a_record_that_is_ignored_on_purpose_alarms_no_more() {
     let (desk, server, _file) = sent(100, &[]);
     let at = &server.address;
-    administer(&desk, &["site", "add", "other", "--password-file", "pw"], 0);
-    // The store moves away while the site edits a record of it.
-    let edited = json!({ "id": "a", "store_id": "STORE", "created_datetime": "2026-11-23T08:00:00",
-                         "modified_datetime": "2026-11-24T08:00:00", "notes": "edited" });
-    desk.feed(&["records", "put", "asset"], &edited.to_string()).ends(0);
-    administer(&desk, &["store", "add", "Clinic", "--code", "C", "--site", "other", "--id", "STORE"], 0);
-    desk.run(&["sync", "-q"]);
+    edit_what_moves_away(&desk);
     let refused = listed(&desk);
     assert_eq!(
         (&refused["site_name"], &refused["refused"], &refused["quarantined_otherwise"]),
@@ -79,12 +83,7 @@ fn a_record_that_is_ignored_on_purpose_alarms_no_more() {
 #[test]
 fn a_removed_site_that_is_still_shown_is_told_to_be_one() {
     let (desk, server, _file) = sent(100, &[]);
-    administer(&desk, &["site", "add", "other", "--password-file", "pw"], 0);
-    let edited = json!({ "id": "a", "store_id": "STORE", "created_datetime": "2026-11-23T08:00:00",
-                         "modified_datetime": "2026-11-24T08:00:00", "notes": "edited" });
-    desk.feed(&["records", "put", "asset"], &edited.to_string()).ends(0);
-    administer(&desk, &["store", "add", "Clinic", "--code", "C", "--site", "other", "--id", "STORE"], 0);
-    desk.run(&["sync", "-q"]);
+    edit_what_moves_away(&desk);
     assert_eq!((&listed(&desk)["refused"], &listed(&desk)["is_removed"]), (&json!(1), &json!(false)));
     administer(&desk, &["site", "remove", "clinic"], 0);
     assert_eq!(listed(&desk)["is_removed"], true);

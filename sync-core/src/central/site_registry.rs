@@ -395,16 +395,8 @@ pub(crate) fn stores(storage: &dyn Storage) -> Result<Vec<Store>> {
     let txn = storage.read()?;
     let mut stores = Vec::new();
     for (id, data) in txn.records(&TableName::from("store"), None, usize::MAX >> 1)? {
-        let fields = data.fields();
-        let text = |key: &str| fields.as_ref().and_then(|f| f.text(key)).unwrap_or_default().into_owned();
-        let name = txn.record(&TableName::from("name"), &RecordId::new(text("name_ID")))?;
-        let name = name.and_then(|data| data.fields()?.text("name").map(std::borrow::Cow::into_owned));
-        stores.push(Store {
-            id: StoreId::from(id.as_str()),
-            code: text("code"),
-            name: name.unwrap_or_default(),
-            site: fields.as_ref().and_then(|f| f.number("sync_id_remote_site")),
-        });
+        let (name, code) = write::name_and_code(txn.as_ref(), &data)?;
+        stores.push(Store { id: StoreId::from(id.as_str()), code, name, site: write::site_in(&data) });
     }
     Ok(stores)
 }

@@ -7,7 +7,7 @@ use crate::storage::{Buffered, Incoming, QuarantineCause, ReadTxn, Source, Stage
 /// Separates a person's reason for ignoring a record from its original reason.
 pub(crate) const IGNORED_BEFORE: &str = " (it was ";
 
-/// A batch without the records of which a person ignored this very version: they came again because they are read again.
+/// A batch without the versions that a person ignored. They come again when a site reads everything again.
 pub(super) fn without_ignored(txn: &dyn ReadTxn, batch: Vec<Incoming>) -> Result<Vec<Incoming>> {
     // Costs the same whatever the quarantine holds; to count the ignored ones would not.
     if batch.is_empty() || !txn.any_quarantined()? {

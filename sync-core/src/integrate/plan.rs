@@ -146,8 +146,7 @@ fn decide(incoming: &Incoming, facts: &dyn Facts) -> Result<Decision> {
         }
         match unaware_write(incoming, kind, &refusal, facts)? {
             UnawareWrite::No => return Ok(Err(aside(QuarantineCause::Refused, refusal.to_string()))),
-            UnawareWrite::StoreWent(reason) => return Ok(Err(aside(QuarantineCause::Refused, reason))),
-            UnawareWrite::Edited(reason) => return Ok(Err(aside(QuarantineCause::Superseded, reason))),
+            UnawareWrite::Edited(quarantine) => return Ok(Err(quarantine)),
             UnawareWrite::Taken => {}
         }
     }
@@ -351,11 +350,9 @@ fn equals_stored(incoming: &Incoming, facts: &dyn Facts) -> Result<bool> {
 /// Whether a site broke a rule because of a move that it could not know.
 enum UnawareWrite {
     No,
-    /// It edited a record of a store that is elsewhere now: the edit is kept for the case that the store comes back.
-    StoreWent(String),
-    /// It edited a record that is elsewhere: the move came first.
-    Edited(String),
-    /// It added to a record, or to a store, that is elsewhere, and the addition belongs there. Or it withdrew a file of which nobody else
+    /// It edited a record that is elsewhere: the move came first. If the whole store went, it may come back, and the edit with it.
+    Edited(Quarantine),
+    /// It added to a record or a store that is elsewhere now: the addition belongs there too. Or it withdrew a file of which nobody else
     /// has the bytes.
     Taken,
 }
@@ -373,21 +370,22 @@ fn unaware_write(incoming: &Incoming, kind: &RecordType, refusal: &Refusal, fact
         return Ok(UnawareWrite::Taken);
     }
     Ok(match stored {
-        // A new record of a store is in nobody's way either, and what was added to it would else wait for it for ever.
+        // A new record of a store replaces nothing either. If it were refused, what was added to it would wait for ever.
         None if (kind.is_only_added() || moved == UnseenMove::Store) && incoming.action != Action::Delete => {
             UnawareWrite::Taken
         }
         // A repetition is no edit.
         Some(stored) if kind.is_only_added() && stored == incoming.data => UnawareWrite::Taken,
-        // Its store may come back, and the edit with it.
-        _ if moved == UnseenMove::Store => UnawareWrite::StoreWent(
+        _ if moved == UnseenMove::Store => UnawareWrite::Edited(aside(
+            QuarantineCause::Refused,
             "its store went to another site before this came, which the site that wrote it could not know: it is taken if the store comes back"
                 .to_owned(),
-        ),
-        _ => UnawareWrite::Edited(
+        )),
+        _ => UnawareWrite::Edited(aside(
+            QuarantineCause::Superseded,
             "it went to a store of another site before this came, which the site that wrote it could not know: the move wins"
                 .to_owned(),
-        ),
+        )),
     })
 }
 

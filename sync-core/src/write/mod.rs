@@ -30,6 +30,6 @@ pub(crate) use relog::{
     relog_what_replaced, requeue_edit,
 };
 pub(crate) use rules::store_of_document;
-pub(crate) use store_name::named_stores;
+pub(crate) use store_name::{name_and_code, named_stores};
 pub(crate) use transaction::{is_local_only, put_of_host};
 pub(crate) use unseen_moves::{UnseenMove, WritingSite, relog_move_away, unseen_move};

@@ -1,23 +1,29 @@
 //! The name of a store, for people.
 
 use crate::error::Result;
-use crate::record::{RecordId, StoreId, TableName};
+use crate::record::{RecordData, RecordId, StoreId, TableName};
 use crate::storage::ReadTxn;
 use crate::text::quoted;
 
 /// The most stores that a sentence names.
 const NAMED: usize = 5;
 
+/// The name and the code of a store, by its record; empty where the database does not have them.
+pub(crate) fn name_and_code(txn: &dyn ReadTxn, store: &RecordData) -> Result<(String, String)> {
+    let fields = store.fields();
+    let text = |key: &str| fields.as_ref().and_then(|fields| fields.text(key)).unwrap_or_default().into_owned();
+    let name = txn.record(&TableName::from("name"), &RecordId::new(text("name_ID")))?;
+    let name = name.and_then(|data| data.fields()?.text("name").map(std::borrow::Cow::into_owned));
+    Ok((name.unwrap_or_default(), text("code")))
+}
+
 /// The id of a store, with its name and its code where the database has them.
 fn shown(txn: &dyn ReadTxn, id: &StoreId) -> Result<String> {
     let Some(store) = txn.record(&TableName::from("store"), &RecordId::from(id.as_str()))? else {
         return Ok(id.to_string());
     };
-    let fields = store.fields();
-    let text = |key: &str| fields.as_ref().and_then(|fields| fields.text(key)).unwrap_or_default().into_owned();
-    let name = txn.record(&TableName::from("name"), &RecordId::new(text("name_ID")))?;
-    let name = name.and_then(|data| data.fields()?.text("name").map(std::borrow::Cow::into_owned)).unwrap_or_default();
-    Ok(match (name.as_str(), text("code").as_str()) {
+    let (name, code) = name_and_code(txn, &store)?;
+    Ok(match (name.as_str(), code.as_str()) {
         ("", "") => id.to_string(),
         ("", code) => format!("{id} ({})", quoted(code)),
         (name, "") => format!("{id} \"{}\"", quoted(name)),

@@ -1,5 +1,7 @@
 //! The list after a restore: sites and stores that the backup does not know.
 
+use std::collections::{HashMap, HashSet};
+
 use super::{OWN_SITE, SiteRegistry, highest_site, is_name};
 use crate::central::auth::local::stored_secret;
 use crate::central::copied_databases::open_to_all;
@@ -43,10 +45,22 @@ impl ListOfCopy {
     }
 }
 
+/// Takes a site of a copy, in place of what is known of it; returns whether anything differs.
+fn take_site(txn: &dyn WriteTxn, known: Option<SiteEntry>, site: &SiteEntry) -> Result<bool> {
+    let last_pull_at = known.as_ref().and_then(|known| known.last_pull_at).or(site.last_pull_at);
+    let taken = SiteEntry { last_pull_at, ..site.clone() };
+    if known.as_ref() == Some(&taken) {
+        return Ok(false);
+    }
+    txn.central()?.put_site(&taken)?;
+    state::removed_site(&site.name).set(txn, None)?;
+    Ok(true)
+}
+
 impl SiteRegistry {
     /// Makes the list as another copy of this database has it: the sites with their numbers, UUIDs, passwords and machines, and the stores with
-    /// their names. For a restore: nobody else knows the identity of a site that was added since the backup, and with another
-    /// one its database is refused. What the copy lacks is removed here, except a store with records and a site with active stores.
+    /// their names. It is for a restore, because only the replaced database knows the identity of a site that was added since the backup.
+    /// What the copy lacks is removed here, except a store with records and a site with active stores.
     /// Returns the number of changes.
     ///
     /// # Errors
@@ -55,14 +69,15 @@ impl SiteRegistry {
         let list = ListOfCopy::read(copy.storage.read()?.as_ref())?;
         let txn = self.storage.write()?;
         let mut changes = 0;
+        let sites = txn.central()?.sites()?;
+        let mut known: HashMap<_, _> = sites.into_iter().map(|site| (site.id, site)).collect();
         for site in &list.sites {
-            changes += usize::from(self.take_site(txn.as_ref(), site)?);
+            changes += usize::from(take_site(txn.as_ref(), known.remove(&site.id), site)?);
         }
         changes += self.take_stores(txn.as_ref(), &list)?;
-        for site in txn.central()?.sites()? {
-            let is_gone = list.sites.iter().all(|listed| listed.id != site.id);
-            if is_gone && txn.stores_of_site(site.id)?.is_empty() {
-                self.forget(txn.as_ref(), site)?;
+        for gone in known.into_values() {
+            if txn.stores_of_site(gone.id)?.is_empty() {
+                self.forget(txn.as_ref(), gone)?;
                 changes += 1;
             }
         }
@@ -74,20 +89,6 @@ impl SiteRegistry {
         // The stores have moved in any case: if this fails, the next integration continues it.
         let _ = moved_stores::relog_pending(self.storage.as_ref(), self.clock.as_ref());
         Ok(changes)
-    }
-
-    /// Takes a site of a copy; returns whether anything differs.
-    fn take_site(&self, txn: &dyn WriteTxn, site: &SiteEntry) -> Result<bool> {
-        let sites = txn.central()?;
-        let known = sites.sites()?.into_iter().find(|known| known.id == site.id);
-        let last_pull_at = known.as_ref().and_then(|known| known.last_pull_at).or(site.last_pull_at);
-        let taken = SiteEntry { last_pull_at, ..site.clone() };
-        if known.as_ref() == Some(&taken) {
-            return Ok(false);
-        }
-        sites.put_site(&taken)?;
-        state::removed_site(&site.name).set(txn, None)?;
-        Ok(true)
     }
 
     /// Takes the stores of a copy, and removes those that it lacks; returns the number of changes.
@@ -106,9 +107,9 @@ impl SiteRegistry {
             let is_renamed = name.as_ref().map_or(Ok(false), |(name_id, name)| put(&names, name_id, name))?;
             changes += usize::from(put(&stores, id, data)? || is_renamed);
         }
+        let listed: HashSet<&RecordId> = list.stores.iter().map(|store| &store.id).collect();
         for (id, store) in txn.records(&stores, None, usize::MAX >> 1)? {
-            let is_gone = list.stores.iter().all(|listed| listed.id != id);
-            if is_gone && !store_records::any(txn, &StoreId::from(id.as_str()), write::site_in(&store))? {
+            if !listed.contains(&id) && !store_records::any(txn, &StoreId::from(id.as_str()), write::site_in(&store))? {
                 write::delete(txn, &stores, &id, Origin::Local, now)?;
                 changes += 1;
             }
